@@ -1,0 +1,170 @@
+//! A plan in the making: the entry as it will be, and the effects so far.
+
+use super::row::Chosen;
+use crate::effect::{Effect, Expect, Mail};
+use crate::facts::{Facts, Upload};
+use crate::key::{Answer, UploadKey, Verb};
+use crate::ledger::{Entry, Ledger, MailKind, Open};
+use crate::request::RequestId;
+use crate::status::{Progress, State, Status};
+
+/// Builds the effects of one course. The first write of the ledger claims and notes; the last one moves the phase and
+/// closes what was answered, so that a pass that dies in between is taken up at the same row.
+pub struct Draft<'a> {
+    pub facts: &'a Facts<'a>,
+    pub chosen: &'a Chosen<'a>,
+    pub entry: Entry,
+    pub effects: Vec<Effect>,
+    pub look_again: bool,
+    pub mails_in_doubt: usize,
+    ledger: Ledger,
+    wrote_ledger: bool,
+    wrote_status: bool,
+    settled: Vec<RequestId>,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(facts: &'a Facts<'a>, chosen: &'a Chosen<'a>) -> Self {
+        let mut entry = facts.entry();
+        if let Some(stack) = facts.stack() {
+            entry.stack = Some(stack.id.clone());
+        }
+        // Every upload that is there is noted, so that the sweep finds it again whatever happens to its event.
+        for upload in &facts.uploads {
+            let is_known = entry.open.iter().any(|o| o.request == upload.request);
+            if !is_known && !entry.has_answered(&upload.request) {
+                entry.note_open(&upload.key, &upload.request, false);
+            }
+        }
+        // One that waited and was withdrawn, or replaced, is owed nothing any more.
+        entry.open.retain(|o| o.joined || facts.uploads.iter().any(|u| u.request == o.request));
+        Self {
+            facts,
+            chosen,
+            entry,
+            effects: Vec::new(),
+            look_again: false,
+            mails_in_doubt: 0,
+            ledger: facts.ledger.clone(),
+            wrote_ledger: false,
+            wrote_status: false,
+            settled: Vec::new(),
+        }
+    }
+
+    /// Whether the ledger says less than it should.
+    pub fn has_news(&self) -> bool {
+        let was = self.facts.entry();
+        self.entry.open != was.open
+    }
+
+    /// Writes the entry as it is now.
+    pub fn write_ledger(&mut self) {
+        let expect = if self.wrote_ledger { Expect::Mine } else { Expect::seen(self.facts.ledger_etag.as_ref()) };
+        self.ledger = self.ledger.with(&self.facts.cluster.name, self.entry.clone());
+        self.wrote_ledger = true;
+        self.effects.push(Effect::WriteLedger { user: self.facts.cluster.user.clone(), ledger: self.ledger.clone(), expect });
+    }
+
+    /// The uploads of a verb that the work in hand answers.
+    pub fn joined(&self, verb: Verb) -> Vec<Open> {
+        self.entry.joined(verb).cloned().collect()
+    }
+
+    /// Gives a final answer beside an upload. One that tells of a success, or of an end, replaces the others.
+    pub fn answer(&mut self, key: &UploadKey, answer: Answer, text: &str) {
+        let expect = Expect::seen(self.facts.standing(key, answer));
+        let effect = Effect::WriteAnswer { key: key.answer(answer), text: text.to_owned(), expect };
+        if !self.effects.contains(&effect) {
+            self.effects.push(effect);
+        }
+        if answer != Answer::Failed {
+            self.remove_answers(key, &[answer]);
+        }
+    }
+
+    /// Removes the answers beside an upload, but for those to be kept.
+    pub fn remove_answers(&mut self, key: &UploadKey, keep: &[Answer]) {
+        for answer in Answer::ALL.into_iter().filter(|a| !keep.contains(a)) {
+            if let Some(etag) = self.facts.standing(key, answer) {
+                let effect = Effect::RemoveAnswer { key: key.answer(answer), etag: etag.clone() };
+                if !self.effects.contains(&effect) {
+                    self.effects.push(effect);
+                }
+            }
+        }
+    }
+
+    /// The request has its answer: its upload goes, and the last write will say so.
+    pub fn settle(&mut self, request: &RequestId) {
+        if let Some(upload) = self.facts.uploads.iter().find(|u| &u.request == request) {
+            self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+        }
+        self.settled.push(request.clone());
+    }
+
+    /// Answers and settles one upload.
+    pub fn answer_and_settle(&mut self, upload: &Upload, answer: Answer, text: &str) {
+        self.answer(&upload.key, answer, text);
+        self.settle(&upload.request);
+    }
+
+    /// Closes what was settled; the phase is set by the caller before. Ends the plan.
+    pub fn close(&mut self) {
+        for request in std::mem::take(&mut self.settled) {
+            self.entry.note_answered(&request);
+        }
+        self.write_ledger();
+        self.look_again = self.facts.uploads.iter().any(|u| !self.entry.has_answered(&u.request));
+    }
+
+    /// Closes what was settled, if anything was, in the middle of work that goes on.
+    pub fn close_settled(&mut self) {
+        if !self.settled.is_empty() {
+            self.close();
+            self.look_again = false;
+        }
+    }
+
+    /// Tells the state beside the accepted create: only what is new, and never a passing state after a final one.
+    pub fn status(&mut self, state: State, message: String, progress: Option<Progress>) {
+        let Some(accepted) = self.entry.accepted.clone() else { return };
+        let status = Status {
+            cluster: self.facts.cluster.name.to_string(),
+            state,
+            message,
+            progress,
+            login: if state == State::Ready { self.facts.login().map(str::to_owned) } else { None },
+            stack: self.facts.site.stack_name(&self.facts.cluster).to_string(),
+            request: accepted.request,
+            since: accepted.at,
+            updated: self.facts.now,
+        };
+        let shown = self.facts.shown.as_ref().and_then(|s| s.status.as_ref()).filter(|s| s.request == status.request);
+        if let Some(shown) = shown {
+            if !state.may_follow(shown.state) || !status.says_more_than(shown) {
+                return;
+            }
+        }
+        let expect = if self.wrote_status { Expect::Mine } else { Expect::seen(self.facts.shown.as_ref().map(|s| &s.etag)) };
+        self.wrote_status = true;
+        self.effects.push(Effect::WriteStatus { key: accepted.key.status(), status, expect });
+    }
+
+    /// Claims a mail; true where it is to be sent by this plan.
+    pub fn claim(&mut self, request: &RequestId, kind: MailKind) -> bool {
+        if self.facts.site.mail.is_none() {
+            return false;
+        }
+        let claimed = self.entry.claim(request, kind);
+        if !claimed {
+            self.mails_in_doubt += 1;
+        }
+        claimed
+    }
+
+    /// Sends a mail that was claimed.
+    pub fn mail(&mut self, mail: Mail) {
+        self.effects.push(Effect::SendMail(mail));
+    }
+}

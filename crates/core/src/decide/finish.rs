@@ -1,0 +1,213 @@
+//! The courses of a delete, and of stacks that go: remove, finish, stuck, lost, cleared.
+
+use super::draft::Draft;
+use crate::effect::Effect;
+use crate::key::{Answer, Verb};
+use crate::ledger::{End, MailKind, Phase};
+use crate::request::RequestId;
+use crate::say::{answers, mails, states};
+use crate::stack::StackState;
+use crate::status::State;
+
+/// The delete at hand is the one that the work is done for.
+fn join_deletes(d: &mut Draft<'_>) {
+    for upload in d.facts.uploads.iter().filter(|u| u.key.verb == Verb::Delete) {
+        if !d.entry.has_answered(&upload.request) {
+            d.entry.note_open(&upload.key, &upload.request, true);
+        }
+    }
+}
+
+/// A create that a delete took back is answered and removed, before its stack is.
+fn withdraw_joined(d: &mut Draft<'_>) {
+    for open in d.joined(Verb::Create) {
+        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
+        d.settle(&open.request);
+    }
+}
+
+/// The token of a delete: of the stack's request, for there is one removal of one stack however many ask for it.
+fn delete_token(d: &Draft<'_>) -> String {
+    let request = d.facts.stack().and_then(crate::stack::Stack::request);
+    request.map_or_else(|| "delete".to_owned(), |request| request.token("delete"))
+}
+
+fn delete_stack(d: &mut Draft<'_>) {
+    if let Some(stack) = d.facts.stack() {
+        d.effects.push(Effect::DeleteStack { id: stack.id.clone(), token: delete_token(d) });
+    }
+}
+
+pub fn remove(d: &mut Draft<'_>) {
+    join_deletes(d);
+    let since = match d.entry.phase {
+        Phase::Deleting { since } => since,
+        _ => d.facts.now,
+    };
+    d.entry.phase = Phase::Deleting { since };
+    d.write_ledger();
+    for open in d.joined(Verb::Delete) {
+        // Old answers go when a new request is accepted; `.cf-created` stays true until the cluster is gone.
+        d.remove_answers(&open.key, &[Answer::Created]);
+    }
+    withdraw_joined(d);
+    // An operation in progress must end first; its last event brings us back.
+    let can_go = d.facts.stack().is_some_and(|s| {
+        matches!(s.status.state(), StackState::Making | StackState::Standing | StackState::Failed | StackState::Stuck)
+    });
+    if can_go {
+        delete_stack(d);
+    }
+    d.status(State::Deleting, states::deleting(d.facts), None);
+    d.close_settled();
+}
+
+pub fn unwish(d: &mut Draft<'_>) {
+    join_deletes(d);
+    d.entry.phase = Phase::Unwanted { since: d.facts.now };
+    d.write_ledger();
+    for open in d.joined(Verb::Delete) {
+        d.remove_answers(&open.key, &[Answer::Created]);
+    }
+    withdraw_joined(d);
+    d.status(State::Deleting, states::unwished(), None);
+    d.close_settled();
+}
+
+pub fn finish(d: &mut Draft<'_>) {
+    join_deletes(d);
+    let gone = d.facts.now;
+    let deletes = d.joined(Verb::Delete);
+    let news: Vec<&RequestId> = deletes.iter().map(|o| &o.request).collect();
+    // One removal is one piece of news, however many asked for it.
+    let claimed = news.first().is_some_and(|request| d.claim(request, MailKind::Gone));
+    d.write_ledger();
+    withdraw_joined(d);
+    for open in &deletes {
+        d.answer(&open.key, Answer::Deleted, &answers::deleted(d.facts, gone));
+    }
+    forget_created(d);
+    d.status(State::Deleted, states::deleted(), None);
+    if claimed {
+        d.mail(mails::gone(d.facts));
+    }
+    for open in &deletes {
+        d.settle(&open.request);
+    }
+    d.entry.phase = Phase::Gone { at: gone, end: End::Deleted };
+    d.close();
+}
+
+/// `.cf-created` beside the accepted create is not true any more.
+fn forget_created(d: &mut Draft<'_>) {
+    if let Some(accepted) = d.entry.accepted.clone() {
+        d.remove_answers(&accepted.key, &[Answer::Deleted, Answer::Failed]);
+    }
+}
+
+pub fn lost(d: &mut Draft<'_>) {
+    let Some(accepted) = d.entry.accepted.clone() else {
+        // A stack that was recovered from nothing has nobody to be told.
+        return cleared(d);
+    };
+    let claimed = d.claim(&accepted.request, MailKind::Gone);
+    d.write_ledger();
+    let joined = d.joined(Verb::Create);
+    d.answer(&accepted.key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
+    d.status(State::Deleted, states::removed(), None);
+    if claimed {
+        d.mail(mails::removed(d.facts));
+    }
+    for open in &joined {
+        d.settle(&open.request);
+    }
+    d.entry.phase = Phase::Gone { at: d.facts.now, end: End::Removed };
+    d.close();
+}
+
+pub fn clear(d: &mut Draft<'_>) {
+    d.entry.phase = Phase::Failing;
+    d.write_ledger();
+    if d.facts.stack().is_some_and(|s| s.status.state() == StackState::Failed) {
+        delete_stack(d);
+    }
+}
+
+pub fn cleared(d: &mut Draft<'_>) {
+    let end = if d.entry.phase == Phase::Failing { End::Failed } else { End::Removed };
+    d.entry.phase = Phase::Gone { at: d.facts.now, end };
+    d.close();
+}
+
+/// A stack that arrived after its cluster was given up: nobody waits for it, and it costs money.
+pub fn reap(d: &mut Draft<'_>) {
+    d.write_ledger();
+    delete_stack(d);
+}
+
+pub fn tell_stuck(d: &mut Draft<'_>) {
+    let deletes = d.joined(Verb::Delete);
+    let about = deletes.first().map(|o| o.request.clone()).or_else(|| d.entry.accepted.as_ref().map(|a| a.request.clone()));
+    let claimed = about.is_some_and(|request| d.claim(&request, MailKind::Stuck));
+    d.write_ledger();
+    let text = answers::stuck(d.facts);
+    withdraw_joined(d);
+    for open in &deletes {
+        d.answer(&open.key, Answer::Failed, &text);
+    }
+    if deletes.is_empty() {
+        if let Some(accepted) = d.entry.accepted.clone() {
+            d.answer(&accepted.key, Answer::Failed, &text);
+        }
+    }
+    d.status(State::Failed, states::stuck(), None);
+    if claimed {
+        d.mail(mails::stuck(d.facts, &text));
+    }
+    for open in &deletes {
+        d.settle(&open.request);
+    }
+    d.entry.phase = Phase::Stuck;
+    d.close();
+}
+
+pub fn undeletable(d: &mut Draft<'_>, why: &str) {
+    let deletes = d.joined(Verb::Delete);
+    let claimed = deletes.first().is_some_and(|o| d.claim(&o.request, MailKind::Stuck));
+    d.write_ledger();
+    let text = answers::undeletable(d.facts, why);
+    for open in &deletes {
+        d.answer(&open.key, Answer::Failed, &text);
+    }
+    let stands = d.facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
+    match d.facts.login() {
+        Some(login) if stands => d.status(State::Ready, states::ready(login), None),
+        _ => d.status(State::Failed, states::stuck(), None),
+    }
+    if claimed {
+        d.mail(mails::stuck(d.facts, &text));
+    }
+    for open in &deletes {
+        d.settle(&open.request);
+    }
+    d.entry.phase = if stands { Phase::Ready } else { Phase::Stuck };
+    d.close();
+}
+
+/// A request that already has its answer, and an upload that outlived it.
+pub fn tidy(d: &mut Draft<'_>) {
+    for upload in [d.chosen.create, d.chosen.delete].into_iter().flatten() {
+        if d.entry.has_answered(&upload.request) {
+            d.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+            d.look_again = d.facts.uploads.len() > 1;
+        }
+    }
+}
+
+/// A delete that changes nothing: answered and settled.
+pub fn answer_delete(d: &mut Draft<'_>, answer: Answer, text: &str) {
+    let Some(upload) = d.chosen.delete else { return };
+    d.write_ledger();
+    d.answer_and_settle(upload, answer, text);
+    d.close();
+}

@@ -1,0 +1,142 @@
+//! Everything that clusterdrop may do to the world. This enum is the whole list.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::ledger::{Ledger, MailKind};
+use crate::names::{StackName, User};
+use crate::request::ETag;
+use crate::stack::StackId;
+use crate::status::Status;
+
+/// One thing to do. Each may run twice, or run and lose its answer, without harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Change what is owed to a user. Every plan that does anything to a cluster begins with this.
+    WriteLedger {
+        /// Whose.
+        user: User,
+        /// The new content.
+        ledger: Ledger,
+        /// What must be there for the write to happen.
+        expect: Expect,
+    },
+    /// Start a stack. The token makes a second call for the same request harmless.
+    CreateStack(Box<NewStack>),
+    /// Start the removal of a stack, by id.
+    DeleteStack {
+        /// Which.
+        id: StackId,
+        /// The operation's token.
+        token: String,
+    },
+    /// Tell the state.
+    WriteStatus {
+        /// The key of the state file.
+        key: String,
+        /// Its content.
+        status: Status,
+        /// What must be there for the write to happen.
+        expect: Expect,
+    },
+    /// Give a final answer.
+    WriteAnswer {
+        /// The key of the answer.
+        key: String,
+        /// Its text.
+        text: String,
+        /// What must be there for the write to happen.
+        expect: Expect,
+    },
+    /// Remove an answer that is out of date.
+    RemoveAnswer {
+        /// The key of the answer.
+        key: String,
+        /// Only this one.
+        etag: ETag,
+    },
+    /// Remove an upload that has its answer. By `ETag`, never by version id: that would uncover an older version.
+    RemoveUpload {
+        /// The key of the upload.
+        key: String,
+        /// Only this one.
+        etag: ETag,
+    },
+    /// Write to the administrator. Its failure stops nothing, and is counted.
+    SendMail(Mail),
+}
+
+/// What must be at a key for a write to happen. Where something else is there, the world has moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Absent,
+    /// This version.
+    Is(ETag),
+    /// What an earlier effect of the same plan wrote there.
+    Mine,
+}
+
+impl Expect {
+    /// What was seen is what must still be there.
+    pub fn seen(etag: Option<&ETag>) -> Self {
+        etag.map_or(Self::Absent, |etag| Self::Is(etag.clone()))
+    }
+}
+
+/// A stack to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewStack {
+    /// Its name.
+    pub name: StackName,
+    /// The operation's token.
+    pub token: String,
+    /// Every parameter that does not keep its default.
+    pub parameters: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The template's key in the system bucket.
+    pub template: String,
+}
+
+/// A mail to the administrator: plain text, fixed templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Which news it is.
+    pub kind: MailKind,
+    /// One line.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WriteLedger { user, ledger, expect } => write!(f, "write the ledger of {user}, revision {} {expect}", ledger.revision),
+            Self::CreateStack(stack) => write!(f, "create the stack {} ({})", stack.name, stack.token),
+            Self::DeleteStack { id, token } => write!(f, "delete the stack {} ({token})", id.name().unwrap_or(&id.0)),
+            Self::WriteStatus { key, status, expect } => {
+                write!(f, "tell the state {:?} in {key}", status.state)?;
+                if let Some(p) = status.progress {
+                    write!(f, " ({}/{})", p.done, p.total)?;
+                }
+                write!(f, " {expect}")
+            }
+            Self::WriteAnswer { key, expect, .. } => write!(f, "answer in {key} {expect}"),
+            Self::RemoveAnswer { key, .. } => write!(f, "remove the old answer {key}"),
+            Self::RemoveUpload { key, .. } => write!(f, "remove the upload {key}"),
+            Self::SendMail(mail) => write!(f, "mail: {}", mail.subject),
+        }
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("(if absent)"),
+            Self::Is(_) => f.write_str("(if unchanged)"),
+            Self::Mine => f.write_str("(after my own)"),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What was seen in one look at one cluster. A decision is made from this alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::body::Body;
+use crate::causes::Cause;
+use crate::fault::Fault;
+use crate::key::{Answer, UploadKey};
+use crate::ledger::{Entry, Ledger};
+use crate::names::Cluster;
+use crate::request::{ETag, RequestId};
+use crate::site::Site;
+use crate::stack::Stack;
+use crate::status::{Progress, Status};
+
+/// One look at one cluster.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// When it was taken.
+    pub now: Timestamp,
+    /// The deployment.
+    pub site: &'a Site,
+    /// Which cluster.
+    pub cluster: Cluster,
+    /// Its user's ledger.
+    pub ledger: Ledger,
+    /// The ledger's version; `None` where the user has none yet.
+    pub ledger_etag: Option<ETag>,
+    /// The uploads that are there.
+    pub uploads: Vec<Upload>,
+    /// The answers that stand in the folders concerned.
+    pub answers: BTreeMap<String, ETag>,
+    /// The state file beside the accepted create, or beside the create at hand.
+    pub shown: Option<Shown>,
+    /// The stack.
+    pub stack: StackSeen,
+    /// Whether the user has a profile, without which there is no cluster.
+    pub has_profile: bool,
+    /// What CloudFormation gave as the first real causes of a failure; read only where they are needed.
+    pub causes: Vec<Cause>,
+    /// Resources finished; read only while a stack is being made.
+    pub progress: Option<Progress>,
+    /// An effect of this pass's last plan that will never succeed.
+    pub setback: Option<Setback>,
+}
+
+/// An upload that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Where.
+    pub key: UploadKey,
+    /// Its version, for the conditional removal.
+    pub etag: ETag,
+    /// Which request it is.
+    pub request: RequestId,
+    /// S3's time, in whole seconds.
+    pub modified: Timestamp,
+    /// Its content, where its verb has any.
+    pub body: Body,
+}
+
+/// A state file as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its version.
+    pub etag: ETag,
+    /// What it says; `None` where somebody wrote nonsense.
+    pub status: Option<Status>,
+}
+
+/// The stack as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StackSeen {
+    /// None of this name or id.
+    Absent,
+    /// One that bears our name and not our tags.
+    Foreign,
+    /// This cluster's.
+    Ours(Box<Stack>),
+}
+
+/// A call that was refused for good: the next decision is made in the light of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setback {
+    /// `CloudFormation` would not start the stack.
+    Create(Fault),
+    /// `CloudFormation` would not delete the stack.
+    Delete(Fault),
+}
+
+impl Facts<'_> {
+    /// What is written of this cluster.
+    pub fn entry(&self) -> Entry {
+        self.ledger.entry(&self.cluster.name)
+    }
+
+    /// The stack, if it is this cluster's.
+    pub fn stack(&self) -> Option<&Stack> {
+        match &self.stack {
+            StackSeen::Ours(stack) => Some(stack),
+            StackSeen::Absent | StackSeen::Foreign => None,
+        }
+    }
+
+    /// The login address among the stack's outputs.
+    pub fn login(&self) -> Option<&str> {
+        let output = self.stack()?.outputs.get(&self.site.template.metadata.login_output)?;
+        Some(output.trim()).filter(|address| !address.is_empty())
+    }
+
+    /// The version of an answer beside an upload, where one stands.
+    pub fn standing(&self, key: &UploadKey, answer: Answer) -> Option<&ETag> {
+        self.answers.get(&key.answer(answer))
+    }
+}

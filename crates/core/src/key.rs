@@ -1,0 +1,245 @@
+//! Keys in the user bucket: which are requests, whose, and where their answers go.
+//! A key is read as it is, after the event's own decoding; S3 does not normalise, and neither do we.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Cluster, ClusterName, User};
+use crate::problem::Problem;
+
+/// Everything that users own lies under this prefix.
+pub const HOME: &str = "home/";
+
+/// S3 allows 1,024 bytes; `.cf-created` is one longer than `.cf-create`.
+pub const KEY_BYTES_MAX: usize = 1023;
+
+/// What a user can ask for by dropping a file. A new verb is one variant here, one arm below and one file of `decide`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// `.cf-create`: make a cluster.
+    Create,
+    /// `.cf-delete`: remove it.
+    Delete,
+}
+
+impl Verb {
+    /// Every verb there is.
+    pub const ALL: [Self; 2] = [Self::Create, Self::Delete];
+
+    /// The suffix of its file, with the dot.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Create => ".cf-create",
+            Self::Delete => ".cf-delete",
+        }
+    }
+}
+
+/// The files that only we write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    /// The login address and a newline.
+    Created,
+    /// The receipt of a removal.
+    Deleted,
+    /// Every reason why not.
+    Failed,
+}
+
+impl Answer {
+    /// Every final answer; `.cf-status` is not final and stands apart.
+    pub const ALL: [Self; 3] = [Self::Created, Self::Deleted, Self::Failed];
+
+    /// The suffix of its file, with the dot.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Created => ".cf-created",
+            Self::Deleted => ".cf-deleted",
+            Self::Failed => ".cf-failed",
+        }
+    }
+}
+
+/// The suffix of the state file.
+pub const STATUS_SUFFIX: &str = ".cf-status";
+
+/// Where a cluster's files lie: `home/<user>/[folders/]`, always ending in a slash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Folder(String);
+
+impl Folder {
+    /// The folder as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What all files of one cluster in this folder begin with; no other cluster's do, for names hold no dot.
+    pub fn stem(&self, name: &ClusterName) -> String {
+        format!("{}{name}.cf-", self.0)
+    }
+
+    /// The key of an answer in this folder.
+    pub fn answer(&self, name: &ClusterName, answer: Answer) -> String {
+        format!("{}{name}{}", self.0, answer.suffix())
+    }
+
+    /// The key of the state file in this folder.
+    pub fn status(&self, name: &ClusterName) -> String {
+        format!("{}{name}{STATUS_SUFFIX}", self.0)
+    }
+}
+
+/// A request's key, read once and trusted from then on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UploadKey {
+    /// Whose cluster, and its name.
+    pub cluster: Cluster,
+    /// Where it lies, and where its answer will.
+    pub folder: Folder,
+    /// What is asked.
+    pub verb: Verb,
+}
+
+/// What a key can turn out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// A request of somebody.
+    Request(UploadKey),
+    /// Not ours: another suffix, or not under `home/`.
+    NotARequest,
+    /// It means to be a request, and cannot be one; the answer goes to `answer`, beside it.
+    Refused {
+        /// The key of `.cf-failed` beside the upload.
+        answer: String,
+        /// What stands in the way.
+        problem: Problem,
+    },
+}
+
+/// Reads a decoded key (checks A13, A14).
+pub fn read(key: &str) -> Reading {
+    let Some(rest) = key.strip_prefix(HOME) else { return Reading::NotARequest };
+    let Some((verb, stem)) = Verb::ALL.iter().find_map(|&v| Some((v, rest.strip_suffix(v.suffix())?))) else {
+        return Reading::NotARequest;
+    };
+    let refuse = |why: String, next: &str| Reading::Refused {
+        answer: format!("{HOME}{stem}{}", Answer::Failed.suffix()),
+        problem: Problem::new(format!("the file {key:?}"), why, next),
+    };
+    if let Some(refused) = wrong_characters(key) {
+        return refuse(refused, "rename it and upload it again");
+    }
+    let mut segments: Vec<&str> = stem.split('/').collect();
+    // `split` always yields one segment, so there is a last one.
+    let name = segments.pop().unwrap_or_default();
+    let Some((&user, folders)) = segments.split_first() else {
+        return refuse("it lies in no user's folder".into(), "put it into your own home, home/<user>/");
+    };
+    if let Some(odd) = folders.iter().find(|f| matches!(**f, "" | "." | "..")) {
+        return refuse(format!("its path has the folder {odd:?}"), "use plain folder names");
+    }
+    let user = match User::parse(user) {
+        Ok(user) => user,
+        Err(why) => return refuse(format!("the user name {user:?} can have no cluster: {why}"), "ask the administrator for another user name"),
+    };
+    match ClusterName::parse(name) {
+        Ok(name) => {
+            let folder = Folder(key[..key.len() - verb.suffix().len() - name.as_str().len()].to_owned());
+            Reading::Request(UploadKey { cluster: Cluster { user, name }, folder, verb })
+        }
+        Err(why) => refuse(format!("{name:?} cannot be a cluster's name: {why}"), "choose a name of letters, digits and hyphens, at most 40"),
+    }
+}
+
+/// `+` and `%` are refused because services differ in encoding them; spaces may stand in folders only.
+fn wrong_characters(key: &str) -> Option<String> {
+    if key.len() > KEY_BYTES_MAX {
+        return Some(format!("its path has {} bytes, and {KEY_BYTES_MAX} are the most", key.len()));
+    }
+    if let Some(c) = key.chars().find(|c| c.is_control() || "+%\\".contains(*c)) {
+        return Some(format!("its path holds {c:?}, which reads differently from one program to the next"));
+    }
+    None
+}
+
+impl UploadKey {
+    /// The key of an answer beside this upload.
+    pub fn answer(&self, answer: Answer) -> String {
+        self.folder.answer(&self.cluster.name, answer)
+    }
+
+    /// The key of the state file beside this upload.
+    pub fn status(&self) -> String {
+        self.folder.status(&self.cluster.name)
+    }
+}
+
+impl fmt::Display for UploadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.folder.0, self.cluster.name, self.verb.suffix())
+    }
+}
+
+impl TryFrom<String> for UploadKey {
+    type Error = String;
+    fn try_from(key: String) -> Result<Self, String> {
+        match read(&key) {
+            Reading::Request(key) => Ok(key),
+            Reading::NotARequest | Reading::Refused { .. } => Err(format!("{key:?} is not the key of a request")),
+        }
+    }
+}
+
+impl From<UploadKey> for String {
+    fn from(key: UploadKey) -> String {
+        key.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_a_folder_with_spaces_is_read_and_prints_itself() {
+        let key = "home/alice/my projects/run 7/mycluster.cf-create";
+        let Reading::Request(read) = read(key) else { panic!("not read") };
+        assert_eq!(read.to_string(), key);
+        assert_eq!(read.cluster.to_string(), "alice/mycluster");
+        assert_eq!(read.answer(Answer::Created), "home/alice/my projects/run 7/mycluster.cf-created");
+        assert_eq!(read.folder.stem(&read.cluster.name), "home/alice/my projects/run 7/mycluster.cf-");
+    }
+
+    #[test]
+    fn what_is_no_request_is_left_alone() {
+        for key in ["home/alice/foocf-create", "home/alice/x.cf-created", "home/alice/x.cf-failed", "other/alice/x.cf-create", "home/alice/x.json"] {
+            assert_eq!(read(key), Reading::NotARequest, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_request_is_refused_with_an_answer_beside_it() {
+        let long = format!("home/alice/{}.cf-create", "x".repeat(200));
+        for key in [
+            "home/x.cf-create",
+            "home/alice/a_b.cf-create",
+            "home/alice/.cf-create",
+            "home/alice/a b.cf-create",
+            "home/alice/a+b.cf-delete",
+            "home/alice/a%20b.cf-create",
+            "home/alice//x.cf-create",
+            "home/alice/../bob/x.cf-create",
+            "home/../x.cf-create",
+            "home/alice/x\u{0}.cf-create",
+            "home//x.cf-create",
+            &long,
+        ] {
+            let Reading::Refused { answer, .. } = read(key) else { panic!("{key} was not refused") };
+            let stem = key.strip_suffix(".cf-create").or_else(|| key.strip_suffix(".cf-delete")).unwrap();
+            assert_eq!(answer, format!("{stem}.cf-failed"));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The ledger: what is owed to one user, in one small JSON object that only the functions reach.
+//! It is changed only with If-Match on its ETag, written before a plan's first effect and cleared after its last.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::key::{UploadKey, Verb};
+use crate::names::{ClusterName, User};
+use crate::request::RequestId;
+use crate::stack::StackId;
+
+/// The key of a user's ledger in the system bucket.
+pub fn key(user: &User) -> String {
+    format!("{PREFIX}{user}.json")
+}
+
+/// What all ledgers' keys begin with.
+pub const PREFIX: &str = "ledger/";
+
+/// The user whose ledger lies at this key.
+pub fn user_of(key: &str) -> Option<User> {
+    User::parse(key.strip_prefix(PREFIX)?.strip_suffix(".json")?).ok()
+}
+
+/// One user's ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Counts the writes. S3's ETag is a hash of the content; without this, a ledger that came back to an earlier content
+    /// would pass for the one that was read, and If-Match would let a stale pass through.
+    #[serde(default)]
+    pub revision: u64,
+    /// The clusters that something is or was owed for.
+    #[serde(default)]
+    pub clusters: BTreeMap<ClusterName, Entry>,
+}
+
+/// How many ended clusters a ledger remembers; older ones go first.
+pub const HISTORY_MAX: usize = 50;
+
+/// How many answered requests an entry remembers: a late or doubled event asks for one of the last few.
+pub const ANSWERED_MAX: usize = 16;
+
+/// What is owed for one cluster, and what was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where the cluster stands in its life.
+    #[serde(default)]
+    pub phase: Phase,
+    /// The create that the cluster was made for; `None` before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
+    /// Its stack, once it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackId>,
+    /// Uploads that have no final answer yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<Open>,
+    /// Requests that have their final answer; they are never acted on again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<RequestId>,
+    /// Mails claimed: written here before they are sent, so that none is sent twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<Claim>,
+}
+
+/// Where a cluster stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Phase {
+    /// Nothing was accepted yet.
+    #[default]
+    New,
+    /// A create was accepted; its stack may not be there yet.
+    Creating {
+        /// When CreateStack was last attempted.
+        since: Timestamp,
+    },
+    /// The create was answered, and the cluster stands.
+    Ready,
+    /// The create failed; its stack is still to be removed.
+    Failing,
+    /// A delete was accepted.
+    Deleting {
+        /// When.
+        since: Timestamp,
+    },
+    /// A delete was accepted while a create was on its way and no stack was to be seen.
+    Unwanted {
+        /// When the create was marked.
+        since: Timestamp,
+    },
+    /// The stack could not be deleted; what is left may still cost money.
+    Stuck,
+    /// It is over; kept as history.
+    Gone {
+        /// When.
+        at: Timestamp,
+        /// How it ended.
+        end: End,
+    },
+}
+
+/// How a cluster's life ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// Its user asked for it.
+    Deleted,
+    /// Somebody removed the stack by other means.
+    Removed,
+    /// It never came to life.
+    Failed,
+}
+
+/// The create that a cluster was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The request; the stack bears it as a tag.
+    pub request: RequestId,
+    /// The upload; `.cf-created` and `.cf-status` lie beside it.
+    pub key: UploadKey,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// What the user chose, the values that differ from the template's defaults.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// An upload without a final answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Where it lies.
+    pub key: UploadKey,
+    /// Which it is.
+    pub request: RequestId,
+    /// Whether the answer of the work in hand answers it too; a waiting one has its turn later.
+    pub joined: bool,
+}
+
+/// A mail of one kind for one request, sent at most once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The request that it tells of.
+    pub request: RequestId,
+    /// Which news it is.
+    pub kind: MailKind,
+}
+
+/// The news that go to the administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailKind {
+    /// A cluster is ready.
+    Ready,
+    /// A cluster could not be made.
+    Failed,
+    /// A cluster is gone.
+    Gone,
+    /// A cluster could not be deleted.
+    Stuck,
+    /// A stack that is not ours has the name that a cluster needs.
+    Occupied,
+}
+
+impl Ledger {
+    /// What is written of a cluster; an empty entry where nothing is.
+    pub fn entry(&self, name: &ClusterName) -> Entry {
+        self.clusters.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The next version of this ledger, with `entry` in its place and the history bounded.
+    pub fn with(&self, name: &ClusterName, entry: Entry) -> Self {
+        let mut next = Self { revision: self.revision + 1, clusters: self.clusters.clone() };
+        if entry == Entry::default() {
+            next.clusters.remove(name);
+        } else {
+            next.clusters.insert(name.clone(), entry);
+        }
+        let mut ended: Vec<(Timestamp, ClusterName)> =
+            next.clusters.iter().filter_map(|(name, e)| Some((e.ended()?, name.clone()))).collect();
+        ended.sort();
+        let surplus = ended.len().saturating_sub(HISTORY_MAX);
+        for (_, name) in ended.drain(..surplus) {
+            next.clusters.remove(&name);
+        }
+        next
+    }
+
+    /// The user's clusters that live or are on their way.
+    pub fn living(&self) -> impl Iterator<Item = &ClusterName> {
+        self.clusters.iter().filter(|(_, e)| !matches!(e.phase, Phase::New | Phase::Gone { .. })).map(|(name, _)| name)
+    }
+}
+
+impl Entry {
+    /// When the cluster ended, if it has and nothing more is owed.
+    fn ended(&self) -> Option<Timestamp> {
+        match self.phase {
+            _ if !self.open.is_empty() => None,
+            Phase::Gone { at, .. } => Some(at),
+            // A name that was only ever refused: the first to be forgotten.
+            Phase::New => Some(Timestamp::MIN),
+            _ => None,
+        }
+    }
+
+    /// Whether a pass has something to do here even if no event comes.
+    pub fn is_owed(&self) -> bool {
+        !self.open.is_empty()
+            || match self.phase {
+                Phase::Creating { .. } | Phase::Failing | Phase::Deleting { .. } | Phase::Unwanted { .. } => true,
+                Phase::New | Phase::Ready | Phase::Stuck | Phase::Gone { .. } => false,
+            }
+    }
+
+    /// Whether a request has its final answer.
+    pub fn has_answered(&self, request: &RequestId) -> bool {
+        self.answered.contains(request)
+    }
+
+    /// The open uploads of a verb that the work in hand will answer.
+    pub fn joined(&self, verb: Verb) -> impl Iterator<Item = &Open> {
+        self.open.iter().filter(move |o| o.joined && o.key.verb == verb)
+    }
+
+    /// Notes an upload that has no answer yet, or changes whether it is joined.
+    pub fn note_open(&mut self, key: &UploadKey, request: &RequestId, joined: bool) {
+        self.open.retain(|o| &o.request != request);
+        self.open.push(Open { key: key.clone(), request: request.clone(), joined });
+    }
+
+    /// Notes that a request has its final answer.
+    pub fn note_answered(&mut self, request: &RequestId) {
+        self.open.retain(|o| &o.request != request);
+        self.answered.retain(|r| r != request);
+        self.answered.push(request.clone());
+        let surplus = self.answered.len().saturating_sub(ANSWERED_MAX);
+        self.answered.drain(..surplus);
+    }
+
+    /// Claims a mail; false where it was claimed before, for then it must not be sent again.
+    pub fn claim(&mut self, request: &RequestId, kind: MailKind) -> bool {
+        if self.mails.iter().any(|c| &c.request == request && c.kind == kind) {
+            return false;
+        }
+        self.mails.push(Claim { request: request.clone(), kind });
+        let surplus = self.mails.len().saturating_sub(ANSWERED_MAX);
+        self.mails.drain(..surplus);
+        true
+    }
+}

@@ -1,0 +1,26 @@
+//! clusterdrop's domain: what is asked, what is there, what to do about it, and what people are told.
+//!
+//! One event, one pass: [`observe`] looks, [`decide`] plans, [`perform`] does, `say` tells. Only the first and the
+//! third touch the world, each through a trait of one method.
+
+pub mod body;
+pub mod causes;
+pub mod decide;
+pub mod effect;
+pub mod facts;
+pub mod fault;
+pub mod key;
+pub mod ledger;
+pub mod names;
+pub mod observe;
+pub mod order;
+pub mod perform;
+pub mod problem;
+pub mod request;
+mod say;
+pub mod site;
+pub mod stack;
+pub mod status;
+pub mod sweep;
+pub mod template;
+pub mod testing;

@@ -1,0 +1,364 @@
+//! Looking: the questions that can be asked of the world, and the one way in which a cluster is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use futures_util::future::try_join_all;
+use futures_util::try_join;
+use jiff::Timestamp;
+
+use crate::body::Body;
+use crate::causes::{self, Cause, StackEvent};
+use crate::decide::{self, Course};
+use crate::facts::{Facts, Setback, Shown, StackSeen, Upload};
+use crate::fault::{Fault, Kind};
+use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
+use crate::ledger::{Entry, Ledger, Phase};
+use crate::names::{Cluster, StackName, User};
+use crate::request::{ETag, RequestId};
+use crate::site::Site;
+use crate::stack::{Stack, StackId, StackState};
+use crate::status::{Progress, Status};
+
+/// A question to the world. One page, one object, one stack each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// A user's ledger.
+    Ledger(User),
+    /// An object in the user bucket; its content only if `body`, and only up to the limit.
+    Upload {
+        /// Where.
+        key: String,
+        /// Whether its content matters.
+        body: bool,
+    },
+    /// The objects in the user bucket that begin with this.
+    Folder(String),
+    /// A state file.
+    Status(String),
+    /// Whether anything lies under a user's `configure.d`.
+    Profile(User),
+    /// A living stack, by name.
+    StackNamed(StackName),
+    /// A stack, dead or alive.
+    Stack(StackId),
+    /// One page of a stack's events, newest first.
+    Events(StackId, Option<String>),
+    /// One page of a stack's resources.
+    Resources(StackId, Option<String>),
+    /// One page of the ledgers' keys.
+    Ledgers(Option<String>),
+    /// One page of all stacks.
+    Stacks(Option<String>),
+}
+
+/// What the world answers.
+#[derive(Debug, Clone)]
+pub enum Sight {
+    /// To `Ledger`.
+    Ledger(Option<(Ledger, ETag)>),
+    /// To `Upload`.
+    Upload(Option<Object>),
+    /// To `Folder`: keys and their versions.
+    Folder(Vec<(String, ETag)>),
+    /// To `Status`.
+    Status(Option<(Vec<u8>, ETag)>),
+    /// To `Profile`.
+    Profile(bool),
+    /// To `Stack` and `StackNamed`.
+    Stack(Option<Box<Stack>>),
+    /// To `Events`.
+    Events(Page<StackEvent>),
+    /// To `Resources`: their statuses.
+    Resources(Page<String>),
+    /// To `Ledgers`: keys and versions.
+    Ledgers(Page<(String, ETag)>),
+    /// To `Stacks`.
+    Stacks(Page<Stack>),
+}
+
+/// One page of a list, and how to ask for the next.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// The token of the next page.
+    pub next: Option<String>,
+}
+
+/// An object as GET or HEAD returned it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its version id, in a versioned bucket.
+    pub version: Option<String>,
+    /// Its `ETag`.
+    pub etag: ETag,
+    /// Its Last-Modified, in whole seconds.
+    pub modified: Timestamp,
+    /// Its content, if asked for.
+    pub body: Body,
+}
+
+/// The eyes. Behind it stands AWS, or a world in memory.
+pub trait Observe: Sync {
+    /// Answers one question.
+    fn observe(&self, question: Question) -> impl Future<Output = Result<Sight, Fault>> + Send;
+}
+
+/// A list longer than this is not read to its end: 100 pages of 100 events are far more than any stack of ours has.
+const PAGES_MAX: usize = 100;
+
+macro_rules! ask {
+    ($world:expr, $question:expr, $answer:ident) => {
+        match $world.observe($question).await? {
+            Sight::$answer(seen) => Ok(seen),
+            other => Err(Fault::new(Kind::Permanent, "observe", format!("{other:?} does not answer the question"))),
+        }
+    };
+}
+
+/// What brings us here: which cluster, and what the event already knew.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Which cluster.
+    pub cluster: Cluster,
+    /// The upload that the event named.
+    pub upload: Option<UploadKey>,
+}
+
+/// Takes one look at one cluster. Reads that do not need each other go together.
+pub async fn look<'a, W: Observe>(world: &W, site: &'a Site, subject: &Subject, now: Timestamp, setback: Option<Setback>) -> Result<Facts<'a>, Fault> {
+    let cluster = &subject.cluster;
+    let named = site.stack_name(cluster);
+    let (ledger, by_name, has_profile, mut near) = try_join!(
+        ledger(world, &cluster.user),
+        stack_named(world, &named),
+        async { if subject.upload.is_some() { profile(world, &cluster.user).await } else { Ok(true) } },
+        async {
+            match &subject.upload {
+                Some(key) => folder(world, &key.folder, cluster).await,
+                None => Ok(Near::default()),
+            }
+        },
+    )?;
+    let (ledger, ledger_etag) = ledger.map_or((Ledger::default(), None), |(ledger, etag)| (ledger, Some(etag)));
+    let entry = ledger.entry(&cluster.name);
+    let seen_folder = subject.upload.as_ref().map(|key| key.folder.clone());
+    let others: BTreeSet<Folder> = folders(&entry).filter(|f| Some(f) != seen_folder.as_ref()).collect();
+    let state_key = state_key(&entry, subject, site);
+    let (elsewhere, stack, shown, has_profile) = try_join!(
+        try_join_all(others.iter().map(|f| folder(world, f, cluster))),
+        known_stack(world, &entry, by_name),
+        async {
+            match &state_key {
+                Some(key) => status(world, key).await,
+                None => Ok(None),
+            }
+        },
+        async {
+            // A create that waited on the ledger meets the gate as any other.
+            if subject.upload.is_none() && entry.open.iter().any(|o| !o.joined && o.key.verb == Verb::Create) {
+                profile(world, &cluster.user).await
+            } else {
+                Ok(has_profile)
+            }
+        },
+    )?;
+    elsewhere.into_iter().for_each(|more| near.merge(more));
+    let stack = match stack {
+        None => StackSeen::Absent,
+        Some(stack) if stack.cluster(&site.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
+        Some(_) => StackSeen::Foreign,
+    };
+    let mut facts = Facts {
+        now,
+        site,
+        cluster: cluster.clone(),
+        ledger,
+        ledger_etag,
+        uploads: near.uploads,
+        answers: near.answers,
+        shown,
+        stack,
+        has_profile,
+        causes: Vec::new(),
+        progress: None,
+        setback,
+    };
+    read_more(world, &mut facts).await?;
+    Ok(facts)
+}
+
+/// What only some courses need.
+async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), Fault> {
+    let Some(stack) = facts.stack() else { return Ok(()) };
+    let id = stack.id.clone();
+    match decide::course(facts) {
+        Course::Explain | Course::TellStuck => facts.causes = causes(world, &id).await?,
+        Course::Follow if stack.status.state() == StackState::Making => {
+            facts.progress = Some(progress(world, &id, facts.site.template.resources).await?);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The folders that a cluster's files lie in, as far as the ledger knows.
+fn folders(entry: &Entry) -> impl Iterator<Item = Folder> {
+    let accepted = entry.accepted.as_ref().filter(|_| entry.phase != Phase::New).map(|a| a.key.folder.clone());
+    entry.open.iter().map(|o| o.key.folder.clone()).chain(accepted)
+}
+
+/// The state file lies beside the accepted create; before there is one, beside the create at hand.
+fn state_key(entry: &Entry, subject: &Subject, site: &Site) -> Option<String> {
+    let _ = site;
+    let at_hand = subject.upload.as_ref().filter(|key| key.verb == Verb::Create);
+    let is_over = matches!(entry.phase, Phase::New | Phase::Gone { .. } | Phase::Failing);
+    let waiting = entry.open.iter().map(|o| &o.key).find(|key| key.verb == Verb::Create);
+    let accepted = entry.accepted.as_ref().map(|a| &a.key);
+    if is_over { at_hand.or(waiting).or(accepted) } else { accepted }.map(UploadKey::status)
+}
+
+/// Uploads and answers of one cluster in one or more folders.
+#[derive(Default)]
+struct Near {
+    uploads: Vec<Upload>,
+    answers: BTreeMap<String, ETag>,
+}
+
+impl Near {
+    fn merge(&mut self, other: Self) {
+        self.uploads.extend(other.uploads);
+        self.answers.extend(other.answers);
+    }
+}
+
+async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Near, Fault> {
+    let listed = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
+    let mut near = Near::default();
+    let mut requests = Vec::new();
+    for (key, etag) in listed {
+        match read(&key) {
+            Reading::Request(request) if request.cluster == *cluster => requests.push(request),
+            _ if key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| key.ends_with(a.suffix())) => drop(near.answers.insert(key, etag)),
+            _ => {}
+        }
+    }
+    let found = try_join_all(requests.into_iter().map(|key| upload(world, key))).await?;
+    near.uploads = found.into_iter().flatten().collect();
+    Ok(near)
+}
+
+async fn upload<W: Observe>(world: &W, key: UploadKey) -> Result<Option<Upload>, Fault> {
+    let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create };
+    let object = ask!(world, question, Upload)?;
+    Ok(object.map(|o| Upload {
+        request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
+        key,
+        etag: o.etag,
+        modified: o.modified,
+        body: o.body,
+    }))
+}
+
+/// The stack that the ledger knows by id, dead or alive; else the living one of the cluster's name.
+async fn known_stack<W: Observe>(world: &W, entry: &Entry, by_name: Option<Box<Stack>>) -> Result<Option<Box<Stack>>, Fault> {
+    let is_over = matches!(entry.phase, Phase::New | Phase::Gone { .. });
+    match &entry.stack {
+        Some(id) if !is_over && by_name.as_ref().map(|s| &s.id) != Some(id) => ask!(world, Question::Stack(id.clone()), Stack),
+        _ => Ok(by_name),
+    }
+}
+
+/// A user's ledger and its version.
+pub async fn ledger<W: Observe>(world: &W, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
+    ask!(world, Question::Ledger(user.clone()), Ledger)
+}
+
+/// A stack by id.
+pub async fn stack<W: Observe>(world: &W, id: &StackId) -> Result<Option<Box<Stack>>, Fault> {
+    ask!(world, Question::Stack(id.clone()), Stack)
+}
+
+/// An object in the user bucket, without its content.
+pub async fn head<W: Observe>(world: &W, key: &str) -> Result<Option<Object>, Fault> {
+    ask!(world, Question::Upload { key: key.to_owned(), body: false }, Upload)
+}
+
+async fn stack_named<W: Observe>(world: &W, name: &StackName) -> Result<Option<Box<Stack>>, Fault> {
+    ask!(world, Question::StackNamed(name.clone()), Stack)
+}
+
+async fn profile<W: Observe>(world: &W, user: &User) -> Result<bool, Fault> {
+    ask!(world, Question::Profile(user.clone()), Profile)
+}
+
+async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Shown>, Fault> {
+    let seen = ask!(world, Question::Status(key.to_owned()), Status)?;
+    Ok(seen.map(|(bytes, etag)| Shown { etag, status: serde_json::from_slice::<Status>(&bytes).ok() }))
+}
+
+/// The first real causes of a failure, through all pages and into nested stacks.
+pub async fn causes<W: Observe>(world: &W, id: &StackId) -> Result<Vec<Cause>, Fault> {
+    let (mut found, mut stacks, mut seen) = (Vec::new(), vec![id.clone()], BTreeSet::new());
+    while let Some(stack) = stacks.pop() {
+        if !seen.insert(stack.clone()) {
+            continue;
+        }
+        let mut of_this: Vec<StackEvent> = Vec::new();
+        let mut page = None;
+        for _ in 0..PAGES_MAX {
+            let seen = ask!(world, Question::Events(stack.clone(), page), Events)?;
+            of_this.extend(seen.items.into_iter().filter(|e| e.is_root_failure(&stack.0)));
+            page = seen.next;
+            if page.is_none() {
+                break;
+            }
+        }
+        for event in of_this {
+            match event.nested() {
+                Some(inner) => stacks.push(StackId(inner.to_owned())),
+                None => found.push(Cause::from(event)),
+            }
+        }
+    }
+    Ok(causes::first(found))
+}
+
+/// Resources finished, of the template's number of them.
+async fn progress<W: Observe>(world: &W, id: &StackId, total: usize) -> Result<Progress, Fault> {
+    let (mut done, mut all, mut page) = (0, 0, None);
+    for _ in 0..PAGES_MAX {
+        let seen = ask!(world, Question::Resources(id.clone(), page), Resources)?;
+        all += seen.items.len();
+        done += seen.items.iter().filter(|status| status.ends_with("_COMPLETE")).count();
+        page = seen.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    Ok(Progress { done, total: total.max(all) })
+}
+
+/// Every page of the ledgers' keys, and of the stacks that bear this deployment's tags.
+pub async fn everything<W: Observe>(world: &W, site: &Site) -> Result<(Vec<User>, Vec<Stack>), Fault> {
+    let (mut users, mut stacks) = (Vec::new(), Vec::new());
+    let mut page = None;
+    loop {
+        let seen = ask!(world, Question::Ledgers(page), Ledgers)?;
+        users.extend(seen.items.iter().filter_map(|(key, _)| crate::ledger::user_of(key)));
+        page = seen.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    loop {
+        let seen = ask!(world, Question::Stacks(page), Stacks)?;
+        stacks.extend(seen.items.into_iter().filter(|s| s.cluster(&site.deployment).is_some()));
+        page = seen.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    Ok((users, stacks))
+}

@@ -1,0 +1,125 @@
+//! Doing: one effect at a time, and one pass from look to last effect.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::decide::{self, Course, Plan};
+use crate::effect::{Effect, Expect};
+use crate::facts::Setback;
+use crate::fault::{Fault, Kind};
+use crate::key::{self, Reading};
+use crate::observe::{self, Observe, Subject};
+use crate::request::ETag;
+use crate::say::answers;
+use crate::site::Site;
+
+/// The hands. Behind it stands AWS, or a world in memory.
+pub trait Perform: Sync {
+    /// Does one thing; returns the new version where something was written.
+    fn perform(&self, effect: &Effect) -> impl Future<Output = Result<Option<ETag>, Fault>> + Send;
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// The courses taken, in order.
+    pub courses: Vec<Course>,
+    /// Every plan, as it prints: the log line.
+    pub plans: Vec<String>,
+    /// Mails that SES would not take, in its words.
+    pub mails_lost: Vec<String>,
+    /// Mails claimed by an earlier pass that may have died before it sent them.
+    pub mails_in_doubt: usize,
+    /// Something was left on the ledger for cf-watch.
+    pub left_for_watch: bool,
+}
+
+/// So many looks one pass takes. Each needs another upload, a lost race or a refused call; what is left then comes again
+/// with its event, or with the sweep.
+const LOOKS_MAX: usize = 12;
+
+/// No effect is begun later than this after the look that it was decided on: what was seen grows stale.
+const PASS_SECONDS_MAX: i64 = 20;
+
+/// One pass over one cluster: look, decide, do, until there is nothing more to do.
+pub async fn pass<W: Observe + Perform>(world: &W, site: &Site, subject: &Subject, clock: &(impl Fn() -> Timestamp + Sync)) -> Result<Outcome, Fault> {
+    let mut outcome = Outcome::default();
+    let mut setback = None;
+    for _ in 0..LOOKS_MAX {
+        let facts = observe::look(world, site, subject, clock(), setback.take()).await?;
+        let plan = decide::decide(&facts);
+        outcome.note(&plan);
+        let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
+        match carry_out(world, &plan, &mut outcome, || clock().as_second() > stale_at).await {
+            Ok(()) if plan.look_again => {}
+            Ok(()) => return Ok(outcome),
+            Err(stop) => match stop.fault.kind {
+                Kind::Moved => {}
+                Kind::Permanent | Kind::Spent if stop.is_create => setback = Some(Setback::Create(stop.fault)),
+                Kind::Permanent | Kind::Spent if stop.is_delete => setback = Some(Setback::Delete(stop.fault)),
+                Kind::Transient | Kind::Permanent | Kind::Spent => return Err(stop.fault),
+            },
+        }
+    }
+    Err(Fault::new(Kind::Transient, "pass", format!("{} is busy: the world moved at each of {LOOKS_MAX} looks", subject.cluster)))
+}
+
+/// An upload whose key cannot be a request: answered beside it, and removed.
+pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<(), Fault> {
+    let Reading::Refused { answer, problem } = key::read(key) else { return Ok(()) };
+    let Some(object) = observe::head(world, key).await? else { return Ok(()) };
+    let standing = observe::head(world, &answer).await?;
+    let expect = Expect::seen(standing.as_ref().map(|o| &o.etag));
+    world.perform(&Effect::WriteAnswer { key: answer, text: answers::stray(&problem), expect }).await?;
+    world.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await?;
+    Ok(())
+}
+
+struct Stop {
+    fault: Fault,
+    is_create: bool,
+    is_delete: bool,
+}
+
+async fn carry_out<W: Perform>(world: &W, plan: &Plan, outcome: &mut Outcome, is_stale: impl Fn() -> bool) -> Result<(), Stop> {
+    let (mut my_ledger, mut my_status) = (None, None);
+    for effect in &plan.effects {
+        let stop = |fault| Stop {
+            fault,
+            is_create: matches!(effect, Effect::CreateStack(_)),
+            is_delete: matches!(effect, Effect::DeleteStack { .. }),
+        };
+        if is_stale() {
+            return Err(stop(Fault::new(Kind::Moved, "pass", "what was seen is too old to act on")));
+        }
+        let done = match effect {
+            Effect::WriteLedger { user, ledger, expect: Expect::Mine } => {
+                let expect = Expect::seen(my_ledger.as_ref());
+                world.perform(&Effect::WriteLedger { user: user.clone(), ledger: ledger.clone(), expect }).await
+            }
+            Effect::WriteStatus { key, status, expect: Expect::Mine } => {
+                let expect = Expect::seen(my_status.as_ref());
+                world.perform(&Effect::WriteStatus { key: key.clone(), status: status.clone(), expect }).await
+            }
+            effect => world.perform(effect).await,
+        };
+        match (effect, done) {
+            (Effect::WriteLedger { .. }, Ok(etag)) => my_ledger = etag,
+            (Effect::WriteStatus { .. }, Ok(etag)) => my_status = etag,
+            (Effect::SendMail(mail), Err(fault)) => outcome.mails_lost.push(format!("{}: {fault}", mail.subject)),
+            (_, Ok(_)) => {}
+            (_, Err(fault)) => return Err(stop(fault)),
+        }
+    }
+    Ok(())
+}
+
+impl Outcome {
+    fn note(&mut self, plan: &Plan) {
+        self.courses.push(plan.course);
+        self.plans.push(plan.to_string());
+        self.mails_in_doubt += plan.mails_in_doubt;
+        self.left_for_watch |= plan.left_for_watch;
+    }
+}

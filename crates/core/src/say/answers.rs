@@ -1,0 +1,226 @@
+//! The final answers in users' folders, by situation: what was asked, what stands in the way, what to do next.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::facts::Facts;
+use crate::ledger::{End, Phase};
+use crate::problem::Problem;
+
+/// At most so many problems are listed; a file with more has one problem, whatever its lines say.
+const PROBLEMS_MAX: usize = 25;
+
+/// `.cf-created`: exactly the login address and a newline (check A2).
+pub fn created(login: &str) -> String {
+    format!("{login}\n")
+}
+
+fn failure(headline: &str, problems: &[Problem]) -> String {
+    let mut text = format!("{headline}\n");
+    for problem in problems.iter().take(PROBLEMS_MAX) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n- {problem}\n");
+    }
+    if let Some(more) = problems.len().checked_sub(PROBLEMS_MAX).filter(|n| *n > 0) {
+        let _ = write!(text, "\n… and {more} more.\n");
+    }
+    text
+}
+
+fn name(facts: &Facts<'_>) -> String {
+    facts.cluster.name.to_string()
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+pub fn refused(facts: &Facts<'_>, problems: &[Problem]) -> String {
+    let count = match problems.len() {
+        1 => "one problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    failure(&format!("The cluster {} was not started: {count}. Nothing was made.", name(facts)), problems)
+}
+
+/// A key that cannot be a request; its answer stands beside it all the same.
+pub fn stray(problem: &Problem) -> String {
+    failure("This file cannot be a request. Nothing was done.", std::slice::from_ref(problem))
+}
+
+pub fn no_profile(facts: &Facts<'_>) -> Problem {
+    Problem::new(
+        format!("a cluster for {}", facts.cluster.user),
+        format!("the user {} has no profile: nothing lies under customizer/{}/configure.d/", facts.cluster.user, facts.cluster.user),
+        "ask the administrator to set up your profile, then upload the file again",
+    )
+}
+
+pub fn no_login(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} was made, but there is no way to log in.", name(facts)),
+        &[Problem::new(
+            "the login address",
+            format!("the stack {} is complete and has no output {}", facts.site.stack_name(&facts.cluster), facts.site.template.metadata.login_output),
+            format!("the cluster runs and costs money; drop {}.cf-delete to remove it, and tell the administrator", name(facts)),
+        )],
+    )
+}
+
+pub fn failed(facts: &Facts<'_>) -> String {
+    let mut problems: Vec<Problem> = facts
+        .causes
+        .iter()
+        .map(|cause| Problem::new(format!("{} ({})", cause.logical, cause.kind), strip(&cause.reason), advice(&cause.reason)))
+        .collect();
+    if problems.is_empty() {
+        let reason = facts.stack().and_then(|s| s.reason.clone()).unwrap_or_else(|| "CloudFormation gave no reason".into());
+        problems.push(Problem::new("the cluster's stack", strip(&reason), "try again; tell the administrator if it fails again"));
+    }
+    failure(
+        &format!("The cluster {} could not be made. What was made of it is being removed; the name is free again after that.", name(facts)),
+        &problems,
+    )
+}
+
+/// AWS's words as they are, on one line.
+fn strip(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}
+
+/// What AWS's words mean to the one who reads them.
+fn advice(reason: &str) -> &'static str {
+    let has = |text: &str| reason.to_ascii_lowercase().contains(text);
+    if has("insufficientinstancecapacity") || has("sufficient capacity") {
+        "AWS has no such machine free now; try again later, or choose another instance type"
+    } else if has("limitexceeded") || has("vcpu capacity") || has("maximum number of") {
+        "the account's limit is reached; remove a cluster that you do not need, or ask the administrator"
+    } else if has("signal") {
+        "the login node did not come up as it should; try again, and look at your configure.d scripts if it fails again"
+    } else if has("spot") {
+        "ask for on-demand nodes (ComputeSpotPrice 0), or offer a higher price"
+    } else {
+        "try again; tell the administrator if it fails again"
+    }
+}
+
+pub fn declined(facts: &Facts<'_>, why: &str) -> String {
+    failure(
+        &format!("The cluster {} was not started. Nothing was made.", name(facts)),
+        &[Problem::new("the start of the stack", format!("CloudFormation refused it: {}", strip(why)), "tell the administrator, who has been sent this too")],
+    )
+}
+
+pub fn removed_while_making(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} is not there: its stack was removed while it was being made, and not by a .cf-delete file of yours.", name(facts)),
+        &[Problem::new("the cluster's stack", "somebody removed it, probably the administrator", "ask the administrator, then upload the file again")],
+    )
+}
+
+pub fn differs(facts: &Facts<'_>, differences: &[(String, String, String)]) -> String {
+    let problems: Vec<Problem> = differences
+        .iter()
+        .map(|(parameter, has, asked)| {
+            Problem::new(
+                format!("{parameter} = {asked:?}"),
+                format!("the cluster {} exists with {parameter} = {has:?}", name(facts)),
+                format!("keep it as it is, or drop {}.cf-delete first and create it anew", name(facts)),
+            )
+        })
+        .collect();
+    failure(&format!("The cluster {} exists already, and is not what this file asks for. It was left as it is.", name(facts)), &problems)
+}
+
+pub fn occupied(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} cannot be started.", name(facts)),
+        &[Problem::new("the name of its stack", "it is taken by something that is not a cluster of yours", "choose another name; the administrator has been told")],
+    )
+}
+
+pub fn leftover(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} cannot be started.", name(facts)),
+        &[Problem::new(
+            "its name",
+            "an earlier cluster of this name could not be removed wholly",
+            format!("drop {}.cf-delete to try the removal again, or choose another name", name(facts)),
+        )],
+    )
+}
+
+pub fn withdrawn(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} was given up.", name(facts)),
+        &[Problem::new(format!("{}.cf-create", name(facts)), "a later .cf-delete took it back", "upload it again if you want the cluster after all")],
+    )
+}
+
+pub fn overtaken(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} was not removed.", name(facts)),
+        &[Problem::new(format!("{}.cf-delete", name(facts)), "a later .cf-create asks for this cluster", "drop the .cf-delete again if you want it removed after all")],
+    )
+}
+
+pub fn no_such(facts: &Facts<'_>) -> String {
+    let mine: Vec<String> = facts.ledger.living().filter(|n| **n != facts.cluster.name).map(ToString::to_string).collect();
+    let have = if mine.is_empty() { "you have no clusters".to_owned() } else { format!("you have {}", mine.join(", ")) };
+    failure(
+        "Nothing was removed.",
+        &[Problem::new(format!("the removal of {}", name(facts)), format!("there is no cluster of yours with this name; {have}"), "check the name: capitals count")],
+    )
+}
+
+pub fn deleted(facts: &Facts<'_>, at: Timestamp) -> String {
+    format!("The cluster {} is gone since {}.\nStack: {}\n", name(facts), time(at), facts.site.stack_name(&facts.cluster))
+}
+
+pub fn removed(facts: &Facts<'_>, at: Timestamp) -> String {
+    format!(
+        "The cluster {} is gone; it was found removed on {}.\nIt was not removed by a .cf-delete file of yours: ask the administrator.\nStack: {}\n",
+        name(facts),
+        time(at),
+        facts.site.stack_name(&facts.cluster)
+    )
+}
+
+pub fn receipt(facts: &Facts<'_>) -> String {
+    match facts.entry().phase {
+        Phase::Gone { at, end: End::Failed } => {
+            format!("The cluster {} is gone: it could not be made, and was cleared away by {}.\n", name(facts), time(at))
+        }
+        Phase::Gone { at, end: End::Removed } => removed(facts, at),
+        Phase::Gone { at, .. } => deleted(facts, at),
+        _ => deleted(facts, facts.now),
+    }
+}
+
+pub fn stuck(facts: &Facts<'_>) -> String {
+    let mut problems: Vec<Problem> = facts
+        .causes
+        .iter()
+        .map(|cause| {
+            let which = if cause.physical.is_empty() { cause.logical.clone() } else { format!("{} {}", cause.logical, cause.physical) };
+            Problem::new(format!("{which} ({})", cause.kind), format!("it could not be removed: {}", strip(&cause.reason)), again(facts))
+        })
+        .collect();
+    if problems.is_empty() {
+        let reason = facts.stack().and_then(|s| s.reason.clone()).unwrap_or_else(|| "CloudFormation gave no reason".into());
+        problems.push(Problem::new("the cluster's stack", strip(&reason), again(facts)));
+    }
+    failure(&format!("The cluster {} could not be removed wholly. What is left may still cost money.", name(facts)), &problems)
+}
+
+fn again(facts: &Facts<'_>) -> String {
+    format!("drop {}.cf-delete again to try once more; the administrator has been told", name(facts))
+}
+
+pub fn undeletable(facts: &Facts<'_>, why: &str) -> String {
+    failure(
+        &format!("The cluster {} was not removed.", name(facts)),
+        &[Problem::new("the removal of its stack", format!("CloudFormation refused it: {}", strip(why)), "tell the administrator, who has been sent this too")],
+    )
+}

@@ -1,0 +1,46 @@
+//! The mails to the administrator, by situation. Plain text; nothing of a user's stands in them but checked names.
+
+use crate::effect::Mail;
+use crate::facts::Facts;
+use crate::ledger::{Accepted, MailKind};
+
+fn mail(facts: &Facts<'_>, kind: MailKind, news: &str, body: &str) -> Mail {
+    let stack = facts.site.stack_name(&facts.cluster);
+    let details = format!("User: {}\nCluster: {}\nStack: {stack}\nDeployment: {}\n", facts.cluster.user, facts.cluster.name, facts.site.deployment);
+    Mail { kind, subject: format!("clusterdrop: {} {news}", facts.cluster), body: format!("{body}\n\n{details}") }
+}
+
+pub fn ready(facts: &Facts<'_>, accepted: &Accepted) -> Mail {
+    let login = facts.login().unwrap_or_default();
+    let body = format!("The cluster is ready; its login address is {login}.\nAsked for by {} and accepted at {}.", accepted.key, accepted.at);
+    mail(facts, MailKind::Ready, "is ready", &body)
+}
+
+pub fn no_login(facts: &Facts<'_>, accepted: &Accepted) -> Mail {
+    let body = format!("The stack is complete and has no login address. It runs, and costs money.\nAsked for by {}.", accepted.key);
+    mail(facts, MailKind::Failed, "has no login address", &body)
+}
+
+pub fn failed(facts: &Facts<'_>, accepted: &Accepted, told: &str) -> Mail {
+    let body = format!("The cluster could not be made. Asked for by {}.\nThe user was told:\n\n{told}", accepted.key);
+    mail(facts, MailKind::Failed, "has failed", &body)
+}
+
+pub fn gone(facts: &Facts<'_>) -> Mail {
+    mail(facts, MailKind::Gone, "is gone", "The cluster was removed, as its user asked.")
+}
+
+pub fn removed(facts: &Facts<'_>) -> Mail {
+    mail(facts, MailKind::Gone, "is gone", "The cluster's stack is gone, and its user did not ask for that: somebody removed it by other means.")
+}
+
+pub fn stuck(facts: &Facts<'_>, told: &str) -> Mail {
+    let body = format!("The cluster could not be deleted. What is left may still cost money.\nThe user was told:\n\n{told}");
+    mail(facts, MailKind::Stuck, "could not be deleted", &body)
+}
+
+pub fn occupied(facts: &Facts<'_>) -> Mail {
+    let body = "A stack that is not a cluster of this deployment bears the name that this cluster needs. It was not touched.\n\
+                Look at its tags: either somebody made it by hand, or another deployment uses the same prefix.";
+    mail(facts, MailKind::Occupied, "cannot be started: its stack's name is taken", body)
+}

@@ -1,0 +1,85 @@
+//! The deployment: what the administrator chose. Read once, at the start of a function.
+
+use std::collections::BTreeMap;
+
+use crate::names::{Cluster, StackName};
+use crate::template::{SystemValue, Template};
+
+/// What a function may do. What it may not is left on the ledger for cf-watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Powers {
+    /// `cloudformation:CreateStack`.
+    pub create: bool,
+    /// `cloudformation:DeleteStack`.
+    pub delete: bool,
+}
+
+impl Powers {
+    /// cf-create.
+    pub const CREATE: Self = Self { create: true, delete: false };
+    /// cf-delete.
+    pub const DELETE: Self = Self { create: false, delete: true };
+    /// cf-watch.
+    pub const WATCH: Self = Self { create: true, delete: true };
+}
+
+/// The settings of one deployment.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// What every stack's name begins with.
+    pub prefix: String,
+    /// The deployment's own stack name; the value of the tag by which its clusters are known.
+    pub deployment: String,
+    /// Where users drop files.
+    pub user_bucket: String,
+    /// Where the profiles lie: `customizer/<user>/configure.d/…`.
+    pub customizer_bucket: String,
+    /// Where the ledger and the templates lie; users cannot reach it.
+    pub system_bucket: String,
+    /// The role that CloudFormation works under.
+    pub service_role: String,
+    /// The most compute nodes that one cluster may have.
+    pub nodes_max: u32,
+    /// Values for the template's system parameters that are the same for every cluster.
+    pub fixed: BTreeMap<SystemValue, String>,
+    /// A function's timeout: no pass lives longer.
+    pub timeout_seconds: i64,
+    /// Sender and recipient of mails; none where the deployment wants no mail.
+    pub mail: Option<MailRoute>,
+    /// What this function may do.
+    pub powers: Powers,
+    /// The template that a plain `{}` starts.
+    pub template: &'static Template,
+}
+
+/// Who writes to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailRoute {
+    /// An identity that SES has verified.
+    pub from: String,
+    /// The administrator.
+    pub to: String,
+}
+
+impl Site {
+    /// The name of a cluster's stack.
+    pub fn stack_name(&self, cluster: &Cluster) -> StackName {
+        StackName::of(&self.prefix, &self.user_bucket, cluster)
+    }
+
+    /// The value of a system parameter for one cluster. An unset one is empty: the template's pattern judges it.
+    pub fn system_value(&self, value: SystemValue, cluster: &Cluster) -> String {
+        match value {
+            SystemValue::Cluster => cluster.name.to_string(),
+            SystemValue::User => cluster.user.to_string(),
+            SystemValue::LoginName => cluster.user.login(),
+            SystemValue::CustomizerBucket => self.customizer_bucket.clone(),
+            fixed => self.fixed.get(&fixed).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// How long a create that nobody sees may still be on its way: a function's timeout, and a minute.
+    pub const fn flight_seconds_max(&self) -> i64 {
+        self.timeout_seconds + 60
+    }
+}

@@ -1,0 +1,212 @@
+//! CloudFormation's stacks as we see them: every status it has, what it means to us, and whose a stack is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Cluster, ClusterName, User};
+use crate::request::RequestId;
+
+/// A stack's id: its ARN. Unlike a name it is never used again, so deletes go by id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StackId(pub String);
+
+impl StackId {
+    /// The stack's name within the ARN `arn:…:stack/NAME/UUID`, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.split_once(":stack/")?.1.split('/').next()
+    }
+}
+
+impl fmt::Display for StackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! statuses {
+    ($($variant:ident = $text:literal),* $(,)?) => {
+        /// Every `StackStatus` of CloudFormation's API (botocore 1.43.11), and one for what it may add.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "the names are the documentation: they are AWS's own")]
+        pub enum StackStatus { $($variant,)* Unknown }
+
+        impl StackStatus {
+            /// All of them, `Unknown` last.
+            pub const ALL: &[Self] = &[$(Self::$variant,)* Self::Unknown];
+
+            /// Reads AWS's word; what is not known yet is `Unknown`, never a panic.
+            pub fn parse(text: &str) -> Self {
+                match text { $($text => Self::$variant,)* _ => Self::Unknown }
+            }
+
+            /// AWS's word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* Self::Unknown => "UNKNOWN" }
+            }
+        }
+    };
+}
+
+statuses! {
+    CreateInProgress = "CREATE_IN_PROGRESS",
+    CreateFailed = "CREATE_FAILED",
+    CreateComplete = "CREATE_COMPLETE",
+    RollbackInProgress = "ROLLBACK_IN_PROGRESS",
+    RollbackFailed = "ROLLBACK_FAILED",
+    RollbackComplete = "ROLLBACK_COMPLETE",
+    DeleteInProgress = "DELETE_IN_PROGRESS",
+    DeleteFailed = "DELETE_FAILED",
+    DeleteComplete = "DELETE_COMPLETE",
+    UpdateInProgress = "UPDATE_IN_PROGRESS",
+    UpdateCompleteCleanupInProgress = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    UpdateComplete = "UPDATE_COMPLETE",
+    UpdateFailed = "UPDATE_FAILED",
+    UpdateRollbackInProgress = "UPDATE_ROLLBACK_IN_PROGRESS",
+    UpdateRollbackFailed = "UPDATE_ROLLBACK_FAILED",
+    UpdateRollbackCompleteCleanupInProgress = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+    UpdateRollbackComplete = "UPDATE_ROLLBACK_COMPLETE",
+    ReviewInProgress = "REVIEW_IN_PROGRESS",
+    ImportInProgress = "IMPORT_IN_PROGRESS",
+    ImportComplete = "IMPORT_COMPLETE",
+    ImportRollbackInProgress = "IMPORT_ROLLBACK_IN_PROGRESS",
+    ImportRollbackFailed = "IMPORT_ROLLBACK_FAILED",
+    ImportRollbackComplete = "IMPORT_ROLLBACK_COMPLETE",
+}
+
+impl fmt::Display for StackStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a status means to a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StackState {
+    /// Its resources are being made.
+    Making,
+    /// It stands and has its outputs.
+    Standing,
+    /// It stands and somebody is changing it: wait until that has ended.
+    Changing,
+    /// Its creation failed and what was made is being removed.
+    RollingBack,
+    /// Its creation failed; the stack keeps its name until it is deleted.
+    Failed,
+    /// It is being deleted.
+    Leaving,
+    /// Its deletion failed; what is left may still cost money.
+    Stuck,
+    /// It is deleted; only its id finds it.
+    Gone,
+}
+
+impl StackStatus {
+    /// The meaning, for every status there is.
+    pub const fn state(self) -> StackState {
+        match self {
+            Self::CreateInProgress => StackState::Making,
+            // An admin's update or import that failed leaves the cluster standing: it has a login, and it can be deleted.
+            Self::CreateComplete
+            | Self::UpdateComplete
+            | Self::UpdateFailed
+            | Self::UpdateRollbackComplete
+            | Self::UpdateRollbackFailed
+            | Self::UpdateCompleteCleanupInProgress
+            | Self::UpdateRollbackCompleteCleanupInProgress
+            | Self::ImportComplete
+            | Self::ImportRollbackComplete
+            | Self::ImportRollbackFailed => StackState::Standing,
+            // A status that AWS may add is somebody's business in progress until it becomes one that we know.
+            Self::UpdateInProgress
+            | Self::UpdateRollbackInProgress
+            | Self::ImportInProgress
+            | Self::ImportRollbackInProgress
+            | Self::ReviewInProgress
+            | Self::Unknown => StackState::Changing,
+            Self::RollbackInProgress => StackState::RollingBack,
+            // CREATE_FAILED is where a creation ends that may not roll back.
+            Self::CreateFailed | Self::RollbackFailed | Self::RollbackComplete => StackState::Failed,
+            Self::DeleteInProgress => StackState::Leaving,
+            Self::DeleteFailed => StackState::Stuck,
+            Self::DeleteComplete => StackState::Gone,
+        }
+    }
+}
+
+/// A stack as DescribeStacks shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    /// Its id.
+    pub id: StackId,
+    /// Its status.
+    pub status: StackStatus,
+    /// CloudFormation's own words on the status, if any.
+    pub reason: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its parameters, defaults included; NoEcho ones masked.
+    pub parameters: BTreeMap<String, String>,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+    /// The stack that this one is nested in. Nested stacks inherit tags: they are not clusters.
+    pub parent: Option<StackId>,
+}
+
+/// Tag: the user, as the founding system promised it.
+pub const TAG_USER: &str = "USER";
+/// Tag: the cluster's name.
+pub const TAG_CLUSTER: &str = "clusterdrop:cluster";
+/// Tag: the request that made the stack.
+pub const TAG_REQUEST: &str = "clusterdrop:request";
+/// Tag: the deployment that it belongs to.
+pub const TAG_DEPLOYMENT: &str = "clusterdrop:deployment";
+
+/// The tags that a cluster's stack bears from its first moment.
+pub fn tags(cluster: &Cluster, request: &RequestId, deployment: &str) -> BTreeMap<String, String> {
+    [
+        (TAG_USER, cluster.user.as_str()),
+        (TAG_CLUSTER, cluster.name.as_str()),
+        (TAG_REQUEST, request.as_str()),
+        (TAG_DEPLOYMENT, deployment),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+impl Stack {
+    /// The cluster that this stack carries, if it is one of `deployment`'s. Names prove nothing; tags do.
+    pub fn cluster(&self, deployment: &str) -> Option<Cluster> {
+        let tag = |key: &str| self.tags.get(key).map(String::as_str);
+        if self.parent.is_some() || tag(TAG_DEPLOYMENT) != Some(deployment) {
+            return None;
+        }
+        Some(Cluster { user: User::parse(tag(TAG_USER)?).ok()?, name: ClusterName::parse(tag(TAG_CLUSTER)?).ok()? })
+    }
+
+    /// The request that made it, by its tag.
+    pub fn request(&self) -> Option<RequestId> {
+        self.tags.get(TAG_REQUEST).map(|tag| RequestId::from_tag(tag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_reads_and_prints_itself() {
+        for &status in StackStatus::ALL {
+            assert_eq!(StackStatus::parse(status.as_str()), status);
+        }
+        assert_eq!(StackStatus::parse("SOMETHING_NEW"), StackStatus::Unknown);
+    }
+
+    #[test]
+    fn a_stack_id_knows_its_name() {
+        let id = StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-a-b-00112233/uuid".into());
+        assert_eq!(id.name(), Some("clusterdrop-a-b-00112233"));
+        assert_eq!(StackId("nonsense".into()).name(), None);
+    }
+}

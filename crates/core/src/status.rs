@@ -1,0 +1,91 @@
+//! `.cf-status`: the state of a cluster, written for the people who cannot see CloudFormation.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::request::RequestId;
+
+/// The content of a `.cf-status` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The cluster's name.
+    pub cluster: String,
+    /// One word.
+    pub state: State,
+    /// One sentence.
+    pub message: String,
+    /// Resources finished and in all, while they are being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The login address, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// The stack's name, for the administrator.
+    pub stack: String,
+    /// The request that this is the state of.
+    pub request: RequestId,
+    /// When the request was accepted.
+    pub since: Timestamp,
+    /// When this was written.
+    pub updated: Timestamp,
+}
+
+/// The states, in the words of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Waiting for its time or its turn.
+    Scheduled,
+    /// Being made.
+    Creating,
+    /// Log in.
+    Ready,
+    /// Being removed.
+    Deleting,
+    /// Gone.
+    Deleted,
+    /// Read `.cf-failed`.
+    Failed,
+}
+
+/// Resources finished, of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Finished.
+    pub done: usize,
+    /// In all.
+    pub total: usize,
+}
+
+impl State {
+    /// Whether this state may follow `earlier` in the life of one request. Passes overlap, and the slower one must not
+    /// call a cluster "creating" that the faster one has called "ready".
+    pub const fn may_follow(self, earlier: Self) -> bool {
+        self.rank() >= earlier.rank() || matches!((earlier, self), (Self::Deleting, Self::Ready | Self::Failed))
+    }
+
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Scheduled => 0,
+            Self::Creating => 1,
+            Self::Ready | Self::Failed => 2,
+            Self::Deleting => 3,
+            Self::Deleted => 4,
+        }
+    }
+}
+
+impl Status {
+    /// Whether `self` says anything that `shown` does not.
+    pub fn says_more_than(&self, shown: &Self) -> bool {
+        let mut same_time = self.clone();
+        same_time.updated = shown.updated;
+        same_time != *shown
+    }
+
+    /// The file's text: JSON, indented, a newline at its end.
+    pub fn text(&self) -> String {
+        // A struct of strings and numbers always has a JSON form.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}

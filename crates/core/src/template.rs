@@ -1,0 +1,288 @@
+//! A cluster template as the functions need it: which parameters there are, who may set them, what values they take,
+//! which output is the login. The template's resources are CloudFormation's business.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::problem::{Problem, nearest, quoted};
+
+/// The default template, word for word, as it is published to the system bucket.
+pub const DEFAULT_TEXT: &str = include_str!("../../../templates/cluster.yaml");
+
+/// What the build read out of it.
+const DEFAULT_CARD: &str = include_str!(concat!(env!("OUT_DIR"), "/card.json"));
+
+/// The default template's card.
+pub fn default_template() -> &'static Template {
+    static CARD: OnceLock<Template> = OnceLock::new();
+    // The card is written by build.rs from a file of this project, and every test of this crate reads it.
+    CARD.get_or_init(|| serde_json::from_str(DEFAULT_CARD).expect("build.rs writes a readable card"))
+}
+
+/// A template's card.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Template {
+    /// The first 16 hexadecimal digits of the text's SHA-256; its key in the system bucket is made of it.
+    pub digest: String,
+    /// How many resources it makes; the total of the progress bar.
+    pub resources: usize,
+    /// Its parameters by name.
+    pub parameters: BTreeMap<String, Parameter>,
+    /// What the template says of itself under `Metadata: Clusterdrop`.
+    pub metadata: Metadata,
+}
+
+/// `Metadata: Clusterdrop`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Metadata {
+    /// The parameters that a user may set.
+    pub user_parameters: Vec<String>,
+    /// The parameters that the system sets, and with what.
+    pub system_parameters: BTreeMap<String, SystemValue>,
+    /// Names that are no parameters here, but would reach for somebody else's rights.
+    #[serde(default)]
+    pub protected_names: Vec<String>,
+    /// The output that is the login address.
+    pub login_output: String,
+}
+
+/// What the system can put into a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is named after the setting that it carries")]
+pub enum SystemValue {
+    Cluster,
+    User,
+    LoginName,
+    CustomizerBucket,
+    AccessNetwork,
+    Vpc,
+    Subnet,
+    ComputeSubnet,
+    NodeBoundary,
+}
+
+/// A parameter's constraints, as CloudFormation has them (UserGuide, parameters-section-structure).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Parameter {
+    /// `String`, `Number`, `CommaDelimitedList` or an AWS type.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// The value where none is given.
+    #[serde(default, deserialize_with = "scalar")]
+    pub default: Option<String>,
+    /// The values it takes; empty where it takes any.
+    #[serde(default, deserialize_with = "scalars")]
+    pub allowed_values: Vec<String>,
+    /// A regular expression that the whole value must match.
+    #[serde(default)]
+    pub allowed_pattern: Option<String>,
+    /// What the pattern means, in words.
+    #[serde(default)]
+    pub constraint_description: Option<String>,
+    /// Fewest characters.
+    #[serde(default, deserialize_with = "scalar")]
+    pub min_length: Option<String>,
+    /// Most characters.
+    #[serde(default, deserialize_with = "scalar")]
+    pub max_length: Option<String>,
+    /// Smallest number.
+    #[serde(default, deserialize_with = "scalar")]
+    pub min_value: Option<String>,
+    /// Largest number.
+    #[serde(default, deserialize_with = "scalar")]
+    pub max_value: Option<String>,
+}
+
+/// The most characters of a parameter's value (CloudFormation's quota, in bytes).
+const VALUE_BYTES_MAX: usize = 4096;
+
+/// Up to this many allowed values are listed; of more, the nearest ones.
+const LISTED_VALUES_MAX: usize = 8;
+
+impl Template {
+    /// Its key in the system bucket. The digest is in it, so a function always starts the very text that it checked against.
+    pub fn key(&self) -> String {
+        format!("templates/cluster-{}.yaml", self.digest)
+    }
+
+    /// Whether a user may set this parameter.
+    pub fn is_users(&self, name: &str) -> bool {
+        self.metadata.user_parameters.iter().any(|n| n == name)
+    }
+
+    /// Whether this name is the system's alone.
+    pub fn is_protected(&self, name: &str) -> bool {
+        !self.is_users(name) && (self.parameters.contains_key(name) || self.metadata.protected_names.iter().any(|n| n == name))
+    }
+
+    /// A user parameter's value: the one given, or the template's default.
+    pub fn effective<'a>(&'a self, given: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+        given.get(name).or_else(|| self.parameters.get(name)?.default.as_ref()).map(String::as_str)
+    }
+}
+
+impl Parameter {
+    /// What is wrong with `value` for the parameter `name`, if anything (checks C2, C5).
+    pub fn check(&self, name: &str, value: &str) -> Option<Problem> {
+        let (stands, next) = self
+            .wrong_length(value)
+            .or_else(|| self.wrong_choice(value))
+            .or_else(|| self.wrong_number(value))
+            .or_else(|| self.wrong_pattern(value))?;
+        Some(Problem::new(format!("{name} = {}", quoted(value)), stands, next))
+    }
+
+    fn wrong_length(&self, value: &str) -> Option<(String, String)> {
+        let has = value.chars().count();
+        if value.len() > VALUE_BYTES_MAX {
+            return Some((format!("it has {} bytes", value.len()), format!("use at most {VALUE_BYTES_MAX}")));
+        }
+        let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<usize>().ok());
+        match (bound(&self.min_length), bound(&self.max_length)) {
+            (Some(least), _) if has < least => Some((format!("it has {has} characters"), format!("use at least {least}"))),
+            (_, Some(most)) if has > most => Some((format!("it has {has} characters"), format!("use at most {most}"))),
+            _ => None,
+        }
+    }
+
+    fn wrong_choice(&self, value: &str) -> Option<(String, String)> {
+        if self.allowed_values.is_empty() || self.allowed_values.iter().any(|v| v == value) {
+            return None;
+        }
+        let stands = "it is not one of the allowed values".to_owned();
+        if self.allowed_values.len() <= LISTED_VALUES_MAX {
+            return Some((stands, format!("choose one of {}", self.allowed_values.join(", "))));
+        }
+        let mut ranked: Vec<&String> = self.allowed_values.iter().collect();
+        ranked.sort_by(|a, b| strsim::jaro_winkler(value, b).total_cmp(&strsim::jaro_winkler(value, a)));
+        let near = ranked.iter().take(LISTED_VALUES_MAX).map(|v| v.as_str()).collect::<Vec<_>>().join(", ");
+        let count = self.allowed_values.len();
+        Some((stands, match nearest(value, self.allowed_values.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean {meant}? The nearest of {count} allowed values are {near}"),
+            None => format!("choose one of the {count} allowed values, for example {near}"),
+        }))
+    }
+
+    fn wrong_number(&self, value: &str) -> Option<(String, String)> {
+        if self.kind != "Number" {
+            return None;
+        }
+        let plain = value.strip_prefix('-').unwrap_or(value);
+        // "1e3", "inf" and " 7" are numbers to Rust, and not to CloudFormation.
+        let looks_plain = plain.starts_with(|c: char| c.is_ascii_digit()) && plain.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let Some(number) = value.parse::<f64>().ok().filter(|_| looks_plain) else {
+            return Some(("it is not a number".into(), format!("give a number{}", self.range())));
+        };
+        let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<f64>().ok());
+        let too_small = bound(&self.min_value).is_some_and(|least| number < least);
+        let too_large = bound(&self.max_value).is_some_and(|most| number > most);
+        let out = if too_small { "it is too small" } else if too_large { "it is too large" } else { return None };
+        Some((out.into(), format!("give a number{}", self.range())))
+    }
+
+    fn range(&self) -> String {
+        match (&self.min_value, &self.max_value) {
+            (Some(least), Some(most)) => format!(" from {least} to {most}"),
+            (Some(least), None) => format!(", {least} or more"),
+            (None, Some(most)) => format!(", {most} or less"),
+            (None, None) => String::new(),
+        }
+    }
+
+    fn wrong_pattern(&self, value: &str) -> Option<(String, String)> {
+        let pattern = self.allowed_pattern.as_ref()?;
+        // A pattern that this engine cannot read (Java has look-around) is left to CloudFormation, which checks it again.
+        let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$")).ok()?;
+        if whole.is_match(value) {
+            return None;
+        }
+        let meaning = self.constraint_description.clone().unwrap_or_else(|| format!("it must match {pattern}"));
+        Some(("it has another form than it must have".into(), meaning))
+    }
+}
+
+/// A default or a bound stands in YAML as a string, a number or a boolean; to CloudFormation all are text.
+fn text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn scalar<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(text(&serde_json::Value::deserialize(from)?)))
+}
+
+fn scalars<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(Vec::<serde_json::Value>::deserialize(from)?.iter().map(text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(json: &str) -> Parameter {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn the_default_template_names_only_parameters_that_it_has() {
+        let card = default_template();
+        for name in card.metadata.user_parameters.iter().chain(card.metadata.system_parameters.keys()) {
+            assert!(card.parameters.contains_key(name), "{name}");
+        }
+        assert_eq!(card.metadata.user_parameters.len(), 9);
+        assert!(card.resources > 5);
+        assert!(card.is_protected("AccessUsername") && card.is_protected("FlightProfiles") && !card.is_protected("Nonsense"));
+    }
+
+    #[test]
+    fn every_default_passes_its_own_constraints() {
+        for (name, parameter) in &default_template().parameters {
+            if let Some(default) = &parameter.default {
+                assert_eq!(parameter.check(name, default), None);
+            }
+        }
+    }
+
+    #[test]
+    fn every_pattern_of_the_default_template_can_be_read() {
+        for (name, parameter) in &default_template().parameters {
+            if let Some(pattern) = &parameter.allowed_pattern {
+                assert!(regex_lite::Regex::new(pattern).is_ok(), "{name}: {pattern}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_cloudformation() {
+        let size = parameter(r#"{"Type": "Number", "MinValue": 16, "MaxValue": "16384"}"#);
+        for bad in ["15", "16385", "", "x", "1e2", "inf", " 20", "0x20", "+20", "-20"] {
+            assert!(size.check("MasterSystemVolumeSize", bad).is_some(), "{bad}");
+        }
+        for good in ["16", "16384", "20.5"] {
+            assert!(size.check("MasterSystemVolumeSize", good).is_none(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_value_is_answered_with_the_one_that_was_meant() {
+        let kind = &default_template().parameters["MasterInstanceTypeOther"];
+        let problem = kind.check("MasterInstanceTypeOther", "r4.lage-2C-15.25GB").unwrap();
+        assert!(problem.next.contains("did you mean r4.large-2C-15.25GB?"), "{problem}");
+    }
+
+    #[test]
+    fn a_pattern_must_match_the_whole_value() {
+        let p = parameter(r#"{"Type": "String", "AllowedPattern": "[a-z]+"}"#);
+        assert!(p.check("P", "abc").is_none());
+        assert!(p.check("P", "abc;reboot").is_some());
+        assert!(p.check("P", "abc\nreboot").is_some());
+    }
+}

@@ -1,0 +1,35 @@
+//! Made-up sites and names for the tests of this crate and of those around it.
+
+use std::collections::BTreeMap;
+
+use crate::names::{Cluster, ClusterName, User};
+use crate::site::{MailRoute, Powers, Site};
+use crate::template::{SystemValue, default_template};
+
+/// A deployment as an administrator could have made it.
+pub fn site() -> Site {
+    Site {
+        prefix: "clusterdrop".into(),
+        deployment: "cluster-service".into(),
+        user_bucket: "af-users-eu-west-2".into(),
+        customizer_bucket: "alces-flight-abcdefghijklnmop".into(),
+        system_bucket: "cluster-service-system".into(),
+        service_role: "arn:aws:iam::123456789012:role/clusterdrop-service".into(),
+        nodes_max: 32,
+        fixed: BTreeMap::from([
+            (SystemValue::AccessNetwork, "192.0.2.0/24".into()),
+            (SystemValue::Vpc, "vpc-0a1b2c3d".into()),
+            (SystemValue::Subnet, "subnet-0a1b2c3d".into()),
+            (SystemValue::ComputeSubnet, "subnet-0a1b2c3d".into()),
+        ]),
+        timeout_seconds: 30,
+        mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),
+        powers: Powers::WATCH,
+        template: default_template(),
+    }
+}
+
+/// A cluster by its two names, which must be legal.
+pub fn cluster(user: &str, name: &str) -> Cluster {
+    Cluster { user: User::parse(user).expect("a legal user"), name: ClusterName::parse(name).expect("a legal cluster") }
+}

@@ -1,0 +1,164 @@
+//! The functions in their world: events are queued, delivered, and delivered again when a function fails.
+
+use std::collections::VecDeque;
+
+use cf_core::fault::Fault;
+use cf_core::key::{self, Reading, Verb};
+use cf_core::names::Cluster;
+use cf_core::observe::Subject;
+use cf_core::perform::{Outcome, pass, pass_stray};
+use cf_core::site::{Powers, Site};
+use cf_core::stack::StackId;
+use cf_core::sweep;
+use futures_util::FutureExt;
+
+use crate::s3::Bucket;
+use crate::world::World;
+
+/// What wakes a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// S3: an object was created at this key.
+    Upload(String),
+    /// CloudFormation: a stack changed its status.
+    Stack(StackId),
+    /// The clock.
+    Sweep,
+}
+
+/// A world, its functions, and the events on their way.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// The world.
+    pub world: World,
+    /// Events not yet delivered.
+    pub queue: VecDeque<Event>,
+    /// Outcomes of passes that ended well.
+    pub outcomes: Vec<Outcome>,
+    /// Faults of passes that did not; their events came again.
+    pub faults: Vec<Fault>,
+}
+
+/// A run that is not quiet after so many rounds never will be.
+const ROUNDS_MAX: usize = 200;
+
+/// The in-memory world answers at once: a future that waits is a bug in the test.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the world in memory never waits")
+}
+
+impl Cloud {
+    /// A fresh deployment.
+    pub fn new(site: Site) -> Self {
+        Self { world: World::new(site), queue: VecDeque::new(), outcomes: Vec::new(), faults: Vec::new() }
+    }
+
+    /// Gives a user a profile, without which there is no cluster.
+    pub fn with_profile(self, user: &str) -> Self {
+        let at = self.world.now();
+        self.world.state().store.put(Bucket::Customizer, &format!("customizer/{user}/configure.d/user.sh"), b"#!/bin/sh\n", at);
+        self
+    }
+
+    /// A user drops a file; S3 tells of it.
+    pub fn drop_file(&mut self, key: &str, bytes: &[u8]) {
+        self.world.wait(1);
+        let at = self.world.now();
+        self.world.state().store.put(Bucket::User, key, bytes, at);
+        self.queue.push_back(Event::Upload(key.to_owned()));
+    }
+
+    /// The text of an object in the user bucket.
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.world.state().store.text(Bucket::User, key)
+    }
+
+    /// The keys in the user bucket.
+    pub fn keys(&self) -> Vec<String> {
+        self.world.state().store.list(Bucket::User, "").map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Delivers one event to the function that it is for.
+    pub fn deliver(&mut self, event: &Event) -> Result<(), Fault> {
+        match event {
+            Event::Upload(key) => match key::read(key) {
+                Reading::Request(upload) => {
+                    let powers = match upload.verb {
+                        Verb::Create => Powers::CREATE,
+                        Verb::Delete => Powers::DELETE,
+                    };
+                    self.pass(powers, &Subject { cluster: upload.cluster.clone(), upload: Some(upload) })
+                }
+                Reading::Refused { .. } => now(pass_stray(&self.world, key)),
+                Reading::NotARequest => Ok(()),
+            },
+            Event::Stack(id) => {
+                let seen = self.world.state().stacks.by_id(id).and_then(|s| s.stack.cluster(&self.world.site.deployment));
+                seen.map_or(Ok(()), |cluster| self.look_at(cluster))
+            }
+            Event::Sweep => {
+                let wanting = now(sweep::wanting(&self.world, &self.world.site))?;
+                wanting.into_iter().try_for_each(|cluster| self.look_at(cluster))
+            }
+        }
+    }
+
+    fn look_at(&mut self, cluster: Cluster) -> Result<(), Fault> {
+        self.pass(Powers::WATCH, &Subject { cluster, upload: None })
+    }
+
+    fn pass(&mut self, powers: Powers, subject: &Subject) -> Result<(), Fault> {
+        let site = Site { powers, ..self.world.site.clone() };
+        let outcome = now(pass(&self.world, &site, subject, &|| self.world.now()))?;
+        self.outcomes.push(outcome);
+        Ok(())
+    }
+
+    /// Delivers what is queued; what fails comes again a minute later, as Lambda does it.
+    pub fn drain(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let Some(event) = self.queue.pop_front() else { return };
+            if let Err(fault) = self.deliver(&event) {
+                self.faults.push(fault);
+                self.world.wait(60);
+                self.queue.push_back(event);
+            }
+        }
+        panic!("events came again for ever: {:?}", self.faults);
+    }
+
+    /// Lets stacks move one step, and CloudFormation tell of it.
+    pub fn step(&mut self) -> bool {
+        self.world.wait(30);
+        let login = self.world.site.template.metadata.login_output.clone();
+        let moved = {
+            let mut state = self.world.state();
+            let at = state.now;
+            state.stacks.step(&login, at)
+        };
+        self.queue.extend(moved.iter().cloned().map(Event::Stack));
+        !moved.is_empty()
+    }
+
+    /// Runs until nothing moves any more: events, stacks, and sweeps five minutes apart.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..ROUNDS_MAX {
+            self.drain();
+            if self.step() {
+                quiet = 0;
+                continue;
+            }
+            self.world.wait(300);
+            let before = self.world.state().effects.len();
+            self.queue.push_back(Event::Sweep);
+            self.drain();
+            quiet = if self.world.state().effects.len() == before { quiet + 1 } else { 0 };
+            // Two quiet sweeps: one may only have waited for a time to pass.
+            if quiet == 2 {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+}

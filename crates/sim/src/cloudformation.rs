@@ -1,0 +1,239 @@
+//! CloudFormation: names, tokens, parameters, asynchronous states. Rules by facts read in AWS's documents:
+//! a token is remembered per name even after deletion; ROLLBACK_COMPLETE keeps its name; deletes go through by id;
+//! only an id finds a deleted stack.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cf_core::causes::StackEvent;
+use cf_core::effect::NewStack;
+use cf_core::fault::{Fault, Kind};
+use cf_core::stack::{Stack, StackId, StackStatus};
+use cf_core::template::Template;
+use jiff::Timestamp;
+
+/// What will become of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fate {
+    /// It completes, with a login address.
+    #[default]
+    Succeeds,
+    /// It completes and has no login address.
+    NoLogin,
+    /// A resource fails; the rest is cancelled and rolled back.
+    Fails,
+    /// It stays in creation.
+    Hangs,
+    /// It completes; its removal fails.
+    DeleteFails,
+    /// It completes; an administrator protects it.
+    Protected,
+}
+
+/// A stack and what will become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimStack {
+    /// What DescribeStacks shows.
+    pub stack: Stack,
+    /// What will become of it.
+    pub fate: Fate,
+    /// Its events, oldest first.
+    pub events: Vec<StackEvent>,
+    token: String,
+}
+
+/// All stacks, dead ones too.
+#[derive(Debug, Clone, Default)]
+pub struct Stacks {
+    all: Vec<SimStack>,
+    tokens: BTreeSet<(String, String)>,
+    /// The fate of stacks to come.
+    pub next_fate: Fate,
+}
+
+const ARN: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack";
+
+fn permanent(call: &str, why: impl Into<String>) -> Fault {
+    Fault::new(Kind::Permanent, call, why)
+}
+
+impl Stacks {
+    /// CreateStack.
+    pub fn create(&mut self, new: &NewStack, template: &Template, now: Timestamp) -> Result<StackId, Fault> {
+        const CALL: &str = "cloudformation:CreateStack";
+        let name = new.name.as_str();
+        if let Some(living) = self.living(name) {
+            return if living.token == new.token { Ok(living.stack.id.clone()) } else { Err(Fault::new(Kind::Moved, CALL, "AlreadyExistsException")) };
+        }
+        if self.tokens.contains(&(name.to_owned(), new.token.clone())) {
+            return Err(Fault::new(Kind::Spent, CALL, "TokenAlreadyExistsException"));
+        }
+        check_name(name)?;
+        check_tags(&new.tags)?;
+        let parameters = check_parameters(new, template)?;
+        self.tokens.insert((name.to_owned(), new.token.clone()));
+        let id = StackId(format!("{ARN}/{name}/{:08}", self.all.len()));
+        let stack = Stack {
+            id: id.clone(),
+            status: StackStatus::CreateInProgress,
+            reason: None,
+            tags: new.tags.clone(),
+            parameters,
+            outputs: BTreeMap::new(),
+            parent: None,
+        };
+        self.all.push(SimStack { stack, fate: self.next_fate.clone(), events: Vec::new(), token: new.token.clone() });
+        self.note(&id, now);
+        Ok(id)
+    }
+
+    /// DeleteStack, by id. A deleted stack, and one that never was, are no fault.
+    pub fn delete(&mut self, id: &StackId, now: Timestamp) -> Result<(), Fault> {
+        const CALL: &str = "cloudformation:DeleteStack";
+        let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) else { return Ok(()) };
+        match found.stack.status {
+            StackStatus::DeleteComplete | StackStatus::DeleteInProgress => return Ok(()),
+            _ if found.fate == Fate::Protected => {
+                return Err(permanent(CALL, format!("ValidationError: Stack [{}] cannot be deleted while TerminationProtection is enabled", id.0)));
+            }
+            // Not to be begun while another operation runs: whether AWS would take it is not certain.
+            status if status.as_str().ends_with("IN_PROGRESS") && status != StackStatus::CreateInProgress => {
+                return Err(permanent(CALL, format!("ValidationError: the stack is in {status}")));
+            }
+            _ => found.stack.status = StackStatus::DeleteInProgress,
+        }
+        self.note(id, now);
+        Ok(())
+    }
+
+    /// The living stack of a name.
+    pub fn living(&self, name: &str) -> Option<&SimStack> {
+        self.all.iter().find(|s| s.stack.status != StackStatus::DeleteComplete && s.stack.id.name() == Some(name))
+    }
+
+    /// Any stack, by id.
+    pub fn by_id(&self, id: &StackId) -> Option<&SimStack> {
+        self.all.iter().find(|s| &s.stack.id == id)
+    }
+
+    /// All that are not deleted.
+    pub fn all_living(&self) -> impl Iterator<Item = &SimStack> {
+        self.all.iter().filter(|s| s.stack.status != StackStatus::DeleteComplete)
+    }
+
+    /// All, dead ones too.
+    pub fn all(&self) -> &[SimStack] {
+        &self.all
+    }
+
+    /// Puts a stack there by other hands than ours.
+    pub fn plant(&mut self, stack: Stack, fate: Fate, token: &str, now: Timestamp) {
+        let id = stack.id.clone();
+        self.tokens.insert((id.name().unwrap_or_default().to_owned(), token.to_owned()));
+        self.all.push(SimStack { stack, fate, events: Vec::new(), token: token.to_owned() });
+        self.note(&id, now);
+    }
+
+    /// Moves a stack to a status, as an administrator's hand or CloudFormation's work would.
+    pub fn set_status(&mut self, id: &StackId, status: StackStatus, now: Timestamp) {
+        if let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) {
+            found.stack.status = status;
+            self.note(id, now);
+        }
+    }
+
+    /// Lets every stack in motion make one step; returns those that did.
+    pub fn step(&mut self, login_output: &str, now: Timestamp) -> Vec<StackId> {
+        let mut moved = Vec::new();
+        for found in &mut self.all {
+            let Some(next) = found.next_status() else { continue };
+            if next == StackStatus::CreateComplete && found.fate != Fate::NoLogin {
+                found.stack.outputs.insert(login_output.to_owned(), "198.51.100.7".to_owned());
+            }
+            if next == StackStatus::RollbackInProgress {
+                found.fail(now);
+            }
+            if next == StackStatus::DeleteFailed {
+                found.event("LoginSecurityGroup", "AWS::EC2::SecurityGroup", "DELETE_FAILED", "resource sg-0a1b has a dependent object", now);
+            }
+            found.stack.status = next;
+            moved.push(found.stack.id.clone());
+        }
+        for id in &moved {
+            self.note(id, now);
+        }
+        moved
+    }
+
+    fn note(&mut self, id: &StackId, now: Timestamp) {
+        if let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) {
+            let (physical, status) = (found.stack.id.0.clone(), found.stack.status.as_str().to_owned());
+            let logical = found.stack.id.name().unwrap_or_default().to_owned();
+            found.events.push(StackEvent { at: now, logical, physical, kind: "AWS::CloudFormation::Stack".into(), status, reason: String::new() });
+        }
+    }
+}
+
+impl SimStack {
+    fn next_status(&self) -> Option<StackStatus> {
+        use StackStatus as T;
+        Some(match (self.stack.status, &self.fate) {
+            (T::CreateInProgress, Fate::Hangs) => return None,
+            (T::CreateInProgress, Fate::Fails) => T::RollbackInProgress,
+            (T::CreateInProgress, _) => T::CreateComplete,
+            (T::RollbackInProgress, _) => T::RollbackComplete,
+            (T::DeleteInProgress, Fate::DeleteFails) => T::DeleteFailed,
+            (T::DeleteInProgress, _) => T::DeleteComplete,
+            (T::UpdateInProgress, _) => T::UpdateComplete,
+            (T::UpdateRollbackInProgress, _) => T::UpdateRollbackComplete,
+            (T::ImportInProgress, _) => T::ImportComplete,
+            (T::ImportRollbackInProgress, _) => T::ImportRollbackComplete,
+            (T::ReviewInProgress, _) => T::CreateComplete,
+            _ => return None,
+        })
+    }
+
+    fn fail(&mut self, now: Timestamp) {
+        self.stack.reason = Some("The following resource(s) failed to create: [LoginNode, ComputeGroup].".into());
+        self.event("ComputeGroup", "AWS::AutoScaling::AutoScalingGroup", "CREATE_FAILED", "Resource creation cancelled", now);
+        self.event("LoginNode", "AWS::EC2::Instance", "CREATE_FAILED", "We currently do not have sufficient capacity in the Availability Zone", now);
+    }
+
+    fn event(&mut self, logical: &str, kind: &str, status: &str, reason: &str, at: Timestamp) {
+        let (logical, kind, status, reason) = (logical.into(), kind.into(), status.into(), reason.into());
+        self.events.push(StackEvent { at, logical, physical: "i-0a1b2c".into(), kind, status, reason });
+    }
+}
+
+/// `[a-zA-Z][-a-zA-Z0-9]*`, at most 128 (API reference, `CreateStack`).
+fn check_name(name: &str) -> Result<(), Fault> {
+    let legal = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && name.len() <= 128;
+    if legal { Ok(()) } else { Err(permanent("cloudformation:CreateStack", format!("ValidationError: stack name {name:?}"))) }
+}
+
+/// At most 50 tags; no empty value, no key of AWS's own (API reference, `Tag`).
+fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let legal = tags.len() <= 50 && tags.iter().all(|(k, v)| !k.is_empty() && !k.starts_with("aws:") && (1..=256).contains(&v.len()));
+    if legal { Ok(()) } else { Err(permanent("cloudformation:CreateStack", "ValidationError: tags")) }
+}
+
+/// Unknown, missing and illegal parameters are refused (facts of the API; emulators let unknown ones pass).
+fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<String, String>, Fault> {
+    const CALL: &str = "cloudformation:CreateStack";
+    if new.template != template.key() {
+        return Err(permanent(CALL, "ValidationError: S3 error: The specified key does not exist."));
+    }
+    if let Some(unknown) = new.parameters.keys().find(|name| !template.parameters.contains_key(*name)) {
+        return Err(permanent(CALL, format!("ValidationError: Parameters: [{unknown}] do not exist in the template")));
+    }
+    let mut all = BTreeMap::new();
+    for (name, parameter) in &template.parameters {
+        let Some(value) = new.parameters.get(name).or(parameter.default.as_ref()) else {
+            return Err(permanent(CALL, format!("ValidationError: Parameters: [{name}] must have values")));
+        };
+        if let Some(problem) = parameter.check(name, value) {
+            return Err(permanent(CALL, format!("ValidationError: {problem}")));
+        }
+        all.insert(name.clone(), value.clone());
+    }
+    Ok(all)
+}

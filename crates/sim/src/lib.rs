@@ -1,0 +1,16 @@
+//! A strict world in memory: S3, CloudFormation and mail with AWS's rules, and the functions that live in it.
+//!
+//! It is stricter than the emulators: what they let pass and AWS would not, this refuses (each rule names its source).
+//! [`World`] is what the domain sees through `Observe` and `Perform`; [`Cloud`] delivers events to the three functions.
+
+pub mod build;
+mod cloud;
+mod cloudformation;
+mod s3;
+mod senses;
+mod world;
+
+pub use cloud::{Cloud, Event};
+pub use cloudformation::{Fate, SimStack};
+pub use s3::{Bucket, Store};
+pub use world::{Spoil, When, World};

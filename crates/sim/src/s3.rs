@@ -1,0 +1,98 @@
+//! S3: keys, versions, conditional writes. Strongly consistent, as AWS's is.
+
+use std::collections::BTreeMap;
+
+use cf_core::effect::Expect;
+use cf_core::fault::{Fault, Kind};
+use cf_core::names::{digest, hex};
+use cf_core::request::ETag;
+use jiff::Timestamp;
+
+/// The three buckets of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bucket {
+    /// Where users drop files.
+    User,
+    /// Where the profiles lie.
+    Customizer,
+    /// Ledger and templates.
+    System,
+}
+
+/// One version of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Its version id, in a versioned bucket.
+    pub id: Option<String>,
+    /// Its time, in whole seconds.
+    pub modified: Timestamp,
+}
+
+/// All objects; only current versions can be seen.
+#[derive(Debug, Clone, Default)]
+pub struct Store {
+    objects: BTreeMap<(Bucket, String), Version>,
+    /// Whether the user bucket is versioned.
+    pub versioned: bool,
+    puts: u64,
+}
+
+impl Version {
+    /// S3's ETag of a plain upload is a hash of its content: equal bytes, equal ETag.
+    pub fn etag(&self) -> ETag {
+        ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(&self.bytes)]), 16)))
+    }
+}
+
+impl Store {
+    /// Puts an object, whatever is there.
+    pub fn put(&mut self, bucket: Bucket, key: &str, bytes: &[u8], now: Timestamp) -> ETag {
+        self.puts += 1;
+        let id = (self.versioned || bucket != Bucket::User).then(|| format!("v{}", self.puts));
+        let modified = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let version = Version { bytes: bytes.to_vec(), id, modified };
+        let etag = version.etag();
+        self.objects.insert((bucket, key.to_owned()), version);
+        etag
+    }
+
+    /// PutObject with If-Match or If-None-Match (API reference, `PutObject`: 412 where the condition does not hold).
+    pub fn put_if(&mut self, bucket: Bucket, key: &str, bytes: &[u8], expect: &Expect, now: Timestamp) -> Result<ETag, Fault> {
+        let there = self.get(bucket, key).map(Version::etag);
+        let holds = match expect {
+            Expect::Absent => there.is_none(),
+            Expect::Is(etag) => there.as_ref() == Some(etag),
+            Expect::Mine => false,
+        };
+        if holds { Ok(self.put(bucket, key, bytes, now)) } else { Err(Fault::new(Kind::Moved, "s3:PutObject", "412 PreconditionFailed")) }
+    }
+
+    /// DeleteObject with If-Match: another version stays; none is no fault.
+    pub fn delete_if(&mut self, bucket: Bucket, key: &str, etag: &ETag) {
+        if self.get(bucket, key).map(Version::etag).as_ref() == Some(etag) {
+            self.delete(bucket, key);
+        }
+    }
+
+    /// Removes an object, if it is there.
+    pub fn delete(&mut self, bucket: Bucket, key: &str) {
+        self.objects.remove(&(bucket, key.to_owned()));
+    }
+
+    /// The current version.
+    pub fn get(&self, bucket: Bucket, key: &str) -> Option<&Version> {
+        self.objects.get(&(bucket, key.to_owned()))
+    }
+
+    /// An object as text.
+    pub fn text(&self, bucket: Bucket, key: &str) -> Option<String> {
+        self.get(bucket, key).map(|v| String::from_utf8_lossy(&v.bytes).into_owned())
+    }
+
+    /// The keys that begin with `prefix`.
+    pub fn list(&self, bucket: Bucket, prefix: &str) -> impl Iterator<Item = (&String, &Version)> {
+        self.objects.iter().filter(move |((b, key), _)| *b == bucket && key.starts_with(prefix)).map(|((_, key), version)| (key, version))
+    }
+}

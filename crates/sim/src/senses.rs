@@ -1,0 +1,116 @@
+//! The world behind `Observe` and `Perform`.
+
+use cf_core::body::{BODY_BYTES_MAX, Body};
+use cf_core::effect::Effect;
+use cf_core::fault::{Fault, Kind};
+use cf_core::ledger;
+use cf_core::observe::{Object, Observe, Page, Question, Sight};
+use cf_core::perform::Perform;
+use cf_core::request::ETag;
+
+use crate::s3::{Bucket, Version};
+use crate::world::{Spoil, State, When, World};
+
+/// Events come in pages of a hundred on AWS; smaller ones here, so that every test pages.
+const PAGE: usize = 3;
+
+impl Observe for World {
+    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        Ok(self.state().answer(question))
+    }
+}
+
+impl Perform for World {
+    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        let mut state = self.state();
+        let nth = state.effects.len();
+        state.effects.push(effect.clone());
+        let lost = || Fault::new(Kind::Transient, "the call", "no answer came");
+        match state.spoil {
+            Some(Spoil { nth: this, when: When::Before }) if this == nth => Err(lost()),
+            Some(Spoil { nth: this, when: When::After }) if this == nth => {
+                let _ = state.apply(effect, &self.site);
+                Err(lost())
+            }
+            _ => state.apply(effect, &self.site),
+        }
+    }
+}
+
+fn page<T: Clone>(items: &[T], token: Option<String>) -> Page<T> {
+    let from: usize = token.and_then(|t| t.parse().ok()).unwrap_or(0);
+    let to = items.len().min(from + PAGE);
+    Page { items: items[from.min(to)..to].to_vec(), next: (to < items.len()).then(|| to.to_string()) }
+}
+
+fn object(version: &Version, body: bool) -> Object {
+    let body = match (body, version.bytes.len()) {
+        (false, _) => Body::Unread,
+        (true, size) if size > BODY_BYTES_MAX => Body::TooLarge(size as u64),
+        (true, _) => Body::Read(version.bytes.clone()),
+    };
+    Object { version: version.id.clone(), etag: version.etag(), modified: version.modified, body }
+}
+
+impl State {
+    fn answer(&mut self, question: Question) -> Sight {
+        match question {
+            Question::Ledger(user) => Sight::Ledger(self.store.get(Bucket::System, &ledger::key(&user)).and_then(|v| {
+                let ledger = serde_json::from_slice(&v.bytes).ok()?;
+                Some((ledger, v.etag()))
+            })),
+            Question::Upload { key, body } => Sight::Upload(self.store.get(Bucket::User, &key).map(|v| object(v, body))),
+            Question::Folder(prefix) => Sight::Folder(self.store.list(Bucket::User, &prefix).map(|(k, v)| (k.clone(), v.etag())).collect()),
+            Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| (v.bytes.clone(), v.etag()))),
+            Question::Profile(user) => {
+                let prefix = format!("customizer/{user}/configure.d/");
+                Sight::Profile(self.store.list(Bucket::Customizer, &prefix).next().is_some())
+            }
+            Question::StackNamed(name) => {
+                if self.blind_looks > 0 {
+                    self.blind_looks -= 1;
+                    return Sight::Stack(None);
+                }
+                Sight::Stack(self.stacks.living(name.as_str()).map(|s| Box::new(s.stack.clone())))
+            }
+            Question::Stack(id) => Sight::Stack(self.stacks.by_id(&id).map(|s| Box::new(s.stack.clone()))),
+            Question::Events(id, token) => {
+                let mut events = self.stacks.by_id(&id).map(|s| s.events.clone()).unwrap_or_default();
+                events.reverse();
+                Sight::Events(page(&events, token))
+            }
+            Question::Resources(..) => Sight::Resources(Page { items: vec!["CREATE_COMPLETE".into(), "CREATE_IN_PROGRESS".into()], next: None }),
+            Question::Ledgers(token) => {
+                let all: Vec<_> = self.store.list(Bucket::System, ledger::PREFIX).map(|(k, v)| (k.clone(), v.etag())).collect();
+                Sight::Ledgers(page(&all, token))
+            }
+            Question::Stacks(token) => {
+                let all: Vec<_> = self.stacks.all_living().map(|s| s.stack.clone()).collect();
+                Sight::Stacks(page(&all, token))
+            }
+        }
+    }
+
+    fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
+        let now = self.now;
+        match effect {
+            Effect::WriteLedger { user, ledger, expect } => {
+                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Permanent, "s3:PutObject", e.to_string()))?;
+                self.store.put_if(Bucket::System, &ledger::key(user), &bytes, expect, now).map(Some)
+            }
+            Effect::CreateStack(new) => self.stacks.create(new, site.template, now).map(|_| None),
+            Effect::DeleteStack { id, .. } => self.stacks.delete(id, now).map(|()| None),
+            Effect::WriteStatus { key, status, expect } => self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now).map(Some),
+            Effect::WriteAnswer { key, text, expect } => self.store.put_if(Bucket::User, key, text.as_bytes(), expect, now).map(Some),
+            Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => {
+                self.store.delete_if(Bucket::User, key, etag);
+                Ok(None)
+            }
+            Effect::SendMail(_) if !self.mail_works => Err(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded")),
+            Effect::SendMail(mail) => {
+                self.mails.push(mail.clone());
+                Ok(None)
+            }
+        }
+    }
+}

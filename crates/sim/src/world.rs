@@ -1,0 +1,103 @@
+//! The world's state, its clock, and the one place where a call can be spoiled.
+
+use std::sync::{Mutex, MutexGuard};
+
+use cf_core::effect::{Effect, Mail};
+use cf_core::site::Site;
+use cf_core::template::DEFAULT_TEXT;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cloudformation::Stacks;
+use crate::s3::{Bucket, Store};
+
+/// A call that loses: it fails before it did anything, or its answer is lost after it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// Nothing happened.
+    Before,
+    /// It happened, and nobody was told.
+    After,
+}
+
+/// Spoils one effect, counted from 0 since it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoil {
+    /// The how-manieth effect.
+    pub nth: usize,
+    /// Before or after it happens.
+    pub when: When,
+}
+
+/// All that there is.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Buckets.
+    pub store: Store,
+    /// Stacks.
+    pub stacks: Stacks,
+    /// Mails that SES took.
+    pub mails: Vec<Mail>,
+    /// Whether SES takes mails.
+    pub mail_works: bool,
+    /// The time.
+    pub now: Timestamp,
+    /// Effects performed or tried since the last spoil was set, in order.
+    pub effects: Vec<Effect>,
+    /// What to spoil.
+    pub spoil: Option<Spoil>,
+    /// How many of the next looks by name do not see a stack that is there (DescribeStacks lags behind CreateStack).
+    pub blind_looks: usize,
+}
+
+/// A world behind the domain's two traits.
+#[derive(Debug)]
+pub struct World {
+    state: Mutex<State>,
+    /// The deployment in it.
+    pub site: Site,
+}
+
+impl World {
+    /// A fresh deployment: template published, buckets empty.
+    pub fn new(site: Site) -> Self {
+        // A Saturday morning; any would do.
+        let now = Timestamp::from_second(1_795_257_600).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut store = Store::default();
+        store.versioned = true;
+        store.put(Bucket::System, &site.template.key(), DEFAULT_TEXT.as_bytes(), now);
+        let state = State {
+            store,
+            stacks: Stacks::default(),
+            mails: Vec::new(),
+            mail_works: true,
+            now,
+            effects: Vec::new(),
+            spoil: None,
+            blind_looks: 0,
+        };
+        Self { state: Mutex::new(state), site }
+    }
+
+    /// The state, to look at or to change by other hands than ours.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held has failed the test already; the state is still worth seeing.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.state().now
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, seconds: i64) {
+        let mut state = self.state();
+        state.now += SignedDuration::from_secs(seconds);
+    }
+}
+
+impl Clone for World {
+    fn clone(&self) -> Self {
+        Self { state: Mutex::new(self.state().clone()), site: self.site.clone() }
+    }
+}
