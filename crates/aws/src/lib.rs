@@ -1,1 +1,18 @@
-//! wip
+//! clusterdrop on AWS: events in, and the domain's two traits over the SDK's clients.
+//!
+//! A function is [`function::run`] with its powers; everything that it decides is decided in `cf-core`.
+
+mod act;
+mod client;
+pub mod event;
+mod fault;
+pub mod function;
+mod handle;
+mod journal;
+mod publish;
+mod see;
+mod settings;
+mod stacks;
+
+pub use client::Aws;
+pub use settings::{SettingError, site_from};

@@ -1,2 +1,9 @@
-//! wip
-fn main() {}
+//! cf-create: takes uploads of .cf-create. It may start stacks, and remove none.
+
+use cf_core::site::Powers;
+use lambda_runtime::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    cf_aws::function::run(Powers::CREATE).await
+}

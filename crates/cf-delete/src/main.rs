@@ -1,2 +1,9 @@
-//! wip
-fn main() {}
+//! cf-delete: takes uploads of .cf-delete. It may remove stacks, and start none.
+
+use cf_core::site::Powers;
+use lambda_runtime::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    cf_aws::function::run(Powers::DELETE).await
+}

@@ -1,0 +1,106 @@
+//! Acting on AWS: one effect, one call.
+
+use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Tag};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_ses::types::{Body, Content, Destination, Message};
+use cf_core::effect::{Effect, Expect, Mail, NewStack};
+use cf_core::fault::{Fault, Kind};
+use cf_core::ledger;
+use cf_core::perform::Perform;
+use cf_core::request::ETag;
+use cf_core::stack::StackId;
+
+use crate::client::Aws;
+use crate::fault::{code, fault};
+
+impl Perform for Aws {
+    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        match effect {
+            Effect::WriteLedger { user, ledger, expect } => {
+                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Transient, "s3:PutObject", e.to_string()))?;
+                self.put(&self.site.system_bucket, &ledger::key(user), bytes, "application/json", expect).await
+            }
+            Effect::CreateStack(new) => self.create_stack(new).await,
+            Effect::DeleteStack { id, token } => self.delete_stack(id, token).await,
+            Effect::WriteStatus { key, status, expect } => {
+                self.put(&self.site.user_bucket, key, status.text().into_bytes(), "application/json", expect).await
+            }
+            Effect::WriteAnswer { key, text, expect } => {
+                self.put(&self.site.user_bucket, key, text.clone().into_bytes(), "text/plain; charset=utf-8", expect).await
+            }
+            Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
+            Effect::SendMail(mail) => self.send(mail).await,
+        }
+    }
+}
+
+impl Aws {
+    async fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>, kind: &str, expect: &Expect) -> Result<Option<ETag>, Fault> {
+        let request = self.s3.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes)).content_type(kind);
+        let request = request.expected_bucket_owner(&self.account);
+        let request = match expect {
+            Expect::Absent => request.if_none_match("*"),
+            Expect::Is(etag) => request.if_match(&etag.0),
+            // The pass puts its own version in before it comes here.
+            Expect::Mine => return Err(Fault::new(Kind::Moved, "s3:PutObject", "there was no earlier write of this plan")),
+        };
+        match request.send().await {
+            Ok(output) => Ok(Some(ETag(output.e_tag().unwrap_or_default().to_owned()))),
+            // If-Match on what was removed since: 404, not 412.
+            Err(e) if code(&e) == "NoSuchKey" => Err(Fault::new(Kind::Moved, "s3:PutObject", "what was to be replaced is gone")),
+            Err(e) => Err(fault("s3:PutObject", &e)),
+        }
+    }
+
+    async fn remove(&self, key: &str, etag: &ETag) -> Result<Option<ETag>, Fault> {
+        let request = self.s3.delete_object().bucket(&self.site.user_bucket).key(key).if_match(&etag.0);
+        match request.expected_bucket_owner(&self.account).send().await {
+            Ok(_) => Ok(None),
+            // Gone already, or another upload by now: that one has its own event, and stays.
+            Err(e) if matches!(code(&e).as_str(), "NoSuchKey" | "404" | "PreconditionFailed" | "412") => Ok(None),
+            Err(e) => Err(fault("s3:DeleteObject", &e)),
+        }
+    }
+
+    async fn create_stack(&self, new: &NewStack) -> Result<Option<ETag>, Fault> {
+        let parameter = |(k, v): (&String, &String)| Parameter::builder().parameter_key(k).parameter_value(v).build();
+        let tag = |(k, v): (&String, &String)| Tag::builder().key(k).value(v).build();
+        self.cloudformation
+            .create_stack()
+            .stack_name(new.name.as_str())
+            .template_url(self.template_url(&new.template))
+            .set_parameters(Some(new.parameters.iter().map(parameter).collect()))
+            .set_tags(Some(new.tags.iter().map(tag).collect()))
+            .client_request_token(&new.token)
+            .role_arn(&self.site.service_role)
+            .capabilities(Capability::CapabilityIam)
+            .on_failure(OnFailure::Rollback)
+            .send()
+            .await
+            .map(|_| None)
+            .map_err(|e| fault("cloudformation:CreateStack", &e))
+    }
+
+    /// Without a role: the stack keeps the one that it was created with.
+    async fn delete_stack(&self, id: &StackId, token: &str) -> Result<Option<ETag>, Fault> {
+        let request = self.cloudformation.delete_stack().stack_name(&id.0).client_request_token(token);
+        match request.send().await {
+            Ok(_) => Ok(None),
+            // A removal of this stack is under way with the same token.
+            Err(e) if code(&e) == "TokenAlreadyExistsException" => Ok(None),
+            Err(e) => Err(fault("cloudformation:DeleteStack", &e)),
+        }
+    }
+
+    async fn send(&self, mail: &Mail) -> Result<Option<ETag>, Fault> {
+        let Some(route) = &self.site.mail else { return Ok(None) };
+        let content = |text: &str| Content::builder().data(text).charset("UTF-8").build();
+        let build = |e: &dyn std::fmt::Display| Fault::new(Kind::Permanent, "ses:SendEmail", e.to_string());
+        let message = Message::builder()
+            .subject(content(&mail.subject).map_err(|e| build(&e))?)
+            .body(Body::builder().text(content(&mail.body).map_err(|e| build(&e))?).build())
+            .build();
+        let request = self.ses.send_email().source(&route.from).destination(Destination::builder().to_addresses(&route.to).build());
+        request.message(message).send().await.map(|_| None).map_err(|e| fault("ses:SendEmail", &e))
+    }
+}

@@ -1,0 +1,67 @@
+//! The SDK's clients, made once at the start of a function.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_smithy_http_client::tls;
+use cf_core::site::Site;
+
+/// AWS, as one deployment uses it.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) cloudformation: aws_sdk_cloudformation::Client,
+    pub(crate) ses: aws_sdk_ses::Client,
+    pub(crate) site: Site,
+    /// Every bucket must belong to it: names of buckets can be claimed by others.
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+/// One call with all its attempts ends before a pass grows stale.
+const CALL_SECONDS_MAX: u64 = 10;
+
+impl Aws {
+    /// Clients with the credentials and the Region that Lambda puts into the environment. The SDK's default chain would
+    /// look for them in six more places first, and set up TLS for STS to do so.
+    pub async fn from_environment(site: Site, account: String) -> Self {
+        let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into());
+        let http = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .operation_timeout(Duration::from_secs(CALL_SECONDS_MAX))
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.clone()))
+            .credentials_provider(aws_config::environment::EnvironmentVariableCredentialsProvider::new())
+            .http_client(http)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .load()
+            .await;
+        Self::new(&config, site, account, region)
+    }
+
+    /// Clients on a configuration made elsewhere.
+    pub fn new(config: &aws_config::SdkConfig, site: Site, account: String, region: String) -> Self {
+        // Endpoints of one's own (an emulator, a VPC endpoint without DNS) have no host name a bucket.
+        let path_style = config.endpoint_url().is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            cloudformation: aws_sdk_cloudformation::Client::new(config),
+            ses: aws_sdk_ses::Client::new(config),
+            site,
+            account,
+            region,
+        }
+    }
+
+    /// The HTTPS address of an object in the system bucket, in the form that the policy of cf-create allows.
+    pub(crate) fn template_url(&self, key: &str) -> String {
+        let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("https://s3.{}.{suffix}/{}/{key}", self.region, self.site.system_bucket)
+    }
+}

@@ -1,0 +1,70 @@
+//! From an SDK error to what is to be done about it.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use cf_core::fault::{Fault, Kind};
+
+/// An SDK error as a fault that may pass, unless its code says otherwise.
+pub fn fault<E>(call: &'static str, error: &SdkError<E, Response>) -> Fault
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let Some(service) = error.as_service_error() else {
+        return Fault::new(Kind::Transient, call, DisplayErrorContext(error).to_string());
+    };
+    let code = code(error);
+    let message = service.message().unwrap_or_default();
+    Fault::new(kind(call, &code, message), call, format!("{code}: {message}"))
+}
+
+/// The error's code; S3 answers a HEAD without a body, so there the HTTP status has to do.
+pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> String {
+    let status = error.raw_response().map_or(0, |r| r.status().as_u16());
+    let named = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    named.map_or_else(|| status.to_string(), str::to_owned)
+}
+
+fn kind(call: &str, code: &str, message: &str) -> Kind {
+    let is_stack_call = call.starts_with("cloudformation:CreateStack") || call.starts_with("cloudformation:DeleteStack");
+    match code {
+        // Somebody else wrote first, or is writing now.
+        "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409" => Kind::Moved,
+        // Our own earlier attempt, another pass's, or a stranger's stack: the next look tells.
+        "AlreadyExistsException" => Kind::Moved,
+        "TokenAlreadyExistsException" => Kind::Spent,
+        // An operation is under way; its end brings an event.
+        "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Transient,
+        "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
+            if is_stack_call =>
+        {
+            Kind::Permanent
+        }
+        // Throttling, 5xx, and a permission that an administrator may mend: the event comes again, and is parked in the end.
+        _ => Kind::Transient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_by_what_is_to_be_done() {
+        for (call, code, message, expected) in [
+            ("s3:PutObject", "PreconditionFailed", "", Kind::Moved),
+            ("s3:PutObject", "SlowDown", "", Kind::Transient),
+            ("s3:GetObject", "AccessDenied", "", Kind::Transient),
+            ("cloudformation:CreateStack", "AccessDenied", "", Kind::Permanent),
+            ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Transient),
+            ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Permanent),
+            ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Moved),
+            ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::Spent),
+            ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Transient),
+            ("cloudformation:DescribeStacks", "ValidationError", "", Kind::Transient),
+        ] {
+            assert_eq!(kind(call, code, message), expected, "{call} {code}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! A Lambda function from start to end: settings, clients, then one event after the other.
+
+use cf_core::site::Powers;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+use crate::client::Aws;
+use crate::{handle, journal, settings};
+
+/// Runs a function with its powers until Lambda ends it.
+pub async fn run(powers: Powers) -> Result<(), Error> {
+    journal::init();
+    let lookup = |name: &str| std::env::var(name).ok();
+    let site = settings::site_from(lookup, powers)?;
+    let account = lookup("CLUSTERDROP_ACCOUNT").unwrap_or_default();
+    let aws = Aws::from_environment(site, account).await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let aws = &aws;
+        // Boxed: the passes' futures are large, and their type is larger than the compiler likes.
+        Box::pin(async move { handle::handle(aws, &event.payload).await })
+    }))
+    .await
+}

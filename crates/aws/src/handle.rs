@@ -1,0 +1,120 @@
+//! From an event to passes: each piece of work alone, so that one fault does not hide the rest.
+
+use std::collections::BTreeSet;
+
+use aws_lambda_events::sqs::SqsBatchResponse;
+use cf_core::fault::{Fault, Kind};
+use cf_core::key::{self, Reading};
+use cf_core::names::Cluster;
+use cf_core::observe::{self, Subject};
+use cf_core::perform::{pass, pass_stray};
+use cf_core::stack::StackId;
+use cf_core::sweep;
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::client::Aws;
+use crate::event::{self, Unreadable, Work};
+use crate::journal;
+
+/// Passes of one sweep that run side by side: enough to hide latency, few enough to stay under CloudFormation's throttle.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Handles one invocation. An error gives the event back: Lambda tries it again, and it ends in the failure queue.
+pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::Error> {
+    let mut errors = Vec::new();
+    let mut again = SqsBatchResponse::default();
+    let mut seen = BTreeSet::new();
+    for work in event::read(event) {
+        match work {
+            Ok(Work::Message { id, work }) => {
+                for part in work {
+                    if let Err(error) = one(aws, part, &mut seen).await {
+                        tracing::error!(message = id, error, "the message comes again");
+                        again.add_failure(id);
+                        break;
+                    }
+                }
+            }
+            work => errors.extend(one(aws, work, &mut seen).await.err()),
+        }
+    }
+    if errors.is_empty() { Ok(serde_json::to_value(again)?) } else { Err(errors.join("; ").into()) }
+}
+
+/// One piece of work. `seen`: a batch tells of one stack many times, and one look at it is enough.
+async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<StackId>) -> Result<(), String> {
+    let done = match work {
+        Ok(Work::Upload { bucket, key }) => upload(aws, &bucket, &key).await,
+        Ok(Work::Stack(id)) if seen.contains(&id) => Ok(()),
+        Ok(Work::Stack(id)) => {
+            let done = stack(aws, &id).await;
+            seen.insert(id);
+            done
+        }
+        Ok(Work::Sweep) => sweep(aws).await,
+        Ok(Work::Publish(request)) => aws.publish(&request).await,
+        Ok(Work::Nothing(why)) => {
+            tracing::info!(why, "nothing to do");
+            Ok(())
+        }
+        Ok(Work::Message { id, .. }) => Err(Fault::new(Kind::Permanent, "event", format!("the message {id} is inside another"))),
+        Err(unreadable) => Err(Fault::new(Kind::Permanent, "event", unreadable.to_string())),
+    };
+    done.map_err(|fault| {
+        journal::failed("event", &fault);
+        fault.to_string()
+    })
+}
+
+async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
+    if bucket != aws.site.user_bucket {
+        return Err(Fault::new(Kind::Permanent, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
+    }
+    match key::read(key) {
+        Reading::Request(upload) => look_at(aws, Subject { cluster: upload.cluster.clone(), upload: Some(upload) }).await,
+        Reading::Refused { problem, .. } => {
+            tracing::info!(key, problem = %problem, "refused by its key");
+            pass_stray(aws, key).await
+        }
+        Reading::NotARequest => {
+            tracing::info!(key, "not a request");
+            Ok(())
+        }
+    }
+}
+
+/// An event of a stack says only which cluster to look at, and only its tags say that.
+async fn stack(aws: &Aws, id: &StackId) -> Result<(), Fault> {
+    let seen = observe::stack(aws, id).await?;
+    match seen.as_ref().and_then(|s| s.cluster(&aws.site.deployment)) {
+        Some(cluster) => look_at(aws, Subject { cluster, upload: None }).await,
+        None => {
+            tracing::info!(stack = %id, "not a cluster of this deployment");
+            Ok(())
+        }
+    }
+}
+
+async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
+    let outcome = pass(aws, &aws.site, &subject, &Timestamp::now).await?;
+    journal::passed(&subject.cluster, &outcome);
+    Ok(())
+}
+
+/// Looks at what nobody told of. One cluster's fault does not keep the others from their look; the next sweep comes anyway.
+async fn sweep(aws: &Aws) -> Result<(), Fault> {
+    let wanting: Vec<Cluster> = sweep::wanting(aws, &aws.site).await?;
+    let count = wanting.len();
+    let looks = stream::iter(wanting).map(|cluster| async move {
+        let done = look_at(aws, Subject { cluster: cluster.clone(), upload: None }).await;
+        if let Err(fault) = &done {
+            journal::failed(&cluster.to_string(), fault);
+        }
+        done.is_err()
+    });
+    let failed = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count().await;
+    tracing::info!(looked_at = count, failed, "swept");
+    if failed == 0 { Ok(()) } else { Err(Fault::new(Kind::Transient, "sweep", format!("{failed} of {count} clusters could not be looked at"))) }
+}

@@ -1,0 +1,62 @@
+//! The custom resource: at deployment, the cluster template that this function carries is put into the system bucket.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use cf_core::fault::{Fault, Kind};
+use cf_core::template::DEFAULT_TEXT;
+use serde_json::{Value, json};
+
+use crate::client::Aws;
+use crate::fault::fault;
+
+impl Aws {
+    /// Answers CloudFormation's request, also when it cannot be fulfilled: a request without an answer holds the deployment
+    /// up for an hour.
+    pub(crate) async fn publish(&self, request: &Value) -> Result<(), Fault> {
+        let done = match request["RequestType"].as_str() {
+            // The template stays: living clusters were made of it.
+            Some("Delete") => Ok(()),
+            _ => self.publish_template(&request["ResourceProperties"]).await,
+        };
+        let text = |name: &str| request[name].as_str().unwrap_or_default();
+        let id = request["PhysicalResourceId"].as_str().map_or_else(|| format!("{}-template", self.site.prefix), str::to_owned);
+        let answer = json!({
+            "Status": if done.is_ok() { "SUCCESS" } else { "FAILED" },
+            "Reason": done.err().unwrap_or_default(),
+            "PhysicalResourceId": id,
+            "StackId": text("StackId"),
+            "RequestId": text("RequestId"),
+            "LogicalResourceId": text("LogicalResourceId"),
+            "Data": {"Key": self.site.template.key()},
+        });
+        respond(text("ResponseURL"), &answer).await
+    }
+
+    async fn publish_template(&self, properties: &Value) -> Result<(), String> {
+        let digest = properties["Digest"].as_str().unwrap_or_default();
+        if digest != self.site.template.digest {
+            return Err(format!("template.yaml names the template {digest}, and the function carries {}: build anew, then deploy", self.site.template.digest));
+        }
+        // Our own stack's events would reach cf-watch, and its name the rights over clusters.
+        if self.site.deployment.starts_with(&format!("{}-", self.site.prefix)) {
+            return Err(format!("the deployment's stack may not be called {}: names that begin with {}- are for clusters", self.site.deployment, self.site.prefix));
+        }
+        let request = self.s3.put_object().bucket(&self.site.system_bucket).key(self.site.template.key());
+        let request = request.content_type("application/yaml").expected_bucket_owner(&self.account);
+        request.body(ByteStream::from_static(DEFAULT_TEXT.as_bytes())).send().await.map(drop).map_err(|e| fault("s3:PutObject", &e).to_string())
+    }
+}
+
+/// PUT to the address that CloudFormation signed for us; its content type must be empty.
+async fn respond(url: &str, answer: &Value) -> Result<(), Fault> {
+    let lost = |why: String| Fault::new(Kind::Transient, "custom resource: PUT ResponseURL", why);
+    let mut request = HttpRequest::new(SdkBody::from(answer.to_string()));
+    request.set_method("PUT").map_err(|e| lost(e.to_string()))?;
+    request.set_uri(url.to_owned()).map_err(|e| lost(e.to_string()))?;
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let response = Connector::builder().tls_provider(provider).build().call(request).await.map_err(|e| lost(e.to_string()))?;
+    if response.status().is_success() { Ok(()) } else { Err(lost(format!("HTTP {}", response.status().as_u16()))) }
+}
