@@ -1,2 +1,75 @@
-//! wip
-fn main() {}
+//! The chores of this project. `cargo xtask` alone lists them.
+
+mod chore;
+mod demo;
+mod sync;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The chores of clusterdrop", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Deploy to a local AWS, drop a file, get a cluster, drop another, and it is gone
+    Demo {
+        /// Leave it running at the end, to be tried with the plain AWS CLI
+        #[arg(long)]
+        keep: bool,
+        /// The port of the local AWS
+        #[arg(long, default_value_t = 4566)]
+        port: u16,
+    },
+    /// Run every test there is: format, lints, documentation, unit, simulation, templates, end to end
+    Test {
+        /// Only the parts whose names contain this
+        part: Option<String>,
+    },
+    /// Write into template.yaml what follows from other files: the template's digest, and the policies of iam/
+    Sync,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let chore = Arguments::parse().chore;
+    let work = async {
+        match chore {
+            Chore::Demo { keep, port } => demo::run(keep, port).await,
+            Chore::Test { part } => test::run(part.as_deref()).await,
+            Chore::Sync => sync::run(),
+        }
+    };
+    let ended = tokio::select! {
+        ended = work => ended,
+        () = interrupted() => {
+            // Dropping the work has ended what it started.
+            eprintln!("\nInterrupted; nothing is left running.");
+            // A child that is still waited for got the same Ctrl-C; waiting for its thread would only hold us up.
+            std::process::exit(130);
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{} {error:#}", console::style("Stopped:").red().bold());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ctrl-C, or being ended by others.
+async fn interrupted() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} },
+        // Without handlers the signals end us as they always do.
+        _ => std::future::pending().await,
+    }
+}

@@ -1,0 +1,111 @@
+//! What template.yaml repeats of other files: the cluster template's digest, and the policies of `iam/`.
+//! A test asks whether it is current; this makes it so.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use cf_core::template::default_template;
+use cf_e2e::root;
+
+pub fn run() -> Result<()> {
+    let path = root().join("template.yaml");
+    let old = fs::read_to_string(&path)?;
+    let new = current(&old)?;
+    if new == old {
+        println!("template.yaml is current.");
+    } else {
+        fs::write(&path, new)?;
+        println!("template.yaml was brought up to date.");
+    }
+    Ok(())
+}
+
+/// Fails where template.yaml is not what follows from the other files.
+pub fn check() -> Result<()> {
+    let text = fs::read_to_string(root().join("template.yaml"))?;
+    if current(&text)? == text { Ok(()) } else { bail!("template.yaml is out of date: run `cargo xtask sync`") }
+}
+
+/// template.yaml as it should be.
+fn current(text: &str) -> Result<String> {
+    let mut out = String::new();
+    let mut inside: Option<String> = None;
+    for line in text.lines() {
+        let trimmed = line.trim_start();
+        if let Some(name) = trimmed.strip_prefix("# begin ") {
+            let indent = &line[..line.len() - trimmed.len()];
+            out += &format!("{line}\n{}", indented(&policy(name)?, indent));
+            inside = Some(format!("# end {name}"));
+        } else if inside.as_deref() == Some(trimmed) {
+            out += &format!("{line}\n");
+            inside = None;
+        } else if inside.is_none() {
+            out += &format!("{}\n", digest(line));
+        }
+    }
+    match inside {
+        Some(marker) => bail!("template.yaml has no {marker:?}"),
+        None => Ok(out),
+    }
+}
+
+fn digest(line: &str) -> String {
+    match line.split_once("Digest: \"") {
+        Some((before, _)) => format!("{before}Digest: \"{}\"", default_template().digest),
+        None => line.to_owned(),
+    }
+}
+
+fn indented(text: &str, indent: &str) -> String {
+    text.lines().map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// A policy as it stands in template.yaml: the file's text, with each value that has a placeholder under `Fn::Sub`.
+fn policy(name: &str) -> Result<String> {
+    let path = root().join(name);
+    let text = fs::read_to_string(&path).with_context(|| format!("{name} is named in template.yaml"))?;
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find('"') {
+        let (before, from) = rest.split_at(start);
+        let Some(length) = token_length(from) else { bail!("{name} has a string without an end") };
+        let (token, after) = from.split_at(length);
+        let is_key = after.trim_start().starts_with(':');
+        out += before;
+        if token.contains("${") && !is_key {
+            out += &format!("{{\"Fn::Sub\": {}}}", escape_variables(token));
+        } else {
+            out += token;
+        }
+        rest = after;
+    }
+    Ok(out + rest)
+}
+
+/// The bytes of the JSON string that `text` begins with, both quotes included.
+fn token_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return Some(at + 1),
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    None
+}
+
+/// IAM's own variables begin in lower case (`${aws:username}`); `Fn::Sub` leaves `${!…}` alone.
+fn escape_variables(token: &str) -> String {
+    let mut out = String::new();
+    let mut rest = token;
+    while let Some(at) = rest.find("${") {
+        let (before, from) = rest.split_at(at + 2);
+        out += before;
+        if from.starts_with(|c: char| c.is_ascii_lowercase() || "*?$".contains(c)) {
+            out.push('!');
+        }
+        rest = from;
+    }
+    out + rest
+}

@@ -1,0 +1,82 @@
+//! Every test there is, part by part, quick ones first. The first part that fails ends it.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use cf_e2e::deploy;
+use cf_e2e::emulator::{Emulator, Pace, REGION};
+use cf_e2e::root;
+use cf_e2e::stand::STAND;
+use cf_e2e::tools::{Tool, path_with};
+
+use crate::chore::{headline, step};
+use crate::sync;
+
+/// A part: its name, and what it does.
+struct Part {
+    name: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const PARTS: &[Part] = &[
+    Part { name: "format", run: || cargo(&["fmt", "--all", "--check"], &[]) },
+    Part { name: "sync: template.yaml follows its sources", run: sync::check },
+    Part { name: "lint", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
+    Part { name: "docs", run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
+    Part { name: "unit, table, sweep and strict world", run: || cargo(&["nextest", "run", "--workspace", "--exclude", "cf-e2e"], &[("INSTA_CI", "1")]) },
+    Part { name: "templates", run: templates },
+    Part { name: "end to end", run: end_to_end },
+];
+
+pub async fn run(wanted: Option<&str>) -> Result<()> {
+    let begun = Instant::now();
+    let parts: Vec<&Part> = PARTS.iter().filter(|p| wanted.is_none_or(|w| p.name.contains(w))).collect();
+    if parts.is_empty() {
+        bail!("no part is called so; there are: {}", PARTS.iter().map(|p| p.name).collect::<Vec<_>>().join("; "));
+    }
+    for tool in [Tool::Emulator, Tool::Sam] {
+        step(&format!("tools: {}", tool.folder().display()), move || tool.install(&|_| {})).await?;
+    }
+    for part in parts {
+        headline(part.name);
+        let begun = Instant::now();
+        let work = part.run;
+        tokio::task::spawn_blocking(work).await?.with_context(|| format!("the part \"{}\" failed", part.name))?;
+        println!("  {}: passed in {:.1} s", part.name, begun.elapsed().as_secs_f64());
+    }
+    println!("\nAll passed in {:.0} s.", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    show(Command::new("cargo").args(args).envs(environment.iter().copied()), &format!("cargo {}", args.join(" ")))
+}
+
+/// Runs a command with its output on the screen.
+fn show(command: &mut Command, what: &str) -> Result<()> {
+    println!("  $ {what}");
+    let status = command.current_dir(root()).status().with_context(|| format!("{what} could not be started"))?;
+    if status.success() { Ok(()) } else { bail!("{what} ended with {status}") }
+}
+
+fn templates() -> Result<()> {
+    let bin = Tool::Sam.folder().join("bin");
+    let tool = |name: &str, args: &[&str]| {
+        let mut command = Command::new(Tool::Sam.program(name));
+        command.args(args).env("PATH", path_with(&bin)).env("AWS_DEFAULT_REGION", REGION).env("SAM_CLI_TELEMETRY", "0");
+        show(&mut command, &format!("{name} {}", args.join(" ")))
+    };
+    tool("cfn-lint", &["templates/cluster.yaml", "template.yaml"])?;
+    tool("sam", &["validate", "--lint"])
+}
+
+fn end_to_end() -> Result<()> {
+    println!("  sam build (the first time takes minutes)");
+    deploy::build()?;
+    let emulator = Emulator::start(None, Pace::TEST)?;
+    println!("  sam deploy to {}", emulator.url());
+    deploy::verify_sender(&emulator.url())?;
+    deploy::deploy(&emulator.url(), &[])?;
+    cargo(&["nextest", "run", "--package", "cf-e2e"], &[(STAND, &emulator.url())])
+}

@@ -1,0 +1,95 @@
+//! Building and deploying, with the commands that an administrator uses: `sam build`, `sam deploy`, nothing else.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::emulator::REGION;
+use crate::root;
+use crate::tools::{Tool, path_with, run};
+
+/// The users' bucket of the demo and the tests.
+pub const USER_BUCKET: &str = "af-users-eu-west-2";
+/// The customizer bucket.
+pub const CUSTOMIZER_BUCKET: &str = "alces-flight-abcdefghijklnmop";
+/// The deployment's stack.
+pub const DEPLOYMENT: &str = "clusterdrop";
+/// The prefix of the clusters' stacks.
+pub const PREFIX: &str = "clusterdrop";
+/// Who gets the mails.
+pub const ADMIN: &str = "admin@site.example";
+
+/// The machine's own architecture, in Lambda's words.
+pub fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+}
+
+fn sam(args: &[&str]) -> Command {
+    let mut command = Command::new(Tool::Sam.program("sam"));
+    command
+        .args(args)
+        .current_dir(root())
+        .env("PATH", path_with(&Tool::Sam.folder().join("bin")))
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("SAM_CLI_TELEMETRY", "0")
+        // Seconds between looks at a deployment; the local one is quick.
+        .env("SAM_CLI_POLL_DELAY", "0.2")
+        // What ships is built with the release profile as it stands in Cargo.toml. Here the same code is built in a
+        // fraction of the time: link-time optimisation takes minutes for each function.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    command
+}
+
+/// `sam build` for this machine.
+pub fn build() -> Result<()> {
+    let architecture = format!("Architecture={}", architecture());
+    run(&mut sam(&["build", "--parameter-overrides", &architecture]), "sam build", "the messages above it tell")?;
+    Ok(())
+}
+
+/// `sam deploy` to the emulator, with what `overrides` adds to the demo's parameters.
+pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
+    let architecture = format!("Architecture={}", architecture());
+    let (users, profiles) = (format!("UserBucket={USER_BUCKET}"), format!("CustomizerBucket={CUSTOMIZER_BUCKET}"));
+    let (admin, sender) = (format!("AdminEmail={ADMIN}"), format!("MailSender={ADMIN}"));
+    let mut parameters = vec![architecture.as_str(), &users, &profiles, &admin, &sender, "AccessNetwork=192.0.2.0/24"];
+    parameters.extend_from_slice(overrides);
+    let mut args = vec!["deploy", "--no-progressbar", "--region", REGION, "--parameter-overrides"];
+    args.extend(parameters);
+    run(emulated(&mut sam(&args), endpoint), "sam deploy", "the messages above it tell")?;
+    Ok(())
+}
+
+/// The AWS CLI against the emulator.
+pub fn aws(endpoint: &str, args: &[&str]) -> Result<String> {
+    let mut command = Command::new(Tool::Emulator.program("aws"));
+    run(emulated(command.args(args), endpoint), &format!("aws {}", args.join(" ")), "the messages above it tell")
+}
+
+fn emulated<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
+    command
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_PAGER", "")
+        .env_remove("AWS_PROFILE")
+}
+
+/// SES sends from verified addresses only, as on AWS.
+pub fn verify_sender(endpoint: &str) -> Result<()> {
+    aws(endpoint, &["ses", "verify-email-identity", "--email-address", ADMIN])?;
+    Ok(())
+}
+
+/// Gives a user a profile; without one there is no cluster.
+pub fn give_profile(endpoint: &str, user: &str) -> Result<()> {
+    let script = root().join("target").join("user.sh");
+    std::fs::write(&script, "#!/bin/bash\n# Puts the user's key where sshd looks for it.\n")?;
+    let target = format!("s3://{CUSTOMIZER_BUCKET}/customizer/{user}/configure.d/user.sh");
+    let Some(script) = script.to_str() else { bail!("the project's path is not UTF-8") };
+    aws(endpoint, &["s3", "cp", "--only-show-errors", script, &target])?;
+    Ok(())
+}

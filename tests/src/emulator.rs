@@ -1,0 +1,127 @@
+//! The emulator as a process of ours: started on one port of 127.0.0.1, ended with us.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::root;
+use crate::tools::Tool;
+
+/// How fast the pretended AWS works.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Seconds that a resource takes.
+    pub resource_seconds: f64,
+    /// Seconds until a node signals.
+    pub signal_seconds: f64,
+    /// Factor for the waits that AWS prescribes: retries, sweeps, batching windows, timeouts.
+    pub clock: f64,
+}
+
+impl Pace {
+    /// To be watched.
+    pub const DEMO: Self = Self { resource_seconds: 0.8, signal_seconds: 3.0, clock: 0.1 };
+    /// To be waited for.
+    pub const TEST: Self = Self { resource_seconds: 0.1, signal_seconds: 0.3, clock: 0.02 };
+}
+
+/// A running emulator. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Emulator {
+    child: Child,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    log: PathBuf,
+}
+
+/// It is ready in a third of a second on a quiet machine.
+const START_SECONDS_MAX: u64 = 60;
+
+/// The Region that everything is deployed in.
+pub const REGION: &str = "eu-west-2";
+
+impl Emulator {
+    /// Starts it on a port, or on any free one.
+    pub fn start(port: Option<u16>, pace: Pace) -> Result<Self> {
+        let port = match port {
+            Some(port) if TcpListener::bind(("127.0.0.1", port)).is_err() => {
+                bail!("port {port} of 127.0.0.1 is taken: end what uses it, or choose another with --port")
+            }
+            Some(port) => port,
+            None => TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port(),
+        };
+        let folder = root().join("target").join("emulator");
+        fs::create_dir_all(&folder)?;
+        let log = folder.join(format!("{port}.log"));
+        let out = File::create(&log)?;
+        let child = Command::new(Tool::Emulator.program("python"))
+            .arg(root().join("tools").join("emulator"))
+            .env("GATEWAY_PORT", port.to_string())
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("CLUSTERDROP_RESOURCE_SECONDS", pace.resource_seconds.to_string())
+            .env("CLUSTERDROP_SIGNAL_SECONDS", pace.signal_seconds.to_string())
+            .env("CLUSTERDROP_CLOCK", pace.clock.to_string())
+            .stdin(std::process::Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            // Its own group: Ctrl-C reaches us alone, and we end it in order.
+            .process_group(0)
+            .spawn()
+            .context("the emulator could not be started")?;
+        let mut emulator = Self { child, port, log };
+        emulator.wait_until_ready()?;
+        Ok(emulator)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the emulator ended at once ({status}):\n{}", self.last_words());
+            }
+            if ureq::get(format!("{}/_clusterdrop/ready", self.url())).call().is_ok() {
+                return Ok(());
+            }
+            // Waiting for a state, with a bound: nothing tells us of a port that opens.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("the emulator was not ready after {START_SECONDS_MAX} s:\n{}", self.last_words())
+    }
+
+    fn last_words(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+
+    /// Its address, for `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // It takes its functions with it on SIGTERM; `kill` is in every base system, and std has no signals.
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

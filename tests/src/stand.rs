@@ -1,0 +1,236 @@
+//! A user's and an administrator's view of a deployment on the emulator.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use cf_core::ledger::Ledger;
+use cf_core::names::User;
+use cf_core::status::Status;
+use serde_json::{Value, json};
+
+use crate::deploy::{DEPLOYMENT, USER_BUCKET};
+use crate::emulator::REGION;
+
+/// The environment variable that tells the tests where the deployment is.
+pub const STAND: &str = "CLUSTERDROP_STAND";
+
+/// A deployment on an emulator.
+#[derive(Debug, Clone)]
+pub struct Stand {
+    /// The emulator's address.
+    pub url: String,
+    /// For what the tests ask of S3.
+    pub s3: aws_sdk_s3::Client,
+    /// For what the tests ask of CloudFormation.
+    pub cloudformation: aws_sdk_cloudformation::Client,
+    /// The bucket with ledger and templates.
+    pub system_bucket: String,
+}
+
+/// How long a state may take to come: many times what it takes on a quiet machine.
+const WAIT_SECONDS_MAX: u64 = 90;
+
+impl Stand {
+    /// The deployment at an address.
+    pub async fn at(url: &str) -> Result<Self> {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::new("test", "test", None, None, "emulator"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(url)
+            .load()
+            .await;
+        let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
+        let cloudformation = aws_sdk_cloudformation::Client::new(&config);
+        let mut stand = Self { url: url.to_owned(), s3, cloudformation, system_bucket: String::new() };
+        stand.system_bucket = stand.resource("SystemBucket").await?;
+        Ok(stand)
+    }
+
+    /// The one that `cargo xtask test` has started.
+    pub async fn from_environment() -> Result<Self> {
+        let url = std::env::var(STAND).context("these tests need the emulator: run them with `cargo xtask test`")?;
+        Self::at(&url).await
+    }
+
+    async fn resource(&self, logical: &str) -> Result<String> {
+        let found = self.cloudformation.describe_stack_resource().stack_name(DEPLOYMENT).logical_resource_id(logical).send().await?;
+        let id = found.stack_resource_detail().and_then(|d| d.physical_resource_id());
+        id.map(str::to_owned).with_context(|| format!("the deployment has no {logical}"))
+    }
+
+    /// A user drops a file.
+    pub async fn drop_file(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        self.s3.put_object().bucket(USER_BUCKET).key(key).body(ByteStream::from(bytes.to_vec())).send().await?;
+        Ok(())
+    }
+
+    /// A user takes a file away.
+    pub async fn take_away(&self, key: &str) -> Result<()> {
+        self.s3.delete_object().bucket(USER_BUCKET).key(key).send().await?;
+        Ok(())
+    }
+
+    /// The text of a user's object.
+    pub async fn text(&self, key: &str) -> Result<Option<String>> {
+        self.object(USER_BUCKET, key).await
+    }
+
+    async fn object(&self, bucket: &str, key: &str) -> Result<Option<String>> {
+        match self.s3.get_object().bucket(bucket).key(key).send().await {
+            Ok(got) => Ok(Some(String::from_utf8_lossy(&got.body.collect().await?.into_bytes()).into_owned())),
+            Err(e) if e.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchKey") => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// The keys in the users' bucket that begin with `prefix`.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let listed = self.s3.list_objects_v2().bucket(USER_BUCKET).prefix(prefix).send().await?;
+        Ok(listed.contents().iter().filter_map(|o| o.key().map(str::to_owned)).collect())
+    }
+
+    /// The state file beside a cluster.
+    pub async fn status(&self, key: &str) -> Result<Option<Status>> {
+        Ok(self.text(key).await?.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// A user's ledger.
+    pub async fn ledger(&self, user: &str) -> Result<Option<Ledger>> {
+        let key = cf_core::ledger::key(&User::parse(user)?);
+        Ok(self.object(&self.system_bucket, &key).await?.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Waits until `seen` gives something. Ends with `what` was waited for, and what the user's folder holds.
+    pub async fn until<T, F: AsyncFnMut() -> Result<Option<T>>>(&self, what: &str, mut seen: F) -> Result<T> {
+        let until = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
+        while Instant::now() < until {
+            if let Some(found) = seen().await? {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("{what} did not come within {WAIT_SECONDS_MAX} s")
+    }
+
+    /// Waits for a file to stand.
+    pub async fn answer(&self, key: &str) -> Result<String> {
+        let found = self.until(key, async || self.text(key).await).await;
+        match found {
+            Ok(text) => Ok(text),
+            Err(e) => {
+                let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let status = self.text(&format!("{}.cf-status", key.rsplit_once(".cf-").map_or(key, |(stem, _)| stem))).await?;
+                bail!("{e}; there are {:?}; the state is {status:?}", self.keys(folder).await?)
+            }
+        }
+    }
+
+    /// Waits for a file to be gone.
+    pub async fn gone(&self, key: &str) -> Result<()> {
+        self.until(&format!("the removal of {key}"), async || Ok(self.text(key).await?.is_none().then_some(()))).await
+    }
+
+    /// Waits until nothing is owed to a user any more.
+    pub async fn at_rest(&self, user: &str) -> Result<Ledger> {
+        self.until(&format!("rest for {user}"), async || {
+            let ledger = self.ledger(user).await?;
+            Ok(ledger.filter(|l| l.clusters.values().all(|e| !e.is_owed())))
+        })
+        .await
+    }
+
+    /// The living stacks of a user's cluster: name, id, status.
+    pub async fn stacks(&self, user: &str, cluster: &str) -> Result<Vec<aws_sdk_cloudformation::types::Stack>> {
+        let mut found = Vec::new();
+        let mut pages = self.cloudformation.describe_stacks().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for stack in page?.stacks() {
+                let has = |key: &str, value: &str| stack.tags().iter().any(|t| t.key() == Some(key) && t.value() == Some(value));
+                if has("USER", user) && has("clusterdrop:cluster", cluster) && stack.stack_status().is_some_and(|s| s.as_str() != "DELETE_COMPLETE") {
+                    found.push(stack.clone());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The mails that tell of a user's cluster: subject and text.
+    pub fn mails(&self, user: &str, cluster: &str) -> Result<Vec<(String, String)>> {
+        let all: Value = self.get("/_ministack/ses/messages")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let about = format!("{user}/{cluster} ");
+        let messages = all["messages"].as_array().or_else(|| all.as_array()).cloned().unwrap_or_default();
+        let mails = messages.iter().map(|m| (mail_part(m, &["Subject", "subject"]), mail_body(m))).filter(|(subject, _)| subject.contains(&about));
+        let _ = text;
+        Ok(mails.collect())
+    }
+
+    /// Orders a fault of the emulator; it ends with the guard.
+    pub fn fault(&self, order: &Value) -> Result<Fault<'_>> {
+        let id = self.post("/_clusterdrop/faults", order)?["id"].clone();
+        Ok(Fault { stand: self, id: id.as_str().map_or_else(|| id.to_string(), str::to_owned) })
+    }
+
+    /// The calls to AWS that the emulator has logged, by what the query picks.
+    pub fn calls(&self, query: &str) -> Result<Vec<Value>> {
+        Ok(self.get(&format!("/_clusterdrop/calls?{query}"))?["calls"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Puts an event on the bus, also one that only AWS may send.
+    pub fn send(&self, event: &Value) -> Result<()> {
+        self.post("/_clusterdrop/events", event).map(drop)
+    }
+
+    /// Fires the sweep now.
+    pub fn sweep(&self) -> Result<()> {
+        self.post("/_clusterdrop/fire", &json!({"schedule": "sweep"})).map(drop)
+    }
+
+    fn get(&self, path: &str) -> Result<Value> {
+        Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().read_json()?)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        Ok(ureq::post(format!("{}{path}", self.url)).send_json(body)?.body_mut().read_json()?)
+    }
+}
+
+fn mail_part(mail: &Value, names: &[&str]) -> String {
+    names.iter().find_map(|name| mail[*name].as_str()).unwrap_or_default().to_owned()
+}
+
+fn mail_body(mail: &Value) -> String {
+    ["Body", "body", "Text", "text", "body_text"]
+        .iter()
+        .find_map(|name| mail[*name].as_str().or_else(|| mail[*name]["Text"]["Data"].as_str()).or_else(|| mail[*name]["text"].as_str()))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A fault in force.
+#[derive(Debug)]
+pub struct Fault<'a> {
+    stand: &'a Stand,
+    id: String,
+}
+
+impl Fault<'_> {
+    /// How often it has struck.
+    pub fn hits(&self) -> Result<u64> {
+        let all = self.stand.get("/_clusterdrop/faults")?;
+        let list = all["faults"].as_array().or_else(|| all.as_array()).cloned().unwrap_or_default();
+        let mine = list.iter().find(|f| f["id"] == *self.id || f["id"].to_string() == self.id);
+        Ok(mine.and_then(|f| f["hits"].as_u64()).unwrap_or(0))
+    }
+}
+
+impl Drop for Fault<'_> {
+    fn drop(&mut self) {
+        let _ = ureq::delete(format!("{}/_clusterdrop/faults/{}", self.stand.url, self.id)).call();
+    }
+}

@@ -1,0 +1,306 @@
+//! The acceptance checks A1 to A16 with the real binaries on the emulator. Each test has a user of its own, so that all
+//! may run side by side. A17 and A18 hold in the strict world (`crates/sim/tests/acceptance.rs`), for the emulator acts
+//! with every right.
+
+mod common;
+
+use anyhow::Result;
+use common::{EXAMPLE, Stage, stage};
+use serde_json::json;
+
+#[tokio::test]
+async fn a1_the_founding_example_becomes_a_stack_with_its_nine_values_and_an_owner() -> Result<()> {
+    let s = stage("a1").await?;
+    s.drop("demo.cf-create", EXAMPLE).await?;
+    s.answer("demo.cf-created").await?;
+    let stack = s.only_stack("demo").await?;
+    let parameter = |name: &str| stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned);
+    let asked: serde_json::Map<String, serde_json::Value> = serde_json::from_str(EXAMPLE)?;
+    assert_eq!(asked.len(), 9);
+    for (name, value) in &asked {
+        assert_eq!(parameter(name).as_deref(), value.as_str(), "{name}");
+    }
+    assert_eq!(parameter("ClusterUser").as_deref(), Some("a1"));
+    assert_eq!(parameter("AccessUsername").as_deref(), Some("a1"));
+    assert_eq!(parameter("ProfileName").as_deref(), Some("a1"));
+    assert!(stack.tags().iter().any(|t| t.key() == Some("USER") && t.value() == Some("a1")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a1_an_empty_object_takes_the_defaults() -> Result<()> {
+    let s = stage("a1b").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    let stack = s.only_stack("demo").await?;
+    let value = |name: &str| stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned);
+    // The defaults of the founding system (facts of af-user's cf_create.py).
+    for (name, default) in [
+        ("ComputeInstanceType", "other"),
+        ("ComputeInstanceTypeOther", "c4.large-2C-3.75GB"),
+        ("MasterInstanceTypeOther", "c4.large-2C-3.75GB"),
+        ("ComputeSpotPrice", "0.03"),
+        ("AutoscalingPolicy", "enabled"),
+        ("ComputeInitialNodes", "1"),
+        ("ComputeMaxNodes", "4"),
+        ("MasterSystemVolumeSize", "16"),
+    ] {
+        assert_eq!(value(name).as_deref(), Some(default), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a2_the_answer_is_the_login_address_and_a_newline_and_stands_before_the_upload_goes() -> Result<()> {
+    let s = stage("a2").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    let stack = s.only_stack("demo").await?;
+    let login = stack.outputs().iter().find(|o| o.output_key() == Some("AccessIP")).and_then(|o| o.output_value()).unwrap_or_default();
+    assert_eq!(answer, format!("{login}\n"));
+    assert!(login.parse::<std::net::IpAddr>().is_ok(), "{login}");
+    let calls = s.calls("path=home/a2/demo.cf-create")?;
+    let nth = |call: &str, path: &str| calls.iter().find(|c| c["call"] == call && c["path"].as_str().is_some_and(|p| p.ends_with(path))).and_then(|c| c["n"].as_u64());
+    let (stood, went) = (nth("s3.PutObject", "demo.cf-created"), nth("s3.DeleteObject", "demo.cf-create"));
+    assert!(stood.is_some() && stood < went, "{calls:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a3_without_a_profile_there_is_no_cluster_no_mail_and_a_reason() -> Result<()> {
+    let s = common::stage_without_profile("a3").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("has no profile") && answer.contains("customizer/a3/configure.d/"), "{answer}");
+    s.gone("demo.cf-create").await?;
+    assert!(s.stacks("demo").await?.is_empty());
+    assert!(s.mails("demo")?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a4_what_cannot_be_understood_creates_nothing_and_is_answered() -> Result<()> {
+    let s = stage("a4").await?;
+    let cases: [(&str, &[u8], &str); 8] = [
+        ("unknown", br#"{"ComputeSpotPrize": "0.03"}"#, "did you mean ComputeSpotPrice?"),
+        ("nonstring", br#"{"ComputeMaxNodes": [4]}"#, "an array is not a value"),
+        ("array", br#"["ComputeMaxNodes"]"#, "an array"),
+        ("broken", br#"{"ComputeMaxNodes": "4",}"#, "not JSON"),
+        ("empty", b"", "empty"),
+        ("twice", br#"{"ComputeMaxNodes": "4", "ComputeMaxNodes": "5"}"#, "more than once"),
+        ("utf16", b"\xFF\xFE{\0}\0", "UTF-16"),
+        ("secret", br#"{"ComputeInstanceTypeOther": "{{resolve:ssm:/admin}}"}"#, "secrets"),
+    ];
+    for (name, body, _) in cases {
+        s.stand.drop_file(&s.key(&format!("{name}.cf-create")), body).await?;
+    }
+    s.stand.drop_file(&s.key("large.cf-create"), &vec![b' '; 70_000]).await?;
+    for (name, _, reason) in cases {
+        let answer = s.answer(&format!("{name}.cf-failed")).await?;
+        assert!(answer.contains(reason), "{name}: {answer}");
+        s.gone(&format!("{name}.cf-create")).await?;
+        assert!(s.stacks(name).await?.is_empty());
+    }
+    assert!(s.answer("large.cf-failed").await?.contains("70000 bytes"));
+    assert!(s.calls("call=cloudformation.CreateStack&stack=clusterdrop-a4-")?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a5_nobody_runs_under_anothers_name() -> Result<()> {
+    let s = stage("a5").await?;
+    s.drop("demo.cf-create", r#"{"AccessUsername": "bob", "FlightProfiles": "bob"}"#).await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("AccessUsername") && answer.contains("FlightProfiles") && answer.contains("only the system"), "{answer}");
+    assert!(s.stacks("demo").await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a6_a_foreign_users_cluster_cannot_be_deleted() -> Result<()> {
+    let (u, v) = (stage("a6u").await?, stage("a6v").await?);
+    u.drop("demo.cf-create", "{}").await?;
+    u.answer("demo.cf-created").await?;
+    v.drop("demo.cf-delete", "").await?;
+    let answer = v.answer("demo.cf-failed").await?;
+    assert!(answer.contains("no cluster of yours") && !answer.contains("a6u"), "{answer}");
+    v.gone("demo.cf-delete").await?;
+    assert_eq!(u.stacks("demo").await?.len(), 1);
+    assert!(u.text("demo.cf-created").await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a7_deleted_means_gone() -> Result<()> {
+    let s = stage("a7").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    let after = s.stand.cloudformation.describe_stacks().stack_name(&id).send().await?;
+    assert_eq!(after.stacks().first().and_then(|s| s.stack_status()).map(|s| s.as_str()), Some("DELETE_COMPLETE"));
+    s.gone("demo.cf-delete").await?;
+    s.gone("demo.cf-created").await?;
+    s.mail("demo", "is gone").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a7_a_failed_delete_is_told_with_what_is_left() -> Result<()> {
+    let s = stage("a7b").await?;
+    let fault = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-a7b-", "resource": "LoginSecurityGroup", "on": "delete", "reason": "resource sg-0a1b has a dependent object"}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    s.drop("demo.cf-delete", "").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("LoginSecurityGroup") && answer.contains("dependent object") && answer.contains("cost money"), "{answer}");
+    s.gone("demo.cf-delete").await?;
+    assert!(s.text("demo.cf-deleted").await?.is_none());
+    s.mail("demo", "could not be deleted").await?;
+    // And once the cause is gone, a second try finishes it.
+    drop(fault);
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    assert!(s.stacks("demo").await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a8_every_record_of_an_event_is_handled() -> Result<()> {
+    let s = stage("a8").await?;
+    // Uploaded without the rule's help: the events are lost, and one notification tells of both.
+    let lost = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/a8/", "do": "drop", "times": 2}))?;
+    s.drop("one.cf-create", "{}").await?;
+    s.drop("two.cf-create", "{}").await?;
+    s.stand.until("both events to be lost", async || Ok((lost.hits()? == 2).then_some(()))).await?;
+    let record = |name: &str| json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": s.bucket()}, "object": {"key": s.key(name)}}});
+    let told = s.invoke("cf-create", &json!({"Records": [record("one.cf-create"), record("two.cf-create")]}))?;
+    assert_eq!(told.error, None, "{told:?}");
+    s.answer("one.cf-created").await?;
+    s.answer("two.cf-created").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a9_a_failure_is_told_with_its_cause_when_the_rollback_starts_and_the_name_is_free_again() -> Result<()> {
+    let s = stage("a9").await?;
+    let order = json!({"kind": "resource", "stack": "clusterdrop-a9-", "resource": "LoginNode", "reason": "We currently do not have sufficient r4.large capacity in the Availability Zone you requested"});
+    let fault = s.fault(&order)?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("LoginNode") && answer.contains("sufficient r4.large capacity") && !answer.contains("cancelled"), "{answer}");
+    s.gone("demo.cf-create").await?;
+    s.mail("demo", "has failed").await?;
+    drop(fault);
+    s.stand.until("the failed stack's removal", async || Ok(s.stacks("demo").await?.is_empty().then_some(()))).await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    assert!(s.text("demo.cf-failed").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a10_the_same_event_three_times_is_one_cluster_and_one_mail() -> Result<()> {
+    let s = stage("a10").await?;
+    let _twice = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/a10/demo.cf-create", "do": "double", "times": 2}))?;
+    let _status = s.fault(&json!({"kind": "event", "detail_type": "Stack Status", "text": "clusterdrop-a10-", "do": "double", "times": 4}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": s.bucket()}, "object": {"key": s.key("demo.cf-create")}}});
+    s.stand.send(&event)?;
+    s.rest().await?;
+    assert_eq!(s.stacks("demo").await?.len(), 1);
+    s.mail("demo", "is ready").await?;
+    assert_eq!(s.mails("demo")?.len(), 1, "{:?}", s.mails("demo")?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a11_an_unchanged_request_is_adopted_and_a_changed_one_refused_with_the_differences() -> Result<()> {
+    let s = stage("a11").await?;
+    s.drop("demo.cf-create", EXAMPLE).await?;
+    let first = s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    let id = s.only_stack("demo").await?.stack_id().map(str::to_owned);
+    s.take_away("demo.cf-created").await?;
+    s.drop("demo.cf-create", EXAMPLE).await?;
+    assert_eq!(s.answer("demo.cf-created").await?, first);
+    assert_eq!(s.only_stack("demo").await?.stack_id().map(str::to_owned), id);
+    s.gone("demo.cf-create").await?;
+    s.drop("demo.cf-create", &EXAMPLE.replace("\"25\"", "\"26\"")).await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("ComputeMaxNodes = \"26\"") && answer.contains("exists with ComputeMaxNodes = \"25\""), "{answer}");
+    s.gone("demo.cf-create").await?;
+    assert_eq!(s.text("demo.cf-created").await?, Some(first));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a12_a_cluster_whose_events_were_lost_is_found_by_the_sweep_behind_pages_of_others() -> Result<()> {
+    let s = stage("a12").await?;
+    common::hundred_other_stacks(&s).await?;
+    let _lost = s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-a12-", "do": "drop", "times": null}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.stand.sweep()?;
+    s.answer("demo.cf-created").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a13_names_that_cannot_be_are_refused_before_anything_is_made() -> Result<()> {
+    let s = stage("a13").await?;
+    let long = "x".repeat(200);
+    for name in ["a_b", "-a", "a.b", &long] {
+        s.drop(&format!("{name}.cf-create"), "{}").await?;
+        let answer = s.answer(&format!("{name}.cf-failed")).await?;
+        assert!(answer.contains("cannot be a cluster's name"), "{answer}");
+        s.gone(&format!("{name}.cf-create")).await?;
+    }
+    s.drop("foocf-create", "{}").await?;
+    s.drop("1abc.cf-create", "{}").await?;
+    s.answer("1abc.cf-created").await?;
+    assert!(s.text("foocf-create").await?.is_some(), "no request of ours, and not ours to remove");
+    assert_eq!(s.calls("call=cloudformation.CreateStack&stack=clusterdrop-a13-")?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a14_keys_are_decoded_once() -> Result<()> {
+    let s = stage("a14").await?;
+    s.drop("my projects/demo.cf-create", "{}").await?;
+    s.answer("my projects/demo.cf-created").await?;
+    for name in ["a+b/demo", "a%20b/demo", "a b", "c+d"] {
+        s.drop(&format!("{name}.cf-create"), "{}").await?;
+        s.answer(&format!("{name}.cf-failed")).await?;
+        s.gone(&format!("{name}.cf-create")).await?;
+    }
+    assert_eq!(s.calls("call=cloudformation.CreateStack&stack=clusterdrop-a14-")?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a15_a_mailer_that_is_down_costs_a_mail_and_no_cluster() -> Result<()> {
+    let s = stage("a15").await?;
+    let down = s.fault(&json!({"kind": "call", "call": "ses.SendEmail", "text": "a15", "error": "Throttling", "status": 400, "times": 3}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    s.rest().await?;
+    assert!(down.hits()? > 0);
+    assert!(s.mails("demo")?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a16_two_users_may_both_have_a_test() -> Result<()> {
+    let (u, v) = (stage("a16u").await?, stage("a16v").await?);
+    u.drop("test.cf-create", "{}").await?;
+    v.drop("test.cf-create", "{}").await?;
+    u.answer("test.cf-created").await?;
+    v.answer("test.cf-created").await?;
+    let (a, b): (Stage, Stage) = (u, v);
+    assert_ne!(a.only_stack("test").await?.stack_id(), b.only_stack("test").await?.stack_id());
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! A user of one's own in the shared deployment, and what tests ask of it.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use anyhow::{Context, Result};
+use aws_sdk_cloudformation::types::Stack;
+use cf_e2e::deploy::{CUSTOMIZER_BUCKET, USER_BUCKET};
+use cf_e2e::stand::{Fault, Stand};
+use serde_json::Value;
+
+/// The founding example.
+pub const EXAMPLE: &str = include_str!("../../../templates/example.cf-create");
+
+/// One user and the stand.
+pub struct Stage {
+    pub stand: Stand,
+    pub user: String,
+}
+
+/// What an invocation answered.
+#[derive(Debug)]
+pub struct Told {
+    /// `X-Amz-Function-Error`.
+    pub error: Option<String>,
+    pub payload: Value,
+}
+
+/// A user with a profile.
+pub async fn stage(user: &str) -> Result<Stage> {
+    let stage = stage_without_profile(user).await?;
+    let key = format!("customizer/{user}/configure.d/user.sh");
+    stage.stand.s3.put_object().bucket(CUSTOMIZER_BUCKET).key(key).body(b"#!/bin/bash\n".to_vec().into()).send().await?;
+    Ok(stage)
+}
+
+/// A user without one.
+pub async fn stage_without_profile(user: &str) -> Result<Stage> {
+    Ok(Stage { stand: Stand::from_environment().await?, user: user.to_owned() })
+}
+
+impl Stage {
+    pub fn bucket(&self) -> &'static str {
+        USER_BUCKET
+    }
+
+    pub fn key(&self, name: &str) -> String {
+        format!("home/{}/{name}", self.user)
+    }
+
+    pub async fn drop(&self, name: &str, text: &str) -> Result<()> {
+        self.stand.drop_file(&self.key(name), text.as_bytes()).await
+    }
+
+    pub async fn take_away(&self, name: &str) -> Result<()> {
+        self.stand.take_away(&self.key(name)).await
+    }
+
+    pub async fn answer(&self, name: &str) -> Result<String> {
+        self.stand.answer(&self.key(name)).await
+    }
+
+    pub async fn text(&self, name: &str) -> Result<Option<String>> {
+        self.stand.text(&self.key(name)).await
+    }
+
+    pub async fn gone(&self, name: &str) -> Result<()> {
+        self.stand.gone(&self.key(name)).await
+    }
+
+    pub async fn stacks(&self, cluster: &str) -> Result<Vec<Stack>> {
+        self.stand.stacks(&self.user, cluster).await
+    }
+
+    pub async fn only_stack(&self, cluster: &str) -> Result<Stack> {
+        let mut all = self.stacks(cluster).await?;
+        assert_eq!(all.len(), 1, "living stacks of {}/{cluster}", self.user);
+        all.pop().context("one stack")
+    }
+
+    pub fn mails(&self, cluster: &str) -> Result<Vec<(String, String)>> {
+        self.stand.mails(&self.user, cluster)
+    }
+
+    /// Waits for a mail about a cluster whose subject holds `news`.
+    pub async fn mail(&self, cluster: &str, news: &str) -> Result<String> {
+        let what = format!("the mail that {cluster} {news}");
+        self.stand.until(&what, async || Ok(self.mails(cluster)?.into_iter().find(|(subject, _)| subject.contains(news)).map(|(_, body)| body))).await
+    }
+
+    pub fn fault(&self, order: &Value) -> Result<Fault<'_>> {
+        self.stand.fault(order)
+    }
+
+    pub fn calls(&self, query: &str) -> Result<Vec<Value>> {
+        self.stand.calls(query)
+    }
+
+    /// Waits until nothing is owed to this user.
+    pub async fn rest(&self) -> Result<()> {
+        self.stand.at_rest(&self.user).await.map(drop)
+    }
+
+    /// Invokes a function with an event, and waits for its answer.
+    pub fn invoke(&self, function: &str, event: &Value) -> Result<Told> {
+        let url = format!("{}/2015-03-31/functions/clusterdrop-{function}/invocations", self.stand.url);
+        let mut answer = ureq::post(url).send_json(event)?;
+        let error = answer.headers().get("x-amz-function-error").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        Ok(Told { error, payload: answer.body_mut().read_json().unwrap_or(Value::Null) })
+    }
+}
+
+/// More stacks than one page of any list holds.
+pub async fn hundred_other_stacks(s: &Stage) -> Result<()> {
+    let template = r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
+    for n in 0..110 {
+        s.stand.cloudformation.create_stack().stack_name(format!("other-{n}")).template_body(template).send().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+"""The tests' own endpoint, `/_clusterdrop/...` on the port of AWS: faults, calls, events. See README.md."""
+
+import json
+from urllib.parse import parse_qs
+
+from emulator import bus, calls, faults, schedules
+
+PREFIX = "/_clusterdrop/"
+
+
+def app(ministack_app):
+    """MiniStack's ASGI application with ours in front of it."""
+
+    async def front(scope, receive, send):
+        if scope["type"] != "http" or scope["path"].startswith("/_ministack/"):
+            return await ministack_app(scope, receive, send)
+        if scope["path"].startswith(PREFIX):
+            return await _control(scope, receive, send)
+        return await calls.pass_on(ministack_app, scope, receive, send)
+
+    return front
+
+
+async def _control(scope, receive, send) -> None:
+    body = await calls.read_body(receive)
+    query = {key: values[0] for key, values in parse_qs(scope.get("query_string", b"").decode()).items()}
+    what, _, rest = scope["path"].removeprefix(PREFIX).partition("/")
+    try:
+        given = json.loads(body) if body else {}
+        found = _ROUTES.get((scope["method"], what))
+        if found is None:
+            status, answer = 404, {"error": f"no such thing: {scope['method']} {scope['path']}"}
+        else:
+            status, answer = 200, found(given, query, rest)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        status, answer = 400, {"error": str(error)}
+    await calls.answer(send, status, [(b"content-type", b"application/json")], json.dumps(answer).encode() + b"\n")
+
+
+def _add_fault(given, query, rest):
+    return faults.add(given).public()
+
+
+def _clear_faults(given, query, rest):
+    faults.clear(int(rest) if rest else None)
+    return {}
+
+
+def _calls(given, query, rest):
+    wanted = {key: query[key] for key in ("call", "caller", "path", "stack") if key in query}
+    found = [entry for entry in calls.LOG if all(text in str(entry.get(key, "")) for key, text in wanted.items())]
+    found = [entry for entry in found if entry["n"] > int(query.get("after", 0))]
+    return {"count": len(found), "calls": found}
+
+
+def _clear(log):
+    def clear(given, query, rest):
+        log.clear()
+        return {}
+    return clear
+
+
+def _events(given, query, rest):
+    wanted = query.get("text", "")
+    return {"events": [{**e, "Detail": json.loads(e["Detail"])} for e in bus.SENT
+                       if wanted in e["Detail"] and query.get("detail_type", "") in (e["DetailType"] or "")]}
+
+
+def _send_event(given, query, rest):
+    bus.publish(given["source"], given["detail-type"], given["detail"], given.get("resources", []))
+    return {}
+
+
+_ROUTES = {
+    ("GET", "ready"): lambda *_: {"ready": True},
+    ("GET", "faults"): lambda *_: {"faults": faults.listing()},
+    ("POST", "faults"): _add_fault,
+    ("DELETE", "faults"): _clear_faults,
+    ("GET", "calls"): _calls,
+    ("DELETE", "calls"): _clear(calls.LOG),
+    ("GET", "events"): _events,
+    ("POST", "events"): _send_event,
+    ("DELETE", "events"): _clear(bus.SENT),
+    ("POST", "fire"): lambda given, query, rest: {"fired": schedules.fire(given["schedule"])},
+}
