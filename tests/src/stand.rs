@@ -161,19 +161,18 @@ impl Stand {
 
     /// The mails that tell of a user's cluster: subject and text.
     pub fn mails(&self, user: &str, cluster: &str) -> Result<Vec<(String, String)>> {
-        let all: Value = self.get("/_ministack/ses/messages")?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = self.get("/_ministack/ses/messages")?;
+        let part = |mail: &Value, name: &str| mail[name].as_str().unwrap_or_default().to_owned();
+        let accounts = all["messages"].as_object().into_iter().flat_map(|accounts| accounts.values());
+        let mails = accounts.filter_map(Value::as_array).flatten().map(|m| (part(m, "Subject"), part(m, "BodyText")));
         let about = format!("{user}/{cluster} ");
-        let messages = all["messages"].as_array().or_else(|| all.as_array()).cloned().unwrap_or_default();
-        let mails = messages.iter().map(|m| (mail_part(m, &["Subject", "subject"]), mail_body(m))).filter(|(subject, _)| subject.contains(&about));
-        let _ = text;
-        Ok(mails.collect())
+        Ok(mails.filter(|(subject, _)| subject.contains(&about)).collect())
     }
 
     /// Orders a fault of the emulator; it ends with the guard.
     pub fn fault(&self, order: &Value) -> Result<Fault<'_>> {
-        let id = self.post("/_clusterdrop/faults", order)?["id"].clone();
-        Ok(Fault { stand: self, id: id.as_str().map_or_else(|| id.to_string(), str::to_owned) })
+        let id = self.post("/_clusterdrop/faults", order)?["id"].as_u64().context("the emulator takes no such order")?;
+        Ok(Fault { stand: self, id })
     }
 
     /// The calls to AWS that the emulator has logged, by what the query picks.
@@ -200,32 +199,19 @@ impl Stand {
     }
 }
 
-fn mail_part(mail: &Value, names: &[&str]) -> String {
-    names.iter().find_map(|name| mail[*name].as_str()).unwrap_or_default().to_owned()
-}
-
-fn mail_body(mail: &Value) -> String {
-    ["Body", "body", "Text", "text", "body_text"]
-        .iter()
-        .find_map(|name| mail[*name].as_str().or_else(|| mail[*name]["Text"]["Data"].as_str()).or_else(|| mail[*name]["text"].as_str()))
-        .unwrap_or_default()
-        .to_owned()
-}
-
 /// A fault in force.
 #[derive(Debug)]
 pub struct Fault<'a> {
     stand: &'a Stand,
-    id: String,
+    id: u64,
 }
 
 impl Fault<'_> {
     /// How often it has struck.
     pub fn hits(&self) -> Result<u64> {
         let all = self.stand.get("/_clusterdrop/faults")?;
-        let list = all["faults"].as_array().or_else(|| all.as_array()).cloned().unwrap_or_default();
-        let mine = list.iter().find(|f| f["id"] == *self.id || f["id"].to_string() == self.id);
-        Ok(mine.and_then(|f| f["hits"].as_u64()).unwrap_or(0))
+        let mine = all["faults"].as_array().and_then(|list| list.iter().find(|f| f["id"] == self.id));
+        mine.and_then(|f| f["hits"].as_u64()).context("the emulator has forgotten the fault")
     }
 }
 

@@ -14,7 +14,7 @@ def send(arn: str, body: str, attributes: dict | None = None) -> bool:
     if sqs._queue_by_arn(arn) is None:
         return False
     url = sqs._queue_url(parse_arn(arn).resource)
-    sqs._act_send_message({"QueueUrl": url, "MessageBody": body, "MessageAttributes": {
+    sqs._act_send_message({"QueueUrl": url, "MessageBody": body, "DelaySeconds": round(sqs.queue_delay(sqs._queue_by_arn(arn))), "MessageAttributes": {
         name: {"DataType": "String", "StringValue": str(value)[:1024] or "-"}
         for name, value in (attributes or {}).items()}}, url)
     esm_wake.set()
@@ -33,6 +33,7 @@ def lets_in(arn: str, service: str, source_arn: str) -> bool:
     context = EvalContext(
         principal_arn="*", principal_type="Service", principal_account="", action="sqs:SendMessage", resource_arn=arn,
         region=get_region(),
+        secure_transport=True,  # AWS's services speak TLS among themselves
         service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()})
     return evaluate_resource_policy(policy, context, service=service).decision == "Allow"
 
@@ -65,3 +66,6 @@ def install() -> None:
         return plain_receive(queue_url, max_number)
 
     sqs._receive_messages_for_esm = receive
+    # A queue's own delay is a wait that AWS prescribes, as far as services send to it.
+    plain_delay = sqs.queue_delay
+    sqs.queue_delay = lambda queue: plain_delay(queue) * settings.CLOCK

@@ -64,7 +64,7 @@ fn read_at(event: &Value, depth: usize) -> Vec<Result<Work, Unreadable>> {
     if depth > DEPTH_MAX {
         return vec![Err(unreadable("the event is wrapped too deeply", event))];
     }
-    if let Some(records) = event["Records"].as_array() {
+    if let Some(records) = event["Records"].as_array().filter(|r| !r.is_empty()) {
         return records.iter().map(|record| read_record(record, depth)).collect();
     }
     if event["requestPayload"].is_object() {

@@ -74,9 +74,25 @@ fn templates() -> Result<()> {
 fn end_to_end() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
+    let emulator = deployed(&[])?;
+    on(&emulator, "not binary(own_template) and not binary(direct)")?;
+    // This one changes what everybody gets, so it runs alone.
+    on(&emulator, "binary(own_template)")?;
+    drop(emulator);
+    on(&deployed(&["Trigger=s3"])?, "binary(direct)")
+}
+
+/// A fresh deployment on a fresh emulator.
+fn deployed(overrides: &[&str]) -> Result<Emulator> {
     let emulator = Emulator::start(None, Pace::TEST)?;
-    println!("  sam deploy to {}", emulator.url());
+    println!("  sam deploy to {} {}", emulator.url(), overrides.join(" "));
     deploy::verify_sender(&emulator.url())?;
-    deploy::deploy(&emulator.url(), &[])?;
-    cargo(&["nextest", "run", "--package", "cf-e2e"], &[(STAND, &emulator.url())])
+    deploy::deploy(&emulator.url(), overrides)?;
+    Ok(emulator)
+}
+
+fn on(emulator: &Emulator, tests: &str) -> Result<()> {
+    let environment = [(STAND, emulator.url()), ("RUST_BACKTRACE", "0".to_owned())];
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    cargo(&["nextest", "run", "--no-fail-fast", "--package", "cf-e2e", "-E", tests], &environment)
 }

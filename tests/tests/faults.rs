@@ -1,0 +1,211 @@
+//! What goes wrong on the way, with the real binaries: functions that die, calls that fail, nodes that never come up,
+//! uploads that change under one's hands. Nothing is lost, and every upload is answered.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use cf_core::status::State;
+use common::stage;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_login_node_that_never_signals_ends_in_an_answer() -> Result<()> {
+    let s = stage("silent").await?;
+    let _never = s.fault(&json!({"kind": "node", "stack": "clusterdrop-silent-", "signal": "never", "timeout": 2}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("LoginNode") && answer.contains("signal") && answer.contains("configure.d"), "{answer}");
+    s.gone("demo.cf-create").await
+}
+
+#[tokio::test]
+async fn a_login_node_that_signals_a_failure_ends_in_an_answer() -> Result<()> {
+    let s = stage("sick").await?;
+    let _failure = s.fault(&json!({"kind": "node", "stack": "clusterdrop-sick-", "signal": "FAILURE"}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("LoginNode") && answer.contains("FAILURE signal"), "{answer}");
+    s.rest().await?;
+    assert!(s.stacks("demo").await?.is_empty(), "the failed stack is removed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stack_that_takes_longer_than_its_function_may_run_still_gives_an_answer() -> Result<()> {
+    let s = stage("slow").await?;
+    // cf-create's timeout is 30 s: whoever waited in it would be dead by then.
+    let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-slow-", "total": 33}))?;
+    let begun = Instant::now();
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    assert!(begun.elapsed() > Duration::from_secs(31), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_whose_first_three_passes_die_is_answered_without_a_hand() -> Result<()> {
+    let s = stage("mortal").await?;
+    let dies = s.fault(&json!({"kind": "call", "call": "s3.PutObject", "caller": "function/clusterdrop-cf-create", "text": "ledger/mortal.json", "kill": true, "times": 3}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    assert_eq!(dies.hits()?, 3);
+    s.gone("demo.cf-create").await?;
+    s.rest().await
+}
+
+#[tokio::test]
+async fn a_function_that_dies_after_the_stack_was_started_does_not_start_a_second_one() -> Result<()> {
+    let s = stage("twice").await?;
+    let dies = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-twice-", "when": "after", "kill": true, "times": 1}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    assert_eq!(dies.hits()?, 1);
+    s.rest().await?;
+    s.only_stack("demo").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_throttled_call_and_a_bucket_that_denies_only_delay() -> Result<()> {
+    let s = stage("patient").await?;
+    // More than the three tries that the SDK makes by itself.
+    let throttled = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-patient-", "error": "Throttling", "status": 400, "times": 4}))?;
+    let denied = s.fault(&json!({"kind": "call", "call": "s3.GetObject", "caller": "function/", "text": "home/patient/demo.cf-create", "error": "AccessDenied", "status": 403, "times": 2}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    assert_eq!((throttled.hits()?, denied.hits()?), (4, 2));
+    s.rest().await?;
+    s.only_stack("demo").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn cloudformation_saying_no_is_told_and_leaves_nothing() -> Result<()> {
+    let s = stage("declined").await?;
+    let _no = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-declined-", "error": "LimitExceededException", "status": 400, "message": "Limit for stack has been exceeded", "times": 3}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("Limit for stack has been exceeded"), "{answer}");
+    s.mail("demo", "has failed").await?;
+    s.rest().await
+}
+
+#[tokio::test]
+async fn an_upload_that_is_gone_before_it_is_read_leaves_nothing_behind() -> Result<()> {
+    let s = stage("fickle").await?;
+    let lost = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/fickle/demo.cf-", "do": "drop", "times": null}))?;
+    for (name, function) in [("demo.cf-create", "cf-create"), ("demo.cf-delete", "cf-delete")] {
+        s.drop(name, "{}").await?;
+        s.take_away(name).await?;
+        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": s.bucket()}, "object": {"key": s.key(name)}}});
+        let told = s.invoke(function, &event)?;
+        assert_eq!(told.error, None, "{told:?}");
+    }
+    assert_eq!(lost.hits()?, 2);
+    assert!(s.stacks("demo").await?.is_empty());
+    assert!(s.stand.keys("home/fickle/").await?.is_empty());
+    assert_eq!(s.stand.ledger("fickle").await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_that_is_replaced_while_it_is_acted_on_is_a_request_of_its_own() -> Result<()> {
+    let s = stage("editor").await?;
+    let slow = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-editor-", "delay": 2}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.stand.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    s.drop("demo.cf-create", r#"{"ComputeMaxNodes": "7"}"#).await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("ComputeMaxNodes = \"7\""), "{answer}");
+    s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    s.rest().await?;
+    let stack = s.only_stack("demo").await?;
+    assert!(stack.parameters().iter().any(|p| p.parameter_key() == Some("ComputeMaxNodes") && p.parameter_value() == Some("4")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn equal_bytes_put_again_while_they_are_acted_on_are_the_same_wish() -> Result<()> {
+    let s = stage("insistent").await?;
+    let slow = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-insistent-", "delay": 2}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.stand.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    s.rest().await?;
+    s.only_stack("demo").await?;
+    assert!(s.text("demo.cf-failed").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_deleted_while_it_is_being_made_is_gone_and_both_files_are_answered() -> Result<()> {
+    let s = stage("hasty").await?;
+    let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-hasty-", "total": 20}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.stand.until("the stack", async || Ok((!s.stacks("demo").await?.is_empty()).then_some(()))).await?;
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    s.gone("demo.cf-create").await?;
+    s.gone("demo.cf-delete").await?;
+    assert!(s.stacks("demo").await?.is_empty());
+    assert!(s.text("demo.cf-created").await?.is_none());
+    s.rest().await
+}
+
+#[tokio::test]
+async fn a_stack_deleted_by_the_administrator_is_told_as_not_the_users_doing() -> Result<()> {
+    let s = stage("robbed").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
+    s.stand.cloudformation.delete_stack().stack_name(id).send().await?;
+    let answer = s.answer("demo.cf-deleted").await?;
+    assert!(answer.contains("not removed by a .cf-delete file of yours"), "{answer}");
+    s.gone("demo.cf-created").await
+}
+
+#[tokio::test]
+async fn the_state_file_counts_the_parts_as_they_are_finished() -> Result<()> {
+    let s = stage("watched").await?;
+    let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-watched-", "each": 1}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    let mut counts = Vec::new();
+    s.stand
+        .until("the cluster", async || {
+            let Some(status) = s.stand.status(&s.key("demo.cf-status")).await? else { return Ok(None) };
+            if let Some(progress) = status.progress {
+                assert_eq!((status.state, progress.total), (State::Creating, cf_core::template::default_template().resources));
+                if counts.last() != Some(&progress.done) {
+                    counts.push(progress.done);
+                }
+            }
+            Ok((status.state == State::Ready).then_some(()))
+        })
+        .await?;
+    assert!(counts.len() >= 3 && counts.is_sorted(), "{counts:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stack_that_only_looks_like_ours_is_left_alone() -> Result<()> {
+    let s = stage("stranger").await?;
+    let template = r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
+    // Exactly the name that the user's cluster will need, made by other hands.
+    let site_name = cf_core::names::StackName::of("clusterdrop", s.bucket(), &cf_core::testing::cluster("stranger", "demo"));
+    s.stand.cloudformation.create_stack().stack_name(site_name.as_str()).template_body(template).send().await?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("not a cluster of yours"), "{answer}");
+    s.mail("demo", "name is taken").await?;
+    s.drop("demo.cf-delete", "").await?;
+    s.gone("demo.cf-delete").await?;
+    let there = s.stand.cloudformation.describe_stacks().stack_name(site_name.as_str()).send().await?;
+    assert_eq!(there.stacks().first().and_then(|s| s.stack_status()).map(|s| s.as_str()), Some("CREATE_COMPLETE"));
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Templates that no user should meet, in place of the default one. They change what everybody gets, so this runs alone,
+//! after the other tests.
+
+mod common;
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use cf_core::template::{DEFAULT_TEXT, default_template};
+use common::{Stage, stage};
+use serde_json::json;
+
+/// The default template with other resources and outputs: same parameters, so the functions accept the same orders.
+async fn publish(s: &Stage, rest: &str) -> Result<()> {
+    let (head, _) = DEFAULT_TEXT.split_once("\nConditions:").or_else(|| DEFAULT_TEXT.split_once("\nResources:")).unwrap_or((DEFAULT_TEXT, ""));
+    put(s, &format!("{head}\n{rest}")).await
+}
+
+async fn put(s: &Stage, text: &str) -> Result<()> {
+    let key = default_template().key();
+    s.stand.s3.put_object().bucket(&s.stand.system_bucket).key(key).body(text.as_bytes().to_vec().into()).send().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn own_templates() -> Result<()> {
+    let told = many_events().await;
+    let silent = no_login().await;
+    put(&stage("restorer").await?, DEFAULT_TEXT).await?;
+    told?;
+    silent
+}
+
+/// The second of sixty resources fails and the others are cancelled: the cause lies pages behind the newest events.
+async fn many_events() -> Result<()> {
+    let s = stage("pages").await?;
+    let mut resources = String::from("Resources:\n");
+    for n in 1..=60 {
+        let after = if n > 2 { "    DependsOn: R1\n" } else { "" };
+        write!(resources, "  R{n}:\n    Type: AWS::SQS::Queue\n{after}    Properties:\n      QueueName: !Sub \"${{AWS::StackName}}-{n}\"\n")?;
+    }
+    publish(&s, &resources).await?;
+    let _fails = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-pages-", "resource": "R2", "reason": "the true cause", "after": 2}))?;
+    let _slow = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-pages-", "resource": "R60", "each": 10}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("R2 (AWS::SQS::Queue): the true cause") && !answer.to_lowercase().contains("cancelled"), "{answer}");
+    let pages = s.calls("call=cloudformation.DescribeStackEvents&stack=clusterdrop-pages-")?;
+    assert!(pages.len() > 1, "the events fill more than one page: {}", pages.len());
+    s.rest().await
+}
+
+/// Complete without a login address: answered, not forgotten.
+async fn no_login() -> Result<()> {
+    let s = stage("mute").await?;
+    publish(&s, "Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("no output AccessIP") && answer.contains("costs money"), "{answer}");
+    s.gone("demo.cf-create").await?;
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    s.rest().await
+}
