@@ -45,7 +45,7 @@ fn sam(args: &[&str]) -> Command {
 /// `sam build` for this machine.
 pub fn build() -> Result<()> {
     let architecture = format!("Architecture={}", architecture());
-    run(&mut sam(&["build", "--parameter-overrides", &architecture]), "sam build", "the messages above it tell")?;
+    run(&mut sam(&["build", "--config-env", "local", "--parameter-overrides", &architecture]), "sam build", "the messages above it tell")?;
     Ok(())
 }
 
@@ -56,7 +56,8 @@ pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
     let (admin, sender) = (format!("AdminEmail={ADMIN}"), format!("MailSender={ADMIN}"));
     let mut parameters = vec![architecture.as_str(), &users, &profiles, &admin, &sender, "AccessNetwork=192.0.2.0/24"];
     parameters.extend_from_slice(overrides);
-    let mut args = vec!["deploy", "--no-progressbar", "--region", REGION, "--parameter-overrides"];
+    aws(endpoint, &["s3", "mb", "s3://clusterdrop-build-results"])?;
+    let mut args = vec!["deploy", "--config-env", "local", "--no-progressbar", "--region", REGION, "--parameter-overrides"];
     args.extend(parameters);
     run(emulated(&mut sam(&args), endpoint), "sam deploy", "the messages above it tell")?;
     Ok(())

@@ -25,9 +25,9 @@ pub struct Pace {
 
 impl Pace {
     /// To be watched.
-    pub const DEMO: Self = Self { resource_seconds: 0.8, signal_seconds: 3.0, clock: 0.1 };
+    pub const DEMO: Self = Self { resource_seconds: 0.05, signal_seconds: 3.0, clock: 0.1 };
     /// To be waited for.
-    pub const TEST: Self = Self { resource_seconds: 0.1, signal_seconds: 0.3, clock: 0.02 };
+    pub const TEST: Self = Self { resource_seconds: 0.05, signal_seconds: 0.3, clock: 0.02 };
 }
 
 /// A running emulator. It ends when this is dropped.

@@ -151,7 +151,10 @@ impl Stand {
         while let Some(page) = pages.next().await {
             for stack in page?.stacks() {
                 let has = |key: &str, value: &str| stack.tags().iter().any(|t| t.key() == Some(key) && t.value() == Some(value));
-                if has("USER", user) && has("clusterdrop:cluster", cluster) && stack.stack_status().is_some_and(|s| s.as_str() != "DELETE_COMPLETE") {
+                if has("USER", user)
+                    && has("clusterdrop:cluster", cluster)
+                    && stack.stack_status().is_some_and(|s| s.as_str() != "DELETE_COMPLETE")
+                {
                     found.push(stack.clone());
                 }
             }

@@ -5,6 +5,8 @@
 mod common;
 
 use anyhow::Result;
+use aws_sdk_cloudformation::types::{Stack, StackStatus};
+use cf_e2e::deploy::USER_BUCKET;
 use common::{EXAMPLE, Stage, stage};
 use serde_json::json;
 
@@ -14,7 +16,9 @@ async fn a1_the_founding_example_becomes_a_stack_with_its_nine_values_and_an_own
     s.drop("demo.cf-create", EXAMPLE).await?;
     s.answer("demo.cf-created").await?;
     let stack = s.only_stack("demo").await?;
-    let parameter = |name: &str| stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned);
+    let parameter = |name: &str| {
+        stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned)
+    };
     let asked: serde_json::Map<String, serde_json::Value> = serde_json::from_str(EXAMPLE)?;
     assert_eq!(asked.len(), 9);
     for (name, value) in &asked {
@@ -33,7 +37,9 @@ async fn a1_an_empty_object_takes_the_defaults() -> Result<()> {
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let stack = s.only_stack("demo").await?;
-    let value = |name: &str| stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned);
+    let value = |name: &str| {
+        stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned)
+    };
     // The defaults of the founding system (facts of af-user's cf_create.py).
     for (name, default) in [
         ("ComputeInstanceType", "other"),
@@ -61,7 +67,9 @@ async fn a2_the_answer_is_the_login_address_and_a_newline_and_stands_before_the_
     assert_eq!(answer, format!("{login}\n"));
     assert!(login.parse::<std::net::IpAddr>().is_ok(), "{login}");
     let calls = s.calls("path=home/a2/demo.cf-create")?;
-    let nth = |call: &str, path: &str| calls.iter().find(|c| c["call"] == call && c["path"].as_str().is_some_and(|p| p.ends_with(path))).and_then(|c| c["n"].as_u64());
+    let nth = |call: &str, path: &str| {
+        calls.iter().find(|c| c["call"] == call && c["path"].as_str().is_some_and(|p| p.ends_with(path))).and_then(|c| c["n"].as_u64())
+    };
     let (stood, went) = (nth("s3.PutObject", "demo.cf-created"), nth("s3.DeleteObject", "demo.cf-create"));
     assert!(stood.is_some() && stood < went, "{calls:#?}");
     Ok(())
@@ -140,7 +148,7 @@ async fn a7_deleted_means_gone() -> Result<()> {
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-deleted").await?;
     let after = s.stand.cloudformation.describe_stacks().stack_name(&id).send().await?;
-    assert_eq!(after.stacks().first().and_then(|s| s.stack_status()).map(|s| s.as_str()), Some("DELETE_COMPLETE"));
+    assert_eq!(after.stacks().first().and_then(Stack::stack_status).map(StackStatus::as_str), Some("DELETE_COMPLETE"));
     s.gone("demo.cf-delete").await?;
     s.gone("demo.cf-created").await?;
     s.mail("demo", "is gone").await?;
@@ -175,7 +183,7 @@ async fn a8_every_record_of_an_event_is_handled() -> Result<()> {
     s.drop("one.cf-create", "{}").await?;
     s.drop("two.cf-create", "{}").await?;
     s.stand.until("both events to be lost", async || Ok((lost.hits()? == 2).then_some(()))).await?;
-    let record = |name: &str| json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": s.bucket()}, "object": {"key": s.key(name)}}});
+    let record = |name: &str| json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key(name)}}});
     let told = s.invoke("cf-create", &json!({"Records": [record("one.cf-create"), record("two.cf-create")]}))?;
     assert_eq!(told.error, None, "{told:?}");
     s.answer("one.cf-created").await?;
@@ -204,11 +212,13 @@ async fn a9_a_failure_is_told_with_its_cause_when_the_rollback_starts_and_the_na
 #[tokio::test]
 async fn a10_the_same_event_three_times_is_one_cluster_and_one_mail() -> Result<()> {
     let s = stage("a10").await?;
-    let _twice = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/a10/demo.cf-create", "do": "double", "times": 2}))?;
-    let _status = s.fault(&json!({"kind": "event", "detail_type": "Stack Status", "text": "clusterdrop-a10-", "do": "double", "times": 4}))?;
+    let _twice =
+        s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/a10/demo.cf-create", "do": "double", "times": 2}))?;
+    let _status =
+        s.fault(&json!({"kind": "event", "detail_type": "Stack Status", "text": "clusterdrop-a10-", "do": "double", "times": 4}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
-    let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": s.bucket()}, "object": {"key": s.key("demo.cf-create")}}});
+    let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key("demo.cf-create")}}});
     s.stand.send(&event)?;
     s.rest().await?;
     assert_eq!(s.stacks("demo").await?.len(), 1);
@@ -241,7 +251,8 @@ async fn a11_an_unchanged_request_is_adopted_and_a_changed_one_refused_with_the_
 async fn a12_a_cluster_whose_events_were_lost_is_found_by_the_sweep_behind_pages_of_others() -> Result<()> {
     let s = stage("a12").await?;
     common::hundred_other_stacks(&s).await?;
-    let _lost = s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-a12-", "do": "drop", "times": null}))?;
+    let _lost =
+        s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-a12-", "do": "drop", "times": null}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.stand.sweep()?;
     s.answer("demo.cf-created").await?;
@@ -283,7 +294,8 @@ async fn a14_keys_are_decoded_once() -> Result<()> {
 #[tokio::test]
 async fn a15_a_mailer_that_is_down_costs_a_mail_and_no_cluster() -> Result<()> {
     let s = stage("a15").await?;
-    let down = s.fault(&json!({"kind": "call", "call": "ses.SendEmail", "text": "a15", "error": "Throttling", "status": 400, "times": 3}))?;
+    let down =
+        s.fault(&json!({"kind": "call", "call": "ses.SendEmail", "text": "a15", "error": "Throttling", "status": 400, "times": 3}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     s.gone("demo.cf-create").await?;

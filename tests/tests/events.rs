@@ -46,7 +46,8 @@ async fn each_sample_is_understood_by_its_function() -> Result<()> {
 
 #[test]
 fn every_sample_has_its_function() -> Result<()> {
-    let named: BTreeSet<String> = SAMPLES.iter().map(|(name, _)| (*name).to_owned()).chain(["custom-resource-create.json".to_owned()]).collect();
+    let named: BTreeSet<String> =
+        SAMPLES.iter().map(|(name, _)| (*name).to_owned()).chain(["custom-resource-create.json".to_owned()]).collect();
     let there: BTreeSet<String> =
         std::fs::read_dir(root().join("events"))?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect::<Result<_>>()?;
     assert_eq!(there, named);
@@ -91,7 +92,8 @@ fn one_request(listener: &std::net::TcpListener) -> Result<String> {
         let n = stream.read(&mut chunk)?;
         text += &String::from_utf8_lossy(&chunk[..n]);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length: usize = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
+            let length: usize =
+                head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
             if body.len() >= length {
                 let body = body.to_owned();
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
@@ -105,7 +107,14 @@ fn one_request(listener: &std::net::TcpListener) -> Result<String> {
 async fn what_cannot_be_understood_is_an_error_and_not_silence() -> Result<()> {
     let s = stage("garbage").await?;
     for function in ["cf-create", "cf-delete", "cf-watch"] {
-        for event in [json!({}), json!([]), json!("x"), json!({"Records": []}), json!({"Records": [{"eventSource": "aws:s3"}]}), json!({"detail-type": "Object Created", "source": "aws.s3", "detail": {}})] {
+        for event in [
+            json!({}),
+            json!([]),
+            json!("x"),
+            json!({"Records": []}),
+            json!({"Records": [{"eventSource": "aws:s3"}]}),
+            json!({"detail-type": "Object Created", "source": "aws.s3", "detail": {}}),
+        ] {
             let told = s.invoke(function, &event)?;
             assert!(told.error.is_some(), "{function} {event}: {told:?}");
         }

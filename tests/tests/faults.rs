@@ -6,7 +6,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use cf_core::status::State;
+use cf_e2e::deploy::USER_BUCKET;
 use common::stage;
 use serde_json::json;
 
@@ -95,11 +97,12 @@ async fn cloudformation_saying_no_is_told_and_leaves_nothing() -> Result<()> {
 #[tokio::test]
 async fn an_upload_that_is_gone_before_it_is_read_leaves_nothing_behind() -> Result<()> {
     let s = stage("fickle").await?;
-    let lost = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/fickle/demo.cf-", "do": "drop", "times": null}))?;
+    let lost =
+        s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/fickle/demo.cf-", "do": "drop", "times": null}))?;
     for (name, function) in [("demo.cf-create", "cf-create"), ("demo.cf-delete", "cf-delete")] {
         s.drop(name, "{}").await?;
         s.take_away(name).await?;
-        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": s.bucket()}, "object": {"key": s.key(name)}}});
+        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key(name)}}});
         let told = s.invoke(function, &event)?;
         assert_eq!(told.error, None, "{told:?}");
     }
@@ -195,9 +198,10 @@ async fn the_state_file_counts_the_parts_as_they_are_finished() -> Result<()> {
 #[tokio::test]
 async fn a_stack_that_only_looks_like_ours_is_left_alone() -> Result<()> {
     let s = stage("stranger").await?;
-    let template = r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
+    let template =
+        r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
     // Exactly the name that the user's cluster will need, made by other hands.
-    let site_name = cf_core::names::StackName::of("clusterdrop", s.bucket(), &cf_core::testing::cluster("stranger", "demo"));
+    let site_name = cf_core::names::StackName::of("clusterdrop", USER_BUCKET, &cf_core::testing::cluster("stranger", "demo"));
     s.stand.cloudformation.create_stack().stack_name(site_name.as_str()).template_body(template).send().await?;
     s.drop("demo.cf-create", "{}").await?;
     let answer = s.answer("demo.cf-failed").await?;
@@ -206,6 +210,6 @@ async fn a_stack_that_only_looks_like_ours_is_left_alone() -> Result<()> {
     s.drop("demo.cf-delete", "").await?;
     s.gone("demo.cf-delete").await?;
     let there = s.stand.cloudformation.describe_stacks().stack_name(site_name.as_str()).send().await?;
-    assert_eq!(there.stacks().first().and_then(|s| s.stack_status()).map(|s| s.as_str()), Some("CREATE_COMPLETE"));
+    assert_eq!(there.stacks().first().and_then(Stack::stack_status).map(StackStatus::as_str), Some("CREATE_COMPLETE"));
     Ok(())
 }

@@ -12,7 +12,8 @@ use serde_json::json;
 
 /// The default template with other resources and outputs: same parameters, so the functions accept the same orders.
 async fn publish(s: &Stage, rest: &str) -> Result<()> {
-    let (head, _) = DEFAULT_TEXT.split_once("\nConditions:").or_else(|| DEFAULT_TEXT.split_once("\nResources:")).unwrap_or((DEFAULT_TEXT, ""));
+    let (head, _) =
+        DEFAULT_TEXT.split_once("\nConditions:").or_else(|| DEFAULT_TEXT.split_once("\nResources:")).unwrap_or((DEFAULT_TEXT, ""));
     put(s, &format!("{head}\n{rest}")).await
 }
 
@@ -37,10 +38,14 @@ async fn many_events() -> Result<()> {
     let mut resources = String::from("Resources:\n");
     for n in 1..=60 {
         let after = if n > 2 { "    DependsOn: R1\n" } else { "" };
-        write!(resources, "  R{n}:\n    Type: AWS::SQS::Queue\n{after}    Properties:\n      QueueName: !Sub \"${{AWS::StackName}}-{n}\"\n")?;
+        write!(
+            resources,
+            "  R{n}:\n    Type: AWS::SQS::Queue\n{after}    Properties:\n      QueueName: !Sub \"${{AWS::StackName}}-{n}\"\n"
+        )?;
     }
     publish(&s, &resources).await?;
-    let _fails = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-pages-", "resource": "R2", "reason": "the true cause", "after": 2}))?;
+    let _fails =
+        s.fault(&json!({"kind": "resource", "stack": "clusterdrop-pages-", "resource": "R2", "reason": "the true cause", "after": 2}))?;
     let _slow = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-pages-", "resource": "R60", "each": 10}))?;
     s.drop("demo.cf-create", "{}").await?;
     let answer = s.answer("demo.cf-failed").await?;

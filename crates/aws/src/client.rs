@@ -28,7 +28,9 @@ impl Aws {
     /// look for them in six more places first, and set up TLS for STS to do so.
     pub async fn from_environment(site: Site, account: String) -> Self {
         let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into());
-        let http = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
             .operation_timeout(Duration::from_secs(CALL_SECONDS_MAX))

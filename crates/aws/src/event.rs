@@ -72,13 +72,16 @@ fn read_at(event: &Value, depth: usize) -> Vec<Result<Work, Unreadable>> {
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     vec![match (event["source"].as_str(), event["detail-type"].as_str()) {
-        (Some("aws.s3"), Some("Object Created")) => match (text(&event["detail"]["bucket"]["name"]), text(&event["detail"]["object"]["key"])) {
-            // EventBridge gives the key as it is; S3's own notifications encode it.
-            (Some(bucket), Some(key)) => Ok(Work::Upload { bucket, key }),
-            _ => Err(unreadable("the event names no bucket or no key", event)),
-        },
+        (Some("aws.s3"), Some("Object Created")) => {
+            match (text(&event["detail"]["bucket"]["name"]), text(&event["detail"]["object"]["key"])) {
+                // EventBridge gives the key as it is; S3's own notifications encode it.
+                (Some(bucket), Some(key)) => Ok(Work::Upload { bucket, key }),
+                _ => Err(unreadable("the event names no bucket or no key", event)),
+            }
+        }
         (Some("aws.cloudformation"), Some("CloudFormation Stack Status Change" | "CloudFormation Resource Status Change")) => {
-            text(&event["detail"]["stack-id"]).map_or_else(|| Err(unreadable("the event names no stack", event)), |id| Ok(Work::Stack(StackId(id))))
+            text(&event["detail"]["stack-id"])
+                .map_or_else(|| Err(unreadable("the event names no stack", event)), |id| Ok(Work::Stack(StackId(id))))
         }
         _ if event["clusterdrop"] == "sweep" => Ok(Work::Sweep),
         _ if event["RequestType"].is_string() && event["ResponseURL"].is_string() => Ok(Work::Publish(Box::new(event.clone()))),
@@ -132,7 +135,12 @@ mod tests {
 
     #[test]
     fn notification_keys_are_decoded_exactly_once() {
-        for (encoded, key) in [("home/a/my+folder/x.cf-create", "home/a/my folder/x.cf-create"), ("home/a/x%2By.cf-create", "home/a/x+y.cf-create"), ("a%2525", "a%25"), ("%C3%A9", "é")] {
+        for (encoded, key) in [
+            ("home/a/my+folder/x.cf-create", "home/a/my folder/x.cf-create"),
+            ("home/a/x%2By.cf-create", "home/a/x+y.cf-create"),
+            ("a%2525", "a%25"),
+            ("%C3%A9", "é"),
+        ] {
             assert_eq!(decode(encoded).as_deref(), Some(key));
         }
         assert_eq!(decode("%FF"), None);
@@ -140,14 +148,22 @@ mod tests {
 
     #[test]
     fn one_unreadable_record_does_not_hide_its_neighbours() {
-        let good = json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}});
+        let good =
+            json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}});
         let read = read(&json!({"Records": [good, {"eventSource": "aws:s3"}, {"x": 1}, good]}));
         assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
     }
 
     #[test]
     fn nonsense_is_an_error_and_never_a_panic() {
-        for event in [json!(null), json!([]), json!({}), json!("x"), json!({"Records": []}), json!({"detail-type": "Object Created", "source": "aws.s3"})] {
+        for event in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!("x"),
+            json!({"Records": []}),
+            json!({"detail-type": "Object Created", "source": "aws.s3"}),
+        ] {
             assert!(read(&event).iter().all(Result::is_err), "{event}");
         }
         let mut wrapped = json!({"clusterdrop": "sweep"});

@@ -16,7 +16,7 @@ pub async fn run(powers: Powers) -> Result<(), Error> {
     let aws = Aws::from_environment(site, account).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let aws = &aws;
-        // Boxed: the passes' futures are large, and their type is larger than the compiler likes.
+        // Boxed: the type is deeper than the compiler likes.
         Box::pin(async move { handle::handle(aws, &event.payload).await })
     }))
     .await

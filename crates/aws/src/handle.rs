@@ -85,20 +85,25 @@ async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     }
 }
 
+/// The time in whole seconds: people read it.
+fn clock() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
 /// An event of a stack says only which cluster to look at, and only its tags say that.
 async fn stack(aws: &Aws, id: &StackId) -> Result<(), Fault> {
     let seen = observe::stack(aws, id).await?;
-    match seen.as_ref().and_then(|s| s.cluster(&aws.site.deployment)) {
-        Some(cluster) => look_at(aws, Subject { cluster, upload: None }).await,
-        None => {
-            tracing::info!(stack = %id, "not a cluster of this deployment");
-            Ok(())
-        }
-    }
+    let Some(cluster) = seen.as_ref().and_then(|s| s.cluster(&aws.site.deployment)) else {
+        tracing::info!(stack = %id, "not a cluster of this deployment");
+        return Ok(());
+    };
+    look_at(aws, Subject { cluster, upload: None }).await
 }
 
 async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
-    let outcome = pass(aws, &aws.site, &subject, &Timestamp::now).await?;
+    // Boxed: a pass's future is large, and every caller's would hold it.
+    let outcome = Box::pin(pass(aws, &aws.site, &subject, &clock)).await?;
     journal::passed(&subject.cluster, &outcome);
     Ok(())
 }
@@ -116,5 +121,9 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
     });
     let failed = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count().await;
     tracing::info!(looked_at = count, failed, "swept");
-    if failed == 0 { Ok(()) } else { Err(Fault::new(Kind::Transient, "sweep", format!("{failed} of {count} clusters could not be looked at"))) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Fault::new(Kind::Transient, "sweep", format!("{failed} of {count} clusters could not be looked at")))
+    }
 }

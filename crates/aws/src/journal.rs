@@ -10,7 +10,14 @@ use serde_json::json;
 /// JSON lines on standard output; Lambda adds the time.
 pub fn init() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|l| l.parse().ok()).unwrap_or(tracing::Level::INFO);
-    tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_current_span(false).with_max_level(level).without_time().init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_current_span(false)
+        .with_max_level(level)
+        .without_time()
+        .init();
 }
 
 /// One pass that came to its end.
@@ -30,7 +37,10 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("ClustersFailed", outcome.courses.iter().filter(|c| matches!(c, Course::Explain | Course::Declined)).count()),
         ("ClustersGone", outcome.courses.iter().filter(|c| matches!(c, Course::Finish | Course::Lost)).count()),
         ("ClustersStuck", outcome.courses.iter().filter(|c| matches!(c, Course::TellStuck | Course::Undeletable)).count()),
-        ("UploadsRefused", outcome.courses.iter().filter(|c| matches!(c, Course::Refuse | Course::Differ | Course::Occupied | Course::Leftover)).count()),
+        (
+            "UploadsRefused",
+            outcome.courses.iter().filter(|c| matches!(c, Course::Refuse | Course::Differ | Course::Occupied | Course::Leftover)).count(),
+        ),
         ("MailsLost", outcome.mails_lost.len()),
         ("MailsInDoubt", outcome.mails_in_doubt),
     ];

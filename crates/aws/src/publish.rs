@@ -38,15 +38,26 @@ impl Aws {
     async fn publish_template(&self, properties: &Value) -> Result<(), String> {
         let digest = properties["Digest"].as_str().unwrap_or_default();
         if digest != self.site.template.digest {
-            return Err(format!("template.yaml names the template {digest}, and the function carries {}: build anew, then deploy", self.site.template.digest));
+            return Err(format!(
+                "template.yaml names the template {digest}, and the function carries {}: build anew, then deploy",
+                self.site.template.digest
+            ));
         }
         // Our own stack's events would reach cf-watch, and its name the rights over clusters.
         if self.site.deployment.starts_with(&format!("{}-", self.site.prefix)) {
-            return Err(format!("the deployment's stack may not be called {}: names that begin with {}- are for clusters", self.site.deployment, self.site.prefix));
+            return Err(format!(
+                "the deployment's stack may not be called {}: names that begin with {}- are for clusters",
+                self.site.deployment, self.site.prefix
+            ));
         }
         let request = self.s3.put_object().bucket(&self.site.system_bucket).key(self.site.template.key());
         let request = request.content_type("application/yaml").expected_bucket_owner(&self.account);
-        request.body(ByteStream::from_static(DEFAULT_TEXT.as_bytes())).send().await.map(drop).map_err(|e| fault("s3:PutObject", &e).to_string())
+        request
+            .body(ByteStream::from_static(DEFAULT_TEXT.as_bytes()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| fault("s3:PutObject", &e).to_string())
     }
 }
 

@@ -22,7 +22,13 @@ impl Aws {
 
     /// One page of all stacks of the account and Region: there is no filter by tag.
     pub(crate) async fn stacks(&self, token: Option<String>) -> Result<Page<Stack>, Fault> {
-        let output = self.cloudformation.describe_stacks().set_next_token(token).send().await.map_err(|e| fault("cloudformation:DescribeStacks", &e))?;
+        let output = self
+            .cloudformation
+            .describe_stacks()
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|e| fault("cloudformation:DescribeStacks", &e))?;
         Ok(Page { items: output.stacks().iter().map(stack).collect(), next: output.next_token().map(str::to_owned) })
     }
 

@@ -33,6 +33,8 @@ pub async fn run(keep: bool, port: u16) -> Result<()> {
     step("sam build: the three functions, in Rust (the first time takes minutes)", deploy::build).await?;
     prepare(&url).await?;
     let stand = Stand::at(&url).await?;
+    // The deployment went as fast as it could; a cluster is to be watched.
+    let _pace = stand.fault(&serde_json::json!({"kind": "pace", "stack": "-alice-mycluster-", "each": 0.8}))?;
     create(&stand).await?;
     mistakes(&stand).await?;
     if keep {
@@ -79,7 +81,10 @@ async fn create(stand: &Stand) -> Result<()> {
     let stacks = stand.stacks("alice", "mycluster").await?;
     let stack = stacks.first().context("the stack is not there")?;
     let tags = stack.tags().iter().map(|t| format!("{} = {}", t.key().unwrap_or_default(), t.value().unwrap_or_default()));
-    let lines: Vec<String> = [format!("{} {}", stack.stack_name().unwrap_or_default(), stack.stack_status().map_or("", |s| s.as_str()))].into_iter().chain(tags).collect();
+    let lines: Vec<String> = [format!("{} {}", stack.stack_name().unwrap_or_default(), stack.stack_status().map_or("", |s| s.as_str()))]
+        .into_iter()
+        .chain(tags)
+        .collect();
     show(&lines.join("\n"));
     headline("The administrator's mail");
     let (subject, body) = stand.until("the mail", async || Ok(stand.mails("alice", "mycluster")?.into_iter().next())).await?;
@@ -154,6 +159,6 @@ async fn leave_running(emulator: Emulator) -> Result<()> {
     println!("\n  Ctrl-C ends it.");
     loop {
         // Only Ctrl-C ends this; main waits for it beside us.
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
     }
 }

@@ -24,7 +24,10 @@ const PARTS: &[Part] = &[
     Part { name: "sync: template.yaml follows its sources", run: sync::check },
     Part { name: "lint", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Part { name: "docs", run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
-    Part { name: "unit, table, sweep and strict world", run: || cargo(&["nextest", "run", "--workspace", "--exclude", "cf-e2e"], &[("INSTA_CI", "1")]) },
+    Part {
+        name: "unit, table, sweep and strict world",
+        run: || cargo(&["nextest", "run", "--workspace", "--exclude", "cf-e2e"], &[("INSTA_CI", "1")]),
+    },
     Part { name: "templates", run: templates },
     Part { name: "end to end", run: end_to_end },
 ];

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::Stack;
-use cf_e2e::deploy::{CUSTOMIZER_BUCKET, USER_BUCKET};
+use cf_e2e::deploy::CUSTOMIZER_BUCKET;
 use cf_e2e::stand::{Fault, Stand};
 use serde_json::Value;
 
@@ -38,10 +38,6 @@ pub async fn stage_without_profile(user: &str) -> Result<Stage> {
 }
 
 impl Stage {
-    pub fn bucket(&self) -> &'static str {
-        USER_BUCKET
-    }
-
     pub fn key(&self, name: &str) -> String {
         format!("home/{}/{name}", self.user)
     }
@@ -83,7 +79,9 @@ impl Stage {
     /// Waits for a mail about a cluster whose subject holds `news`.
     pub async fn mail(&self, cluster: &str, news: &str) -> Result<String> {
         let what = format!("the mail that {cluster} {news}");
-        self.stand.until(&what, async || Ok(self.mails(cluster)?.into_iter().find(|(subject, _)| subject.contains(news)).map(|(_, body)| body))).await
+        self.stand
+            .until(&what, async || Ok(self.mails(cluster)?.into_iter().find(|(subject, _)| subject.contains(news)).map(|(_, body)| body)))
+            .await
     }
 
     pub fn fault(&self, order: &Value) -> Result<Fault<'_>> {
@@ -110,7 +108,8 @@ impl Stage {
 
 /// More stacks than one page of any list holds.
 pub async fn hundred_other_stacks(s: &Stage) -> Result<()> {
-    let template = r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
+    let template =
+        r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
     for n in 0..110 {
         s.stand.cloudformation.create_stack().stack_name(format!("other-{n}")).template_body(template).send().await?;
     }
