@@ -16,7 +16,8 @@ def app(ministack_app):
             return await ministack_app(scope, receive, send)
         if scope["path"].startswith(PREFIX):
             return await _control(scope, receive, send)
-        return await calls.pass_on(ministack_app, scope, receive, send)
+        # No TLS on this wire, but AWS has no other: policies that ask for it (aws:SecureTransport) are to hold here too.
+        return await calls.pass_on(ministack_app, {**scope, "scheme": "https"}, receive, send)
 
     return front
 
