@@ -193,6 +193,18 @@ impl Stand {
         self.post("/_clusterdrop/fire", &json!({"schedule": "sweep"})).map(drop)
     }
 
+    /// The lines of a log that hold a text.
+    pub fn log(&self, group: &str, text: &str) -> Result<Vec<String>> {
+        let mut answer = ureq::post(&self.url)
+            .header("X-Amz-Target", "Logs_20140328.FilterLogEvents")
+            .header("Authorization", format!("AWS4-HMAC-SHA256 Credential=test/20261121/{REGION}/logs/aws4_request, SignedHeaders=host, Signature=0"))
+            .content_type("application/x-amz-json-1.1")
+            .send(json!({"logGroupName": group}).to_string())?;
+        let found: Value = answer.body_mut().read_json()?;
+        let lines = found["events"].as_array().cloned().unwrap_or_default();
+        Ok(lines.iter().filter_map(|e| e["message"].as_str()).filter(|m| m.contains(text)).map(str::to_owned).collect())
+    }
+
     fn get(&self, path: &str) -> Result<Value> {
         Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().read_json()?)
     }

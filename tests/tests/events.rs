@@ -126,3 +126,19 @@ async fn what_cannot_be_understood_is_an_error_and_not_silence() -> Result<()> {
     assert_eq!(told.payload["batchItemFailures"], json!([{"itemIdentifier": "m-1"}]), "{told:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_event_that_nobody_understands_reaches_the_failure_queue_with_a_log_line() -> Result<()> {
+    let s = stage("riddle").await?;
+    s.invoke_later("cf-create", &json!({"riddle": "of the sphinx"}))?;
+    // Three tries in cf-create, then the failure queue, whose messages go to cf-watch.
+    for function in ["cf-create", "cf-watch"] {
+        s.stand
+            .until(&format!("the log line of {function}"), async || {
+                let lines = s.stand.log(&format!("/aws/lambda/clusterdrop-{function}"), "of the sphinx")?;
+                Ok(lines.iter().any(|l| l.contains("no event that clusterdrop knows")).then_some(()))
+            })
+            .await?;
+    }
+    Ok(())
+}

@@ -26,9 +26,11 @@ async fn put(s: &Stage, text: &str) -> Result<()> {
 #[tokio::test]
 async fn own_templates() -> Result<()> {
     let told = many_events().await;
+    let nested = nested_cause().await;
     let silent = no_login().await;
     put(&stage("restorer").await?, DEFAULT_TEXT).await?;
     told?;
+    nested?;
     silent
 }
 
@@ -52,6 +54,20 @@ async fn many_events() -> Result<()> {
     assert!(answer.contains("R2 (AWS::SQS::Queue): the true cause") && !answer.to_lowercase().contains("cancelled"), "{answer}");
     let pages = s.calls("call=cloudformation.DescribeStackEvents&stack=clusterdrop-pages-")?;
     assert!(pages.len() > 1, "the events fill more than one page: {}", pages.len());
+    s.rest().await
+}
+
+/// The cause lies in a stack within the stack.
+async fn nested_cause() -> Result<()> {
+    let s = stage("nest").await?;
+    let inner = "AWSTemplateFormatVersion: \"2010-09-09\"\nResources:\n  Deep:\n    Type: AWS::SQS::Queue\n";
+    s.stand.s3.put_object().bucket(&s.stand.system_bucket).key("templates/inner.yaml").body(inner.as_bytes().to_vec().into()).send().await?;
+    let url = format!("https://s3.eu-west-2.amazonaws.com/{}/templates/inner.yaml", s.stand.system_bucket);
+    publish(&s, &format!("Resources:\n  Inner:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: {url}\n")).await?;
+    let _fails = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-nest-", "resource": "Deep", "reason": "the cause deep down"}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("Deep (AWS::SQS::Queue): the cause deep down"), "{answer}");
     s.rest().await
 }
 

@@ -97,6 +97,13 @@ impl Stage {
         self.stand.at_rest(&self.user).await.map(drop)
     }
 
+    /// Invokes a function as S3 and EventBridge do: nobody waits for the answer.
+    pub fn invoke_later(&self, function: &str, event: &Value) -> Result<()> {
+        let url = format!("{}/2015-03-31/functions/clusterdrop-{function}/invocations", self.stand.url);
+        ureq::post(url).header("X-Amz-Invocation-Type", "Event").send_json(event)?;
+        Ok(())
+    }
+
     /// Invokes a function with an event, and waits for its answer.
     pub fn invoke(&self, function: &str, event: &Value) -> Result<Told> {
         let url = format!("{}/2015-03-31/functions/clusterdrop-{function}/invocations", self.stand.url);
