@@ -2,15 +2,14 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::root;
 use crate::tools::Tool;
+use crate::{children, root};
 
 /// How fast the pretended AWS works.
 #[derive(Debug, Clone, Copy)]
@@ -59,20 +58,17 @@ impl Emulator {
         fs::create_dir_all(&folder)?;
         let log = folder.join(format!("{port}.log"));
         let out = File::create(&log)?;
-        let child = Command::new(Tool::Emulator.program("python"))
+        let mut command = Command::new(Tool::Emulator.program("python"));
+        command
             .arg(root().join("tools").join("emulator"))
             .env("GATEWAY_PORT", port.to_string())
             .env("AWS_DEFAULT_REGION", REGION)
             .env("CLUSTERDROP_RESOURCE_SECONDS", pace.resource_seconds.to_string())
             .env("CLUSTERDROP_SIGNAL_SECONDS", pace.signal_seconds.to_string())
             .env("CLUSTERDROP_CLOCK", pace.clock.to_string())
-            .stdin(std::process::Stdio::null())
             .stdout(out.try_clone()?)
-            .stderr(out)
-            // Its own group: Ctrl-C reaches us alone, and we end it in order.
-            .process_group(0)
-            .spawn()
-            .context("the emulator could not be started")?;
+            .stderr(out);
+        let child = children::spawn(&mut command).context("the emulator could not be started")?;
         let mut emulator = Self { child, port, log };
         emulator.wait_until_ready()?;
         Ok(emulator)
@@ -112,11 +108,12 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It takes its functions with it on SIGTERM; `kill` is in every base system, and std has no signals.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        // It takes its functions with it.
+        children::terminate(self.child.id());
         let until = Instant::now() + Duration::from_secs(5);
         while Instant::now() < until {
             if !matches!(self.child.try_wait(), Ok(None)) {
+                children::forget(self.child.id());
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -1,6 +1,7 @@
 //! The stage for everything that runs on the emulator: tools installed, emulator started, the deployment on it, and a
 //! user's and an administrator's view of it. The demo and the end-to-end tests stand on it alike.
 
+pub mod children;
 pub mod deploy;
 pub mod emulator;
 pub mod stand;

@@ -197,7 +197,10 @@ impl Stand {
     pub fn log(&self, group: &str, text: &str) -> Result<Vec<String>> {
         let mut answer = ureq::post(&self.url)
             .header("X-Amz-Target", "Logs_20140328.FilterLogEvents")
-            .header("Authorization", format!("AWS4-HMAC-SHA256 Credential=test/20261121/{REGION}/logs/aws4_request, SignedHeaders=host, Signature=0"))
+            .header(
+                "Authorization",
+                format!("AWS4-HMAC-SHA256 Credential=test/20261121/{REGION}/logs/aws4_request, SignedHeaders=host, Signature=0"),
+            )
             .content_type("application/x-amz-json-1.1")
             .send(json!({"logGroupName": group}).to_string())?;
         let found: Value = answer.body_mut().read_json()?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::root;
+use crate::{children, root};
 
 /// A Python environment of the project's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
 
 /// Runs a command to its end; where it fails, its last words are in the error.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
-    let output = command.output().with_context(|| format!("{what} could not be started: {hint}"))?;
+    let output = children::output(command).with_context(|| format!("{what} could not be started: {hint}"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(said);

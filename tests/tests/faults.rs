@@ -86,7 +86,7 @@ async fn a_throttled_call_and_a_bucket_that_denies_only_delay() -> Result<()> {
 #[tokio::test]
 async fn cloudformation_saying_no_is_told_and_leaves_nothing() -> Result<()> {
     let s = stage("declined").await?;
-    let _no = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-declined-", "error": "LimitExceededException", "status": 400, "message": "Limit for stack has been exceeded", "times": 3}))?;
+    let _no = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-declined-", "error": "LimitExceededException", "status": 400, "message": "Limit for stack has been exceeded", "times": null}))?;
     s.drop("demo.cf-create", "{}").await?;
     let answer = s.answer("demo.cf-failed").await?;
     assert!(answer.contains("Limit for stack has been exceeded"), "{answer}");

@@ -61,10 +61,19 @@ async fn many_events() -> Result<()> {
 async fn nested_cause() -> Result<()> {
     let s = stage("nest").await?;
     let inner = "AWSTemplateFormatVersion: \"2010-09-09\"\nResources:\n  Deep:\n    Type: AWS::SQS::Queue\n";
-    s.stand.s3.put_object().bucket(&s.stand.system_bucket).key("templates/inner.yaml").body(inner.as_bytes().to_vec().into()).send().await?;
+    s.stand
+        .s3
+        .put_object()
+        .bucket(&s.stand.system_bucket)
+        .key("templates/inner.yaml")
+        .body(inner.as_bytes().to_vec().into())
+        .send()
+        .await?;
     let url = format!("https://s3.eu-west-2.amazonaws.com/{}/templates/inner.yaml", s.stand.system_bucket);
-    publish(&s, &format!("Resources:\n  Inner:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: {url}\n")).await?;
-    let _fails = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-nest-", "resource": "Deep", "reason": "the cause deep down"}))?;
+    publish(&s, &format!("Resources:\n  Inner:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: {url}\n"))
+        .await?;
+    let _fails =
+        s.fault(&json!({"kind": "resource", "stack": "clusterdrop-nest-", "resource": "Deep", "reason": "the cause deep down"}))?;
     s.drop("demo.cf-create", "{}").await?;
     let answer = s.answer("demo.cf-failed").await?;
     assert!(answer.contains("Deep (AWS::SQS::Queue): the cause deep down"), "{answer}");

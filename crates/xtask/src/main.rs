@@ -50,9 +50,9 @@ async fn main() -> ExitCode {
     let ended = tokio::select! {
         ended = work => ended,
         () = interrupted() => {
-            // Dropping the work has ended what it started.
+            cf_e2e::children::end_all();
             eprintln!("\nInterrupted; nothing is left running.");
-            // A child that is still waited for got the same Ctrl-C; waiting for its thread would only hold us up.
+            // Threads that waited for a child have nothing more to do.
             std::process::exit(130);
         }
     };

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use cf_e2e::children;
 use cf_e2e::deploy;
 use cf_e2e::emulator::{Emulator, Pace, REGION};
 use cf_e2e::root;
@@ -59,7 +60,7 @@ fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
 /// Runs a command with its output on the screen.
 fn show(command: &mut Command, what: &str) -> Result<()> {
     println!("  $ {what}");
-    let status = command.current_dir(root()).status().with_context(|| format!("{what} could not be started"))?;
+    let status = children::status(command.current_dir(root())).with_context(|| format!("{what} could not be started"))?;
     if status.success() { Ok(()) } else { bail!("{what} ended with {status}") }
 }
 
@@ -97,5 +98,5 @@ fn deployed(overrides: &[&str]) -> Result<Emulator> {
 fn on(emulator: &Emulator, tests: &str) -> Result<()> {
     let environment = [(STAND, emulator.url()), ("RUST_BACKTRACE", "0".to_owned())];
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    cargo(&["nextest", "run", "--no-fail-fast", "--package", "cf-e2e", "-E", tests], &environment)
+    cargo(&["nextest", "run", "--profile", "e2e", "--package", "cf-e2e", "-E", tests], &environment)
 }

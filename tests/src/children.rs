@@ -1,0 +1,75 @@
+//! Processes that we start, so that none outlives us: each leads a group of its own, and an interruption ends them all.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// The leaders of groups that run; `None` once we are ending, when nothing may be started any more.
+static RUNNING: Mutex<Option<BTreeSet<u32>>> = Mutex::new(Some(BTreeSet::new()));
+
+/// A polite end takes no longer than this.
+const END_SECONDS_MAX: u64 = 5;
+
+fn running() -> MutexGuard<'static, Option<BTreeSet<u32>>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a command as the leader of its own group, without a standard input.
+pub fn spawn(command: &mut Command) -> Result<Child> {
+    // The lock is held over the start, so that an interruption finds either nothing started or its id noted.
+    let mut running = running();
+    let Some(ids) = running.as_mut() else { bail!("interrupted") };
+    let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
+    ids.insert(child.id());
+    Ok(child)
+}
+
+/// Forgets a process that has ended.
+pub fn forget(id: u32) {
+    if let Some(ids) = running().as_mut() {
+        ids.remove(&id);
+    }
+}
+
+/// Runs a command to its end, with its output on the screen.
+pub fn status(command: &mut Command) -> Result<ExitStatus> {
+    let mut child = spawn(command)?;
+    let status = child.wait();
+    forget(child.id());
+    Ok(status?)
+}
+
+/// Runs a command to its end and returns what it said.
+pub fn output(command: &mut Command) -> Result<Output> {
+    let child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let id = child.id();
+    let output = child.wait_with_output();
+    forget(id);
+    Ok(output?)
+}
+
+/// Asks a group to end.
+pub fn terminate(id: u32) {
+    signal(id, "-TERM");
+}
+
+/// Ends everything that runs, politely first.
+pub fn end_all() {
+    let Some(ids) = running().take() else { return };
+    ids.iter().for_each(|id| terminate(*id));
+    let until = Instant::now() + Duration::from_secs(END_SECONDS_MAX);
+    while Instant::now() < until && ids.iter().any(|id| signal(*id, "-0")) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ids.iter().for_each(|id| drop(signal(*id, "-KILL")));
+}
+
+/// `kill` is in every base system, and std knows no signals. True where the group is there.
+fn signal(id: u32, name: &str) -> bool {
+    let kill = Command::new("kill").args([name, "--", &format!("-{id}")]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    kill.is_ok_and(|status| status.success())
+}
