@@ -60,12 +60,16 @@ pub fn terminate(id: u32) {
 /// Ends everything that runs, politely first.
 pub fn end_all() {
     let Some(ids) = running().take() else { return };
-    ids.iter().for_each(|id| terminate(*id));
+    for id in &ids {
+        terminate(*id);
+    }
     let until = Instant::now() + Duration::from_secs(END_SECONDS_MAX);
     while Instant::now() < until && ids.iter().any(|id| signal(*id, "-0")) {
         std::thread::sleep(Duration::from_millis(50));
     }
-    ids.iter().for_each(|id| drop(signal(*id, "-KILL")));
+    for id in ids {
+        signal(id, "-KILL");
+    }
 }
 
 /// `kill` is in every base system, and std knows no signals. True where the group is there.

@@ -42,10 +42,17 @@ fn sam(args: &[&str]) -> Command {
     command
 }
 
+/// Where the local build's results go: a `sam deploy` to AWS must never find them.
+const BUILT: &str = "target/local-sam";
+
 /// `sam build` for this machine.
 pub fn build() -> Result<()> {
     let architecture = format!("Architecture={}", architecture());
-    run(&mut sam(&["build", "--config-env", "local", "--parameter-overrides", &architecture]), "sam build", "the messages above it tell")?;
+    run(
+        &mut sam(&["build", "--config-env", "local", "--build-dir", BUILT, "--parameter-overrides", &architecture]),
+        "sam build",
+        "the messages above it tell",
+    )?;
     Ok(())
 }
 
@@ -57,7 +64,11 @@ pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
     let mut parameters = vec![architecture.as_str(), &users, &profiles, &admin, &sender, "AccessNetwork=192.0.2.0/24"];
     parameters.extend_from_slice(overrides);
     aws(endpoint, &["s3", "mb", "s3://clusterdrop-build-results"])?;
-    let mut args = vec!["deploy", "--config-env", "local", "--no-progressbar", "--region", REGION, "--parameter-overrides"];
+    let built = format!("{BUILT}/template.yaml");
+    // Beside the built template there is no configuration file to be found.
+    let config = root().join("samconfig.toml").display().to_string();
+    let mut args = vec!["deploy", "--template-file", &built, "--config-file", &config, "--config-env", "local"];
+    args.extend(["--no-progressbar", "--region", REGION, "--parameter-overrides"]);
     args.extend(parameters);
     run(emulated(&mut sam(&args), endpoint), "sam deploy", "the messages above it tell")?;
     Ok(())

@@ -40,7 +40,7 @@ async fn a1_an_empty_object_takes_the_defaults() -> Result<()> {
     let value = |name: &str| {
         stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value()).map(str::to_owned)
     };
-    // The defaults of the founding system (facts of af-user's cf_create.py).
+    // The defaults that af-user's cf_create.py sent.
     for (name, default) in [
         ("ComputeInstanceType", "other"),
         ("ComputeInstanceTypeOther", "c4.large-2C-3.75GB"),
@@ -212,15 +212,16 @@ async fn a9_a_failure_is_told_with_its_cause_when_the_rollback_starts_and_the_na
 #[tokio::test]
 async fn a10_the_same_event_three_times_is_one_cluster_and_one_mail() -> Result<()> {
     let s = stage("a10").await?;
-    let _twice =
+    let twice =
         s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/a10/demo.cf-create", "do": "double", "times": 2}))?;
-    let _status =
+    let status =
         s.fault(&json!({"kind": "event", "detail_type": "Stack Status", "text": "clusterdrop-a10-", "do": "double", "times": 4}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key("demo.cf-create")}}});
     s.stand.send(&event)?;
     s.rest().await?;
+    assert!(twice.hits()? > 0 && status.hits()? > 0);
     assert_eq!(s.stacks("demo").await?.len(), 1);
     s.mail("demo", "is ready").await?;
     assert_eq!(s.mails("demo")?.len(), 1, "{:?}", s.mails("demo")?);
@@ -251,11 +252,12 @@ async fn a11_an_unchanged_request_is_adopted_and_a_changed_one_refused_with_the_
 async fn a12_a_cluster_whose_events_were_lost_is_found_by_the_sweep_behind_pages_of_others() -> Result<()> {
     let s = stage("a12").await?;
     common::hundred_other_stacks(&s).await?;
-    let _lost =
+    let lost =
         s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-a12-", "do": "drop", "times": null}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.stand.sweep()?;
     s.answer("demo.cf-created").await?;
+    assert!(lost.hits()? > 1, "nobody but the sweep knew");
     Ok(())
 }
 
@@ -300,8 +302,14 @@ async fn a15_a_mailer_that_is_down_costs_a_mail_and_no_cluster() -> Result<()> {
     s.answer("demo.cf-created").await?;
     s.gone("demo.cf-create").await?;
     s.rest().await?;
-    assert!(down.hits()? > 0);
+    // The SDK tries three times; then the mail is lost.
+    s.stand.until("the last try", async || Ok((down.hits()? == 3).then_some(()))).await?;
     assert!(s.mails("demo")?.is_empty());
+    // Counted: a metric in the embedded format, beside a line that names the mail.
+    for text in ["a15/demo is ready: ses:SendEmail", "\"MailsLost\":1"] {
+        let logged = async || Ok((!s.stand.log("/aws/lambda/clusterdrop-cf-watch", text)?.is_empty()).then_some(()));
+        s.stand.until(text, logged).await?;
+    }
     Ok(())
 }
 

@@ -5,8 +5,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use aws_sdk_cloudformation::types::{Stack, StackStatus};
+use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::root;
-use common::stage;
+use common::{Stage, stage};
 use serde_json::{Value, json};
 
 /// Which function receives which sample, and whether it can do what the sample asks.
@@ -32,16 +34,128 @@ fn sample(name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-#[tokio::test]
-async fn each_sample_is_understood_by_its_function() -> Result<()> {
-    let s = stage("samples").await?;
-    for (name, function) in SAMPLES.iter().filter(|(name, _)| !name.starts_with("custom-resource")) {
-        let told = s.invoke(function, &sample(name)?)?;
+/// A sample with the stack of its `stack-id`s replaced by a living one.
+fn about(sample: &Value, stack: &str) -> Result<Value> {
+    let old = "arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-alice-mycluster-f00dcafe/5e1b7f90-c6a2-11f0-9d3c-0a1b2c3d4e5f";
+    let text = sample.to_string();
+    anyhow::ensure!(text.contains(old), "the sample names another stack: {text}");
+    Ok(serde_json::from_str(&text.replace(old, stack))?)
+}
+
+/// Alice's `mycluster`, of which the samples tell. Her own events are lost, so whatever happens is the samples' doing
+/// (or the sweep's, which would only hide a failure, not make one).
+struct Alice {
+    s: Stage,
+}
+
+impl Alice {
+    async fn feed(&self, name: &str) -> Result<()> {
+        let (_, function) = SAMPLES.iter().find(|(n, _)| *n == name).with_context(|| format!("{name} has no function"))?;
+        let mut event = sample(name)?;
+        if name.starts_with("stack-") || name == "sqs-resource-changes.json" {
+            event = about(&event, self.stack().await?.stack_id().unwrap_or_default())?;
+        }
+        let told = self.s.invoke(function, &event)?;
         assert_eq!(told.error, None, "{name}: {told:?}");
-        let again = told.payload["batchItemFailures"].as_array().map_or(0, Vec::len);
-        assert_eq!(again, 0, "{name}: {told:?}");
+        assert_eq!(told.payload["batchItemFailures"].as_array().map_or(0, Vec::len), 0, "{name}: {told:?}");
+        Ok(())
+    }
+
+    /// Also where it is deleted: samples tell of its end.
+    async fn stack(&self) -> Result<Stack> {
+        let ledger = self.s.stand.ledger("alice").await?.context("alice has a ledger")?;
+        let known = ledger.clusters.values().find_map(|e| e.stack.clone()).map(|id| id.0);
+        let name = cf_core::names::StackName::of("clusterdrop", USER_BUCKET, &cf_core::testing::cluster("alice", "mycluster"));
+        let found = self.s.stand.cloudformation.describe_stacks().stack_name(known.unwrap_or_else(|| name.to_string())).send().await?;
+        found.stacks().first().cloned().context("the stack is known")
+    }
+
+    async fn until(&self, status: &str) -> Result<()> {
+        let reached = async || Ok((self.stack().await?.stack_status().map(StackStatus::as_str) == Some(status)).then_some(()));
+        self.s.stand.until(status, reached).await
+    }
+
+    async fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.s.text(name).await?.is_some())
+    }
+}
+
+#[tokio::test]
+async fn each_sample_is_understood_and_acted_on() -> Result<()> {
+    let a = Alice { s: stage("alice").await? };
+    let _uploads = a.s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/alice/", "do": "drop", "times": null}))?;
+    let _stacks = a.s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-alice-", "do": "drop", "times": null}))?;
+    a.s.drop("mycluster.cf-create", "{}").await?;
+    a.feed("object-created-create.json").await?;
+    a.feed("stack-create-in-progress.json").await?;
+    a.feed("sqs-resource-changes.json").await?;
+    assert!(a.has("mycluster.cf-status").await?);
+    a.until("CREATE_COMPLETE").await?;
+    a.feed("stack-create-complete.json").await?;
+    assert!(a.has("mycluster.cf-created").await?);
+    a.s.drop("mycluster.cf-delete", "").await?;
+    a.feed("object-created-delete.json").await?;
+    a.until("DELETE_COMPLETE").await?;
+    a.feed("stack-delete-complete.json").await?;
+    assert!(a.has("mycluster.cf-deleted").await? && !a.has("mycluster.cf-delete").await?);
+    // The same by way of the failure queue and the sweep.
+    a.s.drop("mycluster.cf-create", "{}").await?;
+    a.feed("sqs-failed-invocation.json").await?;
+    a.s.stand.until("the second stack", async || Ok((a.s.stacks("mycluster").await?.len() == 1).then_some(()))).await?;
+    let made = async || Ok(a.s.stacks("mycluster").await?.iter().any(|s| s.stack_status() == Some(&StackStatus::CreateComplete)).then_some(()));
+    a.s.stand.until("its completion", made).await?;
+    a.feed("sweep.json").await?;
+    assert!(a.has("mycluster.cf-created").await?);
+    a.s.drop("mycluster.cf-delete", "").await?;
+    a.feed("sqs-undelivered-event.json").await?;
+    a.until("DELETE_COMPLETE").await?;
+    a.feed("sweep.json").await?;
+    assert!(a.has("mycluster.cf-deleted").await?);
+    failing_sample(&a).await?;
+    notifications(&a).await
+}
+
+async fn failing_sample(a: &Alice) -> Result<()> {
+    let _fails = a.s.fault(&json!({"kind": "resource", "stack": "clusterdrop-alice-", "resource": "LoginNode", "reason": "no capacity"}))?;
+    a.s.drop("mycluster.cf-create", "{}").await?;
+    a.feed("object-created-create.json").await?;
+    let rolls_back = async || -> Result<Option<()>> {
+        let stacks = a.s.stacks("mycluster").await?;
+        Ok(stacks.iter().any(|s| s.stack_status().is_some_and(|s| s.as_str().starts_with("ROLLBACK"))).then_some(()))
+    };
+    // The sweep may have been quicker, and cleared the failed stack away: then the answer stands already.
+    a.s.stand.until("the rollback", async || Ok(if a.has("mycluster.cf-failed").await? { Some(()) } else { rolls_back().await? })).await?;
+    a.feed("stack-rollback-in-progress.json").await?;
+    assert!(a.s.text("mycluster.cf-failed").await?.is_some_and(|t| t.contains("no capacity")));
+    Ok(())
+}
+
+/// The bucket's own notifications: three records, one with a folder, encoded; and S3's test of the address.
+async fn notifications(a: &Alice) -> Result<()> {
+    a.feed("s3-test-event.json").await?;
+    let event = sample("s3-notification.json")?;
+    let keys = decoded_keys(&event);
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    for key in &keys {
+        a.s.stand.drop_file(key, b"not json").await?;
+    }
+    a.feed("s3-notification.json").await?;
+    for key in &keys {
+        let stem = key.trim_end_matches(".cf-create").trim_end_matches(".cf-delete");
+        let answers = a.s.stand.keys(&format!("{stem}.cf-")).await?;
+        assert!(answers.iter().any(|k| k.ends_with(".cf-failed") || k.ends_with(".cf-deleted")) && !answers.contains(key), "{key}: {answers:?}");
     }
     Ok(())
+}
+
+/// The keys of a notification, decoded as its documentation says: `+` is a space, `%XX` a byte.
+fn decoded_keys(event: &Value) -> Vec<String> {
+    let records = event["Records"].as_array().cloned().unwrap_or_default();
+    let decode = |key: &str| {
+        let spaced = key.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    records.iter().filter_map(|r| r["s3"]["object"]["key"].as_str()).map(decode).collect()
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Perform for Aws {
                 self.put(&self.site.system_bucket, &ledger::key(user), bytes, "application/json", expect).await
             }
             Effect::CreateStack(new) => self.create_stack(new).await,
-            Effect::DeleteStack { id, token } => self.delete_stack(id, token).await,
+            Effect::DeleteStack { id, .. } => self.delete_stack(id).await,
             Effect::WriteStatus { key, status, expect } => {
                 self.put(&self.site.user_bucket, key, status.text().into_bytes(), "application/json", expect).await
             }
@@ -81,15 +81,11 @@ impl Aws {
             .map_err(|e| fault("cloudformation:CreateStack", &e))
     }
 
-    /// Without a role: the stack keeps the one that it was created with.
-    async fn delete_stack(&self, id: &StackId, token: &str) -> Result<Option<ETag>, Fault> {
-        let request = self.cloudformation.delete_stack().stack_name(&id.0).client_request_token(token);
-        match request.send().await {
-            Ok(_) => Ok(None),
-            // A removal of this stack is under way with the same token.
-            Err(e) if code(&e) == "TokenAlreadyExistsException" => Ok(None),
-            Err(e) => Err(fault("cloudformation:DeleteStack", &e)),
-        }
+    /// Without a role: the stack keeps the one that it was created with. Without a token: AWS remembers tokens, and a second
+    /// removal of a stack that got stuck must not pass for the first one.
+    async fn delete_stack(&self, id: &StackId) -> Result<Option<ETag>, Fault> {
+        let request = self.cloudformation.delete_stack().stack_name(&id.0);
+        request.send().await.map(|_| None).map_err(|e| fault("cloudformation:DeleteStack", &e))
     }
 
     async fn send(&self, mail: &Mail) -> Result<Option<ETag>, Fault> {

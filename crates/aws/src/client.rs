@@ -23,16 +23,19 @@ pub struct Aws {
 /// One call with all its attempts ends before a pass grows stale.
 const CALL_SECONDS_MAX: u64 = 10;
 
+/// One attempt that hangs leaves time for another.
+const ATTEMPT_SECONDS_MAX: u64 = 4;
+
 impl Aws {
-    /// Clients with the credentials and the Region that Lambda puts into the environment. The SDK's default chain would
+    /// Clients with the credentials that Lambda puts into the environment. The SDK's default chain would
     /// look for them in six more places first, and set up TLS for STS to do so.
-    pub async fn from_environment(site: Site, account: String) -> Self {
-        let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into());
+    pub async fn from_environment(site: Site, account: String, region: String) -> Self {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
+            .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
             .operation_timeout(Duration::from_secs(CALL_SECONDS_MAX))
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())

@@ -54,6 +54,11 @@ mod tests {
     fn codes_are_sorted_by_what_is_to_be_done() {
         for (call, code, message, expected) in [
             ("s3:PutObject", "PreconditionFailed", "", Kind::Moved),
+            ("s3:PutObject", "ConditionalRequestConflict", "", Kind::Moved),
+            ("s3:HeadObject", "412", "", Kind::Moved),
+            ("s3:PutObject", "409", "", Kind::Moved),
+            ("cloudformation:CreateStack", "LimitExceededException", "", Kind::Permanent),
+            ("cloudformation:CreateStack", "InsufficientCapabilitiesException", "", Kind::Permanent),
             ("s3:PutObject", "SlowDown", "", Kind::Transient),
             ("s3:GetObject", "AccessDenied", "", Kind::Transient),
             ("cloudformation:CreateStack", "AccessDenied", "", Kind::Permanent),

@@ -12,8 +12,8 @@ pub async fn run(powers: Powers) -> Result<(), Error> {
     journal::init();
     let lookup = |name: &str| std::env::var(name).ok();
     let site = settings::site_from(lookup, powers)?;
-    let account = lookup("CLUSTERDROP_ACCOUNT").unwrap_or_default();
-    let aws = Aws::from_environment(site, account).await;
+    let required = |name: &str| lookup(name).filter(|v| !v.is_empty()).ok_or_else(|| format!("the setting {name} is missing"));
+    let aws = Aws::from_environment(site, required("CLUSTERDROP_ACCOUNT")?, required("AWS_REGION")?).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let aws = &aws;
         // Boxed: the type is deeper than the compiler likes.

@@ -49,7 +49,13 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
 
 /// A fault that the event is given back for.
 pub fn failed(what: &str, fault: &Fault) {
-    tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event comes again");
+    tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event is given back");
+}
+
+/// A sweep that came to its end; the metric is what tells of sweeps that do not run.
+pub fn swept(looked_at: usize, failed: usize) {
+    tracing::info!(looked_at, failed, "swept");
+    count(&[("Sweeps", 1), ("SweepFaults", failed)]);
 }
 
 /// Writes those that are not zero.

@@ -61,6 +61,9 @@ impl Aws {
     }
 }
 
+/// CloudFormation's bucket answers in a fraction of this.
+const RESPOND_SECONDS_MAX: u64 = 10;
+
 /// PUT to the address that CloudFormation signed for us; its content type must be empty.
 async fn respond(url: &str, answer: &Value) -> Result<(), Fault> {
     let lost = |why: String| Fault::new(Kind::Transient, "custom resource: PUT ResponseURL", why);
@@ -68,6 +71,8 @@ async fn respond(url: &str, answer: &Value) -> Result<(), Fault> {
     request.set_method("PUT").map_err(|e| lost(e.to_string()))?;
     request.set_uri(url.to_owned()).map_err(|e| lost(e.to_string()))?;
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    let response = Connector::builder().tls_provider(provider).build().call(request).await.map_err(|e| lost(e.to_string()))?;
+    let call = Connector::builder().tls_provider(provider).build().call(request);
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(RESPOND_SECONDS_MAX), call).await;
+    let response = answered.map_err(|_| lost("no answer in time".into()))?.map_err(|e| lost(e.to_string()))?;
     if response.status().is_success() { Ok(()) } else { Err(lost(format!("HTTP {}", response.status().as_u16()))) }
 }
