@@ -2,6 +2,8 @@
 //! their constraints, our metadata, the number of resources and the digest. Parsing forty kilobytes of YAML at each
 //! cold start would cost more than everything else in it.
 
+#![allow(clippy::disallowed_methods, reason = "a build script reads files; the purity of the crate is that of its library")]
+
 use std::{env, fs, path::PathBuf};
 
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
@@ -37,9 +39,11 @@ fn plain(node: &YamlOwned) -> Value {
             ScalarOwned::String(s) => json!(s),
         },
         YamlOwned::Sequence(items) => items.iter().map(plain).collect(),
-        YamlOwned::Mapping(pairs) => {
-            pairs.iter().map(|(key, value)| (plain(key).as_str().unwrap_or_default().to_owned(), plain(value))).collect::<Map<_, _>>().into()
-        }
+        YamlOwned::Mapping(pairs) => pairs
+            .iter()
+            .map(|(key, value)| (plain(key).as_str().unwrap_or_default().to_owned(), plain(value)))
+            .collect::<Map<_, _>>()
+            .into(),
         YamlOwned::Tagged(_, inner) => plain(inner),
         YamlOwned::Representation(text, ..) => json!(text),
         YamlOwned::Alias(_) | YamlOwned::BadValue => panic!("templates/cluster.yaml has an alias or a value that cannot be read"),

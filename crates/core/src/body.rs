@@ -70,14 +70,22 @@ fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let utf16 = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") || (bytes.len() > 1 && (bytes[0] == 0) != (bytes[1] == 0));
     if utf16 {
-        return Err(broken("it is written in UTF-16, as PowerShell's > does", "save it as UTF-8, in PowerShell with: Set-Content -Encoding utf8"));
+        return Err(broken(
+            "it is written in UTF-16, as PowerShell's > does",
+            "save it as UTF-8, in PowerShell with: Set-Content -Encoding utf8",
+        ));
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| broken(&format!("it is not UTF-8 text (byte {})", e.valid_up_to()), "save it as UTF-8"))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|e| broken(&format!("it is not UTF-8 text (byte {})", e.valid_up_to()), "save it as UTF-8"))?;
     if text.trim().is_empty() {
         return Err(broken("it is empty", "write {} to take all defaults"));
     }
     serde_json::from_str(text).map_err(|e| {
-        let next = if text.contains('\'') { "use double quotes, and no comma after the last value" } else { "mend that line; a JSON checker shows the place" };
+        let next = if text.contains('\'') {
+            "use double quotes, and no comma after the last value"
+        } else {
+            "mend that line; a JSON checker shows the place"
+        };
         broken(&format!("it is not JSON: {e}"), next)
     })
 }
@@ -118,9 +126,11 @@ impl Value {
             },
             Self::Whole(digits) => Ok(digits),
             Self::Bool(b) => Ok(b.to_string()),
-            Self::Fraction(digits) => {
-                refuse(&digits, "a number that is not whole may change on its way", &format!("write it in quotes, as in \"{key}\": \"0.03\""))
-            }
+            Self::Fraction(digits) => refuse(
+                &digits,
+                "a number that is not whole may change on its way",
+                &format!("write it in quotes, as in \"{key}\": \"0.03\""),
+            ),
             Self::Null => refuse("null", "null is not a value", "give a value, or leave the line out to take the default"),
             Self::Array => refuse("[…]", "an array is not a value", "give one value in quotes"),
             Self::Object(_) => refuse("{…}", "an object is not a value", "give one value in quotes"),

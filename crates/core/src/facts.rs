@@ -30,10 +30,10 @@ pub struct Facts<'a> {
     pub ledger_etag: Option<ETag>,
     /// The uploads that are there.
     pub uploads: Vec<Upload>,
-    /// The answers that stand in the folders concerned.
+    /// The answers and state files that stand in the folders concerned, and their versions.
     pub answers: BTreeMap<String, ETag>,
-    /// The state file beside the accepted create, or beside the create at hand.
-    pub shown: Option<Shown>,
+    /// What the state file beside the accepted create says.
+    pub shown: Option<Status>,
     /// The stack.
     pub stack: StackSeen,
     /// Whether the user has a profile, without which there is no cluster.
@@ -59,15 +59,6 @@ pub struct Upload {
     pub modified: Timestamp,
     /// Its content, where its verb has any.
     pub body: Body,
-}
-
-/// A state file as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// Its version.
-    pub etag: ETag,
-    /// What it says; `None` where somebody wrote nonsense.
-    pub status: Option<Status>,
 }
 
 /// The stack as it was seen.

@@ -143,14 +143,18 @@ pub fn read(key: &str) -> Reading {
     }
     let user = match User::parse(user) {
         Ok(user) => user,
-        Err(why) => return refuse(format!("the user name {user:?} can have no cluster: {why}"), "ask the administrator for another user name"),
+        Err(why) => {
+            return refuse(format!("the user name {user:?} can have no cluster: {why}"), "ask the administrator for another user name");
+        }
     };
     match ClusterName::parse(name) {
         Ok(name) => {
             let folder = Folder(key[..key.len() - verb.suffix().len() - name.as_str().len()].to_owned());
             Reading::Request(UploadKey { cluster: Cluster { user, name }, folder, verb })
         }
-        Err(why) => refuse(format!("{name:?} cannot be a cluster's name: {why}"), "choose a name of letters, digits and hyphens, at most 40"),
+        Err(why) => {
+            refuse(format!("{name:?} cannot be a cluster's name: {why}"), "choose a name of letters, digits and hyphens, at most 40")
+        }
     }
 }
 
@@ -215,7 +219,9 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_left_alone() {
-        for key in ["home/alice/foocf-create", "home/alice/x.cf-created", "home/alice/x.cf-failed", "other/alice/x.cf-create", "home/alice/x.json"] {
+        for key in
+            ["home/alice/foocf-create", "home/alice/x.cf-created", "home/alice/x.cf-failed", "other/alice/x.cf-create", "home/alice/x.json"]
+        {
             assert_eq!(read(key), Reading::NotARequest, "{key}");
         }
     }

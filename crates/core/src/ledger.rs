@@ -42,6 +42,10 @@ pub const HISTORY_MAX: usize = 50;
 /// How many answered requests an entry remembers: a late or doubled event asks for one of the last few.
 pub const ANSWERED_MAX: usize = 16;
 
+/// How many uploads of one cluster may be open at a time. Each has a folder that every look lists: a user who drops the
+/// same name into ten thousand folders must not make every pass, and the sweep of all, ten thousand lists long.
+pub const OPEN_MAX: usize = 16;
+
 /// What is owed for one cluster, and what was done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Entry {
@@ -171,6 +175,7 @@ impl Ledger {
     }
 
     /// The next version of this ledger, with `entry` in its place and the history bounded.
+    #[must_use]
     pub fn with(&self, name: &ClusterName, entry: Entry) -> Self {
         let mut next = Self { revision: self.revision + 1, clusters: self.clusters.clone() };
         if entry == Entry::default() {
@@ -225,10 +230,18 @@ impl Entry {
         self.open.iter().filter(move |o| o.joined && o.key.verb == verb)
     }
 
-    /// Notes an upload that has no answer yet, or changes whether it is joined.
+    /// Notes an upload that has no answer yet, or changes whether it is joined. A known one keeps its place: the first of
+    /// several gives its name to the news, and a second pass must name the same.
     pub fn note_open(&mut self, key: &UploadKey, request: &RequestId, joined: bool) {
-        self.open.retain(|o| &o.request != request);
-        self.open.push(Open { key: key.clone(), request: request.clone(), joined });
+        match self.open.iter_mut().find(|o| &o.request == request) {
+            Some(known) => known.joined = joined,
+            None => self.open.push(Open { key: key.clone(), request: request.clone(), joined }),
+        }
+    }
+
+    /// Whether one more upload is one too many.
+    pub fn is_crowded_for(&self, request: &RequestId) -> bool {
+        self.open.len() >= OPEN_MAX && !self.open.iter().any(|o| &o.request == request)
     }
 
     /// Notes that a request has its final answer.

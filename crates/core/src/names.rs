@@ -71,8 +71,34 @@ impl User {
 
 /// Accounts that Amazon Linux 2023 has before any user comes, `root` first among them.
 const RESERVED_LOGINS: [&str; 28] = [
-    "adm", "bin", "chrony", "daemon", "dbus", "ec2-user", "ftp", "games", "halt", "lp", "mail", "nobody", "nfsnobody", "operator",
-    "polkitd", "root", "rpc", "rpcuser", "users", "shutdown", "slurm", "munge", "sshd", "ssm-user", "sync", "tss", "wheel", "sudo",
+    "adm",
+    "bin",
+    "chrony",
+    "daemon",
+    "dbus",
+    "ec2-user",
+    "ftp",
+    "games",
+    "halt",
+    "lp",
+    "mail",
+    "nobody",
+    "nfsnobody",
+    "operator",
+    "polkitd",
+    "root",
+    "rpc",
+    "rpcuser",
+    "users",
+    "shutdown",
+    "slurm",
+    "munge",
+    "sshd",
+    "ssm-user",
+    "sync",
+    "tss",
+    "wheel",
+    "sudo",
 ];
 
 /// A cluster's name as its user writes it: `[a-zA-Z0-9][-a-zA-Z0-9]*`, at most 40 characters.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::body::Body;
 use crate::causes::{self, Cause, StackEvent};
 use crate::decide::{self, Course};
-use crate::facts::{Facts, Setback, Shown, StackSeen, Upload};
+use crate::facts::{Facts, Setback, StackSeen, Upload};
 use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::ledger::{Entry, Ledger, Phase};
@@ -127,13 +127,19 @@ pub struct Subject {
 }
 
 /// Takes one look at one cluster. Reads that do not need each other go together.
-pub async fn look<'a, W: Observe>(world: &W, site: &'a Site, subject: &Subject, now: Timestamp, setback: Option<Setback>) -> Result<Facts<'a>, Fault> {
+pub async fn look<'a, W: Observe>(
+    world: &W,
+    site: &'a Site,
+    subject: &Subject,
+    now: Timestamp,
+    setback: Option<Setback>,
+) -> Result<Facts<'a>, Fault> {
     let cluster = &subject.cluster;
     let named = site.stack_name(cluster);
     let (ledger, by_name, has_profile, mut near) = try_join!(
         ledger(world, &cluster.user),
         stack_named(world, &named),
-        async { if subject.upload.is_some() { profile(world, &cluster.user).await } else { Ok(true) } },
+        async { if subject.upload.is_some() { profile(world, &cluster.user).await.map(Some) } else { Ok(None) } },
         async {
             match &subject.upload {
                 Some(key) => folder(world, &key.folder, cluster).await,
@@ -145,30 +151,26 @@ pub async fn look<'a, W: Observe>(world: &W, site: &'a Site, subject: &Subject, 
     let entry = ledger.entry(&cluster.name);
     let seen_folder = subject.upload.as_ref().map(|key| key.folder.clone());
     let others: BTreeSet<Folder> = folders(&entry).filter(|f| Some(f) != seen_folder.as_ref()).collect();
-    let state_key = state_key(&entry, subject, site);
-    let (elsewhere, stack, shown, has_profile) = try_join!(
-        try_join_all(others.iter().map(|f| folder(world, f, cluster))),
-        known_stack(world, &entry, by_name),
-        async {
-            match &state_key {
-                Some(key) => status(world, key).await,
+    let (elsewhere, stack, shown) =
+        try_join!(try_join_all(others.iter().map(|f| folder(world, f, cluster))), known_stack(world, &entry, by_name), async {
+            match &entry.accepted {
+                Some(accepted) => status(world, &accepted.key.status()).await,
                 None => Ok(None),
             }
-        },
-        async {
-            // A create that waited on the ledger meets the gate as any other.
-            if subject.upload.is_none() && entry.open.iter().any(|o| !o.joined && o.key.verb == Verb::Create) {
-                profile(world, &cluster.user).await
-            } else {
-                Ok(has_profile)
-            }
-        },
-    )?;
-    elsewhere.into_iter().for_each(|more| near.merge(more));
+        },)?;
+    for more in elsewhere {
+        near.merge(more);
+    }
     let stack = match stack {
         None => StackSeen::Absent,
         Some(stack) if stack.cluster(&site.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
         Some(_) => StackSeen::Foreign,
+    };
+    // A create that no event of its own brought here meets the gate as any other.
+    let has_profile = match has_profile {
+        Some(has) => has,
+        None if near.uploads.iter().any(|u| u.key.verb == Verb::Create) => profile(world, &cluster.user).await?,
+        None => false,
     };
     let mut facts = Facts {
         now,
@@ -195,6 +197,8 @@ async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), F
     let id = stack.id.clone();
     match decide::course(facts) {
         Course::Explain | Course::TellStuck => facts.causes = causes(world, &id).await?,
+        // It may have failed, and been removed before we saw it fail.
+        Course::Lost if matches!(facts.entry().phase, Phase::Creating { .. }) => facts.causes = causes(world, &id).await?,
         Course::Follow if stack.status.state() == StackState::Making => {
             facts.progress = Some(progress(world, &id, facts.site.template.resources).await?);
         }
@@ -205,18 +209,8 @@ async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), F
 
 /// The folders that a cluster's files lie in, as far as the ledger knows.
 fn folders(entry: &Entry) -> impl Iterator<Item = Folder> {
-    let accepted = entry.accepted.as_ref().filter(|_| entry.phase != Phase::New).map(|a| a.key.folder.clone());
+    let accepted = entry.accepted.as_ref().map(|a| a.key.folder.clone());
     entry.open.iter().map(|o| o.key.folder.clone()).chain(accepted)
-}
-
-/// The state file lies beside the accepted create; before there is one, beside the create at hand.
-fn state_key(entry: &Entry, subject: &Subject, site: &Site) -> Option<String> {
-    let _ = site;
-    let at_hand = subject.upload.as_ref().filter(|key| key.verb == Verb::Create);
-    let is_over = matches!(entry.phase, Phase::New | Phase::Gone { .. } | Phase::Failing);
-    let waiting = entry.open.iter().map(|o| &o.key).find(|key| key.verb == Verb::Create);
-    let accepted = entry.accepted.as_ref().map(|a| &a.key);
-    if is_over { at_hand.or(waiting).or(accepted) } else { accepted }.map(UploadKey::status)
 }
 
 /// Uploads and answers of one cluster in one or more folders.
@@ -240,7 +234,9 @@ async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Re
     for (key, etag) in listed {
         match read(&key) {
             Reading::Request(request) if request.cluster == *cluster => requests.push(request),
-            _ if key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| key.ends_with(a.suffix())) => drop(near.answers.insert(key, etag)),
+            _ if key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| key.ends_with(a.suffix())) => {
+                drop(near.answers.insert(key, etag));
+            }
             _ => {}
         }
     }
@@ -293,9 +289,10 @@ async fn profile<W: Observe>(world: &W, user: &User) -> Result<bool, Fault> {
     ask!(world, Question::Profile(user.clone()), Profile)
 }
 
-async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Shown>, Fault> {
+async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Status>, Fault> {
     let seen = ask!(world, Question::Status(key.to_owned()), Status)?;
-    Ok(seen.map(|(bytes, etag)| Shown { etag, status: serde_json::from_slice::<Status>(&bytes).ok() }))
+    // What cannot be read says nothing, and is written over.
+    Ok(seen.and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok()))
 }
 
 /// The first real causes of a failure, through all pages and into nested stacks.

@@ -22,16 +22,15 @@ fn check_parameter(template: &Template, name: &str, value: &str) -> Option<Probl
     if template.is_protected(name) {
         return Some(Problem::new(asked(), "only the system sets this one", "leave the line out"));
     }
-    match template.parameters.get(name) {
-        Some(parameter) => parameter.check(name, value),
-        None => {
-            let users = template.metadata.user_parameters.iter().map(String::as_str);
-            let next = match nearest(name, users.clone()) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => format!("leave the line out; you can set {}", users.collect::<Vec<_>>().join(", ")),
-            };
-            Some(Problem::new(asked(), "there is no such parameter", next))
-        }
+    if let Some(parameter) = template.parameters.get(name) {
+        parameter.check(name, value)
+    } else {
+        let users = template.metadata.user_parameters.iter().map(String::as_str);
+        let next = match nearest(name, users.clone()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("leave the line out; you can set {}", users.collect::<Vec<_>>().join(", ")),
+        };
+        Some(Problem::new(asked(), "there is no such parameter", next))
     }
 }
 

@@ -43,7 +43,12 @@ const LOOKS_MAX: usize = 12;
 const PASS_SECONDS_MAX: i64 = 20;
 
 /// One pass over one cluster: look, decide, do, until there is nothing more to do.
-pub async fn pass<W: Observe + Perform>(world: &W, site: &Site, subject: &Subject, clock: &(impl Fn() -> Timestamp + Sync)) -> Result<Outcome, Fault> {
+pub async fn pass<W: Observe + Perform>(
+    world: &W,
+    site: &Site,
+    subject: &Subject,
+    clock: &(impl Fn() -> Timestamp + Sync),
+) -> Result<Outcome, Fault> {
     let mut outcome = Outcome::default();
     let mut setback = None;
     for _ in 0..LOOKS_MAX {

@@ -34,7 +34,7 @@ impl fmt::Display for Problem {
 /// A user's text in quotes, escaped and cut, safe to print on a terminal and to log.
 pub fn quoted(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN_CHARACTERS_MAX).collect();
-    if cut.len() < text.len() { format!("{:?}…", cut) } else { format!("{cut:?}") }
+    if cut.len() < text.len() { format!("{cut:?}…") } else { format!("{cut:?}") }
 }
 
 /// The candidate that was probably meant, if one is near enough.

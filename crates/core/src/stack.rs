@@ -113,14 +113,15 @@ impl StackStatus {
             | Self::UpdateFailed
             | Self::UpdateRollbackComplete
             | Self::UpdateRollbackFailed
-            | Self::UpdateCompleteCleanupInProgress
-            | Self::UpdateRollbackCompleteCleanupInProgress
             | Self::ImportComplete
             | Self::ImportRollbackComplete
             | Self::ImportRollbackFailed => StackState::Standing,
             // A status that AWS may add is somebody's business in progress until it becomes one that we know.
+            // A clean-up is one too: whether a stack may be deleted in the midst of it is not certain, and it ends by itself.
             Self::UpdateInProgress
+            | Self::UpdateCompleteCleanupInProgress
             | Self::UpdateRollbackInProgress
+            | Self::UpdateRollbackCompleteCleanupInProgress
             | Self::ImportInProgress
             | Self::ImportRollbackInProgress
             | Self::ReviewInProgress
@@ -165,14 +166,9 @@ pub const TAG_DEPLOYMENT: &str = "clusterdrop:deployment";
 
 /// The tags that a cluster's stack bears from its first moment.
 pub fn tags(cluster: &Cluster, request: &RequestId, deployment: &str) -> BTreeMap<String, String> {
-    [
-        (TAG_USER, cluster.user.as_str()),
-        (TAG_CLUSTER, cluster.name.as_str()),
-        (TAG_REQUEST, request.as_str()),
-        (TAG_DEPLOYMENT, deployment),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
+    [(TAG_USER, cluster.user.as_str()), (TAG_CLUSTER, cluster.name.as_str()), (TAG_REQUEST, request.as_str()), (TAG_DEPLOYMENT, deployment)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 impl Stack {

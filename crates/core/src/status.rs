@@ -61,7 +61,8 @@ impl State {
     /// Whether this state may follow `earlier` in the life of one request. Passes overlap, and the slower one must not
     /// call a cluster "creating" that the faster one has called "ready".
     pub const fn may_follow(self, earlier: Self) -> bool {
-        self.rank() >= earlier.rank() || matches!((earlier, self), (Self::Deleting, Self::Ready | Self::Failed))
+        // A removal may fail, and a stack that was given up may arrive after all and be found undeletable.
+        self.rank() >= earlier.rank() || matches!((earlier, self), (Self::Deleting | Self::Deleted, Self::Ready | Self::Failed))
     }
 
     const fn rank(self) -> u8 {

@@ -24,8 +24,11 @@ pub async fn wanting<W: Observe>(world: &W, site: &Site) -> Result<Vec<Cluster>,
 
 /// Pure: ledgers against stacks.
 pub fn compare(ledgers: &BTreeMap<User, Ledger>, stacks: &[Stack], site: &Site) -> Vec<Cluster> {
-    let living: BTreeMap<Cluster, StackState> =
-        stacks.iter().filter_map(|s| Some((s.cluster(&site.deployment)?, s.status.state()))).filter(|(_, s)| *s != StackState::Gone).collect();
+    let living: BTreeMap<Cluster, StackState> = stacks
+        .iter()
+        .filter_map(|s| Some((s.cluster(&site.deployment)?, s.status.state())))
+        .filter(|(_, s)| *s != StackState::Gone)
+        .collect();
     let mut wanting = BTreeSet::new();
     for (user, ledger) in ledgers {
         for (name, entry) in &ledger.clusters {
@@ -45,10 +48,11 @@ pub fn compare(ledgers: &BTreeMap<User, Ledger>, stacks: &[Stack], site: &Site) 
 
 /// Whether a ledger entry to which nothing is owed fits the stack.
 const fn agrees(entry: &Entry, stack: Option<StackState>) -> bool {
-    match (&entry.phase, stack) {
-        (Phase::Ready, Some(StackState::Standing | StackState::Changing)) => true,
-        (Phase::Stuck, Some(StackState::Stuck)) => true,
-        (Phase::New | Phase::Gone { .. }, None) => true,
-        _ => false,
-    }
+    matches!(
+        (&entry.phase, stack),
+        (Phase::Ready, Some(StackState::Standing | StackState::Changing))
+            // What is left of a failed creation may be as hard to delete as a cluster.
+            | (Phase::Stuck, Some(StackState::Stuck | StackState::Failed))
+            | (Phase::New | Phase::Gone { .. }, None)
+    )
 }

@@ -163,10 +163,13 @@ impl Parameter {
         ranked.sort_by(|a, b| strsim::jaro_winkler(value, b).total_cmp(&strsim::jaro_winkler(value, a)));
         let near = ranked.iter().take(LISTED_VALUES_MAX).map(|v| v.as_str()).collect::<Vec<_>>().join(", ");
         let count = self.allowed_values.len();
-        Some((stands, match nearest(value, self.allowed_values.iter().map(String::as_str)) {
-            Some(meant) => format!("did you mean {meant}? The nearest of {count} allowed values are {near}"),
-            None => format!("choose one of the {count} allowed values, for example {near}"),
-        }))
+        Some((
+            stands,
+            match nearest(value, self.allowed_values.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean {meant}? The nearest of {count} allowed values are {near}"),
+                None => format!("choose one of the {count} allowed values, for example {near}"),
+            },
+        ))
     }
 
     fn wrong_number(&self, value: &str) -> Option<(String, String)> {
@@ -182,7 +185,13 @@ impl Parameter {
         let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<f64>().ok());
         let too_small = bound(&self.min_value).is_some_and(|least| number < least);
         let too_large = bound(&self.max_value).is_some_and(|most| number > most);
-        let out = if too_small { "it is too small" } else if too_large { "it is too large" } else { return None };
+        let out = if too_small {
+            "it is too small"
+        } else if too_large {
+            "it is too large"
+        } else {
+            return None;
+        };
         Some((out.into(), format!("give a number{}", self.range())))
     }
 

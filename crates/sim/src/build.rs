@@ -1,1 +1,289 @@
-//! wip
+//! Worlds from rows: a world that reads as exactly this row of the table, or the reason why there is none.
+
+use cf_core::decide::Row;
+use cf_core::decide::row::{CreateAsk as C, DeleteAsk as D, PhaseKind as P, StackKind as K};
+use cf_core::key::{self, Answer, Reading, UploadKey};
+use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase};
+use cf_core::names::Cluster;
+use cf_core::request::RequestId;
+use cf_core::stack::{Stack, StackId, StackStatus, tags};
+use cf_core::status::{State as Word, Status};
+use cf_core::testing;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cloud::{Cloud, Event};
+use crate::cloudformation::Fate;
+use crate::s3::{Bucket, Version};
+
+/// Whose world it is.
+pub const USER: &str = "alice";
+/// Which cluster.
+pub const CLUSTER: &str = "demo";
+const CREATE: &str = "home/alice/demo.cf-create";
+const DELETE: &str = "home/alice/demo.cf-delete";
+
+/// Why a row cannot exist; `None` where it can.
+pub fn why_not(row: &Row) -> Option<&'static str> {
+    let is_idle = matches!(row.phase, P::New | P::Gone);
+    let is_unseen = matches!(row.phase, P::New | P::Gone | P::Unwanted | P::UnwantedLong | P::Blocked);
+    let is_there = matches!(row.stack, K::Ours(_));
+    let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
+    Some(match (row.create, row.delete, row.phase) {
+        (_, _, P::Ready | P::Failing | P::Deleting | P::Stuck) if row.stack == K::Foreign => {
+            "its stack is known by id, and ids are never used again"
+        }
+        (_, _, P::Ready | P::Failing | P::Stuck) if row.stack == K::Ours(StackStatus::CreateInProgress) => {
+            "its creation was seen to its end, and a stack is created once"
+        }
+        _ if is_unseen && is_deleted => "without an id, a deleted stack is not found",
+        (_, _, P::Blocked) if !is_there => "what is in the way is a stack of ours",
+        (C::None, _, P::Blocked) => "an accepted create is open until it is answered",
+        (C::None, _, P::Creating) if !is_there => "a creation that nobody asked for was recovered from its stack, and its id is known",
+        (C::Fresh, _, _) if !is_idle || is_there => "there is something to compare it with",
+        (C::Same | C::Other, _, _) if is_idle && !is_there => "there is nothing to compare it with",
+        (C::Own, _, P::New) if !is_there => "what it was made for is not there",
+        (C::Own, _, P::Gone) => "it is over: its create has its answer",
+        (C::None, D::Overtaken, _) => "nothing has overtaken it",
+        (_, D::None, P::Deleting | P::Unwanted | P::UnwantedLong) => "an accepted delete is open until it is answered",
+        (_, D::Own | D::OwnAwaited, P::New | P::Creating | P::Blocked) => "a delete is accepted together with its phase",
+        (_, D::Own | D::OwnAwaited, P::Gone) => "the end has answered it",
+        (_, D::Own | D::OwnAwaited, P::Ready | P::Failing) if is_there && !is_deleted => {
+            "only at a cluster's end is a delete accepted before its phase is written"
+        }
+        (_, D::Surplus, phase) if !matches!(phase, P::Creating | P::Deleting) => "a crowd gathers only while others wait for the same end",
+        (C::None, D::Surplus, P::Creating) => "the crowd is of creates",
+        _ => return None,
+    })
+}
+
+/// A world in the making.
+struct Builder {
+    cloud: Cloud,
+    cluster: Cluster,
+    entry: Entry,
+    start: Timestamp,
+}
+
+/// The world of a row that can exist, with a versioned user bucket or a plain one, and the events that are on their way in it.
+pub fn world(row: &Row, versioned: bool) -> (Cloud, Vec<Event>) {
+    let cloud = Cloud::new(testing::site()).with_profile(USER);
+    cloud.world.state().store.versioned = versioned;
+    let start = cloud.world.now();
+    cloud.world.wait(300);
+    let mut b = Builder { cloud, cluster: testing::cluster(USER, CLUSTER), entry: Entry::default(), start };
+    let create = b.create(*row);
+    let delete = b.delete(*row);
+    b.accept(*row, create.as_ref());
+    b.open(*row, create.as_ref(), delete.as_ref());
+    b.stack(*row, create.as_ref());
+    b.files(*row);
+    if b.entry != Entry::default() {
+        let ledger = Ledger { revision: 6, clusters: [(b.cluster.name.clone(), b.entry.clone())].into() };
+        b.put(Bucket::System, &ledger::key(&b.cluster.user), &serde_json::to_vec(&ledger).unwrap_or_default(), 0);
+    }
+    let events = b.events();
+    (b.cloud, events)
+}
+
+/// The key of a request, known to be one.
+pub fn upload_key(text: &str) -> UploadKey {
+    match key::read(text) {
+        Reading::Request(key) => key,
+        other => panic!("{text} is {other:?}"),
+    }
+}
+
+impl Builder {
+    fn at(&self, seconds: i64) -> Timestamp {
+        self.start + SignedDuration::from_secs(seconds)
+    }
+
+    fn put(&self, bucket: Bucket, key: &str, bytes: &[u8], seconds: i64) -> RequestId {
+        let at = self.at(seconds);
+        let mut state = self.cloud.world.state();
+        let etag = state.store.put(bucket, key, bytes, at);
+        let id = state.store.get(bucket, key).and_then(|version| version.id.clone());
+        RequestId::of(key, id.as_deref(), &etag, at)
+    }
+
+    fn create(&mut self, row: Row) -> Option<RequestId> {
+        let body: &[u8] = match row.create {
+            C::None => return None,
+            C::Broken => b"[]",
+            C::Other => br#"{"ComputeMaxNodes": "8"}"#,
+            C::Settled | C::Own | C::Fresh | C::Same => b"{}",
+        };
+        let request = self.put(Bucket::User, CREATE, body, 100);
+        if row.create == C::Settled {
+            self.settled(CREATE, &request);
+        }
+        Some(request)
+    }
+
+    fn delete(&mut self, row: Row) -> Option<RequestId> {
+        let is_early = row.delete == D::Overtaken || (row.delete == D::OwnAwaited && row.create != C::None);
+        if row.delete == D::None {
+            return None;
+        }
+        let request = self.put(Bucket::User, DELETE, b"", if is_early { 50 } else { 200 });
+        if row.delete == D::Settled {
+            self.settled(DELETE, &request);
+        }
+        if row.delete == D::OwnAwaited && row.create == C::None {
+            // Withdrawn.
+            self.cloud.world.state().store.delete(Bucket::User, DELETE);
+        }
+        Some(request)
+    }
+
+    fn settled(&mut self, key: &str, request: &RequestId) {
+        self.entry.note_answered(request);
+        let mut state = self.cloud.world.state();
+        if let Some(etag) = state.store.get(Bucket::User, key).map(Version::etag) {
+            state.answered.insert((key.to_owned(), etag));
+        }
+    }
+
+    fn accept(&mut self, row: Row, create: Option<&RequestId>) {
+        let now = self.at(300);
+        self.entry.phase = match row.phase {
+            P::New => Phase::New,
+            P::Creating | P::Blocked => Phase::Creating { since: now },
+            P::Ready => Phase::Ready,
+            P::Failing => Phase::Failing,
+            P::Deleting => Phase::Deleting { since: now },
+            P::Unwanted => Phase::Unwanted { since: now },
+            P::UnwantedLong => Phase::Unwanted { since: self.at(0) },
+            P::Stuck => Phase::Stuck,
+            P::Gone => Phase::Gone { at: now, end: End::Deleted },
+        };
+        // A creation without its create was recovered from the stack.
+        if row.phase == P::New || (row.phase == P::Creating && row.create == C::None) {
+            return;
+        }
+        let old = RequestId::from_tag("00000000000000aa");
+        let is_under_way = matches!(row.phase, P::Creating | P::Blocked | P::Deleting | P::Unwanted | P::UnwantedLong);
+        let request = match create {
+            Some(request) if row.create == C::Own && is_under_way => request.clone(),
+            _ => old,
+        };
+        if !matches!(row.phase, P::Creating | P::Blocked) && row.create != C::Own {
+            self.entry.note_answered(&request);
+        }
+        self.entry.accepted = Some(Accepted { request, key: upload_key(CREATE), at: self.at(10), parameters: [].into() });
+    }
+
+    fn open(&mut self, row: Row, create: Option<&RequestId>, delete: Option<&RequestId>) {
+        let accepted = self.entry.accepted.as_ref().map(|a| a.request.clone());
+        if row.create == C::Own && row.phase != P::New {
+            let request = create.cloned().unwrap_or_else(|| RequestId::from_tag("-"));
+            self.entry.note_open(&upload_key(CREATE), &request, true);
+        } else if let (P::Creating | P::Blocked, Some(request)) = (row.phase, accepted) {
+            // Its upload was withdrawn, or replaced.
+            self.entry.note_open(&upload_key(CREATE), &request, true);
+        }
+        if let (D::Own | D::OwnAwaited, Some(request)) = (row.delete, delete) {
+            self.entry.note_open(&upload_key(DELETE), request, true);
+        } else if matches!(row.phase, P::Deleting | P::Unwanted | P::UnwantedLong) {
+            self.entry.note_open(&upload_key(DELETE), &RequestId::from_tag("00000000000000dd"), true);
+        }
+        if row.delete == D::Surplus {
+            self.crowd(row, create);
+        }
+    }
+
+    /// As many uploads as may wait; their files were withdrawn since, for the work that they wait for goes on all the same.
+    fn crowd(&mut self, row: Row, create: Option<&RequestId>) {
+        if let (Some(request), C::Fresh | C::Same | C::Other) = (create, row.create) {
+            self.entry.note_open(&upload_key(CREATE), request, false);
+        }
+        let suffix = if row.phase == P::Creating { "cf-create" } else { "cf-delete" };
+        for nth in self.entry.open.len()..OPEN_MAX {
+            let key = upload_key(&format!("home/alice/folder {nth}/demo.{suffix}"));
+            self.entry.note_open(&key, &RequestId::from_tag(&format!("{nth:016}")), true);
+        }
+    }
+
+    fn stack(&mut self, row: Row, create: Option<&RequestId>) {
+        let site = self.cloud.world.site.clone();
+        let name = site.stack_name(&self.cluster);
+        let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/planted", name.as_str()));
+        let knows_id = matches!(row.phase, P::Ready | P::Failing | P::Deleting | P::Stuck | P::Gone);
+        if knows_id || (row.phase == P::Creating && matches!(row.stack, K::Ours(_))) {
+            self.entry.stack = Some(id.clone());
+        }
+        let (status, is_ours) = match row.stack {
+            K::Absent => return,
+            K::Foreign => (StackStatus::CreateComplete, false),
+            K::Ours(status) => (status, true),
+        };
+        let made_for = match (row.phase, &self.entry.accepted, create) {
+            (P::New, _, Some(request)) if row.create == C::Own => request.clone(),
+            (P::New | P::Blocked, ..) | (_, None, _) => RequestId::from_tag("00000000000000bb"),
+            (_, Some(accepted), _) => accepted.request.clone(),
+        };
+        let template = site.template;
+        let mut parameters: std::collections::BTreeMap<_, _> =
+            template.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?))).collect();
+        for (name, value) in &template.metadata.system_parameters {
+            parameters.insert(name.clone(), site.system_value(*value, &self.cluster));
+        }
+        let login = (template.metadata.login_output.clone(), "198.51.100.7".to_owned());
+        let is_up = !matches!(status, StackStatus::CreateInProgress | StackStatus::ReviewInProgress);
+        let stack = Stack {
+            id,
+            status,
+            reason: None,
+            tags: if is_ours { tags(&self.cluster, &made_for, &site.deployment) } else { [].into() },
+            parameters,
+            outputs: is_up.then_some(login).into_iter().collect(),
+            parent: None,
+        };
+        let now = self.at(300);
+        self.cloud.world.state().stacks.plant(stack, Fate::Succeeds, &made_for.token("create"), now);
+    }
+
+    /// The answers and the state file as the passes before would have left them.
+    fn files(&self, row: Row) {
+        let (Some(accepted), site) = (&self.entry.accepted, &self.cloud.world.site) else { return };
+        let (word, answer) = match row.phase {
+            P::New => return,
+            P::Creating | P::Blocked => (Word::Creating, None),
+            P::Ready => (Word::Ready, Some((Answer::Created, "198.51.100.7\n"))),
+            P::Failing | P::Stuck => (Word::Failed, Some((Answer::Failed, "It failed.\n"))),
+            P::Deleting | P::Unwanted | P::UnwantedLong => (Word::Deleting, None),
+            P::Gone => (Word::Deleted, Some((Answer::Deleted, "It is gone.\n"))),
+        };
+        let status = Status {
+            cluster: CLUSTER.to_owned(),
+            state: word,
+            message: String::new(),
+            progress: None,
+            login: None,
+            stack: site.stack_name(&self.cluster).to_string(),
+            request: accepted.request.clone(),
+            since: accepted.at,
+            updated: accepted.at,
+        };
+        self.put(Bucket::User, &accepted.key.status(), status.text().as_bytes(), 20);
+        if let Some((answer, text)) = answer {
+            self.put(Bucket::User, &accepted.key.answer(answer), text.as_bytes(), 20);
+        }
+    }
+
+    /// What would bring a function here.
+    fn events(&self) -> Vec<Event> {
+        let uploads: Vec<Event> = [CREATE, DELETE]
+            .into_iter()
+            .filter(|key| self.cloud.world.state().store.get(Bucket::User, key).is_some())
+            .map(|key| Event::Upload(key.to_owned()))
+            .collect();
+        let is_ours = |s: &&crate::SimStack| s.stack.cluster(&self.cloud.world.site.deployment).is_some();
+        let stack = self.cloud.world.state().stacks.all().iter().find(is_ours).map(|s| Event::Stack(s.stack.id.clone()));
+        match (uploads.is_empty(), stack) {
+            (false, _) => uploads,
+            (true, Some(event)) => vec![event],
+            (true, None) => vec![Event::Sweep],
+        }
+    }
+}

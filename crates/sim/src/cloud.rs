@@ -54,6 +54,7 @@ impl Cloud {
     }
 
     /// Gives a user a profile, without which there is no cluster.
+    #[must_use]
     pub fn with_profile(self, user: &str) -> Self {
         let at = self.world.now();
         self.world.state().store.put(Bucket::Customizer, &format!("customizer/{user}/configure.d/user.sh"), b"#!/bin/sh\n", at);

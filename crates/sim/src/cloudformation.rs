@@ -62,7 +62,11 @@ impl Stacks {
         const CALL: &str = "cloudformation:CreateStack";
         let name = new.name.as_str();
         if let Some(living) = self.living(name) {
-            return if living.token == new.token { Ok(living.stack.id.clone()) } else { Err(Fault::new(Kind::Moved, CALL, "AlreadyExistsException")) };
+            return if living.token == new.token {
+                Ok(living.stack.id.clone())
+            } else {
+                Err(Fault::new(Kind::Moved, CALL, "AlreadyExistsException"))
+            };
         }
         if self.tokens.contains(&(name.to_owned(), new.token.clone())) {
             return Err(Fault::new(Kind::Spent, CALL, "TokenAlreadyExistsException"));
@@ -93,7 +97,10 @@ impl Stacks {
         match found.stack.status {
             StackStatus::DeleteComplete | StackStatus::DeleteInProgress => return Ok(()),
             _ if found.fate == Fate::Protected => {
-                return Err(permanent(CALL, format!("ValidationError: Stack [{}] cannot be deleted while TerminationProtection is enabled", id.0)));
+                return Err(permanent(
+                    CALL,
+                    format!("ValidationError: Stack [{}] cannot be deleted while TerminationProtection is enabled", id.0),
+                ));
             }
             // Not to be begun while another operation runs: whether AWS would take it is not certain.
             status if status.as_str().ends_with("IN_PROGRESS") && status != StackStatus::CreateInProgress => {
@@ -153,7 +160,13 @@ impl Stacks {
                 found.fail(now);
             }
             if next == StackStatus::DeleteFailed {
-                found.event("LoginSecurityGroup", "AWS::EC2::SecurityGroup", "DELETE_FAILED", "resource sg-0a1b has a dependent object", now);
+                found.event(
+                    "LoginSecurityGroup",
+                    "AWS::EC2::SecurityGroup",
+                    "DELETE_FAILED",
+                    "resource sg-0a1b has a dependent object",
+                    now,
+                );
             }
             found.stack.status = next;
             moved.push(found.stack.id.clone());
@@ -168,7 +181,14 @@ impl Stacks {
         if let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) {
             let (physical, status) = (found.stack.id.0.clone(), found.stack.status.as_str().to_owned());
             let logical = found.stack.id.name().unwrap_or_default().to_owned();
-            found.events.push(StackEvent { at: now, logical, physical, kind: "AWS::CloudFormation::Stack".into(), status, reason: String::new() });
+            found.events.push(StackEvent {
+                at: now,
+                logical,
+                physical,
+                kind: "AWS::CloudFormation::Stack".into(),
+                status,
+                reason: String::new(),
+            });
         }
     }
 }
@@ -183,8 +203,11 @@ impl SimStack {
             (T::RollbackInProgress, _) => T::RollbackComplete,
             (T::DeleteInProgress, Fate::DeleteFails) => T::DeleteFailed,
             (T::DeleteInProgress, _) => T::DeleteComplete,
-            (T::UpdateInProgress, _) => T::UpdateComplete,
-            (T::UpdateRollbackInProgress, _) => T::UpdateRollbackComplete,
+            (T::UpdateInProgress, _) => T::UpdateCompleteCleanupInProgress,
+            (T::UpdateRollbackInProgress, _) => T::UpdateRollbackCompleteCleanupInProgress,
+            (T::UpdateRollbackCompleteCleanupInProgress, _) => T::UpdateRollbackComplete,
+            // A status that nobody knows yet passes, too.
+            (T::UpdateCompleteCleanupInProgress | T::Unknown, _) => T::UpdateComplete,
             (T::ImportInProgress, _) => T::ImportComplete,
             (T::ImportRollbackInProgress, _) => T::ImportRollbackComplete,
             (T::ReviewInProgress, _) => T::CreateComplete,
@@ -195,7 +218,13 @@ impl SimStack {
     fn fail(&mut self, now: Timestamp) {
         self.stack.reason = Some("The following resource(s) failed to create: [LoginNode, ComputeGroup].".into());
         self.event("ComputeGroup", "AWS::AutoScaling::AutoScalingGroup", "CREATE_FAILED", "Resource creation cancelled", now);
-        self.event("LoginNode", "AWS::EC2::Instance", "CREATE_FAILED", "We currently do not have sufficient capacity in the Availability Zone", now);
+        self.event(
+            "LoginNode",
+            "AWS::EC2::Instance",
+            "CREATE_FAILED",
+            "We currently do not have sufficient capacity in the Availability Zone",
+            now,
+        );
     }
 
     fn event(&mut self, logical: &str, kind: &str, status: &str, reason: &str, at: Timestamp) {
@@ -206,7 +235,9 @@ impl SimStack {
 
 /// `[a-zA-Z][-a-zA-Z0-9]*`, at most 128 (API reference, `CreateStack`).
 fn check_name(name: &str) -> Result<(), Fault> {
-    let legal = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && name.len() <= 128;
+    let legal = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && name.len() <= 128;
     if legal { Ok(()) } else { Err(permanent("cloudformation:CreateStack", format!("ValidationError: stack name {name:?}"))) }
 }
 

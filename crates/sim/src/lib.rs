@@ -6,11 +6,13 @@
 pub mod build;
 mod cloud;
 mod cloudformation;
+mod rules;
 mod s3;
 mod senses;
+mod touch;
 mod world;
 
 pub use cloud::{Cloud, Event};
 pub use cloudformation::{Fate, SimStack};
 pub use s3::{Bucket, Store};
-pub use world::{Spoil, When, World};
+pub use world::{Spoil, State, When, World};

@@ -28,6 +28,8 @@ pub struct Version {
     pub id: Option<String>,
     /// Its time, in whole seconds.
     pub modified: Timestamp,
+    /// A hash of its content, as S3's is for a plain upload: equal bytes, equal `ETag`.
+    pub etag: ETag,
 }
 
 /// All objects; only current versions can be seen.
@@ -40,9 +42,9 @@ pub struct Store {
 }
 
 impl Version {
-    /// S3's ETag of a plain upload is a hash of its content: equal bytes, equal ETag.
+    /// Its `ETag`.
     pub fn etag(&self) -> ETag {
-        ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(&self.bytes)]), 16)))
+        self.etag.clone()
     }
 }
 
@@ -52,9 +54,8 @@ impl Store {
         self.puts += 1;
         let id = (self.versioned || bucket != Bucket::User).then(|| format!("v{}", self.puts));
         let modified = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let version = Version { bytes: bytes.to_vec(), id, modified };
-        let etag = version.etag();
-        self.objects.insert((bucket, key.to_owned()), version);
+        let etag = ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(bytes)]), 16)));
+        self.objects.insert((bucket, key.to_owned()), Version { bytes: bytes.to_vec(), id, modified, etag: etag.clone() });
         etag
     }
 

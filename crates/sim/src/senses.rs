@@ -16,7 +16,9 @@ const PAGE: usize = 3;
 
 impl Observe for World {
     async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        Ok(self.state().answer(question))
+        let mut state = self.state();
+        state.questions.push(question.clone());
+        Ok(state.answer(question))
     }
 }
 
@@ -25,15 +27,12 @@ impl Perform for World {
         let mut state = self.state();
         let nth = state.effects.len();
         state.effects.push(effect.clone());
-        let lost = || Fault::new(Kind::Transient, "the call", "no answer came");
-        match state.spoil {
-            Some(Spoil { nth: this, when: When::Before }) if this == nth => Err(lost()),
-            Some(Spoil { nth: this, when: When::After }) if this == nth => {
-                let _ = state.apply(effect, &self.site);
-                Err(lost())
-            }
-            _ => state.apply(effect, &self.site),
+        let Some(Spoil { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.site) };
+        state.spoiled.push(effect.clone());
+        if when == When::After {
+            let _ = state.apply(effect, &self.site);
         }
+        Err(Fault::new(Kind::Transient, "the call", "no answer came"))
     }
 }
 
@@ -79,7 +78,9 @@ impl State {
                 events.reverse();
                 Sight::Events(page(&events, token))
             }
-            Question::Resources(..) => Sight::Resources(Page { items: vec!["CREATE_COMPLETE".into(), "CREATE_IN_PROGRESS".into()], next: None }),
+            Question::Resources(..) => {
+                Sight::Resources(Page { items: vec!["CREATE_COMPLETE".into(), "CREATE_IN_PROGRESS".into()], next: None })
+            }
             Question::Ledgers(token) => {
                 let all: Vec<_> = self.store.list(Bucket::System, ledger::PREFIX).map(|(k, v)| (k.clone(), v.etag())).collect();
                 Sight::Ledgers(page(&all, token))
@@ -93,6 +94,7 @@ impl State {
 
     fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
         let now = self.now;
+        self.watch(effect, site);
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
                 let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Permanent, "s3:PutObject", e.to_string()))?;
@@ -100,13 +102,21 @@ impl State {
             }
             Effect::CreateStack(new) => self.stacks.create(new, site.template, now).map(|_| None),
             Effect::DeleteStack { id, .. } => self.stacks.delete(id, now).map(|()| None),
-            Effect::WriteStatus { key, status, expect } => self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now).map(Some),
-            Effect::WriteAnswer { key, text, expect } => self.store.put_if(Bucket::User, key, text.as_bytes(), expect, now).map(Some),
+            Effect::WriteStatus { key, status, expect } => {
+                self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now).map(Some)
+            }
+            Effect::WriteAnswer { key, text, expect } => {
+                let etag = self.store.put_if(Bucket::User, key, text.as_bytes(), expect, now)?;
+                self.note_answer(key);
+                Ok(Some(etag))
+            }
             Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => {
                 self.store.delete_if(Bucket::User, key, etag);
                 Ok(None)
             }
-            Effect::SendMail(_) if !self.mail_works => Err(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded")),
+            Effect::SendMail(_) if !self.mail_works => {
+                Err(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
+            }
             Effect::SendMail(mail) => {
                 self.mails.push(mail.clone());
                 Ok(None)

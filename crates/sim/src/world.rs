@@ -1,8 +1,11 @@
 //! The world's state, its clock, and the one place where a call can be spoiled.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use cf_core::effect::{Effect, Mail};
+use cf_core::observe::Question;
+use cf_core::request::ETag;
 use cf_core::site::Site;
 use cf_core::template::DEFAULT_TEXT;
 use jiff::{SignedDuration, Timestamp};
@@ -43,8 +46,16 @@ pub struct State {
     pub now: Timestamp,
     /// Effects performed or tried since the last spoil was set, in order.
     pub effects: Vec<Effect>,
+    /// Questions asked, in order.
+    pub questions: Vec<Question>,
     /// What to spoil.
     pub spoil: Option<Spoil>,
+    /// Effects that were spoiled.
+    pub spoiled: Vec<Effect>,
+    /// Uploads (key and version) that were there when an answer was written beside them.
+    pub answered: BTreeSet<(String, ETag)>,
+    /// What no function may ever do, and one did.
+    pub wrongs: Vec<String>,
     /// How many of the next looks by name do not see a stack that is there (DescribeStacks lags behind CreateStack).
     pub blind_looks: usize,
 }
@@ -72,7 +83,11 @@ impl World {
             mail_works: true,
             now,
             effects: Vec::new(),
+            questions: Vec::new(),
             spoil: None,
+            spoiled: Vec::new(),
+            answered: BTreeSet::new(),
+            wrongs: Vec::new(),
             blind_looks: 0,
         };
         Self { state: Mutex::new(state), site }
@@ -82,6 +97,13 @@ impl World {
     pub fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held has failed the test already; the state is still worth seeing.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Spoils the how-manieth effect from now on.
+    pub fn spoil(&self, nth: usize, when: When) {
+        let mut state = self.state();
+        state.effects.clear();
+        state.spoil = Some(Spoil { nth, when });
     }
 
     /// The time.

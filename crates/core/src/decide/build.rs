@@ -2,7 +2,7 @@
 
 use super::choose::Course;
 use super::draft::Draft;
-use super::row::{Chosen, Row};
+use super::row::{Chosen, CreateAsk, Row};
 use super::{Plan, finish, start};
 use crate::facts::{Facts, Setback};
 use crate::key::Answer;
@@ -12,15 +12,11 @@ use crate::say::answers;
 /// Spells a course out.
 pub fn plan(facts: &Facts<'_>, row: Row, course: Course, chosen: &Chosen<'_>) -> Plan {
     let mut draft = Draft::new(facts, chosen);
-    carry(&mut draft, course);
-    Plan {
-        row,
-        course,
-        effects: draft.effects,
-        look_again: draft.look_again,
-        left_for_watch: false,
-        mails_in_doubt: draft.mails_in_doubt,
+    if row.create == CreateAsk::Own {
+        start::own(&mut draft);
     }
+    carry(&mut draft, course);
+    Plan { row, course, effects: draft.effects, look_again: draft.look_again, left_for_watch: false, mails_in_doubt: draft.mails_in_doubt }
 }
 
 fn carry(d: &mut Draft<'_>, course: Course) {
@@ -32,14 +28,15 @@ fn carry(d: &mut Draft<'_>, course: Course) {
             }
         }
         Course::Tidy => finish::tidy(d),
+        Course::Crowded => finish::refuse_delete(d, &crowded(d)),
         Course::Refuse => start::refuse(d, &answers::refused(facts, &d.chosen.problems)),
         Course::Occupied => start::occupied(d),
         Course::Differ => start::differ(d),
-        Course::Leftover => start::refuse(d, &answers::leftover(facts)),
+        Course::Leftover => start::leftover(d),
         Course::Withdraw => start::refuse(d, &answers::withdrawn(facts)),
-        Course::Overtake => finish::answer_delete(d, Answer::Failed, &answers::overtaken(facts)),
-        Course::NoSuch => finish::answer_delete(d, Answer::Failed, &answers::no_such(facts)),
-        Course::Receipt => finish::answer_delete(d, Answer::Deleted, &answers::receipt(facts)),
+        Course::Overtake => finish::refuse_delete(d, &answers::overtaken(facts)),
+        Course::NoSuch => finish::answer_deletes(d, Answer::Failed, &answers::no_such(facts)),
+        Course::Receipt => finish::answer_deletes(d, Answer::Deleted, &answers::receipt(facts)),
         Course::Start => start::start(d),
         Course::Resume => start::resume(d),
         Course::Follow => start::follow(d),
@@ -60,6 +57,11 @@ fn carry(d: &mut Draft<'_>, course: Course) {
         Course::Declined => start::declined(d, &why(facts)),
         Course::Undeletable => finish::undeletable(d, &why(facts)),
     }
+}
+
+fn crowded(d: &Draft<'_>) -> String {
+    let problems: Vec<_> = d.chosen.delete.map(answers::crowded).into_iter().collect();
+    answers::not_removed(d.facts, &problems)
 }
 
 /// The words of the call that was refused.

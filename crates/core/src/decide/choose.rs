@@ -17,6 +17,8 @@ pub enum Course {
     Tidy,
     /// Answer a create that breaks the rules.
     Refuse,
+    /// Answer a delete that is one too many.
+    Crowded,
     /// Answer a create whose name a stack bears that is not ours; alert the administrator.
     Occupied,
     /// Answer a create that asks for another cluster of a living one's name.
@@ -101,12 +103,17 @@ pub fn choose(row: &Row) -> Course {
     if row.create == C::Broken {
         return Course::Refuse;
     }
+    if row.delete == D::Surplus {
+        return Course::Crowded;
+    }
     let delete_is_under_way = matches!(row.phase, PhaseKind::Deleting | PhaseKind::Unwanted | PhaseKind::UnwantedLong);
     let ask = match (row.create, row.delete) {
         // A create that the cluster was not made for, and a later delete.
         (C::Fresh | C::Same | C::Other, D::Asked | D::Own) => return Course::Withdraw,
-        (_, D::Overtaken) if !delete_is_under_way => return Course::Overtake,
+        (create, D::Overtaken) if !delete_is_under_way && !needs_room(create, row.phase, row.stack) => return Course::Overtake,
         (_, D::Asked | D::Overtaken) => Ask::Delete,
+        // Accepted, but the phase that says so was not written yet, or not any more.
+        (_, D::Own | D::OwnAwaited) if !delete_is_under_way => Ask::Delete,
         (C::Own, _) => Ask::Own,
         (C::Fresh, _) => Ask::Fresh,
         (C::Same, _) => Ask::Same,
@@ -116,14 +123,20 @@ pub fn choose(row: &Row) -> Course {
     match row.phase {
         PhaseKind::New => new(ask, row.stack),
         PhaseKind::Creating => creating(ask, row.stack),
+        PhaseKind::Blocked => blocked(ask, row.stack),
         PhaseKind::Ready => ready(ask, row.stack),
         PhaseKind::Failing => failing(ask, row.stack),
         PhaseKind::Deleting => deleting(ask, row.stack),
         PhaseKind::Unwanted => unwanted(false, row.stack),
         PhaseKind::UnwantedLong => unwanted(true, row.stack),
-        PhaseKind::Stuck => stuck(ask, row.delete, row.stack),
+        PhaseKind::Stuck => stuck(ask, row.stack),
         PhaseKind::Gone => gone(ask, row.stack),
     }
+}
+
+/// Whether a create can only come true after the delete that it overtakes: what stands is not what it asks for.
+const fn needs_room(create: CreateAsk, phase: PhaseKind, stack: StackKind) -> bool {
+    matches!(create, CreateAsk::Other) || matches!(phase, PhaseKind::Stuck) || matches!(stack.state(), Some(S::Stuck))
 }
 
 /// The ledger knows nothing. A stack of ours that is there nevertheless is taken as it is.
@@ -136,7 +149,11 @@ const fn new(ask: Ask, stack: StackKind) -> Course {
         (Some(S::Gone), Ask::Delete) => Course::NoSuch,
         (Some(S::Gone), _) => Course::Start,
         (Some(_), Ask::Delete) => Course::Remove,
-        (Some(S::RollingBack | S::Failed | S::Leaving), _) => Course::Clear,
+        // Its own create is still there, and is to hear how it ended.
+        (Some(S::RollingBack | S::Failed | S::Leaving), Ask::Own) => Course::Join,
+        (Some(S::RollingBack | S::Failed), _) => Course::Clear,
+        // It goes by itself; whoever waits for its name is noted.
+        (Some(S::Leaving), _) => Course::Rest,
         (Some(S::Stuck), Ask::Nothing) => Course::Recover,
         (Some(S::Stuck), _) => Course::Leftover,
         (Some(S::Making | S::Standing | S::Changing), Ask::Other) => Course::Differ,
@@ -161,6 +178,16 @@ const fn creating(ask: Ask, stack: StackKind) -> Course {
         (_, Some(S::Making | S::Changing), Ask::Nothing | Ask::Own) => Course::Follow,
         // Somebody removes it while it is being made; the event of its end comes.
         (_, Some(S::Leaving), _) => Course::Follow,
+    }
+}
+
+/// A create was accepted, and an earlier request's stack, which had been given up, turned up under its name.
+const fn blocked(ask: Ask, stack: StackKind) -> Course {
+    match (stack.state(), ask) {
+        (_, Ask::Delete) => Course::Unwish,
+        (Some(S::Making | S::Standing | S::Failed), _) => Course::Reap,
+        (Some(S::Stuck) | None, _) => Course::Occupied,
+        (Some(S::Changing | S::RollingBack | S::Leaving | S::Gone), _) => Course::Rest,
     }
 }
 
@@ -225,7 +252,7 @@ const fn unwanted(long_ago: bool, stack: StackKind) -> Course {
 }
 
 /// The stack could not be deleted.
-fn stuck(ask: Ask, delete: DeleteAsk, stack: StackKind) -> Course {
+const fn stuck(ask: Ask, stack: StackKind) -> Course {
     match (stack.state(), ask) {
         (None, Ask::Nothing) => Course::Rest,
         (None, Ask::Delete) => Course::NoSuch,
@@ -233,8 +260,6 @@ fn stuck(ask: Ask, delete: DeleteAsk, stack: StackKind) -> Course {
         (Some(S::Gone), Ask::Delete) => Course::Finish,
         (Some(S::Gone), _) => Course::Lost,
         (Some(_), Ask::Delete) => Course::Remove,
-        // Told, but the last pass did not come to its end.
-        (Some(S::Stuck), _) if matches!(delete, DeleteAsk::Own | DeleteAsk::OwnAwaited) => Course::TellStuck,
         (Some(S::Stuck | S::Leaving | S::Failed | S::RollingBack), Ask::Nothing) => Course::Rest,
         (Some(S::Leaving), _) => Course::Rest,
         (Some(S::Stuck | S::Failed | S::RollingBack), _) => Course::Leftover,
@@ -246,11 +271,12 @@ fn stuck(ask: Ask, delete: DeleteAsk, stack: StackKind) -> Course {
 const fn gone(ask: Ask, stack: StackKind) -> Course {
     match (stack, stack.state(), ask) {
         (_, None | Some(S::Gone), Ask::Nothing) => Course::Rest,
-        (_, Some(S::Gone), Ask::Delete) | (_, None, Ask::Delete) => Course::Receipt,
+        (_, Some(S::Gone) | None, Ask::Delete) => Course::Receipt,
         (_, None, _) => Course::Occupied,
         (_, Some(S::Gone), _) => Course::Start,
         (_, Some(_), Ask::Delete) => Course::Remove,
-        (_, Some(S::Leaving), _) => Course::Rest,
-        (_, Some(_), _) => Course::Reap,
+        (_, Some(S::Changing | S::RollingBack | S::Leaving), _) => Course::Rest,
+        (_, Some(S::Making | S::Standing | S::Failed), _) => Course::Reap,
+        (_, Some(S::Stuck), _) => Course::TellStuck,
     }
 }

@@ -1,6 +1,6 @@
 //! A plan in the making: the entry as it will be, and the effects so far.
 
-use super::row::Chosen;
+use super::row::{self, Chosen};
 use crate::effect::{Effect, Expect, Mail};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
@@ -26,13 +26,13 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub fn new(facts: &'a Facts<'a>, chosen: &'a Chosen<'a>) -> Self {
         let mut entry = facts.entry();
-        if let Some(stack) = facts.stack() {
+        if let Some(stack) = facts.stack().filter(|stack| !row::is_in_the_way(&entry, stack)) {
             entry.stack = Some(stack.id.clone());
         }
         // Every upload that is there is noted, so that the sweep finds it again whatever happens to its event.
         for upload in &facts.uploads {
             let is_known = entry.open.iter().any(|o| o.request == upload.request);
-            if !is_known && !entry.has_answered(&upload.request) {
+            if !is_known && !entry.has_answered(&upload.request) && !entry.is_crowded_for(&upload.request) {
                 entry.note_open(&upload.key, &upload.request, false);
             }
         }
@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
     /// Whether the ledger says less than it should.
     pub fn has_news(&self) -> bool {
         let was = self.facts.entry();
-        self.entry.open != was.open
+        self.entry.open != was.open || self.entry.stack != was.stack
     }
 
     /// Writes the entry as it is now.
@@ -71,10 +71,31 @@ impl<'a> Draft<'a> {
         self.entry.joined(verb).cloned().collect()
     }
 
+    /// The uploads of a verb that are to be answered now: those that share in the work, and the one at hand.
+    pub fn owed(&self, verb: Verb, at_hand: Option<&Upload>) -> Vec<Open> {
+        let mut owed = self.joined(verb);
+        if let Some(upload) = at_hand {
+            owed.retain(|o| o.request != upload.request);
+            owed.push(Open { key: upload.key.clone(), request: upload.request.clone(), joined: true });
+        }
+        owed
+    }
+
+    /// The work that these uploads shared in is over without an answer for them: each is judged anew, as if just dropped.
+    /// The request that the stack was made for cannot be, for its token is spent.
+    pub fn part_from(&mut self, verb: Verb) {
+        let made_for = self.entry.accepted.as_ref().map(|a| a.request.clone());
+        for open in self.entry.open.iter_mut().filter(|o| o.key.verb == verb && Some(&o.request) != made_for.as_ref()) {
+            open.joined = false;
+        }
+    }
+
     /// Gives a final answer beside an upload. One that tells of a success, or of an end, replaces the others.
     pub fn answer(&mut self, key: &UploadKey, answer: Answer, text: &str) {
         let expect = Expect::seen(self.facts.standing(key, answer));
         let effect = Effect::WriteAnswer { key: key.answer(answer), text: text.to_owned(), expect };
+        // Written over, it needs no removal; removed first, it would not be there to be written over.
+        self.effects.retain(|e| !matches!(e, Effect::RemoveAnswer { key: old, .. } if *old == key.answer(answer)));
         if !self.effects.contains(&effect) {
             self.effects.push(effect);
         }
@@ -92,6 +113,13 @@ impl<'a> Draft<'a> {
                     self.effects.push(effect);
                 }
             }
+        }
+    }
+
+    /// `.cf-created` beside the accepted create is not true any more.
+    pub fn forget_created(&mut self) {
+        if let Some(accepted) = self.entry.accepted.clone() {
+            self.remove_answers(&accepted.key, &[Answer::Deleted, Answer::Failed]);
         }
     }
 
@@ -140,15 +168,15 @@ impl<'a> Draft<'a> {
             since: accepted.at,
             updated: self.facts.now,
         };
-        let shown = self.facts.shown.as_ref().and_then(|s| s.status.as_ref()).filter(|s| s.request == status.request);
-        if let Some(shown) = shown {
-            if !state.may_follow(shown.state) || !status.says_more_than(shown) {
-                return;
-            }
+        if let Some(shown) = self.facts.shown.as_ref().filter(|s| s.request == status.request)
+            && (!state.may_follow(shown.state) || !status.says_more_than(shown))
+        {
+            return;
         }
-        let expect = if self.wrote_status { Expect::Mine } else { Expect::seen(self.facts.shown.as_ref().map(|s| &s.etag)) };
+        let key = accepted.key.status();
+        let expect = if self.wrote_status { Expect::Mine } else { Expect::seen(self.facts.answers.get(&key)) };
         self.wrote_status = true;
-        self.effects.push(Effect::WriteStatus { key: accepted.key.status(), status, expect });
+        self.effects.push(Effect::WriteStatus { key, status, expect });
     }
 
     /// Claims a mail; true where it is to be sent by this plan.

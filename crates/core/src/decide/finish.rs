@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use crate::effect::Effect;
 use crate::key::{Answer, Verb};
-use crate::ledger::{End, MailKind, Phase};
+use crate::ledger::{End, MailKind, Open, Phase};
 use crate::request::RequestId;
 use crate::say::{answers, mails, states};
 use crate::stack::StackState;
@@ -40,11 +40,15 @@ fn delete_stack(d: &mut Draft<'_>) {
 
 pub fn remove(d: &mut Draft<'_>) {
     join_deletes(d);
-    let since = match d.entry.phase {
-        Phase::Deleting { since } => since,
-        _ => d.facts.now,
+    let deleting = match d.entry.phase {
+        Phase::Deleting { since } => Phase::Deleting { since },
+        _ => Phase::Deleting { since: d.facts.now },
     };
-    d.entry.phase = Phase::Deleting { since };
+    // A stack whose last removal failed looks the same before our attempt and after one that failed again. So the phase
+    // moves only once CloudFormation has taken the call: from then on, what failed is told.
+    let state = d.facts.stack().map(|s| s.status.state());
+    let is_second_attempt = state == Some(StackState::Stuck);
+    d.entry.phase = if is_second_attempt { Phase::Stuck } else { deleting };
     d.write_ledger();
     for open in d.joined(Verb::Delete) {
         // Old answers go when a new request is accepted; `.cf-created` stays true until the cluster is gone.
@@ -52,14 +56,17 @@ pub fn remove(d: &mut Draft<'_>) {
     }
     withdraw_joined(d);
     // An operation in progress must end first; its last event brings us back.
-    let can_go = d.facts.stack().is_some_and(|s| {
-        matches!(s.status.state(), StackState::Making | StackState::Standing | StackState::Failed | StackState::Stuck)
-    });
-    if can_go {
+    if matches!(state, Some(StackState::Making | StackState::Standing | StackState::Failed | StackState::Stuck)) {
         delete_stack(d);
     }
     d.status(State::Deleting, states::deleting(d.facts), None);
-    d.close_settled();
+    if is_second_attempt {
+        d.entry.phase = deleting;
+        d.close();
+        d.look_again = false;
+    } else {
+        d.close_settled();
+    }
 }
 
 pub fn unwish(d: &mut Draft<'_>) {
@@ -82,27 +89,24 @@ pub fn finish(d: &mut Draft<'_>) {
     // One removal is one piece of news, however many asked for it.
     let claimed = news.first().is_some_and(|request| d.claim(request, MailKind::Gone));
     d.write_ledger();
-    withdraw_joined(d);
     for open in &deletes {
         d.answer(&open.key, Answer::Deleted, &answers::deleted(d.facts, gone));
     }
-    forget_created(d);
+    // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
+    let creates = d.joined(Verb::Create);
+    for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
+        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
+    }
+    d.forget_created();
     d.status(State::Deleted, states::deleted(), None);
     if claimed {
         d.mail(mails::gone(d.facts));
     }
-    for open in &deletes {
+    for open in deletes.iter().chain(&creates) {
         d.settle(&open.request);
     }
     d.entry.phase = Phase::Gone { at: gone, end: End::Deleted };
     d.close();
-}
-
-/// `.cf-created` beside the accepted create is not true any more.
-fn forget_created(d: &mut Draft<'_>) {
-    if let Some(accepted) = d.entry.accepted.clone() {
-        d.remove_answers(&accepted.key, &[Answer::Deleted, Answer::Failed]);
-    }
 }
 
 pub fn lost(d: &mut Draft<'_>) {
@@ -111,6 +115,8 @@ pub fn lost(d: &mut Draft<'_>) {
         return cleared(d);
     };
     let claimed = d.claim(&accepted.request, MailKind::Gone);
+    // Whoever asked again for what is not there any more has asked for a new one.
+    d.part_from(Verb::Create);
     d.write_ledger();
     let joined = d.joined(Verb::Create);
     d.answer(&accepted.key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
@@ -145,20 +151,24 @@ pub fn reap(d: &mut Draft<'_>) {
     delete_stack(d);
 }
 
+/// The request that a removal was tried for; where nobody asked for it, the one that the cluster was made for.
+fn whom_it_concerns(d: &Draft<'_>, deletes: &[Open]) -> Option<RequestId> {
+    deletes.first().map(|o| o.request.clone()).or_else(|| d.entry.accepted.as_ref().map(|a| a.request.clone()))
+}
+
 pub fn tell_stuck(d: &mut Draft<'_>) {
     let deletes = d.joined(Verb::Delete);
-    let about = deletes.first().map(|o| o.request.clone()).or_else(|| d.entry.accepted.as_ref().map(|a| a.request.clone()));
-    let claimed = about.is_some_and(|request| d.claim(&request, MailKind::Stuck));
+    let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
+    d.part_from(Verb::Create);
     d.write_ledger();
     let text = answers::stuck(d.facts);
-    withdraw_joined(d);
     for open in &deletes {
         d.answer(&open.key, Answer::Failed, &text);
     }
-    if deletes.is_empty() {
-        if let Some(accepted) = d.entry.accepted.clone() {
-            d.answer(&accepted.key, Answer::Failed, &text);
-        }
+    if deletes.is_empty()
+        && let Some(accepted) = d.entry.accepted.clone()
+    {
+        d.answer(&accepted.key, Answer::Failed, &text);
     }
     d.status(State::Failed, states::stuck(), None);
     if claimed {
@@ -173,7 +183,7 @@ pub fn tell_stuck(d: &mut Draft<'_>) {
 
 pub fn undeletable(d: &mut Draft<'_>, why: &str) {
     let deletes = d.joined(Verb::Delete);
-    let claimed = deletes.first().is_some_and(|o| d.claim(&o.request, MailKind::Stuck));
+    let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
     d.write_ledger();
     let text = answers::undeletable(d.facts, why);
     for open in &deletes {
@@ -204,10 +214,21 @@ pub fn tidy(d: &mut Draft<'_>) {
     }
 }
 
-/// A delete that changes nothing: answered and settled.
-pub fn answer_delete(d: &mut Draft<'_>, answer: Answer, text: &str) {
+/// A delete that changes nothing, while others may wait for their end.
+pub fn refuse_delete(d: &mut Draft<'_>, text: &str) {
     let Some(upload) = d.chosen.delete else { return };
     d.write_ledger();
-    d.answer_and_settle(upload, answer, text);
+    d.answer_and_settle(upload, Answer::Failed, text);
+    d.close();
+}
+
+/// Deletes of what is not there: all are answered, for none of them has anything to wait for.
+pub fn answer_deletes(d: &mut Draft<'_>, answer: Answer, text: &str) {
+    let owed = d.owed(Verb::Delete, d.chosen.delete);
+    d.write_ledger();
+    for open in &owed {
+        d.answer(&open.key, answer, text);
+        d.settle(&open.request);
+    }
     d.close();
 }

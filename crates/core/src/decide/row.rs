@@ -5,11 +5,11 @@ use std::fmt;
 use crate::body::Choices;
 use crate::facts::{Facts, StackSeen, Upload};
 use crate::key::Verb;
-use crate::ledger::{Entry, Phase};
+use crate::ledger::{Accepted, Entry, Phase};
 use crate::order;
 use crate::problem::Problem;
 use crate::say::answers;
-use crate::stack::{StackState, StackStatus};
+use crate::stack::{Stack, StackState, StackStatus};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,8 @@ listed! {
         None = "none",
         /// One whose request has its final answer.
         Settled = "settled",
+        /// A new one, while too many wait already.
+        Surplus = "one too many",
         /// A new one, later than the create at hand, or with none at hand.
         Asked = "asked",
         /// A new one, and a later create has overtaken it.
@@ -83,6 +85,8 @@ listed! {
         New = "new",
         /// A create was accepted.
         Creating = "creating",
+        /// The same, and a stack bears its name that was made for an earlier request and given up: it arrived late.
+        Blocked = "creating, an old stack in the way",
         /// The cluster stands, and its user knows.
         Ready = "ready",
         /// The creation failed, and its user knows.
@@ -167,6 +171,7 @@ pub fn read<'a>(facts: &'a Facts<'_>) -> (Row, Chosen<'a>) {
 fn phase(facts: &Facts<'_>, entry: &Entry) -> PhaseKind {
     match entry.phase {
         Phase::New => PhaseKind::New,
+        Phase::Creating { .. } if facts.stack().is_some_and(|s| is_in_the_way(entry, s)) => PhaseKind::Blocked,
         Phase::Creating { .. } => PhaseKind::Creating,
         Phase::Ready => PhaseKind::Ready,
         Phase::Failing => PhaseKind::Failing,
@@ -184,13 +189,22 @@ fn phase(facts: &Facts<'_>, entry: &Entry) -> PhaseKind {
     }
 }
 
+/// Whether a stack of ours is not the one that is being made, but an earlier request's.
+pub fn is_in_the_way(entry: &Entry, stack: &Stack) -> bool {
+    let made_for = stack.request();
+    matches!(entry.phase, Phase::Creating { .. }) && entry.accepted.as_ref().is_some_and(|a| made_for.as_ref() != Some(&a.request))
+}
+
 /// The oldest of the uploads of a verb that `wanted` picks.
 fn oldest<'a>(facts: &'a Facts<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool) -> Option<&'a Upload> {
     facts.uploads.iter().filter(|u| u.key.verb == verb && wanted(u)).min_by_key(|u| (u.modified, &u.key))
 }
 
 fn is_joined(entry: &Entry, upload: &Upload) -> bool {
-    entry.accepted.as_ref().is_some_and(|a| a.request == upload.request) || entry.open.iter().any(|o| o.joined && o.request == upload.request)
+    // Where nothing is under way there is nothing to share in.
+    let is_idle = matches!(entry.phase, Phase::New | Phase::Gone { .. });
+    let is_accepted = || entry.accepted.as_ref().is_some_and(|a| a.request == upload.request);
+    !is_idle && (is_accepted() || entry.open.iter().any(|o| o.joined && o.request == upload.request))
 }
 
 fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, chosen: &mut Chosen<'a>) -> CreateAsk {
@@ -201,11 +215,11 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
     // New ones first: they want something, while the joined ones are looked after by every pass.
     if let Some(upload) = oldest(facts, Verb::Create, |u| !is_joined(entry, u)) {
         chosen.create = Some(upload);
-        let made_for = facts.stack().and_then(|s| s.request());
+        let made_for = facts.stack().and_then(Stack::request);
         if made_for.as_ref() == Some(&upload.request) {
             return CreateAsk::Own;
         }
-        return match judge(facts, upload) {
+        return match judge(facts, entry, upload) {
             Ok(choices) => compare(facts, entry, phase, stack, choices, chosen),
             Err(problems) => {
                 chosen.problems = problems;
@@ -218,7 +232,10 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
 }
 
 /// The rules, for a create that is not our own earlier attempt.
-fn judge(facts: &Facts<'_>, upload: &Upload) -> Result<Choices, Vec<Problem>> {
+fn judge(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
+    if entry.is_crowded_for(&upload.request) {
+        return Err(vec![answers::crowded(upload)]);
+    }
     let mut problems = if facts.has_profile { Vec::new() } else { vec![answers::no_profile(facts)] };
     match order::read(&upload.body, facts.site) {
         Ok(choices) if problems.is_empty() => Ok(choices),
@@ -232,7 +249,8 @@ fn judge(facts: &Facts<'_>, upload: &Upload) -> Result<Choices, Vec<Problem>> {
 
 fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: Choices, chosen: &mut Chosen<'_>) -> CreateAsk {
     let is_over = matches!(phase, PhaseKind::New | PhaseKind::Gone) && matches!(stack.state(), None | Some(StackState::Gone));
-    let same = differences(facts, entry, &choices).is_empty();
+    let is_the_same_wish = phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == choices);
+    let same = is_the_same_wish || differences(facts, entry, &choices).is_empty();
     chosen.choices = choices;
     match (is_over, same) {
         (true, _) => CreateAsk::Fresh,
@@ -244,16 +262,14 @@ fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind,
 /// Where an order differs from the living cluster: (parameter, what the cluster has, what is asked).
 pub fn differences(facts: &Facts<'_>, entry: &Entry, choices: &Choices) -> Vec<(String, String, String)> {
     let template = facts.site.template;
-    let accepted = entry.accepted.as_ref().map(|a| &a.parameters);
-    let living = |name: &str| -> Option<String> {
-        match facts.stack().and_then(|s| s.parameters.get(name)) {
-            Some(value) => Some(value.clone()),
-            None => template.effective(accepted?, name).map(str::to_owned),
-        }
-    };
+    let (nothing, stack) = (Choices::new(), facts.stack().filter(|stack| !is_in_the_way(entry, stack)));
+    // What the stack does not tell was accepted so; a stack of another request tells nothing of what was accepted.
+    let is_accepteds = |a: &&Accepted| stack.is_none_or(|s| s.request().as_ref() == Some(&a.request));
+    let accepted = entry.accepted.as_ref().filter(is_accepteds).map_or(&nothing, |a| &a.parameters);
+    let living = |name: &str| stack.and_then(|s| s.parameters.get(name)).map(String::as_str).or_else(|| template.effective(accepted, name));
     let differing = |name: &String| {
-        let (has, asked) = (living(name)?, template.effective(choices, name)?.to_owned());
-        (has != asked).then(|| (name.clone(), has, asked))
+        let (has, asked) = (living(name).unwrap_or_default(), template.effective(choices, name).unwrap_or_default());
+        (has != asked).then(|| (name.clone(), has.to_owned(), asked.to_owned()))
     };
     template.metadata.user_parameters.iter().filter_map(differing).collect()
 }
@@ -267,6 +283,9 @@ fn read_delete<'a>(facts: &'a Facts<'_>, entry: &Entry, chosen: &mut Chosen<'a>)
     let is_overtaken = |delete: &Upload| chosen.create.is_some_and(|create| create.modified > delete.modified);
     if let Some(upload) = oldest(facts, Verb::Delete, |u| !is_joined(entry, u)) {
         chosen.delete = Some(upload);
+        if entry.is_crowded_for(&upload.request) {
+            return DeleteAsk::Surplus;
+        }
         return if is_overtaken(upload) { DeleteAsk::Overtaken } else { DeleteAsk::Asked };
     }
     match oldest(facts, Verb::Delete, |_| true) {

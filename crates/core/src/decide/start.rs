@@ -5,9 +5,8 @@ use super::row::differences;
 use crate::effect::{Effect, NewStack};
 use crate::key::{Answer, Verb};
 use crate::ledger::{Accepted, End, Entry, MailKind, Phase};
-use crate::request::RequestId;
 use crate::say::{answers, mails, states};
-use crate::stack::{StackState, tags};
+use crate::stack::{Stack, StackState, tags};
 use crate::status::State;
 
 pub fn start(d: &mut Draft<'_>) {
@@ -31,6 +30,10 @@ pub fn start(d: &mut Draft<'_>) {
 }
 
 pub fn resume(d: &mut Draft<'_>) {
+    if d.entry.accepted.is_none() {
+        // Recovered from a stack that is not to be found any more, not even by its id: CloudFormation forgets after 90 days.
+        return super::finish::cleared(d);
+    }
     // Every attempt has its own line in the ledger: how long a lost one may still be on its way is counted from it.
     d.entry.phase = Phase::Creating { since: d.facts.now };
     d.write_ledger();
@@ -59,69 +62,88 @@ pub fn follow(d: &mut Draft<'_>) {
     if d.has_news() {
         d.write_ledger();
     }
-    match d.facts.stack().map(|s| s.status.state()) {
-        Some(StackState::Making) => d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress),
-        Some(_) => d.status(State::Deleting, states::deleting(d.facts), None),
-        None => {}
+    let state = d.facts.stack().map(|s| s.status.state());
+    match (d.entry.phase, state) {
+        (Phase::Deleting { .. }, _) | (_, Some(StackState::Leaving)) => d.status(State::Deleting, states::deleting(d.facts), None),
+        _ => d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress),
     }
 }
 
-pub fn join(d: &mut Draft<'_>) {
-    let facts = d.facts;
-    for upload in [d.chosen.create, d.chosen.delete].into_iter().flatten() {
-        let is_the_one = match upload.key.verb {
-            Verb::Create => d.chosen.delete.is_none() || !matches!(d.entry.phase, Phase::Deleting { .. }),
-            Verb::Delete => matches!(d.entry.phase, Phase::Deleting { .. }),
-        };
-        if is_the_one {
-            d.entry.note_open(&upload.key, &upload.request, true);
-        }
-        if upload.key.verb == Verb::Create && is_the_one && d.entry.accepted.is_none() {
-            recover_entry(d, Some(upload.request.clone()));
-        }
+/// The create at hand is the one that the stack was made for, or shares in it; the ledger may have lost it.
+pub fn own(d: &mut Draft<'_>) {
+    let Some(upload) = d.chosen.create else { return };
+    d.entry.note_open(&upload.key, &upload.request, true);
+    if d.entry.accepted.is_none() {
+        recover_accepted(d);
     }
-    if let (Phase::New | Phase::Gone { .. }, Some(_)) = (d.entry.phase, facts.stack()) {
-        recover_entry(d, d.chosen.create.map(|u| u.request.clone()));
+}
+
+/// Lets an upload share in the work in hand: a delete where one is under way, else the create.
+pub fn join(d: &mut Draft<'_>) {
+    let is_leaving = matches!(d.entry.phase, Phase::Deleting { .. });
+    let at_hand = if is_leaving { d.chosen.delete } else { d.chosen.create };
+    if let Some(upload) = at_hand {
+        d.entry.note_open(&upload.key, &upload.request, true);
+    }
+    if !is_leaving && !knows_its_stack(d) {
+        recover_accepted(d);
+        recover_phase(d);
     }
     d.write_ledger();
     d.look_again = true;
 }
 
-/// Writes what a living stack tells of itself into an entry that does not know it.
-fn recover_entry(d: &mut Draft<'_>, create: Option<RequestId>) {
-    let Some(stack) = d.facts.stack() else { return };
-    let made_for = stack.request();
-    let key = d.facts.uploads.iter().find(|u| create.as_ref() == Some(&u.request)).map(|u| u.key.clone());
-    d.entry.accepted = key.zip(made_for).map(|(key, request)| Accepted {
-        request,
-        key,
-        at: d.facts.now,
-        parameters: stack.parameters.iter().filter(|(name, _)| d.facts.site.template.is_users(name)).map(|(n, v)| (n.clone(), v.clone())).collect(),
-    });
-    d.entry.phase = match stack.status.state() {
-        StackState::Making => Phase::Creating { since: d.facts.now },
-        StackState::Stuck => Phase::Stuck,
-        _ => Phase::Ready,
-    };
-}
-
+/// Writes a living stack of ours back into a ledger that knows nothing of it, or thinks otherwise of it.
 pub fn recover(d: &mut Draft<'_>) {
-    if d.entry.accepted.is_some() {
-        d.entry.phase = Phase::Ready;
-    } else {
-        recover_entry(d, None);
+    if !knows_its_stack(d) {
+        recover_accepted(d);
     }
+    recover_phase(d);
     d.write_ledger();
     d.look_again = !d.facts.uploads.is_empty();
 }
 
+/// Whether the entry speaks of the stack that is there, as one that lives.
+fn knows_its_stack(d: &Draft<'_>) -> bool {
+    let made_for = d.facts.stack().and_then(Stack::request);
+    let accepted = d.entry.accepted.as_ref().map(|a| &a.request);
+    !matches!(d.entry.phase, Phase::New | Phase::Gone { .. }) && accepted.is_some() && (made_for.is_none() || made_for.as_ref() == accepted)
+}
+
+/// What a living stack tells of the request that it was made for. The folder for its answers is the one of the create at
+/// hand; without one, there is nobody to be told.
+fn recover_accepted(d: &mut Draft<'_>) {
+    let Some(stack) = d.facts.stack() else { return };
+    if d.entry.accepted.as_ref().is_some_and(|a| stack.request().as_ref() == Some(&a.request)) {
+        return;
+    }
+    let is_users = |name: &String| d.facts.site.template.is_users(name);
+    let parameters = stack.parameters.iter().filter(|(name, _)| is_users(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+    d.entry.accepted = d.chosen.create.zip(stack.request()).map(|(upload, request)| Accepted {
+        request,
+        key: upload.key.clone(),
+        at: d.facts.now,
+        parameters,
+    });
+}
+
+fn recover_phase(d: &mut Draft<'_>) {
+    let Some(stack) = d.facts.stack() else { return };
+    d.entry.phase = match stack.status.state() {
+        // Of one that has failed, or is removed before it was finished, its create is still to be told.
+        StackState::Making | StackState::RollingBack | StackState::Failed | StackState::Leaving => Phase::Creating { since: d.facts.now },
+        StackState::Stuck => Phase::Stuck,
+        // Whoever shares in it is told that it is ready; nobody else is.
+        StackState::Standing | StackState::Changing | StackState::Gone => Phase::Ready,
+    };
+}
+
 pub fn announce(d: &mut Draft<'_>) {
-    let Some(accepted) = d.entry.accepted.clone() else { return };
     let login = d.facts.login().map(str::to_owned);
     let kind = if login.is_some() { MailKind::Ready } else { MailKind::Failed };
-    // A cluster that is announced again, to one who asked again, is no news.
-    let is_news = matches!(d.entry.phase, Phase::Creating { .. });
-    let claimed = is_news && d.claim(&accepted.request, kind);
+    // A cluster that is announced again, to one who asked again, is no news; nor is one that nobody is known to wait for.
+    let news = d.entry.accepted.clone().filter(|_| matches!(d.entry.phase, Phase::Creating { .. }));
+    let news = news.filter(|accepted| d.claim(&accepted.request, kind));
     d.write_ledger();
     let joined = d.joined(Verb::Create);
     for open in &joined {
@@ -134,7 +156,7 @@ pub fn announce(d: &mut Draft<'_>) {
         Some(login) => d.status(State::Ready, states::ready(login), None),
         None => d.status(State::Failed, states::no_login(), None),
     }
-    if claimed {
+    if let Some(accepted) = news {
         d.mail(if login.is_some() { mails::ready(d.facts, &accepted) } else { mails::no_login(d.facts, &accepted) });
     }
     for open in &joined {
@@ -144,17 +166,19 @@ pub fn announce(d: &mut Draft<'_>) {
     d.close();
 }
 
-/// The creation failed, was refused, or the stack went while it was being made: told once, in `text`.
+/// The creation failed, was refused, or the stack went while it was being made: told once, in `text`, to all who share in it.
 fn fail(d: &mut Draft<'_>, text: &str, next: Phase) {
-    let Some(accepted) = d.entry.accepted.clone() else { return };
-    let claimed = d.claim(&accepted.request, MailKind::Failed);
+    let accepted = d.entry.accepted.clone().filter(|accepted| d.claim(&accepted.request, MailKind::Failed));
     d.write_ledger();
     let joined = d.joined(Verb::Create);
     for open in &joined {
         d.answer(&open.key, Answer::Failed, text);
+        // Announced by a pass that died before it could note it, and not true any more.
+        d.remove_answers(&open.key, &[Answer::Deleted, Answer::Failed]);
     }
+    d.forget_created();
     d.status(State::Failed, states::failed(), None);
-    if claimed {
+    if let Some(accepted) = accepted {
         d.mail(mails::failed(d.facts, &accepted, text));
     }
     for open in &joined {
@@ -176,7 +200,8 @@ pub fn declined(d: &mut Draft<'_>, why: &str) {
 }
 
 pub fn lost_while_making(d: &mut Draft<'_>) {
-    let text = answers::removed_while_making(d.facts);
+    // Where it failed first, that is the reason, whoever removed what was left.
+    let text = if d.facts.causes.is_empty() { answers::removed_while_making(d.facts) } else { answers::failed(d.facts) };
     fail(d, &text, Phase::Gone { at: d.facts.now, end: End::Removed });
 }
 
@@ -187,6 +212,17 @@ pub fn refuse(d: &mut Draft<'_>, text: &str) {
     d.close();
 }
 
+/// The name is held by what could not be deleted: none of the creates can come true.
+pub fn leftover(d: &mut Draft<'_>) {
+    let owed = d.owed(Verb::Create, d.chosen.create);
+    d.write_ledger();
+    for open in &owed {
+        d.answer(&open.key, Answer::Failed, &answers::leftover(d.facts));
+        d.settle(&open.request);
+    }
+    d.close();
+}
+
 pub fn differ(d: &mut Draft<'_>) {
     let text = answers::differs(d.facts, &differences(d.facts, &d.entry, &d.chosen.choices));
     refuse(d, &text);
@@ -194,26 +230,25 @@ pub fn differ(d: &mut Draft<'_>) {
 
 pub fn occupied(d: &mut Draft<'_>) {
     let text = answers::occupied(d.facts);
-    let mut owed: Vec<_> = d.joined(Verb::Create);
-    if let Some(upload) = d.chosen.create {
-        owed.retain(|o| o.request != upload.request);
-        owed.push(crate::ledger::Open { key: upload.key.clone(), request: upload.request.clone(), joined: true });
-    }
+    let owed = d.owed(Verb::Create, d.chosen.create);
     let claimed: Vec<_> = owed.iter().filter(|o| d.claim(&o.request, MailKind::Occupied)).cloned().collect();
     d.write_ledger();
     for open in &owed {
         d.answer(&open.key, Answer::Failed, &text);
     }
-    d.status(State::Failed, states::failed(), None);
+    // One that is refused before it was accepted touches no state.
+    let was_accepted = !matches!(d.entry.phase, Phase::New | Phase::Gone { .. });
+    if was_accepted {
+        d.status(State::Failed, states::failed(), None);
+    }
     if !claimed.is_empty() {
         d.mail(mails::occupied(d.facts));
     }
     for open in &owed {
         d.settle(&open.request);
     }
-    d.entry.phase = match d.entry.phase {
-        Phase::New => Phase::New,
-        _ => Phase::Gone { at: d.facts.now, end: End::Failed },
-    };
+    if was_accepted {
+        d.entry.phase = Phase::Gone { at: d.facts.now, end: End::Failed };
+    }
     d.close();
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::facts::Facts;
-use crate::ledger::{End, Phase};
+use crate::facts::{Facts, Upload};
+use crate::ledger::{End, OPEN_MAX, Phase};
 use crate::problem::Problem;
 
 /// At most so many problems are listed; a file with more has one problem, whatever its lines say.
@@ -57,12 +57,24 @@ pub fn no_profile(facts: &Facts<'_>) -> Problem {
     )
 }
 
+pub fn crowded(upload: &Upload) -> Problem {
+    Problem::new(
+        format!("the file {}", upload.key),
+        format!("{OPEN_MAX} other files for this cluster wait for their turn already"),
+        "wait until they are answered, then upload it again",
+    )
+}
+
 pub fn no_login(facts: &Facts<'_>) -> String {
     failure(
         &format!("The cluster {} was made, but there is no way to log in.", name(facts)),
         &[Problem::new(
             "the login address",
-            format!("the stack {} is complete and has no output {}", facts.site.stack_name(&facts.cluster), facts.site.template.metadata.login_output),
+            format!(
+                "the stack {} is complete and has no output {}",
+                facts.site.stack_name(&facts.cluster),
+                facts.site.template.metadata.login_output
+            ),
             format!("the cluster runs and costs money; drop {}.cf-delete to remove it, and tell the administrator", name(facts)),
         )],
     )
@@ -108,14 +120,25 @@ fn advice(reason: &str) -> &'static str {
 pub fn declined(facts: &Facts<'_>, why: &str) -> String {
     failure(
         &format!("The cluster {} was not started. Nothing was made.", name(facts)),
-        &[Problem::new("the start of the stack", format!("CloudFormation refused it: {}", strip(why)), "tell the administrator, who has been sent this too")],
+        &[Problem::new(
+            "the start of the stack",
+            format!("CloudFormation refused it: {}", strip(why)),
+            "tell the administrator, who has been sent this too",
+        )],
     )
 }
 
 pub fn removed_while_making(facts: &Facts<'_>) -> String {
     failure(
-        &format!("The cluster {} is not there: its stack was removed while it was being made, and not by a .cf-delete file of yours.", name(facts)),
-        &[Problem::new("the cluster's stack", "somebody removed it, probably the administrator", "ask the administrator, then upload the file again")],
+        &format!(
+            "The cluster {} is not there: its stack was removed while it was being made, and not by a .cf-delete file of yours.",
+            name(facts)
+        ),
+        &[Problem::new(
+            "the cluster's stack",
+            "somebody removed it, probably the administrator",
+            "ask the administrator, then upload the file again",
+        )],
     )
 }
 
@@ -136,7 +159,11 @@ pub fn differs(facts: &Facts<'_>, differences: &[(String, String, String)]) -> S
 pub fn occupied(facts: &Facts<'_>) -> String {
     failure(
         &format!("The cluster {} cannot be started.", name(facts)),
-        &[Problem::new("the name of its stack", "it is taken by something that is not a cluster of yours", "choose another name; the administrator has been told")],
+        &[Problem::new(
+            "the name of its stack",
+            "it is taken by something that is not a cluster of yours",
+            "choose another name; the administrator has been told",
+        )],
     )
 }
 
@@ -154,14 +181,26 @@ pub fn leftover(facts: &Facts<'_>) -> String {
 pub fn withdrawn(facts: &Facts<'_>) -> String {
     failure(
         &format!("The cluster {} was given up.", name(facts)),
-        &[Problem::new(format!("{}.cf-create", name(facts)), "a later .cf-delete took it back", "upload it again if you want the cluster after all")],
+        &[Problem::new(
+            format!("{}.cf-create", name(facts)),
+            "a later .cf-delete took it back",
+            "upload it again if you want the cluster after all",
+        )],
     )
 }
 
+pub fn not_removed(facts: &Facts<'_>, problems: &[Problem]) -> String {
+    failure(&format!("The cluster {} was not removed.", name(facts)), problems)
+}
+
 pub fn overtaken(facts: &Facts<'_>) -> String {
-    failure(
-        &format!("The cluster {} was not removed.", name(facts)),
-        &[Problem::new(format!("{}.cf-delete", name(facts)), "a later .cf-create asks for this cluster", "drop the .cf-delete again if you want it removed after all")],
+    not_removed(
+        facts,
+        &[Problem::new(
+            format!("{}.cf-delete", name(facts)),
+            "a later .cf-create asks for this cluster",
+            "drop the .cf-delete again if you want it removed after all",
+        )],
     )
 }
 
@@ -170,7 +209,11 @@ pub fn no_such(facts: &Facts<'_>) -> String {
     let have = if mine.is_empty() { "you have no clusters".to_owned() } else { format!("you have {}", mine.join(", ")) };
     failure(
         "Nothing was removed.",
-        &[Problem::new(format!("the removal of {}", name(facts)), format!("there is no cluster of yours with this name; {have}"), "check the name: capitals count")],
+        &[Problem::new(
+            format!("the removal of {}", name(facts)),
+            format!("there is no cluster of yours with this name; {have}"),
+            "check the name: capitals count",
+        )],
     )
 }
 
@@ -219,8 +262,12 @@ fn again(facts: &Facts<'_>) -> String {
 }
 
 pub fn undeletable(facts: &Facts<'_>, why: &str) -> String {
-    failure(
-        &format!("The cluster {} was not removed.", name(facts)),
-        &[Problem::new("the removal of its stack", format!("CloudFormation refused it: {}", strip(why)), "tell the administrator, who has been sent this too")],
+    not_removed(
+        facts,
+        &[Problem::new(
+            "the removal of its stack",
+            format!("CloudFormation refused it: {}", strip(why)),
+            "tell the administrator, who has been sent this too",
+        )],
     )
 }

@@ -6,13 +6,15 @@ use crate::ledger::{Accepted, MailKind};
 
 fn mail(facts: &Facts<'_>, kind: MailKind, news: &str, body: &str) -> Mail {
     let stack = facts.site.stack_name(&facts.cluster);
-    let details = format!("User: {}\nCluster: {}\nStack: {stack}\nDeployment: {}\n", facts.cluster.user, facts.cluster.name, facts.site.deployment);
+    let details =
+        format!("User: {}\nCluster: {}\nStack: {stack}\nDeployment: {}\n", facts.cluster.user, facts.cluster.name, facts.site.deployment);
     Mail { kind, subject: format!("clusterdrop: {} {news}", facts.cluster), body: format!("{body}\n\n{details}") }
 }
 
 pub fn ready(facts: &Facts<'_>, accepted: &Accepted) -> Mail {
     let login = facts.login().unwrap_or_default();
-    let body = format!("The cluster is ready; its login address is {login}.\nAsked for by {} and accepted at {}.", accepted.key, accepted.at);
+    let body =
+        format!("The cluster is ready; its login address is {login}.\nAsked for by {} and accepted at {}.", accepted.key, accepted.at);
     mail(facts, MailKind::Ready, "is ready", &body)
 }
 
@@ -31,7 +33,12 @@ pub fn gone(facts: &Facts<'_>) -> Mail {
 }
 
 pub fn removed(facts: &Facts<'_>) -> Mail {
-    mail(facts, MailKind::Gone, "is gone", "The cluster's stack is gone, and its user did not ask for that: somebody removed it by other means.")
+    mail(
+        facts,
+        MailKind::Gone,
+        "is gone",
+        "The cluster's stack is gone, and its user did not ask for that: somebody removed it by other means.",
+    )
 }
 
 pub fn stuck(facts: &Facts<'_>, told: &str) -> Mail {

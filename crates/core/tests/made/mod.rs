@@ -1,0 +1,180 @@
+//! Made-up looks at one cluster, built from a few choices.
+
+use std::collections::BTreeMap;
+
+use cf_core::body::Body;
+use cf_core::decide::row::{PhaseKind, StackKind};
+use cf_core::facts::{Facts, Setback, StackSeen, Upload};
+use cf_core::fault::{Fault, Kind};
+use cf_core::key::{self, Answer, Reading, UploadKey};
+use cf_core::ledger::{Accepted, End, Entry, Ledger, Phase};
+use cf_core::request::{ETag, RequestId};
+use cf_core::site::Site;
+use cf_core::stack::{Stack, StackId, StackStatus, tags};
+use cf_core::testing;
+use jiff::{SignedDuration, Timestamp};
+
+/// How the ledger knows an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// Not at all.
+    New,
+    /// It is the accepted one, and joined.
+    Accepted,
+    /// It has joined the work for another.
+    Joined,
+    /// It has its answer.
+    Answered,
+    /// Joined, and its file is not there any more.
+    Withdrawn,
+}
+
+/// All of them.
+pub const KNOWN: [Known; 5] = [Known::New, Known::Accepted, Known::Joined, Known::Answered, Known::Withdrawn];
+
+/// What `.cf-create` holds: the living cluster's order, another one, nonsense.
+pub const BODIES: [&str; 3] = ["{}", r#"{"ComputeMaxNodes": "8"}"#, "no order"];
+
+/// Whose the stack is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MadeFor {
+    Accepted,
+    Create,
+    Another,
+}
+
+/// One look, by its choices.
+#[expect(clippy::struct_excessive_bools, reason = "each is one yes or no of a look, and none excludes another")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scene {
+    pub phase: PhaseKind,
+    pub stack: StackKind,
+    pub made_for: MadeFor,
+    pub has_login: bool,
+    pub create: Option<(Known, usize)>,
+    pub delete: Option<Known>,
+    pub delete_is_later: bool,
+    pub elsewhere: bool,
+    pub has_profile: bool,
+    pub is_recovered: bool,
+    pub answers: bool,
+    pub refused: Option<Refused>,
+}
+
+/// A call that was refused for good at the look before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    Create,
+    Spent,
+    Delete,
+}
+
+fn epoch() -> Timestamp {
+    "2026-11-21T09:00:00Z".parse().unwrap()
+}
+
+fn at(minutes: i64) -> Timestamp {
+    epoch() + SignedDuration::from_mins(minutes)
+}
+
+fn upload_key(text: &str) -> UploadKey {
+    let Reading::Request(key) = key::read(text) else { panic!("{text} is a request") };
+    key
+}
+
+fn upload(key: &str, minutes: i64, body: Body) -> Upload {
+    let etag = ETag(format!("\"{key}\""));
+    Upload { key: upload_key(key), request: RequestId::of(key, None, &etag, at(minutes)), etag, modified: at(minutes), body }
+}
+
+/// The look that a scene describes.
+pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
+    let cluster = testing::cluster("alice", "demo");
+    let create = scene.create.map(|(known, body)| (known, upload("home/alice/demo.cf-create", 10, Body::Read(BODIES[body].into()))));
+    let folder = if scene.elsewhere { "home/alice/old runs/" } else { "home/alice/" };
+    let minutes = if scene.delete_is_later { 20 } else { 5 };
+    let delete = scene.delete.map(|known| (known, upload(&format!("{folder}demo.cf-delete"), minutes, Body::Unread)));
+    let old = RequestId::from_tag("00000000000000aa");
+    let mut entry = Entry { phase: phase(scene.phase), ..Entry::default() };
+    if !matches!(scene.phase, PhaseKind::New) && !scene.is_recovered {
+        let (request, key) = match &create {
+            Some((Known::Accepted, upload)) => (upload.request.clone(), upload.key.clone()),
+            _ => (old.clone(), upload_key("home/alice/demo.cf-create")),
+        };
+        entry.accepted = Some(Accepted { request, key, at: at(1), parameters: BTreeMap::new() });
+    }
+    for (known, upload) in create.iter().chain(&delete) {
+        match known {
+            Known::New => {}
+            Known::Answered => entry.note_answered(&upload.request),
+            Known::Accepted | Known::Joined | Known::Withdrawn => entry.note_open(&upload.key, &upload.request, true),
+        }
+    }
+    let made_for = match (scene.made_for, &entry.accepted, &create) {
+        (MadeFor::Accepted, Some(accepted), _) => accepted.request.clone(),
+        (MadeFor::Create, _, Some((_, upload))) => upload.request.clone(),
+        _ => RequestId::from_tag("00000000000000bb"),
+    };
+    let mut ledger = Ledger { revision: 6, ..Ledger::default() };
+    ledger.clusters.insert(cluster.name.clone(), entry);
+    let uploads: Vec<Upload> =
+        create.iter().chain(&delete).filter(|(known, _)| *known != Known::Withdrawn).map(|(_, upload)| upload.clone()).collect();
+    let standing = |a: &Answer| (upload_key("home/alice/demo.cf-create").answer(*a), ETag(format!("\"{a:?}\"")));
+    Facts {
+        now: at(30),
+        site,
+        ledger,
+        ledger_etag: Some(ETag("\"ledger\"".into())),
+        uploads,
+        answers: if scene.answers { Answer::ALL.iter().map(standing).collect() } else { BTreeMap::new() },
+        shown: None,
+        stack: stack(scene, site, &cluster, &made_for),
+        has_profile: scene.has_profile,
+        causes: Vec::new(),
+        progress: None,
+        setback: scene.refused.map(setback),
+        cluster,
+    }
+}
+
+fn phase(kind: PhaseKind) -> Phase {
+    match kind {
+        PhaseKind::New => Phase::New,
+        PhaseKind::Creating | PhaseKind::Blocked => Phase::Creating { since: at(10) },
+        PhaseKind::Ready => Phase::Ready,
+        PhaseKind::Failing => Phase::Failing,
+        PhaseKind::Deleting => Phase::Deleting { since: at(10) },
+        PhaseKind::Unwanted => Phase::Unwanted { since: at(30) },
+        PhaseKind::UnwantedLong => Phase::Unwanted { since: at(1) },
+        PhaseKind::Stuck => Phase::Stuck,
+        PhaseKind::Gone => Phase::Gone { at: at(8), end: End::Deleted },
+    }
+}
+
+fn stack(scene: &Scene, site: &Site, cluster: &cf_core::names::Cluster, made_for: &RequestId) -> StackSeen {
+    let status = match scene.stack {
+        StackKind::Absent => return StackSeen::Absent,
+        StackKind::Foreign => return StackSeen::Foreign,
+        StackKind::Ours(status) => status,
+    };
+    let login = (site.template.metadata.login_output.clone(), "198.51.100.7".to_owned());
+    let is_up = scene.has_login && status != StackStatus::CreateInProgress;
+    StackSeen::Ours(Box::new(Stack {
+        id: StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/1", site.stack_name(cluster).as_str())),
+        status,
+        reason: None,
+        tags: tags(cluster, made_for, &site.deployment),
+        parameters: BTreeMap::new(),
+        outputs: is_up.then_some(login).into_iter().collect(),
+        parent: None,
+    }))
+}
+
+fn setback(refused: Refused) -> Setback {
+    let fault = |kind, why: &str| Fault::new(kind, "cloudformation", why);
+    match refused {
+        Refused::Create => Setback::Create(fault(Kind::Permanent, "ValidationError: no such instance type")),
+        Refused::Spent => Setback::Create(fault(Kind::Spent, "TokenAlreadyExistsException")),
+        Refused::Delete => Setback::Delete(fault(Kind::Permanent, "ValidationError: TerminationProtection is enabled")),
+    }
+}

@@ -1,0 +1,153 @@
+//! What no plan ever does, whatever was seen.
+
+mod made;
+
+use cf_core::decide::row::{PhaseKind, StackKind};
+use cf_core::decide::{Course, Plan, decide};
+use cf_core::effect::{Effect, Expect};
+use cf_core::facts::{Facts, StackSeen};
+use cf_core::key::{self, Answer, Reading};
+use cf_core::site::{Powers, Site};
+use cf_core::testing;
+use made::{BODIES, KNOWN, MadeFor, Refused, Scene};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn scene() -> impl Strategy<Value = Scene> {
+    let looks = (
+        select(PhaseKind::ALL),
+        select(StackKind::all().collect::<Vec<_>>()),
+        select(vec![MadeFor::Accepted, MadeFor::Create, MadeFor::Another]),
+        any::<[bool; 6]>(),
+    );
+    let asks = (
+        proptest::option::of((select(&KNOWN[..]), 0..BODIES.len())),
+        proptest::option::of(select(&KNOWN[..])),
+        proptest::option::weighted(0.1, select(vec![Refused::Create, Refused::Spent, Refused::Delete])),
+    );
+    (looks, asks).prop_map(|((phase, stack, made_for, flags), (create, delete, refused))| {
+        let [has_login, delete_is_later, elsewhere, has_profile, is_recovered, answers] = flags;
+        Scene { phase, stack, made_for, has_login, create, delete, delete_is_later, elsewhere, has_profile, is_recovered, answers, refused }
+    })
+}
+
+fn site() -> impl Strategy<Value = Site> {
+    select(vec![Powers::CREATE, Powers::DELETE, Powers::WATCH]).prop_map(|powers| Site { powers, ..testing::site() })
+}
+
+/// Whether an answer beside the upload stands before the effect `at`, or the request had it before.
+fn is_answered(facts: &Facts<'_>, plan: &Plan, at: usize, upload: &str) -> bool {
+    let Reading::Request(read) = key::read(upload) else { return false };
+    let beside = Answer::ALL.map(|answer| read.answer(answer));
+    let planned = plan.effects[..at].iter().any(|e| matches!(e, Effect::WriteAnswer { key, .. } if beside.contains(key)));
+    let before = facts.uploads.iter().any(|u| u.key == read && facts.entry().has_answered(&u.request));
+    planned || before
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_never_acts_on_a_cluster_before_it_is_on_the_ledger(scene in scene(), site in site()) {
+        let plan = decide(&made::facts(&scene, &site));
+        for (at, effect) in plan.effects.iter().enumerate() {
+            let touches = match effect {
+                Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteAnswer { .. } | Effect::SendMail(_) | Effect::RemoveAnswer { .. } => true,
+                Effect::RemoveUpload { .. } => plan.course != Course::Tidy,
+                Effect::WriteLedger { .. } | Effect::WriteStatus { .. } => false,
+            };
+            let is_written = matches!(plan.effects[0], Effect::WriteLedger { .. });
+            prop_assert!(!touches || (at > 0 && is_written), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_stack_is_never_deleted_without_its_tags_and_never_by_name(scene in scene(), site in site()) {
+        let facts = made::facts(&scene, &site);
+        for effect in decide(&facts).effects {
+            if let Effect::DeleteStack { id, .. } = effect {
+                let StackSeen::Ours(stack) = &facts.stack else { panic!("no stack of ours was seen") };
+                prop_assert_eq!(&stack.id, &id);
+                prop_assert_eq!(stack.cluster(&site.deployment), Some(facts.cluster.clone()));
+                prop_assert!(site.powers.delete);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stack_is_only_started_with_its_tags_our_prefix_and_our_values(scene in scene(), site in site()) {
+        let facts = made::facts(&scene, &site);
+        for effect in decide(&facts).effects {
+            if let Effect::CreateStack(new) = effect {
+                prop_assert!(site.powers.create && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
+                prop_assert_eq!(&new.tags["USER"], "alice");
+                prop_assert_eq!(&new.tags["clusterdrop:deployment"], &site.deployment);
+                prop_assert_eq!(&new.template, &site.template.key());
+                prop_assert_eq!(&new.parameters["AccessUsername"], "alice");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upload_never_goes_before_its_answer_stands(scene in scene(), site in site()) {
+        let facts = made::facts(&scene, &site);
+        let plan = decide(&facts);
+        for (at, effect) in plan.effects.iter().enumerate() {
+            if let Effect::RemoveUpload { key, etag } = effect {
+                prop_assert!(is_answered(&facts, &plan, at, key), "{plan}");
+                prop_assert!(facts.uploads.iter().any(|u| u.key.to_string() == *key && u.etag == *etag));
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_create_never_touches_a_living_clusters_answers_or_state(scene in scene(), site in site()) {
+        let facts = made::facts(&scene, &site);
+        let plan = decide(&facts);
+        if matches!(plan.course, Course::Refuse | Course::Differ | Course::Leftover | Course::Withdraw) {
+            for effect in &plan.effects {
+                let harmless = match effect {
+                    Effect::WriteLedger { ledger, .. } => ledger.entry(&facts.cluster.name).phase == facts.entry().phase,
+                    Effect::WriteAnswer { key, .. } => key.ends_with(".cf-failed"),
+                    Effect::RemoveUpload { .. } => true,
+                    Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteStatus { .. } | Effect::RemoveAnswer { .. } | Effect::SendMail(_) => false,
+                };
+                prop_assert!(harmless, "{plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_write_says_what_it_expects_and_nothing_is_written_twice(scene in scene(), site in site()) {
+        let plan = decide(&made::facts(&scene, &site));
+        let mut written = Vec::new();
+        for effect in &plan.effects {
+            let (key, expect) = match effect {
+                Effect::WriteLedger { expect, .. } => ("the ledger", expect),
+                Effect::WriteAnswer { key, expect, .. } | Effect::WriteStatus { key, expect, .. } => (key.as_str(), expect),
+                Effect::RemoveAnswer { key, .. } | Effect::RemoveUpload { key, .. } => (key.as_str(), &Expect::Absent),
+                Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::SendMail(_) => continue,
+            };
+            prop_assert_eq!(written.contains(&key), *expect == Expect::Mine, "{} in {}", key, plan);
+            written.push(key);
+        }
+    }
+
+    #[test]
+    fn a_mail_is_never_sent_that_was_not_claimed_first(scene in scene(), site in site()) {
+        let facts = made::facts(&scene, &site);
+        let plan = decide(&facts);
+        let sent = plan.effects.iter().filter(|e| matches!(e, Effect::SendMail(_))).count();
+        prop_assert!(sent <= 1);
+        if let Some(Effect::WriteLedger { ledger, .. }) = plan.effects.first() {
+            let claims = ledger.entry(&facts.cluster.name).mails.len() - facts.entry().mails.len();
+            prop_assert!(claims >= sent, "{plan}");
+        }
+    }
+
+    #[test]
+    fn what_was_decided_is_decided_again_from_the_same_look(scene in scene(), site in site()) {
+        let facts = made::facts(&scene, &site);
+        prop_assert_eq!(decide(&facts), decide(&facts));
+    }
+}

@@ -1,0 +1,92 @@
+//! What each course does, as it prints: one example of every course of the table, as a committed snapshot.
+
+mod made;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use cf_core::decide::row::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::{Course, Plan, Row, choose, decide};
+use cf_core::stack::StackStatus;
+use cf_core::testing;
+use made::{KNOWN, Known, MadeFor, Refused, Scene};
+
+/// Nothing at all.
+const NOTHING: Scene = Scene {
+    phase: PhaseKind::New,
+    stack: StackKind::Absent,
+    made_for: MadeFor::Accepted,
+    has_login: true,
+    create: None,
+    delete: None,
+    delete_is_later: true,
+    elsewhere: false,
+    has_profile: true,
+    is_recovered: false,
+    answers: false,
+    refused: None,
+};
+
+/// Every course that the table has, and those that follow a refused call.
+fn courses() -> BTreeSet<Course> {
+    let mut all = BTreeSet::from([Course::Declined, Course::Vanished, Course::Undeletable]);
+    for &create in CreateAsk::ALL {
+        for &delete in DeleteAsk::ALL {
+            for &phase in PhaseKind::ALL {
+                all.extend(StackKind::all().map(|stack| choose(&Row { create, delete, phase, stack })));
+            }
+        }
+    }
+    all
+}
+
+/// Scenes as they come in life, the plain ones first.
+fn scenes() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    let stacks = [StackKind::Absent, StackKind::Foreign].into_iter().chain(StackStatus::ALL.iter().copied().map(StackKind::Ours));
+    for stack in stacks {
+        for &phase in PhaseKind::ALL {
+            for create in std::iter::once(None).chain(KNOWN.iter().flat_map(|&k| [0, 1, 2].map(|b| Some((k, b))))) {
+                for delete in [None, Some(Known::New), Some(Known::Joined), Some(Known::Answered)] {
+                    for delete_is_later in [true, false] {
+                        let made_for = match phase {
+                            PhaseKind::Blocked => MadeFor::Another,
+                            PhaseKind::New => MadeFor::Create,
+                            _ => MadeFor::Accepted,
+                        };
+                        scenes.push(Scene { phase, stack, create, delete, delete_is_later, made_for, answers: true, ..NOTHING });
+                    }
+                }
+            }
+        }
+    }
+    let creating = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), answers: true, ..NOTHING };
+    let standing = StackKind::Ours(StackStatus::CreateComplete);
+    let deleting = Scene { phase: PhaseKind::Deleting, delete: Some(Known::Joined), stack: standing, ..NOTHING };
+    for (scene, refused) in [(&creating, Refused::Create), (&creating, Refused::Spent), (&deleting, Refused::Delete)] {
+        scenes.push(Scene { refused: Some(refused), ..scene.clone() });
+    }
+    scenes
+}
+
+#[test]
+fn each_course_does_what_was_agreed() {
+    let site = testing::site();
+    let mut examples: BTreeMap<Course, Plan> = BTreeMap::new();
+    for scene in scenes() {
+        let plan = decide(&made::facts(&scene, &site));
+        // The fullest plan of a course shows the most of it.
+        match examples.get(&plan.course) {
+            Some(known) if known.effects.len() >= plan.effects.len() => {}
+            _ => drop(examples.insert(plan.course, plan)),
+        }
+    }
+    // More than sixteen uploads make a crowd; the ledger's unit is tested elsewhere.
+    let missing: Vec<Course> = courses().into_iter().filter(|c| !examples.contains_key(c) && *c != Course::Crowded).collect();
+    assert!(missing.is_empty(), "no example of {missing:?}");
+    let text = examples.values().fold(String::new(), |mut text, plan| {
+        let _ = writeln!(text, "{plan}\n");
+        text
+    });
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, { insta::assert_snapshot!("plans", text) });
+}

@@ -1,0 +1,129 @@
+//! What no function may ever do, watched at every effect, and what must hold once nothing moves any more.
+
+use cf_core::effect::{Effect, NewStack};
+use cf_core::key::{self, Answer, Reading, Verb};
+use cf_core::ledger::{Entry, Ledger, Phase};
+use cf_core::names::{Cluster, ClusterName, User};
+use cf_core::site::Site;
+use cf_core::stack::{StackState, TAG_CLUSTER, TAG_DEPLOYMENT, TAG_USER};
+use cf_core::status::{State as Word, Status};
+
+use crate::cloud::Cloud;
+use crate::s3::{Bucket, Version};
+use crate::world::State;
+
+impl State {
+    /// Looks at an effect that is about to happen.
+    pub(crate) fn watch(&mut self, effect: &Effect, site: &Site) {
+        let wrong = match effect {
+            Effect::RemoveUpload { key, etag } => {
+                let is_there = self.store.get(Bucket::User, key).map(Version::etag).as_ref() == Some(etag);
+                let is_answered = self.answered.contains(&(key.clone(), etag.clone()));
+                (is_there && !is_answered).then(|| format!("{key} was removed before its answer stood"))
+            }
+            Effect::DeleteStack { id, .. } => {
+                let is_ours = self.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&site.deployment).is_some());
+                (!is_ours).then(|| format!("{id} is not ours, and was to be deleted"))
+            }
+            Effect::CreateStack(new) => (!is_tagged(new, site)).then(|| format!("{} was to be made without its tags", new.name.as_str())),
+            Effect::WriteLedger { .. }
+            | Effect::WriteStatus { .. }
+            | Effect::WriteAnswer { .. }
+            | Effect::RemoveAnswer { .. }
+            | Effect::SendMail(_) => None,
+        };
+        self.wrongs.extend(wrong);
+    }
+
+    /// Remembers which uploads an answer stands beside.
+    pub(crate) fn note_answer(&mut self, answer: &str) {
+        let Some(stem) = Answer::ALL.iter().find_map(|a| answer.strip_suffix(a.suffix())) else { return };
+        for verb in Verb::ALL {
+            let upload = format!("{stem}{}", verb.suffix());
+            if let Some(version) = self.store.get(Bucket::User, &upload) {
+                self.answered.insert((upload, version.etag()));
+            }
+        }
+    }
+}
+
+/// A stack's name and tags must be those of one cluster of this deployment.
+fn is_tagged(new: &NewStack, site: &Site) -> bool {
+    let tag = |key: &str| new.tags.get(key).map(String::as_str).unwrap_or_default();
+    match (User::parse(tag(TAG_USER)), ClusterName::parse(tag(TAG_CLUSTER))) {
+        (Ok(user), Ok(name)) => tag(TAG_DEPLOYMENT) == site.deployment && new.name == site.stack_name(&Cluster { user, name }),
+        _ => false,
+    }
+}
+
+impl Cloud {
+    /// What is wrong in a world where nothing moves any more; empty where all is well.
+    pub fn complaints(&self) -> Vec<String> {
+        let state = self.world.state();
+        let mut wrong = state.wrongs.clone();
+        for (key, _) in state.store.list(Bucket::User, "") {
+            if matches!(key::read(key), Reading::Request(_) | Reading::Refused { .. }) {
+                wrong.push(format!("{key} was never answered"));
+            }
+        }
+        for (key, version) in state.store.list(Bucket::System, cf_core::ledger::PREFIX) {
+            let Some(user) = cf_core::ledger::user_of(key) else { continue };
+            let Ok(ledger) = serde_json::from_slice::<Ledger>(&version.bytes) else {
+                wrong.push(format!("{key} cannot be read"));
+                continue;
+            };
+            for (name, entry) in &ledger.clusters {
+                let cluster = Cluster { user: user.clone(), name: name.clone() };
+                wrong.extend(shown(&state, entry).map(|what| format!("{cluster}: {what}")));
+                wrong.extend(complaint(entry, living(&state, &cluster, &self.world.site)).map(|what| format!("{cluster}: {what}")));
+            }
+        }
+        for living in state.stacks.all_living() {
+            let name = living.stack.id.name().unwrap_or_default();
+            if state.stacks.all_living().filter(|s| s.stack.id.name() == Some(name)).count() > 1 {
+                wrong.push(format!("{name} lives twice"));
+            }
+        }
+        wrong
+    }
+}
+
+/// What the files beside the accepted create say and should not, at rest.
+fn shown(state: &State, entry: &Entry) -> Option<String> {
+    let accepted = entry.accepted.as_ref()?;
+    let created = accepted.key.answer(Answer::Created);
+    if matches!(entry.phase, Phase::Gone { .. }) && state.store.get(Bucket::User, &created).is_some() {
+        return Some(format!("it is over, and {created} stands"));
+    }
+    let status = state.store.get(Bucket::User, &accepted.key.status())?;
+    let status: Status = serde_json::from_slice(&status.bytes).ok()?;
+    let fits = status.request != accepted.request
+        || match entry.phase {
+            Phase::Ready => matches!(status.state, Word::Ready | Word::Failed),
+            Phase::Gone { .. } => matches!(status.state, Word::Deleted | Word::Failed),
+            Phase::Stuck => matches!(status.state, Word::Failed),
+            _ => true,
+        };
+    (!fits).then(|| format!("the ledger says {:?}, and its state file {:?}", entry.phase, status.state))
+}
+
+fn living(state: &State, cluster: &Cluster, site: &Site) -> Option<StackState> {
+    let of = |s: &&crate::SimStack| s.stack.cluster(&site.deployment).as_ref() == Some(cluster);
+    state.stacks.all_living().find(of).map(|s| s.stack.status.state())
+}
+
+/// What an entry says and should not, at rest.
+fn complaint(entry: &Entry, stack: Option<StackState>) -> Option<String> {
+    if !entry.open.is_empty() {
+        return Some(format!("still owes an answer: {:?}", entry.open));
+    }
+    let fits = match (entry.phase, stack) {
+        (Phase::Ready, Some(StackState::Standing)) | (Phase::New | Phase::Gone { .. }, None) => true,
+        // What is left of a failed creation may be as protected as a cluster.
+        (Phase::Stuck, Some(StackState::Stuck | StackState::Failed)) => true,
+        // A stack that hangs is followed for as long as it hangs.
+        (Phase::Creating { .. }, Some(StackState::Making)) => true,
+        _ => false,
+    };
+    (!fits).then(|| format!("the ledger says {:?}, and the stack is {stack:?}", entry.phase))
+}

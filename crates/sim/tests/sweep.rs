@@ -1,0 +1,297 @@
+//! The sweep: every row of the table, every effect of its first passes, spoiled before and after it happens, and the
+//! event delivered again: the same world in the end, but for a mail that may be lost and is counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use cf_core::decide::row::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::{Course, Plan, Row, decide};
+use cf_core::effect::Effect;
+use cf_core::key::Verb;
+use cf_core::ledger::{Entry, Ledger};
+use cf_core::observe::{Subject, look};
+use cf_core::site::{Powers, Site};
+use cf_core::stack::StackStatus;
+use cf_sim::{Bucket, Cloud, Event, When, build};
+use futures_util::FutureExt;
+
+fn rows() -> impl Iterator<Item = Row> {
+    CreateAsk::ALL.iter().flat_map(|&create| {
+        DeleteAsk::ALL.iter().flat_map(move |&delete| {
+            PhaseKind::ALL.iter().flat_map(move |&phase| StackKind::all().map(move |stack| Row { create, delete, phase, stack }))
+        })
+    })
+}
+
+fn possible() -> Vec<Row> {
+    rows().filter(|row| build::why_not(row).is_none()).collect()
+}
+
+/// The function that an event wakes, and what it is told.
+fn subject(event: &Event) -> (Powers, Subject) {
+    let cluster = cf_core::testing::cluster(build::USER, build::CLUSTER);
+    match event {
+        Event::Upload(key) => {
+            let key = build::upload_key(key);
+            let powers = if key.verb == Verb::Create { Powers::CREATE } else { Powers::DELETE };
+            (powers, Subject { cluster, upload: Some(key) })
+        }
+        Event::Stack(_) | Event::Sweep => (Powers::WATCH, Subject { cluster, upload: None }),
+    }
+}
+
+fn first_plan(cloud: &Cloud, event: &Event) -> Plan {
+    let (powers, subject) = subject(event);
+    let site = Site { powers, ..cloud.world.site.clone() };
+    let facts = look(&cloud.world, &site, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
+    assert_eq!(row::read(&facts).0, decide(&facts).row);
+    decide(&facts)
+}
+
+/// In parallel, for two thousand rows are many; what fails is told with its row.
+fn for_each_row(rows: &[Row], check: impl Fn(Row) -> Vec<String> + Sync) {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(*row)));
+                    let told = told.unwrap_or_else(|_| vec!["it panicked".to_owned()]);
+                    wrong.lock().unwrap().extend(told.into_iter().map(|what| (*row, what)));
+                }
+            });
+        }
+    });
+    let mut wrong = wrong.into_inner().unwrap();
+    wrong.sort();
+    let told = wrong.iter().take(40).fold(String::new(), |mut text, (row, what)| {
+        let _ = writeln!(text, "\n{row}\n  {what}");
+        text
+    });
+    assert!(wrong.is_empty(), "{} failures, the first of them:\n{told}", wrong.len());
+}
+
+#[test]
+fn every_row_exists_as_a_world_or_there_is_a_reason() {
+    let (all, possible) = (rows().count(), possible());
+    assert_eq!((possible.len(), all - possible.len()), (6525, 6215), "rows that exist, rows that cannot");
+    for_each_row(&possible, |wanted| {
+        let (cloud, events) = build::world(&wanted, is_versioned(wanted));
+        let got = first_plan(&cloud, &events[0]).row;
+        if got == wanted { vec![] } else { vec![format!("reads as {got}")] }
+    });
+}
+
+fn timeless(text: &str) -> String {
+    static TIME: OnceLock<regex_lite::Regex> = OnceLock::new();
+    let time = TIME.get_or_init(|| regex_lite::Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)").unwrap());
+    time.replace_all(text, "<time>").into_owned()
+}
+
+/// All that people can see, and what is owed, without times and revisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rest {
+    files: BTreeMap<String, String>,
+    stacks: Vec<String>,
+    ledger: String,
+    mails: Vec<String>,
+}
+
+fn rest(cloud: &Cloud) -> Rest {
+    let state = cloud.world.state();
+    let text = |v: &[u8]| timeless(&String::from_utf8_lossy(v));
+    let ledger = state.store.list(Bucket::System, cf_core::ledger::PREFIX).map(|(_, version)| {
+        let mut ledger: Ledger = serde_json::from_slice(&version.bytes).unwrap();
+        ledger.revision = 0;
+        for entry in ledger.clusters.values_mut() {
+            entry.mails.clear();
+            // An upload that went, and whose last note was lost, counts as withdrawn: nothing is owed either way.
+            entry.answered.clear();
+            entry.stack = None;
+        }
+        // A name that was only ever refused is remembered, or not.
+        ledger.clusters.retain(|_, entry| *entry != Entry::default());
+        timeless(&serde_json::to_string_pretty(&ledger).unwrap())
+    });
+    let mut mails: Vec<String> = state.mails.iter().map(|m| timeless(&format!("{}\n{}", m.subject, m.body))).collect();
+    mails.sort();
+    Rest {
+        files: state.store.list(Bucket::User, "").map(|(key, v)| (key.clone(), text(&v.bytes))).collect(),
+        stacks: state.stacks.all_living().map(|s| format!("{:?} {} {:?}", s.stack.id.name(), s.stack.status, s.stack.tags)).collect(),
+        ledger: ledger.collect(),
+        mails,
+    }
+}
+
+/// What differs, in words.
+fn differences(want: &Rest, got: &Rest, mails_counted: usize) -> Vec<String> {
+    let mut told = Vec::new();
+    if want.files != got.files {
+        told.push(format!("files {:#?}\n  instead of {:#?}", got.files, want.files));
+    }
+    if want.stacks != got.stacks {
+        told.push(format!("stacks {:?} instead of {:?}", got.stacks, want.stacks));
+    }
+    if want.ledger != got.ledger {
+        told.push(format!("ledger {}\n  instead of {}", got.ledger, want.ledger));
+    }
+    let mut missing = want.mails.clone();
+    for mail in &got.mails {
+        match missing.iter().position(|m| m == mail) {
+            Some(at) => drop(missing.remove(at)),
+            None => told.push(format!("a mail too many: {mail}")),
+        }
+    }
+    if missing.len() > mails_counted {
+        told.push(format!("{mails_counted} mails counted, and missing are {missing:?}"));
+    }
+    told
+}
+
+fn mails_counted(cloud: &Cloud) -> usize {
+    cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.mails_in_doubt).sum()
+}
+
+/// How the event of a spoiled pass comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// A minute later, as Lambda does it.
+    Soon,
+    /// That, and both events once more.
+    Doubled,
+    /// After a sweep.
+    Late,
+    /// The other events first, once more, and the stack's.
+    OutOfOrder,
+    /// Soon, and the first look does not see the stack: DescribeStacks lags behind CreateStack.
+    Blind,
+}
+
+const AGAIN: [Again; 4] = [Again::Soon, Again::Doubled, Again::Late, Again::OutOfOrder];
+
+fn deliver_again(cloud: &mut Cloud, events: &[Event], again: Again) {
+    let stack = cloud.world.state().stacks.all().last().map(|s| Event::Stack(s.stack.id.clone()));
+    for event in events {
+        if matches!(again, Again::Soon | Again::Doubled | Again::Blind) {
+            cloud.queue.push_back(event.clone());
+            cloud.drain();
+            continue;
+        }
+        if let Err(fault) = cloud.deliver(event) {
+            cloud.faults.push(fault);
+            cloud.world.wait(60);
+            let others = events.iter().filter(|e| *e != event).cloned().chain(stack.clone());
+            let first: Vec<Event> = if again == Again::Late { vec![Event::Sweep] } else { others.collect() };
+            cloud.queue.extend(first);
+            cloud.queue.push_back(event.clone());
+            cloud.drain();
+        }
+    }
+    if again == Again::Doubled {
+        cloud.queue.extend(events.iter().chain(events).cloned());
+        cloud.drain();
+    }
+}
+
+/// An effect of a row's plan: which, and what it does.
+type Triple = (Row, usize, &'static str, When);
+
+fn name(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::WriteLedger { .. } => "write the ledger",
+        Effect::CreateStack(_) => "create the stack",
+        Effect::DeleteStack { .. } => "delete the stack",
+        Effect::WriteStatus { .. } => "write the state",
+        Effect::WriteAnswer { .. } => "write an answer",
+        Effect::RemoveAnswer { .. } => "remove an answer",
+        Effect::RemoveUpload { .. } => "remove an upload",
+        Effect::SendMail(_) => "send a mail",
+    }
+}
+
+/// Every other status has the user bucket of the other kind.
+fn is_versioned(row: Row) -> bool {
+    StackKind::all().position(|kind| kind == row.stack).is_some_and(|at| at % 2 == 0)
+}
+
+/// Whether a row only answers one upload, and goes on as the row without that upload, which is swept itself.
+const fn only_answers(course: Course) -> bool {
+    matches!(course, Course::Tidy | Course::Refuse | Course::Crowded | Course::Withdraw | Course::Overtake | Course::Differ)
+}
+
+/// The ways in which the event comes again. All of them for the first status of each meaning (`Doubled` begins as `Soon`
+/// does); in turn for the others, which take the same course.
+fn variants(row: Row, course: Course, nth: usize, when: When) -> Vec<Again> {
+    let is_first = match row.stack {
+        StackKind::Ours(status) => StackStatus::ALL.iter().find(|s| s.state() == status.state()) == Some(&status),
+        StackKind::Absent | StackKind::Foreign => true,
+    };
+    if !is_first || only_answers(course) {
+        return vec![AGAIN[(nth * 2 + usize::from(when == When::After)) % AGAIN.len()]];
+    }
+    // Only what was never seen can be missed.
+    let may_be_missed = matches!((row.phase, row.stack), (PhaseKind::Unwanted, StackKind::Ours(_)));
+    AGAIN.into_iter().filter(|again| *again != Again::Soon).chain(may_be_missed.then_some(Again::Blind)).collect()
+}
+
+fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSet<Triple>>) -> Vec<String> {
+    let (built, events) = build::world(&row, is_versioned(row));
+    let plan = first_plan(&built, &events[0]);
+    let triples = |effects: &[Effect], when| effects.iter().enumerate().map(|(at, e)| (row, at, name(e), when)).collect::<Vec<_>>();
+    for when in [When::Before, When::After] {
+        wanted.lock().unwrap().extend(triples(&plan.effects, when));
+    }
+    let mut cloud = built.clone();
+    cloud.queue.extend(events.iter().cloned());
+    cloud.drain();
+    let effects = cloud.world.state().effects.clone();
+    cloud.settle();
+    let want = rest(&cloud);
+    let mut told = cloud.complaints();
+    let swept = if only_answers(plan.course) { plan.effects.len() } else { effects.len() };
+    for nth in 0..swept {
+        for when in [When::Before, When::After] {
+            for again in variants(row, plan.course, nth, when) {
+                let mut cloud = built.clone();
+                cloud.world.state().blind_looks = usize::from(again == Again::Blind);
+                cloud.world.spoil(nth, when);
+                deliver_again(&mut cloud, &events, again);
+                let spoiled = cloud.world.state().spoiled.clone();
+                if nth < plan.effects.len() {
+                    reached.lock().unwrap().extend(spoiled.iter().map(|effect| (row, nth, name(effect), when)));
+                }
+                cloud.settle();
+                let mut wrong = cloud.complaints();
+                wrong.extend(differences(&want, &rest(&cloud), mails_counted(&cloud)));
+                let history = || cloud.outcomes.iter().flat_map(|o| o.plans.clone()).collect::<Vec<_>>().join("\n  ");
+                told.extend(wrong.into_iter().map(|what| {
+                    format!(
+                        "{nth} {:?} spoiled {when:?}, again {again:?}: {what}\n  {}",
+                        spoiled.first().map(ToString::to_string),
+                        history()
+                    )
+                }));
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn whatever_effect_is_lost_the_world_ends_the_same() {
+    let (reached, wanted) = (Mutex::default(), Mutex::default());
+    for_each_row(&possible(), |row| sweep_row(row, &reached, &wanted));
+    let (reached, wanted) = (reached.into_inner().unwrap(), wanted.into_inner().unwrap());
+    let unreached: Vec<_> = wanted.difference(&reached).collect();
+    assert!(
+        unreached.is_empty(),
+        "{} of {} were never spoiled: {:?}",
+        unreached.len(),
+        wanted.len(),
+        &unreached[..unreached.len().min(10)]
+    );
+    println!("{} rows, {} effects before and after", possible().len(), wanted.len());
+}
