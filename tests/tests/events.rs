@@ -36,7 +36,8 @@ fn sample(name: &str) -> Result<Value> {
 
 /// A sample with the stack of its `stack-id`s replaced by a living one.
 fn about(sample: &Value, stack: &str) -> Result<Value> {
-    let old = "arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-alice-mycluster-f00dcafe/5e1b7f90-c6a2-11f0-9d3c-0a1b2c3d4e5f";
+    let old =
+        "arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-alice-mycluster-f00dcafe/5e1b7f90-c6a2-11f0-9d3c-0a1b2c3d4e5f";
     let text = sample.to_string();
     anyhow::ensure!(text.contains(old), "the sample names another stack: {text}");
     Ok(serde_json::from_str(&text.replace(old, stack))?)
@@ -83,8 +84,10 @@ impl Alice {
 #[tokio::test]
 async fn each_sample_is_understood_and_acted_on() -> Result<()> {
     let a = Alice { s: stage("alice").await? };
-    let _uploads = a.s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/alice/", "do": "drop", "times": null}))?;
-    let _stacks = a.s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-alice-", "do": "drop", "times": null}))?;
+    let _uploads =
+        a.s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/alice/", "do": "drop", "times": null}))?;
+    let _stacks =
+        a.s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-alice-", "do": "drop", "times": null}))?;
     a.s.drop("mycluster.cf-create", "{}").await?;
     a.feed("object-created-create.json").await?;
     a.feed("stack-create-in-progress.json").await?;
@@ -102,7 +105,8 @@ async fn each_sample_is_understood_and_acted_on() -> Result<()> {
     a.s.drop("mycluster.cf-create", "{}").await?;
     a.feed("sqs-failed-invocation.json").await?;
     a.s.stand.until("the second stack", async || Ok((a.s.stacks("mycluster").await?.len() == 1).then_some(()))).await?;
-    let made = async || Ok(a.s.stacks("mycluster").await?.iter().any(|s| s.stack_status() == Some(&StackStatus::CreateComplete)).then_some(()));
+    let made =
+        async || Ok(a.s.stacks("mycluster").await?.iter().any(|s| s.stack_status() == Some(&StackStatus::CreateComplete)).then_some(()));
     a.s.stand.until("its completion", made).await?;
     a.feed("sweep.json").await?;
     assert!(a.has("mycluster.cf-created").await?);
@@ -116,7 +120,8 @@ async fn each_sample_is_understood_and_acted_on() -> Result<()> {
 }
 
 async fn failing_sample(a: &Alice) -> Result<()> {
-    let _fails = a.s.fault(&json!({"kind": "resource", "stack": "clusterdrop-alice-", "resource": "LoginNode", "reason": "no capacity"}))?;
+    let _fails =
+        a.s.fault(&json!({"kind": "resource", "stack": "clusterdrop-alice-", "resource": "LoginNode", "reason": "no capacity"}))?;
     a.s.drop("mycluster.cf-create", "{}").await?;
     a.feed("object-created-create.json").await?;
     let rolls_back = async || -> Result<Option<()>> {
@@ -143,7 +148,10 @@ async fn notifications(a: &Alice) -> Result<()> {
     for key in &keys {
         let stem = key.trim_end_matches(".cf-create").trim_end_matches(".cf-delete");
         let answers = a.s.stand.keys(&format!("{stem}.cf-")).await?;
-        assert!(answers.iter().any(|k| k.ends_with(".cf-failed") || k.ends_with(".cf-deleted")) && !answers.contains(key), "{key}: {answers:?}");
+        assert!(
+            answers.iter().any(|k| k.ends_with(".cf-failed") || k.ends_with(".cf-deleted")) && !answers.contains(key),
+            "{key}: {answers:?}"
+        );
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{self, Reading};
-use cf_core::names::Cluster;
 use cf_core::observe::{self, Subject};
 use cf_core::perform::{pass, pass_stray};
 use cf_core::stack::StackId;
@@ -111,9 +110,12 @@ async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
 /// Looks at what nobody told of. A cluster's fault does not keep the others from their look, and is not given back: the
 /// next sweep comes anyway, while a sweep in the failure queue would be one too many.
 async fn sweep(aws: &Aws) -> Result<(), Fault> {
-    let wanting: Vec<Cluster> = sweep::wanting(aws, &aws.site).await?;
-    let count = wanting.len();
-    let looks = stream::iter(wanting).map(|cluster| async move {
+    let found = sweep::find(aws, &aws.site).await?;
+    for fault in &found.unread {
+        journal::failed("sweep", fault);
+    }
+    let count = found.wanting.len();
+    let looks = stream::iter(found.wanting).map(|cluster| async move {
         let done = look_at(aws, Subject { cluster: cluster.clone(), upload: None }).await;
         if let Err(fault) = &done {
             journal::failed(&cluster.to_string(), fault);
@@ -121,6 +123,6 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
         done.is_err()
     });
     let failed = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count().await;
-    journal::swept(count, failed);
+    journal::swept(count, failed + found.unread.len());
     Ok(())
 }

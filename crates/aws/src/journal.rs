@@ -39,7 +39,11 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("ClustersStuck", outcome.courses.iter().filter(|c| matches!(c, Course::TellStuck | Course::Undeletable)).count()),
         (
             "UploadsRefused",
-            outcome.courses.iter().filter(|c| matches!(c, Course::Refuse | Course::Differ | Course::Occupied | Course::Leftover)).count(),
+            outcome
+                .courses
+                .iter()
+                .filter(|c| matches!(c, Course::Refuse | Course::Crowded | Course::Differ | Course::Occupied | Course::Leftover))
+                .count(),
         ),
         ("MailsLost", outcome.mails_lost.len()),
         ("MailsInDoubt", outcome.mails_in_doubt),

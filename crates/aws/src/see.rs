@@ -67,7 +67,16 @@ impl Aws {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, Fault> {
-        let Some(output) = self.fetch(&self.site.user_bucket, key).await? else { return Ok(None) };
+        let output = match self.fetch(&self.site.user_bucket, key).await {
+            Ok(Some(output)) => output,
+            Ok(None) => return Ok(None),
+            // Told to its user, instead of being tried until it is parked.
+            Err(fault) if fault.kind == Kind::Permanent => {
+                let head = self.head(key).await?;
+                return Ok(head.map(|object| Object { body: Body::Unreadable(fault.why), ..object }));
+            }
+            Err(fault) => return Err(fault),
+        };
         Ok(Some(Object {
             version: output.version_id().map(str::to_owned),
             etag: etag(output.e_tag()),
@@ -105,7 +114,7 @@ impl Aws {
         Ok(Some(match read_bounded(output).await? {
             Body::Read(bytes) => (bytes, etag),
             // Somebody put something else there: it is written over.
-            Body::TooLarge(_) | Body::Unread => (Vec::new(), etag),
+            Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => (Vec::new(), etag),
         }))
     }
 

@@ -18,6 +18,8 @@ pub enum Body {
     Read(Vec<u8>),
     /// Not read: its Content-Length, in bytes, is over `BODY_BYTES_MAX`.
     TooLarge(u64),
+    /// S3 would not give it out, and never will as it is: archived, or encrypted with a key that we do not have.
+    Unreadable(String),
     /// Not asked for.
     Unread,
 }
@@ -31,6 +33,12 @@ pub fn read(body: &Body) -> Result<Choices, Vec<Problem>> {
         Body::Read(bytes) if bytes.len() <= BODY_BYTES_MAX => bytes,
         Body::Read(bytes) => return Err(vec![too_large(bytes.len() as u64)]),
         Body::TooLarge(size) => return Err(vec![too_large(*size)]),
+        Body::Unreadable(why) => {
+            return Err(vec![broken(
+                &format!("S3 does not give it out ({why})"),
+                "upload it again, with the bucket's own encryption and storage class",
+            )]);
+        }
         Body::Unread => return Err(vec![broken("it was not read", "upload it again")]),
     };
     let value = parse(bytes).map_err(|problem| vec![problem])?;

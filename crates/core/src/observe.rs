@@ -139,7 +139,13 @@ pub async fn look<'a, W: Observe>(
     let (ledger, by_name, has_profile, mut near) = try_join!(
         ledger(world, &cluster.user),
         stack_named(world, &named),
-        async { if subject.upload.is_some() { profile(world, &cluster.user).await.map(Some) } else { Ok(None) } },
+        async {
+            if subject.upload.as_ref().is_some_and(|key| key.verb == Verb::Create) {
+                profile(world, &cluster.user).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        },
         async {
             match &subject.upload {
                 Some(key) => folder(world, &key.folder, cluster).await,

@@ -35,7 +35,22 @@ fn check_parameter(template: &Template, name: &str, value: &str) -> Option<Probl
 }
 
 /// What the template cannot say. A rule is one function and one line here.
-const RULES: &[fn(&Choices, &Site) -> Option<Problem>] = &[initial_nodes_within_max, max_nodes_within_limit];
+const RULES: &[fn(&Choices, &Site) -> Option<Problem>] = &[
+    |choices, _| whole(choices, "ComputeInitialNodes"),
+    |choices, _| whole(choices, "ComputeMaxNodes"),
+    |choices, _| whole(choices, "MasterSystemVolumeSize"),
+    initial_nodes_within_max,
+    max_nodes_within_limit,
+];
+
+/// There is no half a node; and the rules below compare whole numbers, so one that is not must not get past them.
+fn whole(choices: &Choices, name: &str) -> Option<Problem> {
+    let given = choices.get(name)?;
+    given
+        .parse::<u64>()
+        .is_err()
+        .then(|| Problem::new(format!("{name} = {}", quoted(given)), "it is not a whole number", "write it with digits alone, such as 16"))
+}
 
 fn number(choices: &Choices, site: &Site, name: &str) -> Option<u64> {
     site.template.effective(choices, name)?.parse().ok()
@@ -99,6 +114,20 @@ mod tests {
     fn three_mistakes_are_told_in_one_answer() {
         let got = problems(r#"{"MasterSystemVolumeSize": "15", "ComputeSpotPrize": 1, "AutoscalingPolicy": "on"}"#);
         assert_eq!(got.len(), 3, "{got:?}");
+    }
+
+    #[test]
+    fn a_number_that_is_not_whole_does_not_get_past_the_limits() {
+        for odd in ["33.0", "33.5", "999.5", "1000.0"] {
+            assert!(problems(&format!(r#"{{"ComputeMaxNodes": "{odd}"}}"#))[0].contains("not a whole number"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_price_has_one_spelling() {
+        for odd in ["00", "0.", "0.00000", "00.5", "1.23456"] {
+            assert!(problems(&format!(r#"{{"ComputeSpotPrice": "{odd}"}}"#))[0].contains("ComputeSpotPrice"), "{odd}");
+        }
     }
 
     #[test]

@@ -27,7 +27,8 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}.\n  What to do: {}.", self.asked, self.stands, self.next)
+        let end = if self.next.ends_with('?') { "" } else { "." };
+        write!(f, "{}: {}.\n  What to do: {}{end}", self.asked, self.stands, self.next)
     }
 }
 

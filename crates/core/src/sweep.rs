@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
+
 use crate::fault::Fault;
 use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, User};
@@ -10,16 +12,34 @@ use crate::observe::{self, Observe};
 use crate::site::Site;
 use crate::stack::{Stack, StackState};
 
-/// The clusters that want a look: something is owed, or the stack is not what the ledger says.
-pub async fn wanting<W: Observe>(world: &W, site: &Site) -> Result<Vec<Cluster>, Fault> {
+/// What a sweep has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The clusters that want a look: something is owed, or the stack is not what the ledger says.
+    pub wanting: Vec<Cluster>,
+    /// Ledgers that could not be read. They do not keep the others from being looked at.
+    pub unread: Vec<Fault>,
+}
+
+/// Ledgers read side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Looks for what nobody told of.
+pub async fn find<W: Observe>(world: &W, site: &Site) -> Result<Found, Fault> {
     let (users, stacks) = observe::everything(world, site).await?;
     let mut ledgers = BTreeMap::new();
-    for user in users {
-        if let Some((ledger, _)) = observe::ledger(world, &user).await? {
-            ledgers.insert(user, ledger);
+    let mut unread = Vec::new();
+    for some in users.chunks(SIDE_BY_SIDE) {
+        let read = join_all(some.iter().map(|user| observe::ledger(world, user))).await;
+        for (user, ledger) in some.iter().zip(read) {
+            match ledger {
+                Ok(Some((ledger, _))) => drop(ledgers.insert(user.clone(), ledger)),
+                Ok(None) => {}
+                Err(fault) => unread.push(fault),
+            }
         }
     }
-    Ok(compare(&ledgers, &stacks, site))
+    Ok(Found { wanting: compare(&ledgers, &stacks, site), unread })
 }
 
 /// Pure: ledgers against stacks.

@@ -176,11 +176,11 @@ impl Parameter {
         if self.kind != "Number" {
             return None;
         }
-        let plain = value.strip_prefix('-').unwrap_or(value);
-        // "1e3", "inf" and " 7" are numbers to Rust, and not to CloudFormation.
-        let looks_plain = plain.starts_with(|c: char| c.is_ascii_digit()) && plain.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let Some(number) = value.parse::<f64>().ok().filter(|_| looks_plain) else {
-            return Some(("it is not a number".into(), format!("give a number{}", self.range())));
+        let Some(number) = value.parse::<f64>().ok().filter(|_| is_plain_number(value)) else {
+            return Some((
+                "it is not a number as it should be written".into(),
+                format!("give a number{}, such as 16 or 0.03", self.range()),
+            ));
         };
         let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<f64>().ok());
         let too_small = bound(&self.min_value).is_some_and(|least| number < least);
@@ -214,6 +214,15 @@ impl Parameter {
         let meaning = self.constraint_description.clone().unwrap_or_else(|| format!("it must match {pattern}"));
         Some(("it has another form than it must have".into(), meaning))
     }
+}
+
+/// One spelling for one number, so that a template may compare texts ("0" means on-demand): no sign but a minus, no
+/// leading zero, no exponent, at most four decimals. "1e3", "inf" and " 7" are numbers to Rust, and not to CloudFormation.
+fn is_plain_number(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    digits(whole) && digits(decimals) && decimals.len() <= 4 && (whole == "0" || !whole.starts_with('0'))
 }
 
 /// A default or a bound stands in YAML as a string, a number or a boolean; to CloudFormation all are text.
