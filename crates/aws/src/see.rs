@@ -7,7 +7,7 @@ use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, Ledger};
 use cf_core::names::User;
-use cf_core::observe::{Object, Observe, Page, Question, Sight};
+use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
 use jiff::Timestamp;
 
@@ -27,7 +27,10 @@ impl Observe for Aws {
             Question::Stack(id) => Sight::Stack(self.stack(&id.0).await?),
             Question::Events(id, token) => Sight::Events(self.events(&id, token).await?),
             Question::Resources(id, token) => Sight::Resources(self.resources(&id, token).await?),
-            Question::Ledgers(token) => Sight::Ledgers(self.list(&self.site.system_bucket, ledger::PREFIX, token).await?),
+            Question::Ledgers(token) => {
+                let page = self.list(&self.site.system_bucket, ledger::PREFIX, token).await?;
+                Sight::Ledgers(Page { items: page.items.into_iter().map(|l| (l.key, l.etag)).collect(), next: page.next })
+            }
             Question::Stacks(token) => Sight::Stacks(self.stacks(token).await?),
         })
     }
@@ -126,10 +129,12 @@ impl Aws {
         Ok(listed.contents().iter().any(|o| o.key() != Some(&prefix)))
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, token: Option<String>) -> Result<Page<(String, ETag)>, Fault> {
+    async fn list(&self, bucket: &str, prefix: &str, token: Option<String>) -> Result<Page<Listed>, Fault> {
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(token);
         let listed = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
-        let items = listed.contents().iter().filter_map(|o| Some((o.key()?.to_owned(), etag(o.e_tag())))).collect();
+        let size = |o: &aws_sdk_s3::types::Object| u64::try_from(o.size().unwrap_or(0)).unwrap_or(0);
+        let item = |o: &aws_sdk_s3::types::Object| Some(Listed { key: o.key()?.to_owned(), etag: etag(o.e_tag()), size: size(o) });
+        let items = listed.contents().iter().filter_map(item).collect();
         Ok(Page { items, next: listed.next_continuation_token().map(str::to_owned) })
     }
 }

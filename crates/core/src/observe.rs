@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use futures_util::try_join;
 use jiff::Timestamp;
 
-use crate::body::Body;
+use crate::body::{BODY_BYTES_MAX, Body};
 use crate::causes::{self, Cause, StackEvent};
 use crate::decide::{self, Course};
 use crate::facts::{Facts, Setback, StackSeen, Upload};
@@ -59,8 +59,8 @@ pub enum Sight {
     Ledger(Option<(Ledger, ETag)>),
     /// To `Upload`.
     Upload(Option<Object>),
-    /// To `Folder`: keys and their versions.
-    Folder(Vec<(String, ETag)>),
+    /// To `Folder`.
+    Folder(Vec<Listed>),
     /// To `Status`.
     Status(Option<(Vec<u8>, ETag)>),
     /// To `Profile`.
@@ -84,6 +84,17 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The token of the next page.
     pub next: Option<String>,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Its `ETag`.
+    pub etag: ETag,
+    /// Its length in bytes.
+    pub size: u64,
 }
 
 /// An object as GET or HEAD returned it.
@@ -237,29 +248,32 @@ async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Re
     let listed = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
     let mut near = Near::default();
     let mut requests = Vec::new();
-    for (key, etag) in listed {
+    for Listed { key, etag, size } in listed {
         match read(&key) {
-            Reading::Request(request) if request.cluster == *cluster => requests.push(request),
+            Reading::Request(request) if request.cluster == *cluster => requests.push((request, size)),
             _ if key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| key.ends_with(a.suffix())) => {
                 drop(near.answers.insert(key, etag));
             }
             _ => {}
         }
     }
-    let found = try_join_all(requests.into_iter().map(|key| upload(world, key))).await?;
+    let found = try_join_all(requests.into_iter().map(|(key, size)| upload(world, key, size))).await?;
     near.uploads = found.into_iter().flatten().collect();
     Ok(near)
 }
 
-async fn upload<W: Observe>(world: &W, key: UploadKey) -> Result<Option<Upload>, Fault> {
-    let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create };
+/// The listing is newer than the event, so its size decides whether the content is asked for at all; GET's own length is
+/// looked at again before anything is read, for the upload may have been replaced since.
+async fn upload<W: Observe>(world: &W, key: UploadKey, size: u64) -> Result<Option<Upload>, Fault> {
+    let is_large = size > BODY_BYTES_MAX as u64;
+    let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
     let object = ask!(world, question, Upload)?;
     Ok(object.map(|o| Upload {
         request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
         key,
         etag: o.etag,
         modified: o.modified,
-        body: o.body,
+        body: if is_large { Body::TooLarge(size) } else { o.body },
     }))
 }
 

@@ -4,7 +4,7 @@ use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger;
-use cf_core::observe::{Object, Observe, Page, Question, Sight};
+use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
 
@@ -59,7 +59,10 @@ impl State {
                 Some((ledger, v.etag()))
             })),
             Question::Upload { key, body } => Sight::Upload(self.store.get(Bucket::User, &key).map(|v| object(v, body))),
-            Question::Folder(prefix) => Sight::Folder(self.store.list(Bucket::User, &prefix).map(|(k, v)| (k.clone(), v.etag())).collect()),
+            Question::Folder(prefix) => {
+                let listed = |(k, v): (&String, &Version)| Listed { key: k.clone(), etag: v.etag(), size: v.bytes.len() as u64 };
+                Sight::Folder(self.store.list(Bucket::User, &prefix).map(listed).collect())
+            }
             Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| (v.bytes.clone(), v.etag()))),
             Question::Profile(user) => {
                 let prefix = format!("customizer/{user}/configure.d/");
