@@ -1,5 +1,5 @@
 //! The acceptance checks A1 to A16 with the real binaries on the emulator. Each test has a user of its own, so that all
-//! may run side by side. A17 and A18 hold in the strict world (`crates/sim/tests/acceptance.rs`), for the emulator acts
+//! may run side by side. A17 and A18 hold in the strict world (`crates/sim/tests/acceptance`), for the emulator acts
 //! with every right.
 
 mod common;

@@ -1,7 +1,5 @@
 //! The main job, before one's eyes: the binaries, template and policies that go to AWS, on a local AWS.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use cf_core::status::State;
 use cf_e2e::deploy::{self, CUSTOMIZER_BUCKET, USER_BUCKET};
@@ -157,8 +155,6 @@ async fn leave_running(emulator: Emulator) -> Result<()> {
         emulator.url()
     ));
     println!("\n  Ctrl-C ends it.");
-    loop {
-        // Only Ctrl-C ends this; main waits for it beside us.
-        tokio::time::sleep(Duration::from_hours(1)).await;
-    }
+    // Only Ctrl-C ends this; main waits for it beside us.
+    std::future::pending().await
 }
