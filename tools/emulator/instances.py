@@ -114,6 +114,24 @@ def _named_profiles(handler: dict) -> None:
                    delete=lambda physical_id, properties: plain_delete(arn(physical_id), properties))
 
 
+def _tell_user_data() -> None:
+    """DescribeInstanceAttribute gives the user data, as base64; MiniStack keeps them and tells nothing."""
+    from xml.sax.saxutils import escape
+
+    from ministack.services import ec2
+
+    plain = ec2._ACTION_MAP["DescribeInstanceAttribute"]
+
+    def describe(params):
+        instance = ec2._instances.get(ec2._p(params, "InstanceId"))
+        if instance is None or ec2._p(params, "Attribute") != "userData":
+            return plain(params)
+        return ec2._xml(200, "DescribeInstanceAttributeResponse", f"<instanceId>{instance['InstanceId']}</instanceId>"
+                        f"<userData><value>{escape(instance.get('UserData', ''))}</value></userData>")
+
+    ec2._ACTION_MAP["DescribeInstanceAttribute"] = describe
+
+
 def install() -> None:
     from ministack.services import autoscaling
     from ministack.services.cloudformation import provisioners
@@ -122,6 +140,7 @@ def install() -> None:
     table["AWS::EC2::Instance"] = {"create": _create, "update": _update, "delete": _delete}
     provisioners._STACK_TAG_PROPERTY["AWS::EC2::Instance"] = ("Tags", "list")
     _named_profiles(table["AWS::IAM::InstanceProfile"])
+    _tell_user_data()
     group = table["AWS::AutoScaling::AutoScalingGroup"]
     plain_create, plain_delete = group["create"], group["delete"]
 

@@ -87,16 +87,22 @@ fn end_to_end() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
     let emulator = deployed(&[])?;
-    on(&emulator, &["acceptance", "events", "faults"])?;
+    on(&emulator, &["acceptance", "boot", "events", "faults", "replaced"])?;
     // This one changes what everybody gets, so it runs alone.
     on(&emulator, &["own_template"])?;
     drop(emulator);
-    on(&deployed(&["Trigger=s3"])?, &["direct"])
+    on(&deployed(&["Trigger=s3"])?, &["direct"])?;
+    let emulator = Emulator::start(None, Pace::TEST)?;
+    deploy::make_unversioned_user_bucket(&emulator.url())?;
+    on(&deployed_to(emulator, &["UserBucketMode=existing"])?, &["replaced"])
 }
 
 /// A fresh deployment on a fresh emulator.
 fn deployed(overrides: &[&str]) -> Result<Emulator> {
-    let emulator = Emulator::start(None, Pace::TEST)?;
+    deployed_to(Emulator::start(None, Pace::TEST)?, overrides)
+}
+
+fn deployed_to(emulator: Emulator, overrides: &[&str]) -> Result<Emulator> {
     println!("  sam deploy to {} {}", emulator.url(), overrides.join(" "));
     deploy::verify_sender(&emulator.url())?;
     deploy::deploy(&emulator.url(), overrides)?;
