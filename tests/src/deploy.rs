@@ -96,6 +96,14 @@ pub fn verify_sender(endpoint: &str) -> Result<()> {
     Ok(())
 }
 
+/// A users' bucket that was there before the deployment: it keeps no versions, and tells EventBridge of its uploads.
+pub fn make_unversioned_user_bucket(endpoint: &str) -> Result<()> {
+    aws(endpoint, &["s3", "mb", &format!("s3://{USER_BUCKET}")])?;
+    let to_the_bus = ["s3api", "put-bucket-notification-configuration", "--bucket", USER_BUCKET, "--notification-configuration"];
+    aws(endpoint, &[&to_the_bus[..], &[r#"{"EventBridgeConfiguration": {}}"#]].concat())?;
+    Ok(())
+}
+
 /// Gives a user a profile; without one there is no cluster.
 pub fn give_profile(endpoint: &str, user: &str) -> Result<()> {
     let script = root().join("target").join("user.sh");

@@ -111,11 +111,12 @@ async def pass_on(app, scope, receive, send) -> None:
     if fault is None:
         return await _forward(app, scope, body, send, entry, receive)
     entry["fault"] = fault.id
-    await asyncio.sleep(float(fault.get("delay", 0)))
-    after = fault.get("when", "before") == "after"
+    after, delay = fault.get("when", "before") == "after", float(fault.get("delay", 0))
+    if not after:
+        await asyncio.sleep(delay)
     if after or "error" not in fault.order and "kill" not in fault.order:
         silent = after and ("error" in fault.order or fault.get("kill"))
-        await _forward(app, scope, body, _ignore if silent else send, entry, receive)
+        await _forward(app, scope, body, _ignore if silent else _late(send, delay if after else 0), entry, receive)
         if not silent:
             return None
     if fault.get("kill"):
@@ -131,6 +132,17 @@ def _subject(call: str, path: str, raw: str) -> dict:
     """What the call is about, where one word says it: the stack, or the object."""
     stack = re.search(r"(?:^|[&\n?])StackName=([^&\n]+)", raw) if call.startswith("cloudformation.") else None
     return {"stack": unquote_plus(stack[1])} if stack else {}
+
+
+def _late(send, delay: float):
+    """An answer that is on its way for a while: what it tells may not be so any more when it arrives."""
+
+    async def wait_and_send(message):
+        if message["type"] == "http.response.start":
+            await asyncio.sleep(delay)
+        await send(message)
+
+    return wait_and_send
 
 
 async def _ignore(message) -> None:

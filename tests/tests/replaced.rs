@@ -1,0 +1,113 @@
+//! Uploads that are replaced or withdrawn while a function reads them: between the listing and the reading, and between
+//! the reading and its arrival; by other bytes, and by equal ones. Run on a versioned bucket and on an unversioned one.
+
+mod common;
+
+use anyhow::Result;
+use common::{Stage, stage};
+use serde_json::json;
+
+const OTHER: &str = r#"{"ComputeMaxNodes": "7"}"#;
+
+/// When the upload is replaced.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// It was listed, and is about to be read.
+    BeforeTheReading,
+    /// It was read, and the answer is on its way.
+    AfterTheReading,
+}
+
+/// Drops an empty order, and in the midst of its being read does `then`.
+async fn in_the_midst<F: AsyncFnOnce(&Stage) -> Result<()>>(user: &str, moment: Moment, then: F) -> Result<Stage> {
+    let s = stage(user).await?;
+    let when = match moment {
+        Moment::BeforeTheReading => "before",
+        Moment::AfterTheReading => "after",
+    };
+    let key = s.key("demo.cf-create");
+    let slow = s.fault(&json!({"kind": "call", "call": "s3.GetObject", "caller": "function/", "text": key, "when": when, "delay": 2}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.stand.until("the reading", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    drop(slow);
+    then(&s).await?;
+    Ok(s)
+}
+
+/// One cluster, no upload left, nothing owed; and the cluster's `ComputeMaxNodes`.
+async fn settled(s: &Stage) -> Result<String> {
+    s.answer("demo.cf-created").await?;
+    s.gone("demo.cf-create").await?;
+    s.rest().await?;
+    let stack = s.only_stack("demo").await?;
+    let nodes = stack.parameters().iter().find(|p| p.parameter_key() == Some("ComputeMaxNodes")).and_then(|p| p.parameter_value());
+    assert_eq!(s.calls(&format!("call=cloudformation.CreateStack&stack=clusterdrop-{}-", s.user))?.len(), 1);
+    Ok(nodes.unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn other_bytes_before_the_reading_are_what_is_read_and_made() -> Result<()> {
+    let s = in_the_midst("replaced1", Moment::BeforeTheReading, async |s| s.drop("demo.cf-create", OTHER).await).await?;
+    assert_eq!(settled(&s).await?, "7");
+    assert!(s.text("demo.cf-failed").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_bytes_after_the_reading_overtake_what_was_read() -> Result<()> {
+    // The second upload's own event is quicker: the first reader finds the ledger changed, and nothing left to do.
+    let s = in_the_midst("replaced2", Moment::AfterTheReading, async |s| s.drop("demo.cf-create", OTHER).await).await?;
+    assert_eq!(settled(&s).await?, "7");
+    assert!(s.text("demo.cf-failed").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_bytes_after_the_reading_whose_event_is_lost_are_a_request_of_their_own() -> Result<()> {
+    let s = in_the_midst("replaced7", Moment::AfterTheReading, async |s| {
+        let key = s.key("demo.cf-create");
+        let lost = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": key, "do": "drop"}))?;
+        s.drop("demo.cf-create", OTHER).await?;
+        s.stand.until("the event's loss", async || Ok((lost.hits()? > 0).then_some(()))).await
+    })
+    .await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("ComputeMaxNodes = \"7\"") && answer.contains("exists with ComputeMaxNodes = \"4\""), "{answer}");
+    assert_eq!(settled(&s).await?, "4");
+    Ok(())
+}
+
+#[tokio::test]
+async fn equal_bytes_before_the_reading_are_the_same_wish() -> Result<()> {
+    let s = in_the_midst("replaced3", Moment::BeforeTheReading, async |s| s.drop("demo.cf-create", "{}").await).await?;
+    assert_eq!(settled(&s).await?, "4");
+    assert!(s.text("demo.cf-failed").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn equal_bytes_after_the_reading_are_the_same_wish() -> Result<()> {
+    let s = in_the_midst("replaced4", Moment::AfterTheReading, async |s| s.drop("demo.cf-create", "{}").await).await?;
+    assert_eq!(settled(&s).await?, "4");
+    assert!(s.text("demo.cf-failed").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_before_the_reading_is_not_made() -> Result<()> {
+    let s = in_the_midst("replaced5", Moment::BeforeTheReading, async |s| s.take_away("demo.cf-create").await).await?;
+    // The next request of the same user comes after it, and its answer with it.
+    s.drop("other.cf-create", "{}").await?;
+    s.answer("other.cf-created").await?;
+    s.rest().await?;
+    assert!(s.stacks("demo").await?.is_empty());
+    assert_eq!(s.stand.keys(&s.key("demo")).await?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_after_the_reading_is_made_and_its_answer_stands() -> Result<()> {
+    let s = in_the_midst("replaced6", Moment::AfterTheReading, async |s| s.take_away("demo.cf-create").await).await?;
+    assert_eq!(settled(&s).await?, "4");
+    Ok(())
+}
