@@ -21,7 +21,7 @@ impl Perform for Aws {
                 self.put(&self.site.system_bucket, &ledger::key(user), bytes, "application/json", expect).await
             }
             Effect::CreateStack(new) => self.create_stack(new).await,
-            Effect::DeleteStack { id, .. } => self.delete_stack(id).await,
+            Effect::DeleteStack { id } => self.delete_stack(id).await,
             Effect::WriteStatus { key, status, expect } => {
                 self.put(&self.site.user_bucket, key, status.text().into_bytes(), "application/json", expect).await
             }

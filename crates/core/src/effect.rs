@@ -27,8 +27,6 @@ pub enum Effect {
     DeleteStack {
         /// Which.
         id: StackId,
-        /// The operation's token.
-        token: String,
     },
     /// Tell the state.
     WriteStatus {
@@ -115,7 +113,7 @@ impl fmt::Display for Effect {
         match self {
             Self::WriteLedger { user, ledger, expect } => write!(f, "write the ledger of {user}, revision {} {expect}", ledger.revision),
             Self::CreateStack(stack) => write!(f, "create the stack {} ({})", stack.name, stack.token),
-            Self::DeleteStack { id, token } => write!(f, "delete the stack {} ({token})", id.name().unwrap_or(&id.0)),
+            Self::DeleteStack { id } => write!(f, "delete the stack {}", id.name().unwrap_or(&id.0)),
             Self::WriteStatus { key, status, expect } => {
                 write!(f, "tell the state {:?} in {key}", status.state)?;
                 if let Some(p) = status.progress {

@@ -105,6 +105,9 @@ const VALUE_BYTES_MAX: usize = 4096;
 /// Up to this many allowed values are listed; of more, the nearest ones.
 const LISTED_VALUES_MAX: usize = 8;
 
+/// Where one value is probably meant, so many others are named beside it.
+const OTHER_VALUES_MAX: usize = 3;
+
 impl Template {
     /// Its key in the system bucket. The digest is in it, so a function always starts the very text that it checked against.
     pub fn key(&self) -> String {
@@ -161,15 +164,16 @@ impl Parameter {
         }
         let mut ranked: Vec<&String> = self.allowed_values.iter().collect();
         ranked.sort_by(|a, b| strsim::jaro_winkler(value, b).total_cmp(&strsim::jaro_winkler(value, a)));
-        let near = ranked.iter().take(LISTED_VALUES_MAX).map(|v| v.as_str()).collect::<Vec<_>>().join(", ");
+        let first = |most: usize, but: &str| {
+            let near: Vec<_> = ranked.iter().filter(|v| *v != &but).take(most).map(|v| v.as_str()).collect();
+            near.join(", ")
+        };
         let count = self.allowed_values.len();
-        Some((
-            stands,
-            match nearest(value, self.allowed_values.iter().map(String::as_str)) {
-                Some(meant) => format!("did you mean {meant}? The nearest of {count} allowed values are {near}"),
-                None => format!("choose one of the {count} allowed values, for example {near}"),
-            },
-        ))
+        let next = match nearest(value, self.allowed_values.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean {meant}? Near to it are {} ({count} are allowed)", first(OTHER_VALUES_MAX, meant)),
+            None => format!("choose one of the {count} allowed values, for example {}", first(LISTED_VALUES_MAX, "")),
+        };
+        Some((stands, next))
     }
 
     fn wrong_number(&self, value: &str) -> Option<(String, String)> {

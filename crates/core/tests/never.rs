@@ -65,7 +65,7 @@ proptest! {
     fn a_stack_is_never_deleted_without_its_tags_and_never_by_name(scene in scene(), site in site()) {
         let facts = made::facts(&scene, &site);
         for effect in decide(&facts).effects {
-            if let Effect::DeleteStack { id, .. } = effect {
+            if let Effect::DeleteStack { id } = effect {
                 let StackSeen::Ours(stack) = &facts.stack else { panic!("no stack of ours was seen") };
                 prop_assert_eq!(&stack.id, &id);
                 prop_assert_eq!(stack.cluster(&site.deployment), Some(facts.cluster.clone()));

@@ -21,7 +21,7 @@ impl State {
                 let is_answered = self.answered.contains(&(key.clone(), etag.clone()));
                 (is_there && !is_answered).then(|| format!("{key} was removed before its answer stood"))
             }
-            Effect::DeleteStack { id, .. } => {
+            Effect::DeleteStack { id } => {
                 let is_ours = self.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&site.deployment).is_some());
                 (!is_ours).then(|| format!("{id} is not ours, and was to be deleted"))
             }

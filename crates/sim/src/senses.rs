@@ -104,7 +104,7 @@ impl State {
                 self.store.put_if(Bucket::System, &ledger::key(user), &bytes, expect, now).map(Some)
             }
             Effect::CreateStack(new) => self.stacks.create(new, site.template, now).map(|_| None),
-            Effect::DeleteStack { id, .. } => self.stacks.delete(id, now).map(|()| None),
+            Effect::DeleteStack { id } => self.stacks.delete(id, now).map(|()| None),
             Effect::WriteStatus { key, status, expect } => {
                 self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now).map(Some)
             }

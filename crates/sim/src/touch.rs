@@ -22,7 +22,7 @@ impl State {
         let written = self.effects.iter().map(|effect| match effect {
             Effect::WriteLedger { user, .. } => ledger::key(user),
             Effect::CreateStack(new) => stack(Some(new.name.as_str())),
-            Effect::DeleteStack { id, .. } => stack(id.name()),
+            Effect::DeleteStack { id } => stack(id.name()),
             Effect::WriteStatus { key, .. }
             | Effect::WriteAnswer { key, .. }
             | Effect::RemoveAnswer { key, .. }

@@ -26,15 +26,9 @@ fn withdraw_joined(d: &mut Draft<'_>) {
     }
 }
 
-/// The token of a delete: of the stack's request, for there is one removal of one stack however many ask for it.
-fn delete_token(d: &Draft<'_>) -> String {
-    let request = d.facts.stack().and_then(crate::stack::Stack::request);
-    request.map_or_else(|| "delete".to_owned(), |request| request.token("delete"))
-}
-
 fn delete_stack(d: &mut Draft<'_>) {
     if let Some(stack) = d.facts.stack() {
-        d.effects.push(Effect::DeleteStack { id: stack.id.clone(), token: delete_token(d) });
+        d.effects.push(Effect::DeleteStack { id: stack.id.clone() });
     }
 }
 
