@@ -61,6 +61,9 @@ pub struct Entry {
     /// Uploads that have no final answer yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Open>,
+    /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub announced: Vec<UploadKey>,
     /// Requests that have their final answer; they are never acted on again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered: Vec<RequestId>,
@@ -236,6 +239,16 @@ impl Entry {
         match self.open.iter_mut().find(|o| &o.request == request) {
             Some(known) => known.joined = joined,
             None => self.open.push(Open { key: key.clone(), request: request.clone(), joined }),
+        }
+    }
+
+    /// Notes that `.cf-created` stands beside an upload; of the folders, as many are remembered as may be open.
+    pub fn note_announced(&mut self, key: &UploadKey) {
+        let is_accepteds = self.accepted.as_ref().is_some_and(|a| a.key.folder == key.folder);
+        if !is_accepteds && !self.announced.iter().any(|known| known.folder == key.folder) {
+            self.announced.push(key.clone());
+            let surplus = self.announced.len().saturating_sub(OPEN_MAX);
+            self.announced.drain(..surplus);
         }
     }
 

@@ -227,7 +227,8 @@ async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), F
 /// The folders that a cluster's files lie in, as far as the ledger knows.
 fn folders(entry: &Entry) -> impl Iterator<Item = Folder> {
     let accepted = entry.accepted.as_ref().map(|a| a.key.folder.clone());
-    entry.open.iter().map(|o| o.key.folder.clone()).chain(accepted)
+    let announced = entry.announced.iter().map(|key| key.folder.clone());
+    entry.open.iter().map(|o| o.key.folder.clone()).chain(announced).chain(accepted)
 }
 
 /// Uploads and answers of one cluster in one or more folders.

@@ -65,6 +65,12 @@ impl Cloud {
             if matches!(key::read(key), Reading::Request(_) | Reading::Refused { .. }) {
                 wrong.push(format!("{key} was never answered"));
             }
+            if let Some(stem) = key.strip_suffix(Answer::Created.suffix())
+                && let Reading::Request(upload) = key::read(&format!("{stem}{}", Verb::Create.suffix()))
+                && living(&state, &upload.cluster, &self.world.site).is_none()
+            {
+                wrong.push(format!("{key} stands, and there is no such cluster"));
+            }
         }
         for (key, version) in state.store.list(Bucket::System, cf_core::ledger::PREFIX) {
             let Some(user) = cf_core::ledger::user_of(key) else { continue };
@@ -91,10 +97,6 @@ impl Cloud {
 /// What the files beside the accepted create say and should not, at rest.
 fn shown(state: &State, entry: &Entry) -> Option<String> {
     let accepted = entry.accepted.as_ref()?;
-    let created = accepted.key.answer(Answer::Created);
-    if matches!(entry.phase, Phase::Gone { .. }) && state.store.get(Bucket::User, &created).is_some() {
-        return Some(format!("it is over, and {created} stands"));
-    }
     let status = state.store.get(Bucket::User, &accepted.key.status())?;
     let status: Status = serde_json::from_slice(&status.bytes).ok()?;
     let fits = status.request != accepted.request

@@ -116,10 +116,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// `.cf-created` beside the accepted create is not true any more.
+    /// `.cf-created` is not true any more, wherever it stands.
     pub fn forget_created(&mut self) {
-        if let Some(accepted) = self.entry.accepted.clone() {
-            self.remove_answers(&accepted.key, &[Answer::Deleted, Answer::Failed]);
+        let announced = std::mem::take(&mut self.entry.announced);
+        let accepted = self.entry.accepted.as_ref().map(|a| a.key.clone());
+        for key in announced.into_iter().chain(accepted) {
+            self.remove_answers(&key, &[Answer::Deleted, Answer::Failed]);
         }
     }
 

@@ -114,6 +114,7 @@ pub fn lost(d: &mut Draft<'_>) {
     d.write_ledger();
     let joined = d.joined(Verb::Create);
     d.answer(&accepted.key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
+    d.forget_created();
     d.status(State::Deleted, states::removed(), None);
     if claimed {
         d.mail(mails::removed(d.facts));
@@ -135,6 +136,10 @@ pub fn clear(d: &mut Draft<'_>) {
 
 pub fn cleared(d: &mut Draft<'_>) {
     let end = if d.entry.phase == Phase::Failing { End::Failed } else { End::Removed };
+    if !d.entry.announced.is_empty() {
+        d.write_ledger();
+        d.forget_created();
+    }
     d.entry.phase = Phase::Gone { at: d.facts.now, end };
     d.close();
 }

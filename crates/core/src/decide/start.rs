@@ -144,8 +144,11 @@ pub fn announce(d: &mut Draft<'_>) {
     // A cluster that is announced again, to one who asked again, is no news; nor is one that nobody is known to wait for.
     let news = d.entry.accepted.clone().filter(|_| matches!(d.entry.phase, Phase::Creating { .. }));
     let news = news.filter(|accepted| d.claim(&accepted.request, kind));
-    d.write_ledger();
     let joined = d.joined(Verb::Create);
+    for open in joined.iter().filter(|_| login.is_some()) {
+        d.entry.note_announced(&open.key);
+    }
+    d.write_ledger();
     for open in &joined {
         match &login {
             Some(login) => d.answer(&open.key, Answer::Created, &answers::created(login)),

@@ -289,6 +289,23 @@ fn a11_the_same_file_again_is_adopted_and_another_one_is_refused_with_the_differ
 }
 
 #[test]
+fn a11_an_address_given_in_another_folder_goes_with_the_cluster() {
+    for delete in [true, false] {
+        let mut cloud = standing();
+        cloud.drop_file("home/alice/other folder/demo.cf-create", EXAMPLE);
+        let mut cloud = at_rest(cloud);
+        if delete {
+            cloud.drop_file(DELETE, b"");
+        } else {
+            let (id, at) = (stacks(&cloud)[0].id.clone(), cloud.world.now());
+            cloud.world.state().stacks.delete(&id, at).expect("an administrator may");
+        }
+        let cloud = at_rest(cloud);
+        assert_eq!(cloud.keys(), ["home/alice/demo.cf-deleted", "home/alice/demo.cf-status"]);
+    }
+}
+
+#[test]
 fn a12_readiness_is_seen_however_many_pages_of_stacks_there_are() {
     let mut cloud = cloud();
     for nth in 0..10 {
