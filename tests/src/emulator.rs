@@ -20,13 +20,15 @@ pub struct Pace {
     pub signal_seconds: f64,
     /// Factor for the waits that AWS prescribes: retries, sweeps, batching windows, timeouts.
     pub clock: f64,
+    /// Factor for how long a failed message stays hidden: eight hours of growing delays are to pass within a test.
+    pub visibility: f64,
 }
 
 impl Pace {
     /// To be watched.
-    pub const DEMO: Self = Self { resource_seconds: 0.05, signal_seconds: 3.0, clock: 0.1 };
+    pub const DEMO: Self = Self { resource_seconds: 0.05, signal_seconds: 3.0, clock: 0.1, visibility: 0.1 };
     /// To be waited for.
-    pub const TEST: Self = Self { resource_seconds: 0.05, signal_seconds: 0.3, clock: 0.02 };
+    pub const TEST: Self = Self { resource_seconds: 0.05, signal_seconds: 0.3, clock: 0.02, visibility: 0.000_5 };
 }
 
 /// A running emulator. It ends when this is dropped.
@@ -66,6 +68,7 @@ impl Emulator {
             .env("CLUSTERDROP_RESOURCE_SECONDS", pace.resource_seconds.to_string())
             .env("CLUSTERDROP_SIGNAL_SECONDS", pace.signal_seconds.to_string())
             .env("CLUSTERDROP_CLOCK", pace.clock.to_string())
+            .env("CLUSTERDROP_VISIBILITY_SCALE", pace.visibility.to_string())
             .stdout(out.try_clone()?)
             .stderr(out);
         let child = children::spawn(&mut command).context("the emulator could not be started")?;

@@ -1,8 +1,10 @@
-"""SQS where services meet it: messages they send, the policy that lets them, batching windows."""
+"""SQS where services meet it: messages they send, the policy that lets them, batching windows, visibility."""
 
 import time
 
 from emulator import settings
+
+VISIBLE_SECONDS_MIN = 2.0  # a scaled clock does not make functions quicker
 
 
 def send(arn: str, body: str, attributes: dict | None = None) -> bool:
@@ -55,15 +57,19 @@ def install() -> None:
     plain_receive = sqs._receive_messages_for_esm
 
     def receive(queue_url, max_number):
-        window = _window_seconds(queue_url)
+        window, queue = _window_seconds(queue_url), sqs._get_q(queue_url)
         if window:
             now = time.time()
-            waiting = [m for m in sqs._get_q(queue_url)["messages"] if m.get("visible_at", 0) <= now]
+            waiting = [m for m in queue["messages"] if m.get("visible_at", 0) <= now]
             full = len(waiting) >= min(int(max_number or 1), 10)
             oldest = min((max(m["visible_at"], m.get("sent_at", 0)) for m in waiting), default=now)
             if not full and now - oldest < window:
                 return []
-        return plain_receive(queue_url, max_number)
+        received = plain_receive(queue_url, max_number)
+        hide = max(VISIBLE_SECONDS_MIN, int(queue["attributes"].get("VisibilityTimeout", "30")) * settings.VISIBILITY_SCALE)
+        for message in received:
+            message["visible_at"] = time.time() + hide
+        return received
 
     sqs._receive_messages_for_esm = receive
     # A queue's own delay is a wait that AWS prescribes, as far as services send to it.

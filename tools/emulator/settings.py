@@ -26,6 +26,7 @@ SIGNAL_SECONDS = _number("CLUSTERDROP_SIGNAL_SECONDS", 2.0)
 CLOCK = _number("CLUSTERDROP_CLOCK", 1.0)
 RETRY_SECONDS = _number("CLUSTERDROP_RETRY_SECONDS", 60 * CLOCK)  # first wait of an asynchronous retry, then double
 WINDOW_SCALE = _number("CLUSTERDROP_WINDOW_SCALE", CLOCK)  # batching windows of queues
+VISIBILITY_SCALE = _number("CLUSTERDROP_VISIBILITY_SCALE", CLOCK)  # how long a failed message is hidden
 RATE_SCALE = _number("CLUSTERDROP_RATE_SCALE", CLOCK)  # rate() schedules
 TIMEOUT_SCALE = _number("CLUSTERDROP_TIMEOUT_SCALE", CLOCK)  # CreationPolicy and TimeoutInMinutes
 

@@ -123,6 +123,6 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
         done.is_err()
     });
     let failed = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count().await;
-    journal::swept(count, failed + found.unread.len());
+    journal::swept(count, failed + found.unread.len(), &found.living);
     Ok(())
 }

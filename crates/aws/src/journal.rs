@@ -1,11 +1,14 @@
 //! What a function says of itself: one structured line a decision, and metrics in the embedded format, which CloudWatch
 //! reads out of the log without a call of ours.
 
+use std::collections::BTreeMap;
+
 use cf_core::decide::Course;
 use cf_core::fault::Fault;
 use cf_core::names::Cluster;
 use cf_core::perform::Outcome;
-use serde_json::json;
+use cf_core::stack::StackState;
+use serde_json::{Value, json};
 
 /// JSON lines on standard output; Lambda adds the time.
 pub fn init() {
@@ -48,7 +51,10 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("MailsLost", outcome.mails_lost.len()),
         ("MailsInDoubt", outcome.mails_in_doubt),
     ];
-    count(&counts);
+    let mut measured: Vec<Measured> =
+        counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect();
+    measured.extend(outcome.ready_seconds.map(|s| Measured { name: "TimeToReady", unit: "Seconds", value: json!(s) }));
+    measure(&measured);
 }
 
 /// A fault that the event is given back for.
@@ -56,27 +62,44 @@ pub fn failed(what: &str, fault: &Fault) {
     tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event is given back");
 }
 
-/// A sweep that came to its end; the metric is what tells of sweeps that do not run.
-pub fn swept(looked_at: usize, failed: usize) {
+/// A sweep that came to its end: the metric is what tells of sweeps that do not run. The clusters by state are told at each,
+/// also where there are none.
+pub fn swept(looked_at: usize, failed: usize, living: &BTreeMap<StackState, usize>) {
     tracing::info!(looked_at, failed, "swept");
-    count(&[("Sweeps", 1), ("SweepFaults", failed)]);
+    let of = |states: &[StackState]| states.iter().filter_map(|state| living.get(state)).sum::<usize>();
+    let counts = [
+        ("Sweeps", 1),
+        ("SweepFaults", failed),
+        ("LivingCreating", of(&[StackState::Making])),
+        ("LivingReady", of(&[StackState::Standing, StackState::Changing])),
+        ("LivingFailed", of(&[StackState::RollingBack, StackState::Failed])),
+        ("LivingDeleting", of(&[StackState::Leaving])),
+        ("LivingStuck", of(&[StackState::Stuck])),
+    ];
+    measure(&counts.map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }));
 }
 
-/// Writes those that are not zero.
-fn count(counts: &[(&str, usize)]) {
-    let counts: Vec<_> = counts.iter().filter(|(_, n)| *n > 0).collect();
-    if counts.is_empty() {
+/// One metric of the deployment.
+struct Measured {
+    name: &'static str,
+    unit: &'static str,
+    value: Value,
+}
+
+/// One line in the embedded metric format (CloudWatch User Guide, `CloudWatch_Embedded_Metric_Format_Specification`).
+fn measure(measured: &[Measured]) {
+    if measured.is_empty() {
         return;
     }
-    let metrics: Vec<_> = counts.iter().map(|(name, _)| json!({"Name": name, "Unit": "Count"})).collect();
+    let metrics: Vec<_> = measured.iter().map(|m| json!({"Name": m.name, "Unit": m.unit})).collect();
     let now = jiff::Timestamp::now().as_millisecond();
     let deployment = std::env::var("CLUSTERDROP_DEPLOYMENT").unwrap_or_default();
     let mut line = json!({
         "_aws": {"Timestamp": now, "CloudWatchMetrics": [{"Namespace": "clusterdrop", "Dimensions": [["Deployment"]], "Metrics": metrics}]},
         "Deployment": deployment,
     });
-    for (name, n) in counts {
-        line[*name] = json!(n);
+    for m in measured {
+        line[m.name] = m.value.clone();
     }
     println!("{line}");
 }

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use crate::decide::{self, Course, Plan};
 use crate::effect::{Effect, Expect};
-use crate::facts::Setback;
+use crate::facts::{Facts, Setback};
 use crate::fault::{Fault, Kind};
 use crate::key::{self, Reading};
+use crate::ledger::Phase;
 use crate::observe::{self, Observe, Subject};
 use crate::request::ETag;
 use crate::say::answers;
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub mails_in_doubt: usize,
     /// Something was left on the ledger for cf-watch.
     pub left_for_watch: bool,
+    /// Seconds from the acceptance of a create to its address, where that was given now.
+    pub ready_seconds: Option<i64>,
 }
 
 /// So many looks one pass takes. Each needs another upload, a lost race or a refused call; what is left then comes again
@@ -57,8 +60,11 @@ pub async fn pass<W: Observe + Perform>(
         outcome.note(&plan);
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
         match carry_out(world, &plan, &mut outcome, || clock().as_second() > stale_at).await {
-            Ok(()) if plan.look_again => {}
-            Ok(()) => return Ok(outcome),
+            Ok(()) if plan.look_again => outcome.time(&facts, plan.course),
+            Ok(()) => {
+                outcome.time(&facts, plan.course);
+                return Ok(outcome);
+            }
             Err(stop) => match stop.fault.kind {
                 Kind::Moved => {}
                 Kind::Permanent | Kind::Spent if stop.is_create => setback = Some(Setback::Create(stop.fault)),
@@ -126,5 +132,14 @@ impl Outcome {
         self.plans.push(plan.to_string());
         self.mails_in_doubt += plan.mails_in_doubt;
         self.left_for_watch |= plan.left_for_watch;
+    }
+
+    /// How long a user has waited; asked once a plan is carried out. Who asks again for what stands has not waited.
+    fn time(&mut self, facts: &Facts<'_>, course: Course) {
+        let entry = facts.entry();
+        let was_making = matches!(entry.phase, Phase::Creating { .. });
+        if let (Course::Announce, true, Some(accepted), Some(_)) = (course, was_making, entry.accepted, facts.login()) {
+            self.ready_seconds = Some(facts.now.as_second() - accepted.at.as_second());
+        }
     }
 }

@@ -19,6 +19,8 @@ pub struct Found {
     pub wanting: Vec<Cluster>,
     /// Ledgers that could not be read. They do not keep the others from being looked at.
     pub unread: Vec<Fault>,
+    /// How many clusters' stacks there are in each state.
+    pub living: BTreeMap<StackState, usize>,
 }
 
 /// Ledgers read side by side.
@@ -39,7 +41,11 @@ pub async fn find<W: Observe>(world: &W, site: &Site) -> Result<Found, Fault> {
             }
         }
     }
-    Ok(Found { wanting: compare(&ledgers, &stacks, site), unread })
+    let mut living = BTreeMap::new();
+    for stack in &stacks {
+        *living.entry(stack.status.state()).or_default() += 1;
+    }
+    Ok(Found { wanting: compare(&ledgers, &stacks, site), unread, living })
 }
 
 /// Pure: ledgers against stacks.

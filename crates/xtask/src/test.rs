@@ -87,7 +87,7 @@ fn end_to_end() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
     let emulator = deployed(&[])?;
-    on(&emulator, &["acceptance", "boot", "events", "faults", "replaced"])?;
+    on(&emulator, &["acceptance", "boot", "events", "faults", "nets", "replaced"])?;
     // This one changes what everybody gets, so it runs alone.
     on(&emulator, &["own_template"])?;
     drop(emulator);
