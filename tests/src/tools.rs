@@ -1,4 +1,4 @@
-//! Pinned tools in a folder that git ignores: the emulator, and SAM with what it builds and checks with.
+//! Pinned tools in a folder that git ignores: the emulator, SAM with what it builds and checks with, and two that only check.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,63 @@ use sha2::{Digest, Sha256};
 
 use crate::{children, root};
 
-/// A Python environment of the project's own.
+/// Tools that are installed together, in a folder of the project's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// MiniStack under our launcher, and the AWS CLI.
     Emulator,
     /// SAM, cargo-lambda, zig, cfn-lint.
     Sam,
+    /// cargo-deny and ShellCheck.
+    Checks,
+    /// cfn-guard.
+    Guard,
+}
+
+/// Who installs it.
+enum Kind {
+    /// pip, into a virtual environment.
+    Python,
+    /// npm, into a folder.
+    Npm,
 }
 
 impl Tool {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Emulator => "emulator",
             Self::Sam => "sam",
+            Self::Checks => "checks",
+            Self::Guard => "guard",
+        }
+    }
+
+    const fn contents(self) -> &'static str {
+        match self {
+            Self::Emulator => "the local AWS",
+            Self::Sam => "SAM, cargo-lambda and cfn-lint",
+            Self::Checks => "cargo-deny and ShellCheck",
+            Self::Guard => "cfn-guard",
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Emulator | Self::Sam | Self::Checks => Kind::Python,
+            Self::Guard => Kind::Npm,
+        }
+    }
+
+    /// The files under `tools` that say which versions; the first is what is asked for.
+    const fn pins(self) -> &'static [&'static str] {
+        match self {
+            Self::Emulator => &["requirements-emulator.txt", "constraints-emulator.txt"],
+            Self::Sam => &["requirements-sam.txt", "constraints-sam.txt"],
+            Self::Checks => &["requirements-checks.txt"],
+            Self::Guard => &["guard/package.json", "guard/package-lock.json"],
         }
     }
 
@@ -33,47 +76,60 @@ impl Tool {
 
     /// One of its programs.
     pub fn program(self, name: &str) -> PathBuf {
-        self.folder().join("bin").join(name)
-    }
-
-    fn requirements(self) -> PathBuf {
-        root().join("tools").join(format!("requirements-{}.txt", self.name()))
-    }
-
-    fn constraints(self) -> PathBuf {
-        root().join("tools").join(format!("constraints-{}.txt", self.name()))
+        match self.kind() {
+            Kind::Python => self.folder().join("bin").join(name),
+            Kind::Npm => self.folder().join(guard_programs()).join(name),
+        }
     }
 
     /// Installs it where it is not there in the pinned versions; tells `say` what it does.
     pub fn install(self, say: &dyn Fn(&str)) -> Result<()> {
         let stamp = self.folder().join("installed");
-        let wanted = fingerprint(&[self.requirements(), self.constraints()])?;
+        let pins: Vec<PathBuf> = self.pins().iter().map(|file| root().join("tools").join(file)).collect();
+        let wanted = fingerprint(&pins)?;
         if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
             return Ok(());
         }
         say(&format!("installing {} into .tools/{} (once; about half a minute)", self.contents(), self.name()));
-        let python = python()?;
-        // A half-made environment of an interrupted run is not mended, but made anew.
+        // A half-made folder of an interrupted run is not mended, but made anew.
         if self.folder().exists() {
             fs::remove_dir_all(self.folder())?;
         }
-        run(Command::new(python).args(["-m", "venv"]).arg(self.folder()), "python3 -m venv", "is the package python3-venv installed?")?;
-        let pip = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"][..]].concat();
-        run(
-            Command::new(self.program("python")).args(pip).arg(self.requirements()),
-            "pip install",
-            "is the Python package index within reach?",
-        )?;
+        match self.kind() {
+            Kind::Python => self.install_by_pip(&pins)?,
+            Kind::Npm => self.install_by_npm(&pins)?,
+        }
         fs::write(stamp, wanted)?;
         Ok(())
     }
 
-    const fn contents(self) -> &'static str {
-        match self {
-            Self::Emulator => "the local AWS",
-            Self::Sam => "SAM, cargo-lambda and cfn-lint",
-        }
+    fn install_by_pip(self, pins: &[PathBuf]) -> Result<()> {
+        run(Command::new(python()?).args(["-m", "venv"]).arg(self.folder()), "python3 -m venv", "is the package python3-venv installed?")?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+        run(Command::new(self.program("python")).args(pip).arg(&pins[0]), "pip install", "is the Python package index within reach?")?;
+        Ok(())
     }
+
+    fn install_by_npm(self, pins: &[PathBuf]) -> Result<()> {
+        fs::create_dir_all(self.folder())?;
+        for file in pins {
+            fs::copy(file, self.folder().join(file.file_name().context("a pin is a file")?))?;
+        }
+        // "legacy": the package is a plug-in, and what it plugs into, the whole CDK, is not wanted. No scripts are run.
+        let npm = ["ci", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund"];
+        run(
+            Command::new("npm").args(npm).current_dir(self.folder()),
+            "npm ci",
+            "is npm (of Node.js 16 or newer) installed, and its registry within reach?",
+        )?;
+        Ok(())
+    }
+}
+
+/// cfn-guard comes compiled, one program for each system, inside a package of AWS for another tool.
+fn guard_programs() -> PathBuf {
+    let system = if cfg!(target_os = "macos") { "macos" } else { "ubuntu" };
+    Path::new("node_modules/@cdklabs/cdk-validator-cfnguard/bin").join(system).join(std::env::consts::ARCH)
 }
 
 /// The first Python 3 that is new enough for the pinned tools.

@@ -14,20 +14,21 @@ use cf_e2e::tools::{Tool, path_with};
 use crate::chore::{headline, step};
 use crate::sync;
 
-/// A part: its name, and what it does.
+/// A part: its name, the tools that it needs, and what it does.
 struct Part {
     name: &'static str,
+    tools: &'static [Tool],
     run: fn() -> Result<()>,
 }
 
 const PARTS: &[Part] = &[
-    Part { name: "format", run: || cargo(&["fmt", "--all", "--check"], &[]) },
-    Part { name: "sync: template.yaml follows its sources", run: sync::check },
-    Part { name: "lint", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
-    Part { name: "docs", run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
-    Part { name: "unit, table, sweep and strict world", run: unit },
-    Part { name: "templates", run: templates },
-    Part { name: "end to end", run: end_to_end },
+    Part { name: "format", tools: &[], run: || cargo(&["fmt", "--all", "--check"], &[]) },
+    Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
+    Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
+    Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
+    Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
+    Part { name: "templates", tools: &[Tool::Sam], run: templates },
+    Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam], run: end_to_end },
 ];
 
 pub async fn run(wanted: Option<&str>) -> Result<()> {
@@ -36,7 +37,7 @@ pub async fn run(wanted: Option<&str>) -> Result<()> {
     if parts.is_empty() {
         bail!("no part is called so; there are: {}", PARTS.iter().map(|p| p.name).collect::<Vec<_>>().join("; "));
     }
-    for tool in [Tool::Emulator, Tool::Sam] {
+    for tool in Tool::ALL.into_iter().filter(|tool| parts.iter().any(|p| p.tools.contains(tool))) {
         step(&format!("tools: {}", tool.folder().display()), move || tool.install(&|_| {})).await?;
     }
     for part in parts {
