@@ -2,6 +2,7 @@
 
 mod chore;
 mod demo;
+mod rules;
 mod sync;
 mod test;
 

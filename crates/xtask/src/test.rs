@@ -12,7 +12,7 @@ use cf_e2e::stand::STAND;
 use cf_e2e::tools::{Tool, path_with};
 
 use crate::chore::{headline, step};
-use crate::sync;
+use crate::{rules, sync};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -24,6 +24,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { name: "format", tools: &[], run: || cargo(&["fmt", "--all", "--check"], &[]) },
     Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
+    Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
