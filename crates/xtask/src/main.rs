@@ -3,6 +3,7 @@
 mod chore;
 mod demo;
 mod rules;
+mod shell;
 mod sync;
 mod test;
 

@@ -12,7 +12,7 @@ use cf_e2e::stand::STAND;
 use cf_e2e::tools::{Tool, path_with};
 
 use crate::chore::{headline, step};
-use crate::{rules, sync};
+use crate::{rules, shell, sync};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -24,6 +24,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { name: "format", tools: &[], run: || cargo(&["fmt", "--all", "--check"], &[]) },
     Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
+    Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
@@ -68,7 +69,7 @@ fn unit() -> Result<()> {
 }
 
 /// Runs a command with its output on the screen.
-fn show(command: &mut Command, what: &str) -> Result<()> {
+pub fn show(command: &mut Command, what: &str) -> Result<()> {
     println!("  $ {what}");
     let status = children::status(command.current_dir(root())).with_context(|| format!("{what} could not be started"))?;
     if status.success() { Ok(()) } else { bail!("{what} ended with {status}") }
