@@ -2,6 +2,7 @@
 
 mod chore;
 mod demo;
+mod deny;
 mod rules;
 mod shell;
 mod sync;

@@ -1,6 +1,7 @@
 //! Every test there is, part by part, quick ones first. The first part that fails ends it.
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -10,9 +11,10 @@ use cf_e2e::emulator::{Emulator, Pace, REGION};
 use cf_e2e::root;
 use cf_e2e::stand::STAND;
 use cf_e2e::tools::{Tool, path_with};
+use console::style;
 
 use crate::chore::{headline, step};
-use crate::{rules, shell, sync};
+use crate::{deny, rules, shell, sync};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -26,6 +28,7 @@ const PARTS: &[Part] = &[
     Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
+    Part { name: "deny", tools: &[Tool::Checks], run: deny::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
@@ -50,7 +53,18 @@ pub async fn run(wanted: Option<&str>) -> Result<()> {
         println!("  {}: passed in {:.1} s", part.name, begun.elapsed().as_secs_f64());
     }
     println!("\nAll passed in {:.0} s.", begun.elapsed().as_secs_f64());
+    for what in LEFT_OUT.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        println!("{}", style(what).yellow().bold());
+    }
     Ok(())
+}
+
+/// What could not be asked, although everything that could be passed. It is said last, where it is read.
+static LEFT_OUT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes that something was not asked.
+pub fn left_out(what: &str) {
+    LEFT_OUT.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
 }
 
 fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
