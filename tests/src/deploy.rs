@@ -12,6 +12,8 @@ use crate::tools::{Tool, path_with, run};
 pub const USER_BUCKET: &str = "af-users-eu-west-2";
 /// The customizer bucket.
 pub const CUSTOMIZER_BUCKET: &str = "alces-flight-abcdefghijklnmop";
+/// Where SAM puts what it has built: `s3_bucket` of `[local.deploy.parameters]` in samconfig.toml.
+const BUILD_RESULTS: &str = "clusterdrop-build-results";
 /// The deployment's stack.
 pub const DEPLOYMENT: &str = "clusterdrop";
 /// The prefix of the clusters' stacks.
@@ -63,7 +65,10 @@ pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
     let (admin, sender) = (format!("AdminEmail={ADMIN}"), format!("MailSender={ADMIN}"));
     let mut parameters = vec![architecture.as_str(), &users, &profiles, &admin, &sender, "AccessNetwork=192.0.2.0/24"];
     parameters.extend_from_slice(overrides);
-    aws(endpoint, &["s3", "mb", "s3://clusterdrop-build-results"])?;
+    // An upgrade finds it there.
+    if aws(endpoint, &["s3api", "head-bucket", "--bucket", BUILD_RESULTS]).is_err() {
+        aws(endpoint, &["s3", "mb", &format!("s3://{BUILD_RESULTS}")])?;
+    }
     let built = format!("{BUILT}/template.yaml");
     // Beside the built template there is no configuration file to be found.
     let config = root().join("samconfig.toml").display().to_string();

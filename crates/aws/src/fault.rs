@@ -34,6 +34,8 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         // Our own earlier attempt, another pass's, or a stranger's stack: the next look tells.
         "AlreadyExistsException" => Kind::Moved,
         "TokenAlreadyExistsException" => Kind::Spent,
+        // In the minute of an upgrade a function may be newer than the template that is published next.
+        "ValidationError" if call.starts_with("cloudformation:CreateStack") && message.contains("S3 error") => Kind::Transient,
         // An operation is under way; its end brings an event.
         "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Transient,
         "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
@@ -72,6 +74,7 @@ mod tests {
             ("cloudformation:CreateStack", "AccessDenied", "", Kind::Permanent),
             ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Transient),
             ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Permanent),
+            ("cloudformation:CreateStack", "ValidationError", "S3 error: The specified key does not exist.", Kind::Transient),
             ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Moved),
             ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::Spent),
             ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Transient),

@@ -1,4 +1,5 @@
-//! The custom resource: at deployment, the cluster template that this function carries is put into the system bucket.
+//! The custom resource: at deployment, the cluster template that this function carries is put into the system bucket; at
+//! the deployment's removal, living clusters stand in its way.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::{Connector, tls};
@@ -6,19 +7,23 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use cf_core::fault::{Fault, Kind};
+use cf_core::observe;
+use cf_core::stack::StackState;
 use cf_core::template::DEFAULT_TEXT;
 use serde_json::{Value, json};
 
 use crate::client::Aws;
 use crate::fault::fault;
 
+/// So many clusters are named in a refusal: CloudFormation cuts long reasons.
+const NAMED_MAX: usize = 10;
+
 impl Aws {
     /// Answers CloudFormation's request, also when it cannot be fulfilled: a request without an answer holds the deployment
     /// up for an hour.
     pub(crate) async fn publish(&self, request: &Value) -> Result<(), Fault> {
         let done = match request["RequestType"].as_str() {
-            // The template stays: living clusters were made of it.
-            Some("Delete") => Ok(()),
+            Some("Delete") => self.refuse_while_clusters_live().await,
             _ => self.publish_template(&request["ResourceProperties"]).await,
         };
         let text = |name: &str| request[name].as_str().unwrap_or_default();
@@ -33,6 +38,21 @@ impl Aws {
             "Data": {"Key": self.site.template.key()},
         });
         respond(text("ResponseURL"), &answer).await
+    }
+
+    /// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)
+    async fn refuse_while_clusters_live(&self) -> Result<(), String> {
+        let (_, stacks) = observe::everything(self, &self.site).await.map_err(|e| e.to_string())?;
+        let living: Vec<_> = stacks.iter().filter(|s| s.status.state() != StackState::Gone).collect();
+        if living.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<_> = living.iter().filter_map(|s| s.cluster(&self.site.deployment)).take(NAMED_MAX).map(|c| c.to_string()).collect();
+        let more = if living.len() > named.len() { ", …" } else { "" };
+        let (count, named) = (living.len(), named.join(", "));
+        Err(format!(
+            "clusters that live: {count} ({named}{more}). Delete them first, by .cf-delete or their stacks by hand; then delete the deployment again"
+        ))
     }
 
     async fn publish_template(&self, properties: &Value) -> Result<(), String> {

@@ -109,6 +109,7 @@ fn end_to_end() -> Result<()> {
     on(&emulator, &["own_template"])?;
     drop(emulator);
     on(&deployed(&["Trigger=s3"])?, &["direct"])?;
+    on(&deployed(&[])?, &["upgrade"])?;
     let emulator = Emulator::start(None, Pace::TEST)?;
     deploy::make_unversioned_user_bucket(&emulator.url())?;
     on(&deployed_to(emulator, &["UserBucketMode=existing"])?, &["replaced"])

@@ -1,0 +1,78 @@
+//! The deployment changes under living clusters: it is upgraded, deleted, and made again, and they stay, and can be removed.
+//! Runs alone, on an emulator of its own.
+
+mod common;
+
+use anyhow::{Context, Result};
+use cf_e2e::deploy::{DEPLOYMENT, aws, deploy};
+use common::{Stage, stage};
+
+async fn deployment_is(s: &Stage, wanted: &str) -> Result<()> {
+    s.stand
+        .until(&format!("the deployment's {wanted}"), async || {
+            let told = aws(&s.stand.url, &["cloudformation", "list-stacks", "--output", "json"])?;
+            let told: serde_json::Value = serde_json::from_str(&told)?;
+            let stacks = told["StackSummaries"].as_array().context("a list of stacks")?;
+            let status = stacks.iter().find(|stack| stack["StackName"] == DEPLOYMENT).and_then(|stack| stack["StackStatus"].as_str());
+            anyhow::ensure!(status == Some(wanted) || !status.is_some_and(|s| s.ends_with("FAILED")), "the deployment is {status:?}");
+            Ok((status == Some(wanted)).then_some(()))
+        })
+        .await
+}
+
+#[tokio::test]
+async fn clusters_outlive_an_upgrade_and_the_deployment_does_not_go_before_them() -> Result<()> {
+    let s = stage("upgrade").await?;
+    for name in ["first", "second"] {
+        s.drop(&format!("{name}.cf-create"), "{}").await?;
+        s.answer(&format!("{name}.cf-created")).await?;
+    }
+    s.rest().await?;
+    upgraded(&s).await?;
+    not_deleted_with_clusters(&s).await?;
+    deleted_and_made_again(s).await
+}
+
+async fn upgraded(s: &Stage) -> Result<()> {
+    let before = (s.only_stack("first").await?.stack_id, s.stand.ledger(&s.user).await?, s.stand.keys(&s.key("")).await?);
+    deploy(&s.stand.url, &["NodesMax=16", "LogRetentionDays=7"])?;
+    let after = (s.only_stack("first").await?.stack_id, s.stand.ledger(&s.user).await?, s.stand.keys(&s.key("")).await?);
+    assert_eq!(before, after, "clusters, ledger and files are as they were");
+    // What has changed is in force.
+    s.drop("third.cf-create", r#"{"ComputeMaxNodes": "20"}"#).await?;
+    let answer = s.answer("third.cf-failed").await?;
+    assert!(answer.contains("at most 16 compute nodes"), "{answer}");
+    s.drop("first.cf-delete", "").await?;
+    s.answer("first.cf-deleted").await?;
+    assert!(s.stacks("first").await?.is_empty());
+    Ok(())
+}
+
+/// The deployment refuses to leave a cluster alone, with everything that looks after it still there.
+async fn not_deleted_with_clusters(s: &Stage) -> Result<()> {
+    aws(&s.stand.url, &["cloudformation", "delete-stack", "--stack-name", DEPLOYMENT])?;
+    deployment_is(s, "DELETE_FAILED").await?;
+    let events = aws(&s.stand.url, &["cloudformation", "describe-stack-events", "--stack-name", DEPLOYMENT, "--output", "text"])?;
+    assert!(events.contains("clusters that live: 1 (upgrade/second)"), "{events}");
+    s.drop("second.cf-delete", "").await?;
+    s.answer("second.cf-deleted").await?;
+    assert!(s.stacks("second").await?.is_empty());
+    s.rest().await
+}
+
+/// What a later deployment finds of an earlier one: buckets with their data, the service role and the node boundary.
+async fn deleted_and_made_again(s: Stage) -> Result<()> {
+    let files = s.stand.keys(&s.key("")).await?;
+    aws(&s.stand.url, &["cloudformation", "delete-stack", "--stack-name", DEPLOYMENT])?;
+    deployment_is(&s, "DELETE_COMPLETE").await?;
+    aws(&s.stand.url, &["iam", "get-role", "--role-name", "clusterdrop-service"])?;
+    aws(&s.stand.url, &["iam", "get-policy", "--policy-arn", "arn:aws:iam::000000000000:policy/clusterdrop-node-boundary"])?;
+    assert_eq!(s.stand.keys(&s.key("")).await?, files);
+    deploy(&s.stand.url, &["FoundationMode=existing", "UserBucketMode=existing", "CustomizerBucketMode=existing"])?;
+    let s = stage("upgrade").await?;
+    s.drop("fourth.cf-create", "{}").await?;
+    s.answer("fourth.cf-created").await?;
+    s.drop("fourth.cf-delete", "").await?;
+    s.answer("fourth.cf-deleted").await?;
+    s.rest().await
+}
