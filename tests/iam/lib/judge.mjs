@@ -34,20 +34,21 @@ function contextOf(person) {
 }
 
 /** The name of the policy that hangs on a resource, if one does. A role's trust is asked by STS alone. */
-export function guardOf(action, resource) {
+function guardOf({ action, resource, unguarded }) {
+  if (unguarded) return undefined
   if (resource.startsWith('arn:aws:iam:') && !action.startsWith('sts:')) return undefined
   const bucket = resource.startsWith('arn:aws:s3:::') ? resource.split('/')[0] : resource
   return world.guards[bucket]
 }
 
 /** The names of all policies that have a say in a request. */
-export function askedFor({ who, action, resource }) {
-  const person = world.people[who]
-  return [...(person.policies ?? []), person.boundary, guardOf(action, resource)].filter(Boolean)
+export function askedFor(asked) {
+  const person = world.people[asked.who]
+  return [...(person.policies ?? []), person.boundary, guardOf(asked)].filter(Boolean)
 }
 
 // AWS's own parameters belong to no account, and the simulator takes no such ARN but without its checks of the request.
-const publicParameter = /^arn:aws:ssm:[^:]+::parameter\/aws\/service\//
+const publicParameter = /^arn:aws:ssm:[^:]+::parameter\//
 
 const tagKeys = /^aws:(RequestTag|ResourceTag|TagKeys)/
 
@@ -81,10 +82,11 @@ function decisive(analysis) {
  * Puts one request to the policies. `changed` replaces policies by name.
  * `allow`: AWS does it. `deny`: nothing grants it. `forbid`: a Deny stands against it, whatever else is granted.
  */
-export async function judge({ who, action, resource, context }, changed = {}) {
+export async function judge(asked, changed = {}) {
+  const { who, action, resource, context } = asked
   const person = world.people[who]
   const take = (name) => ({ name, policy: changed[name] ?? policy(name) })
-  const guard = guardOf(action, resource)
+  const guard = guardOf(asked)
   const request = {
     principal: principalOf(person),
     action,

@@ -6,8 +6,8 @@ import { readYaml, root } from './tools.mjs'
 import { list, world } from './policies.mjs'
 
 const verdicts = ['allow', 'deny', 'forbid']
-const rowWords = new Set([...verdicts, 'who', 'on', 'like', 'with', 'why'])
-const groupWords = new Set(['group', 'who', 'why', 'like', 'with', 'rows'])
+const rowWords = new Set([...verdicts, 'who', 'on', 'like', 'with', 'why', 'unguarded'])
+const groupWords = new Set(['group', 'who', 'why', 'like', 'with', 'unguarded', 'rows'])
 
 function people(word) {
   return list(word).flatMap((name) => {
@@ -46,10 +46,12 @@ function requestsOf(group, row, where) {
   const why = row.why ?? group.why
   if (!why) throw new Error('a row, or its group, says why')
   const context = contextOf(group, row)
+  // The resource has no policy of its own, as a bucket that the administrator brought.
+  const unguarded = row.unguarded ?? group.unguarded ?? false
   const requests = []
   for (const who of people(row.who ?? group.who)) {
     for (const action of list(row[said[0]])) {
-      for (const resource of list(row.on).map(thing)) requests.push({ where, who, action, resource, context, expected: said[0], why })
+      for (const resource of list(row.on).map(thing)) requests.push({ where, who, action, resource, context, unguarded, expected: said[0], why })
     }
   }
   return requests
@@ -84,7 +86,8 @@ export function readTable() {
 }
 
 /** A request in words. */
-export function told({ who, action, resource, context }) {
+export function told({ who, action, resource, context, unguarded }) {
   const carried = Object.entries(context).map(([key, value]) => `${key}=${value}`)
-  return `${who} asks for ${action} on ${resource}${carried.length > 0 ? ` with ${carried.join(', ')}` : ''}`
+  const where = `${resource}${unguarded ? ' (which has no policy of its own)' : ''}`
+  return `${who} asks for ${action} on ${where}${carried.length > 0 ? ` with ${carried.join(', ')}` : ''}`
 }
