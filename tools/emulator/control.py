@@ -3,7 +3,7 @@
 import json
 from urllib.parse import parse_qs
 
-from emulator import bus, calls, faults, schedules
+from emulator import asked, bus, calls, faults, schedules
 
 PREFIX = "/_clusterdrop/"
 
@@ -78,6 +78,7 @@ _ROUTES = {
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
     ("GET", "calls"): _calls,
+    ("GET", "function-calls"): lambda *_: {"count": len(asked.OF_FUNCTIONS), "calls": list(asked.OF_FUNCTIONS)},
     ("DELETE", "calls"): _clear(calls.LOG),
     ("GET", "events"): _events,
     ("POST", "events"): _send_event,

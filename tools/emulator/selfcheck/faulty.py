@@ -80,6 +80,19 @@ def the_log_of_calls_can_be_counted():
 
 
 @check
+def what_a_function_asks_for_is_logged():
+    bucket = unique("asked")
+    aws("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    put = f"aws('s3').put_object(Bucket='{bucket}', Key='a/b +%', Body=b'1', IfNoneMatch='*')"
+    listing = f"aws('s3').list_objects_v2(Bucket='{bucket}', Prefix='a/')"
+    name, _ = function(f"{put}; {listing}; aws('cloudformation').describe_stacks()")
+    aws("lambda").invoke(FunctionName=name, Payload="{}")
+    control("DELETE", "calls")
+    asked = [c["asked"] for c in control("GET", "function-calls")["calls"] if c["caller"] == f"function/{name}"]
+    assert asked == [{"bucket": bucket, "key": "a/b +%", "conditional": True}, {"bucket": bucket, "key": "", "prefix": "a/"}, {}], asked
+
+
+@check
 def a_wrong_order_is_refused():
     for body in ({"kind": "weather"}, {"kind": "call", "times": 0}, {"kind": "node", "stak": "a"}):
         try:
