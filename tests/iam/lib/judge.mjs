@@ -2,15 +2,14 @@
 // together. The simulator decides; here stands only what a request carries.
 
 import { awsData, simulator } from './tools.mjs'
-import { policy, world } from './policies.mjs'
+import { filled, list, policy, statementName, world } from './policies.mjs'
 
-const account = world.values['AWS::AccountId']
-const partition = world.values['AWS::Partition']
-const region = world.values['AWS::Region']
+const value = (name) => world.values[`AWS::${name}`]
 
 /** What AWS calls the caller. */
 function principalOf(person) {
-  const owner = person.account ?? account
+  const owner = person.account ?? value('AccountId')
+  const partition = value('Partition')
   if (person.anonymous) return simulator.anonymousPrincipal
   if (person.service) return person.service
   if (person.user) return `arn:${partition}:iam::${owner}:user/${person.user}`
@@ -19,8 +18,8 @@ function principalOf(person) {
 
 /** The context keys that AWS adds to every request of this caller. */
 function contextOf(person) {
-  const owner = person.account ?? account
-  const always = { 'aws:SecureTransport': 'true', 'aws:RequestedRegion': region, 'aws:ResourceAccount': account }
+  const owner = person.account ?? value('AccountId')
+  const always = { 'aws:SecureTransport': 'true', 'aws:RequestedRegion': value('Region'), 'aws:ResourceAccount': value('AccountId') }
   if (person.anonymous) return { ...always, 'aws:PrincipalType': 'Anonymous' }
   if (person.service) return { ...always, 'aws:PrincipalIsAWSService': 'true', 'aws:PrincipalServiceName': person.service }
   const signed = { ...always, 'aws:PrincipalIsAWSService': 'false', 'aws:PrincipalAccount': owner, 'aws:ViaAWSService': 'false' }
@@ -29,7 +28,7 @@ function contextOf(person) {
   }
   const tags = Object.entries(person.tags ?? {}).map(([key, value]) => [`aws:PrincipalTag/${key}`, value])
   // Of a session AWS sends the role's ARN here, path included.
-  const role = `arn:${partition}:iam::${owner}:role/${person.role}`
+  const role = `arn:${value('Partition')}:iam::${owner}:role/${person.role}`
   return { ...signed, 'aws:PrincipalType': 'AssumedRole', 'aws:PrincipalArn': role, ...Object.fromEntries(tags) }
 }
 
@@ -38,7 +37,7 @@ function guardOf({ action, resource, unguarded }) {
   if (unguarded) return undefined
   if (resource.startsWith('arn:aws:iam:') && !action.startsWith('sts:')) return undefined
   const bucket = resource.startsWith('arn:aws:s3:::') ? resource.split('/')[0] : resource
-  return world.guards[bucket]
+  return filled(world.guards)[bucket]
 }
 
 /** The names of all policies that have a say in a request. */
@@ -78,6 +77,15 @@ function decisive(analysis) {
   return analysis.blockedBy?.includes('pb') ? [...allowed, 'not within the boundary'] : allowed
 }
 
+// Without those checks the simulator does not tell either which statement it was: it was one that names the action.
+function publicly({ request, ...simulation }) {
+  const result = words[simulator.runUnsafeSimulation({ request, ...simulation }, {})]
+  const named = simulation.identityPolicies.flatMap(({ name, policy }) =>
+    policy.Statement.flatMap((s, i) => (list(s.Action).includes(request.action) ? [`${name}/${statementName(policy, i)}`] : []))
+  )
+  return { result, by: result === 'allow' ? named : [] }
+}
+
 /**
  * Puts one request to the policies. `changed` replaces policies by name.
  * `allow`: AWS does it. `deny`: nothing grants it. `forbid`: a Deny stands against it, whatever else is granted.
@@ -90,7 +98,7 @@ export async function judge(asked, changed = {}) {
   const request = {
     principal: principalOf(person),
     action,
-    resource: { resource, accountId: account },
+    resource: { resource, accountId: value('AccountId') },
     contextVariables: { ...contextOf(person), ...context }
   }
   for (const [key, value] of Object.entries(request.contextVariables)) if (value === null) delete request.contextVariables[key]
@@ -102,7 +110,7 @@ export async function judge(asked, changed = {}) {
     serviceControlPolicies: [],
     resourceControlPolicies: []
   }
-  if (publicParameter.test(resource)) return { result: words[simulator.runUnsafeSimulation(simulation, {})], by: [] }
+  if (publicParameter.test(resource)) return publicly(simulation)
   const response = await simulator.runSimulation(simulation, {})
   if (response.resultType !== 'single') return { problem: problemOf(response) }
   const ignored = [...(response.result.ignoredContextKeys ?? []), ...(await unsent(action, resource, context))]

@@ -9,6 +9,7 @@ export const world = readYaml('tests/iam/world.yaml')
 const everything = { Version: '2012-10-17', Statement: [{ Sid: 'AdministratorAccess', Effect: 'Allow', Action: '*', Resource: '*' }] }
 
 const templates = new Map()
+const cache = new Map()
 
 function template(path) {
   if (!templates.has(path)) templates.set(path, readYaml(path))
@@ -54,6 +55,13 @@ export function written(name) {
 
 const known = { ...world.values, ...world['template-values'] }
 
+/** Speaks of another deployment than the table's. */
+export function useValues(values) {
+  Object.assign(world.values, values)
+  Object.assign(known, values)
+  cache.clear()
+}
+
 function fillText(text) {
   return text.replace(/\$\{([^}]+)\}/g, (whole, name) => {
     if (name in known) return known[name]
@@ -70,8 +78,6 @@ export function filled(node) {
   if (node === null || typeof node !== 'object') return node
   return Object.fromEntries(Object.entries(node).map(([key, value]) => [fillText(key), filled(value)]))
 }
-
-const cache = new Map()
 
 /** A policy, filled. */
 export function policy(name) {
