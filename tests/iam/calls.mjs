@@ -36,7 +36,8 @@ async function check(call, known) {
     const words = told({ who, ...request })
     if (!known.has(words)) known.set(words, await judge({ who, ...request }))
     const { result, by, problem } = known.get(words)
-    if (result !== 'allow') complain(call, `${words}\n  expected: allow\n  got:      ${problem ?? `${result}, by ${by.join(', ') || 'no statement'}`}`)
+    if (result !== 'allow')
+      complain(call, `${words}\n  expected: allow\n  got:      ${problem ?? `${result}, by ${by.join(', ') || 'no statement'}`}`)
     else for (const statement of by) used.add(`${statement}: ${request.action}`)
   }
   counts.requests += requests.length
@@ -52,9 +53,7 @@ async function checkFile(file, given) {
 }
 
 function permissions() {
-  return functions.flatMap((name) =>
-    written(name).Statement.flatMap((s) => list(s.Action).map((action) => `${name}/${s.Sid}: ${action}`))
-  )
+  return functions.flatMap((name) => written(name).Statement.flatMap((s) => list(s.Action).map((action) => `${name}/${s.Sid}: ${action}`)))
 }
 
 /** What no call used must be excused, and what is excused must be unused. */
@@ -67,9 +66,15 @@ function checkUse() {
   const all = permissions()
   const unused = all.filter((p) => !used.has(p))
   const mistakes = [
-    ...unused.filter((p) => !excused.some((e) => e.permission === p)).map((p) => `No call of the tests used ${p}. Test it, drop it, or say why it is there in tests/iam/unused.yaml`),
-    ...excused.filter((e) => !all.includes(e.permission)).map((e) => `tests/iam/unused.yaml excuses what no policy grants: ${e.permission}`),
-    ...excused.filter((e) => used.has(e.permission) && !e.sometimes).map((e) => `tests/iam/unused.yaml excuses what the tests do use: ${e.permission}`)
+    ...unused
+      .filter((p) => !excused.some((e) => e.permission === p))
+      .map((p) => `No call of the tests used ${p}. Test it, drop it, or say why it is there in tests/iam/unused.yaml`),
+    ...excused
+      .filter((e) => !all.includes(e.permission))
+      .map((e) => `tests/iam/unused.yaml excuses what no policy grants: ${e.permission}`),
+    ...excused
+      .filter((e) => used.has(e.permission) && !e.sometimes)
+      .map((e) => `tests/iam/unused.yaml excuses what the tests do use: ${e.permission}`)
   ]
   console.log(`${all.length} permissions: ${all.length - unused.length} used, ${unused.length} not`)
   for (const p of unused) console.log(`  not used: ${p}`)
@@ -77,16 +82,25 @@ function checkUse() {
 }
 
 const files = process.argv.slice(2).filter((word) => !word.includes('='))
-const given = Object.fromEntries(process.argv.slice(2).filter((word) => word.includes('=')).map((word) => word.split(/=(.*)/s).slice(0, 2)))
+const given = Object.fromEntries(
+  process.argv
+    .slice(2)
+    .filter((word) => word.includes('='))
+    .map((word) => word.split(/=(.*)/s).slice(0, 2))
+)
 if (files.length === 0) {
   console.error('Which calls? node tests/iam/calls.mjs CALLS.json … [SystemBucket=NAME]')
   process.exit(2)
 }
 for (const file of files) await checkFile(file, given)
 for (const [words, { call, times }] of wrong) {
-  console.error(`${call.call}, call ${call.n} of the log${times > 1 ? ` and ${times - 1} more` : ''}${call.fault === null ? '' : ' (a test spoiled it)'}:\n  asked:    ${words}\n`)
+  console.error(
+    `${call.call}, call ${call.n} of the log${times > 1 ? ` and ${times - 1} more` : ''}${call.fault === null ? '' : ' (a test spoiled it)'}:\n  asked:    ${words}\n`
+  )
 }
-console.log(`${counts.calls} calls of ${counts.functions.size} functions, ${counts.faults} of them spoiled on purpose; ${counts.requests} requests to IAM`)
+console.log(
+  `${counts.calls} calls of ${counts.functions.size} functions, ${counts.faults} of them spoiled on purpose; ${counts.requests} requests to IAM`
+)
 const mistakes = checkUse()
 for (const text of mistakes) console.error(text)
 if (wrong.size > 0) console.error(`${wrong.size} requests are not allowed`)

@@ -45,7 +45,8 @@ const fill = (value, match) => JSON.parse(JSON.stringify(value).replace('$1', ma
 
 async function checkLine(line, seen) {
   const kinds = Object.entries(effects).filter(([, { prints }]) => new RegExp(prints).test(line))
-  if (kinds.length !== 1) return wrong.push(`${plansFile}: "${line}" is ${kinds.length === 0 ? 'no' : 'more than one'} effect of tests/iam/effects.yaml`)
+  if (kinds.length !== 1)
+    return wrong.push(`${plansFile}: "${line}" is ${kinds.length === 0 ? 'no' : 'more than one'} effect of tests/iam/effects.yaml`)
   const [[kind, { prints, call, asked, power }]] = kinds
   seen.add(kind)
   const requests = requestsOf({ call, asked: fill(asked, line.match(new RegExp(prints))), status: 200 })

@@ -9,7 +9,9 @@ import { weakened } from './lib/weaken.mjs'
 const requests = readTable().flatMap((row) => row.requests)
 
 function covers(patterns, action) {
-  return list(patterns).some((pattern) => new RegExp(`^${pattern.replace(/[.+?^$()|[\]\\{}]/g, '\\$&').replace(/\*/g, '.*')}$`, 'i').test(action))
+  return list(patterns).some((pattern) =>
+    new RegExp(`^${pattern.replace(/[.+?^$()|[\]\\{}]/g, '\\$&').replace(/\*/g, '.*')}$`, 'i').test(action)
+  )
 }
 
 /** The first row that notices, if any. Only requests that the changed statement speaks of can. */

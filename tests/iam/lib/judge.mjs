@@ -70,7 +70,8 @@ const words = { Allowed: 'allow', ImplicitlyDenied: 'deny', ExplicitlyDenied: 'f
 
 function decisive(analysis) {
   const parts = [analysis.identityAnalysis, analysis.resourceAnalysis, analysis.permissionBoundaryAnalysis].filter(Boolean)
-  const ids = (statements) => (statements ?? []).map((s) => `${s.policyId ?? 'resource policy'}/${s.statement.sid() ?? `statement ${s.statement.index()}`}`)
+  const ids = (statements) =>
+    (statements ?? []).map((s) => `${s.policyId ?? 'resource policy'}/${s.statement.sid() ?? `statement ${s.statement.index()}`}`)
   const denied = parts.flatMap((part) => ids(part.denyStatements))
   if (denied.length > 0) return denied
   const allowed = parts.flatMap((part) => ids(part.allowStatements))

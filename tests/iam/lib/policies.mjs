@@ -34,7 +34,9 @@ function partOf({ file, part }) {
 
 /** Names of the policies under test. */
 export const names = [
-  ...readdirSync(join(root, 'iam')).filter((f) => f.endsWith('.json')).map((f) => f.slice(0, -5)),
+  ...readdirSync(join(root, 'iam'))
+    .filter((f) => f.endsWith('.json'))
+    .map((f) => f.slice(0, -5)),
   ...Object.keys(world.documents)
 ]
 

