@@ -94,13 +94,11 @@ if (files.length === 0) {
 }
 for (const file of files) await checkFile(file, given)
 for (const [words, { call, times }] of wrong) {
-  console.error(
-    `${call.call}, call ${call.n} of the log${times > 1 ? ` and ${times - 1} more` : ''}${call.fault === null ? '' : ' (a test spoiled it)'}:\n  asked:    ${words}\n`
-  )
+  const which = `${call.call}, call ${call.n} of the log${times > 1 ? ` and ${times - 1} more` : ''}`
+  console.error(`${which}${call.fault === null ? '' : ' (a test spoiled it)'}:\n  asked:    ${words}\n`)
 }
-console.log(
-  `${counts.calls} calls of ${counts.functions.size} functions, ${counts.faults} of them spoiled on purpose; ${counts.requests} requests to IAM`
-)
+const spoiled = `${counts.faults} of them spoiled on purpose`
+console.log(`${counts.calls} calls of ${counts.functions.size} functions, ${spoiled}; ${counts.requests} requests to IAM`)
 const mistakes = checkUse()
 for (const text of mistakes) console.error(text)
 if (wrong.size > 0) console.error(`${wrong.size} requests are not allowed`)
