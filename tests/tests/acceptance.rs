@@ -6,6 +6,7 @@ mod common;
 
 use anyhow::Result;
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
+use cf_core::names::User;
 use cf_e2e::deploy::USER_BUCKET;
 use common::{EXAMPLE, Stage, stage};
 use serde_json::json;
@@ -142,6 +143,9 @@ async fn a6_a_foreign_users_cluster_cannot_be_deleted() -> Result<()> {
 #[tokio::test]
 async fn a7_deleted_means_gone() -> Result<()> {
     let s = stage("a7").await?;
+    // So slow that whoever told of the end at the beginning would be caught.
+    let _slow =
+        s.fault(&json!({"kind": "pace", "stack": "clusterdrop-a7-", "resource": "LoginSecurityGroup", "on": "delete", "each": 3}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
@@ -196,12 +200,21 @@ async fn a9_a_failure_is_told_with_its_cause_when_the_rollback_starts_and_the_na
     let s = stage("a9").await?;
     let order = json!({"kind": "resource", "stack": "clusterdrop-a9-", "resource": "LoginNode", "reason": "We currently do not have sufficient r4.large capacity in the Availability Zone you requested"});
     let fault = s.fault(&order)?;
+    // Still being made when the node fails, and so cancelled, which is no cause; and a rollback that takes its time.
+    let cancelled = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-a9-", "resource": "ComputeRole", "each": 60}))?;
+    let slow =
+        s.fault(&json!({"kind": "pace", "stack": "clusterdrop-a9-", "resource": "LoginSecurityGroup", "on": "delete", "each": 5}))?;
     s.drop("demo.cf-create", "{}").await?;
     let answer = s.answer("demo.cf-failed").await?;
     assert!(answer.contains("LoginNode") && answer.contains("sufficient r4.large capacity") && !answer.contains("cancelled"), "{answer}");
+    let stack = s.only_stack("demo").await?;
+    assert_eq!(stack.stack_status().map(StackStatus::as_str), Some("ROLLBACK_IN_PROGRESS"));
+    let id = stack.stack_id().unwrap_or_default().to_owned();
+    let events = s.stand.cloudformation.describe_stack_events().stack_name(id).send().await?;
+    assert!(events.stack_events().iter().any(|e| e.resource_status_reason().is_some_and(|r| r.contains("cancelled"))), "{events:?}");
     s.gone("demo.cf-create").await?;
     s.mail("demo", "has failed").await?;
-    drop(fault);
+    drop((fault, cancelled, slow));
     s.stand.until("the failed stack's removal", async || Ok(s.stacks("demo").await?.is_empty().then_some(()))).await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
@@ -221,6 +234,13 @@ async fn a10_the_same_event_three_times_is_one_cluster_and_one_mail() -> Result<
     let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key("demo.cf-create")}}});
     s.stand.send(&event)?;
     s.rest().await?;
+    // Once more each, and waited for: whatever comes of it has come when the mails are counted.
+    let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
+    let news = json!({"source": "aws.cloudformation", "detail-type": "CloudFormation Stack Status Change", "detail": {"stack-id": id}});
+    for (function, event) in [("cf-create", &event), ("cf-watch", &news)] {
+        let told = s.invoke(function, event)?;
+        assert_eq!(told.error, None, "{told:?}");
+    }
     assert!(twice.hits()? > 0 && status.hits()? > 0);
     assert_eq!(s.stacks("demo").await?.len(), 1);
     s.mail("demo", "is ready").await?;
@@ -258,6 +278,13 @@ async fn a12_a_cluster_whose_events_were_lost_is_found_by_the_sweep_behind_pages
     s.stand.sweep()?;
     s.answer("demo.cf-created").await?;
     assert!(lost.hits()? > 1, "nobody but the sweep knew");
+    // Should the ledger be lost, only the last page of stacks tells of the cluster.
+    s.rest().await?;
+    let (system, key) = (&s.stand.system_bucket, cf_core::ledger::key(&User::parse(&s.user)?));
+    s.stand.s3.delete_object().bucket(system).key(key).send().await?;
+    s.stand.sweep()?;
+    let found = async || Ok(s.stand.ledger(&s.user).await?.filter(|l| l.living().any(|name| name.as_str() == "demo")));
+    s.stand.until("the ledger, written anew", found).await?;
     Ok(())
 }
 
@@ -272,6 +299,10 @@ async fn a13_names_that_cannot_be_are_refused_before_anything_is_made() -> Resul
         s.gone(&format!("{name}.cf-create")).await?;
     }
     s.drop("foocf-create", "{}").await?;
+    // The rule lets no such key through, so the function is told by other means.
+    let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key("foocf-create")}}});
+    let told = s.invoke("cf-create", &event)?;
+    assert_eq!(told.error, None, "{told:?}");
     s.drop("1abc.cf-create", "{}").await?;
     s.answer("1abc.cf-created").await?;
     assert!(s.text("foocf-create").await?.is_some(), "no request of ours, and not ours to remove");
