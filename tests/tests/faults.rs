@@ -213,3 +213,18 @@ async fn a_stack_that_only_looks_like_ours_is_left_alone() -> Result<()> {
     assert_eq!(there.stacks().first().and_then(Stack::stack_status).map(StackStatus::as_str), Some("CREATE_COMPLETE"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_pass_that_is_overtaken_by_another_still_sends_the_mail_that_it_claimed() -> Result<()> {
+    let s = stage("overtaken").await?;
+    let _fails = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-overtaken-", "resource": "LoginNode", "reason": "no"}))?;
+    // The pass that claims the mail is held up at its answer; the rollback's next events bring another one, which ends the work.
+    let slow = s.fault(&json!({"kind": "call", "call": "s3.PutObject", "caller": "function/clusterdrop-cf-watch", "text": "home/overtaken/demo.cf-failed", "delay": 3, "times": 1}))?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.gone("demo.cf-create").await?;
+    assert_eq!(slow.hits()?, 1);
+    s.mail("demo", "has failed").await?;
+    s.rest().await?;
+    assert_eq!(s.mails("demo")?.len(), 1);
+    Ok(())
+}

@@ -95,13 +95,14 @@ struct Stop {
 
 async fn carry_out<W: Perform>(world: &W, plan: &Plan, outcome: &mut Outcome, is_stale: impl Fn() -> bool) -> Result<(), Stop> {
     let (mut my_ledger, mut my_status) = (None, None);
-    for effect in &plan.effects {
+    for (nth, effect) in plan.effects.iter().enumerate() {
         let stop = |fault| Stop {
             fault,
             is_create: matches!(effect, Effect::CreateStack(_)),
             is_delete: matches!(effect, Effect::DeleteStack { .. }),
         };
         if is_stale() {
+            send_claimed(world, &plan.effects[nth..], my_ledger.as_ref(), outcome).await;
             return Err(stop(Fault::new(Kind::Moved, "pass", "what was seen is too old to act on")));
         }
         let done = match effect {
@@ -120,10 +121,24 @@ async fn carry_out<W: Perform>(world: &W, plan: &Plan, outcome: &mut Outcome, is
             (Effect::WriteStatus { .. }, Ok(etag)) => my_status = etag,
             (Effect::SendMail(mail), Err(fault)) => outcome.mails_lost.push(format!("{}: {fault}", mail.subject)),
             (_, Ok(_)) => {}
-            (_, Err(fault)) => return Err(stop(fault)),
+            (_, Err(fault)) => {
+                send_claimed(world, &plan.effects[nth..], my_ledger.as_ref(), outcome).await;
+                return Err(stop(fault));
+            }
         }
     }
     Ok(())
+}
+
+/// Once the ledger says that this plan's mails are sent, no other pass sends them: a plan that is broken off must not lose them.
+async fn send_claimed<W: Perform>(world: &W, rest: &[Effect], claim: Option<&ETag>, outcome: &mut Outcome) {
+    for effect in rest.iter().filter(|_| claim.is_some()) {
+        if let Effect::SendMail(mail) = effect
+            && let Err(fault) = world.perform(effect).await
+        {
+            outcome.mails_lost.push(format!("{}: {fault}", mail.subject));
+        }
+    }
 }
 
 impl Outcome {
