@@ -4,6 +4,7 @@
 pub mod children;
 pub mod deploy;
 pub mod emulator;
+pub mod record;
 pub mod stand;
 pub mod tools;
 

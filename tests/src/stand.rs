@@ -183,6 +183,13 @@ impl Stand {
         Ok(self.get(&format!("/_clusterdrop/calls?{query}"))?["calls"].as_array().cloned().unwrap_or_default())
     }
 
+    /// Every call that a function has made since this was last asked.
+    pub fn take_function_calls(&self) -> Result<Value> {
+        let taken = self.get("/_clusterdrop/function-calls")?;
+        ureq::delete(format!("{}/_clusterdrop/function-calls", self.url)).call()?;
+        Ok(taken)
+    }
+
     /// Puts an event on the bus, also one that only AWS may send.
     pub fn send(&self, event: &Value) -> Result<()> {
         self.post("/_clusterdrop/events", event).map(drop)

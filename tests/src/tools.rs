@@ -1,4 +1,4 @@
-//! Pinned tools in a folder that git ignores: the emulator, SAM with what it builds and checks with, and two that only check.
+//! Pinned tools in a folder that git ignores: the emulator, SAM with what it builds and checks with, and three that only check.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ pub enum Tool {
     Checks,
     /// cfn-guard.
     Guard,
+    /// An IAM simulator.
+    Iam,
 }
 
 /// Who installs it.
@@ -32,7 +34,7 @@ enum Kind {
 
 impl Tool {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard];
+    pub const ALL: [Self; 5] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam];
 
     const fn name(self) -> &'static str {
         match self {
@@ -40,6 +42,7 @@ impl Tool {
             Self::Sam => "sam",
             Self::Checks => "checks",
             Self::Guard => "guard",
+            Self::Iam => "iam",
         }
     }
 
@@ -49,13 +52,14 @@ impl Tool {
             Self::Sam => "SAM, cargo-lambda and cfn-lint",
             Self::Checks => "cargo-deny and ShellCheck",
             Self::Guard => "cfn-guard",
+            Self::Iam => "an IAM simulator",
         }
     }
 
     const fn kind(self) -> Kind {
         match self {
             Self::Emulator | Self::Sam | Self::Checks => Kind::Python,
-            Self::Guard => Kind::Npm,
+            Self::Guard | Self::Iam => Kind::Npm,
         }
     }
 
@@ -66,6 +70,7 @@ impl Tool {
             Self::Sam => &["requirements-sam.txt", "constraints-sam.txt"],
             Self::Checks => &["requirements-checks.txt"],
             Self::Guard => &["guard/package.json", "guard/package-lock.json"],
+            Self::Iam => &["iam/package.json", "iam/package-lock.json"],
         }
     }
 

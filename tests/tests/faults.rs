@@ -176,7 +176,7 @@ async fn a_stack_deleted_by_the_administrator_is_told_as_not_the_users_doing() -
 #[tokio::test]
 async fn the_state_file_counts_the_parts_as_they_are_finished() -> Result<()> {
     let s = stage("watched").await?;
-    let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-watched-", "each": 1}))?;
+    let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-watched-", "each": 2}))?;
     s.drop("demo.cf-create", "{}").await?;
     let mut counts = Vec::new();
     s.stand

@@ -78,6 +78,7 @@ _ROUTES = {
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
     ("GET", "calls"): _calls,
+    ("DELETE", "function-calls"): _clear(asked.OF_FUNCTIONS),
     ("GET", "function-calls"): lambda *_: {"count": len(asked.OF_FUNCTIONS), "calls": list(asked.OF_FUNCTIONS)},
     ("DELETE", "calls"): _clear(calls.LOG),
     ("GET", "events"): _events,

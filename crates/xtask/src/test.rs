@@ -14,7 +14,7 @@ use cf_e2e::tools::{Tool, path_with};
 use console::style;
 
 use crate::chore::{headline, step};
-use crate::{deny, rules, shell, sync};
+use crate::{deny, policies, rules, shell, sync};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -28,12 +28,13 @@ const PARTS: &[Part] = &[
     Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
+    Part { name: "policies", tools: &[Tool::Iam], run: policies::run },
     Part { name: "deny", tools: &[Tool::Checks], run: deny::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
-    Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam], run: end_to_end },
+    Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
 
 pub async fn run(wanted: Option<&str>) -> Result<()> {
@@ -103,16 +104,25 @@ fn templates() -> Result<()> {
 fn end_to_end() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
+    policies::forget()?;
     let emulator = deployed(&[])?;
     on(&emulator, &["acceptance", "boot", "events", "faults", "nets", "replaced"])?;
     // This one changes what everybody gets, so it runs alone.
     on(&emulator, &["own_template"])?;
+    policies::record(&emulator, "main")?;
     drop(emulator);
-    on(&deployed(&["Trigger=s3"])?, &["direct"])?;
-    on(&deployed(&[])?, &["upgrade"])?;
+    recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
+    recorded_on(&deployed(&[])?, "upgrade")?;
     let emulator = Emulator::start(None, Pace::TEST)?;
     deploy::make_unversioned_user_bucket(&emulator.url())?;
-    on(&deployed_to(emulator, &["UserBucketMode=existing"])?, &["replaced"])
+    recorded_on(&deployed_to(emulator, &["UserBucketMode=existing"])?, "replaced")?;
+    headline("end to end: the functions' calls against their policies");
+    policies::recorded()
+}
+
+fn recorded_on(emulator: &Emulator, file: &str) -> Result<()> {
+    on(emulator, &[file])?;
+    policies::record(emulator, file)
 }
 
 /// A fresh deployment on a fresh emulator.
