@@ -266,3 +266,17 @@ async fn an_event_that_nobody_understands_reaches_the_failure_queue_with_a_log_l
     }
     Ok(())
 }
+
+/// Whoever claims a bucket's name before we do must get nothing of ours (bucket sniping).
+#[tokio::test]
+async fn every_call_to_a_bucket_names_its_owner() -> Result<()> {
+    let s = stage("owner").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    let calls: Vec<Value> = s.calls("call=s3.&caller=function/")?;
+    let nameless: Vec<_> = calls.iter().filter(|c| c["owner"] != "000000000000").collect();
+    assert!(calls.len() > 20 && nameless.is_empty(), "{nameless:#?}");
+    Ok(())
+}

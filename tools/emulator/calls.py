@@ -101,7 +101,8 @@ async def pass_on(app, scope, receive, send) -> None:
     call, caller = identify(scope, headers, body)
     raw = f"{scope['path']}?{scope.get('query_string', b'').decode('latin-1')}\n{body.decode('utf-8', 'replace')}"
     entry = {"n": next(_numbers), "at": round(time.time(), 3), "call": call, "caller": caller,
-             "method": scope["method"], "path": scope["path"], "status": None, "fault": None}
+             "method": scope["method"], "path": scope["path"], "status": None, "fault": None,
+             "owner": headers.get("x-amz-expected-bucket-owner")}
     entry.update(_subject(call, scope["path"], raw))
     LOG.append(entry)
     if caller.startswith("function/"):

@@ -2,6 +2,7 @@
 
 mod made;
 
+use cf_core::body::Body;
 use cf_core::decide::row::{PhaseKind, StackKind};
 use cf_core::decide::{Course, Plan, decide};
 use cf_core::effect::{Effect, Expect};
@@ -149,5 +150,18 @@ proptest! {
     fn what_was_decided_is_decided_again_from_the_same_look(scene in scene(), site in site()) {
         let facts = made::facts(&scene, &site);
         prop_assert_eq!(decide(&facts), decide(&facts));
+    }
+
+    /// What a user wrote comes back in an answer that people read in a terminal, and that a log holds.
+    #[test]
+    fn whatever_is_asked_the_answer_is_printable(name in "\\PC{0,80}|.{0,80}", value in ".{0,200}", raw in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let order = serde_json::to_vec(&std::collections::BTreeMap::from([(name, value)])).unwrap_or_default();
+        for bytes in [order, raw] {
+            for problem in cf_core::order::read(&Body::Read(bytes.clone()), &testing::site()).err().into_iter().flatten() {
+                let text = problem.to_string();
+                prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+                prop_assert!(text.len() < 4000, "{} bytes", text.len());
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ mod rules;
 mod shell;
 mod sync;
 mod test;
+mod threats;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use cf_e2e::tools::{Tool, path_with};
 use console::style;
 
 use crate::chore::{headline, step};
-use crate::{deny, policies, rules, shell, sync};
+use crate::{deny, policies, rules, shell, sync, threats};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -26,6 +26,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { name: "format", tools: &[], run: || cargo(&["fmt", "--all", "--check"], &[]) },
     Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
+    Part { name: "threats: each has a test", tools: &[], run: threats::check },
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
     Part { name: "policies", tools: &[Tool::Iam], run: policies::run },
