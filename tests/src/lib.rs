@@ -2,6 +2,7 @@
 //! user's and an administrator's view of it. The demo and the end-to-end tests stand on it alike.
 
 pub mod children;
+pub mod cli;
 pub mod deploy;
 pub mod emulator;
 pub mod record;

@@ -11,9 +11,8 @@ use serde_json::json;
 /// Whether a message that holds a text lies in a queue; looked at without being taken.
 fn holds(s: &Stage, queue: &str, text: &str) -> Result<bool> {
     let url = format!("{}/000000000000/clusterdrop-{queue}", s.stand.url);
-    // Version 1 of the CLI knows an older address of SQS, unless it is told by --endpoint-url.
-    let asked = ["sqs", "receive-message", "--max-number-of-messages", "10", "--visibility-timeout", "0", "--endpoint-url", &s.stand.url];
-    Ok(aws(&s.stand.url, &[&asked[..], &["--queue-url", &url]].concat())?.contains(text))
+    let asked = ["sqs", "receive-message", "--max-number-of-messages", "10", "--visibility-timeout", "0", "--queue-url", &url];
+    Ok(aws(&s.stand.url, &asked)?.contains(text))
 }
 
 fn alarm(s: &Stage, name: &str) -> Result<String> {

@@ -1,11 +1,13 @@
 //! Every test there is, part by part, quick ones first. The first part that fails ends it.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use cf_e2e::children;
+use cf_e2e::cli::CLI;
 use cf_e2e::deploy;
 use cf_e2e::emulator::{Emulator, Pace, REGION};
 use cf_e2e::root;
@@ -105,20 +107,37 @@ fn templates() -> Result<()> {
 fn end_to_end() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
+    cargo(&["build", "--package", "clusterdrop"], &[])?;
     policies::forget()?;
     let emulator = deployed(&[])?;
-    on(&emulator, &["acceptance", "boot", "events", "faults", "nets", "replaced"])?;
+    on(&emulator, &["acceptance", "boot", "cli", "events", "faults", "nets", "replaced"])?;
     // This one changes what everybody gets, so it runs alone.
     on(&emulator, &["own_template"])?;
     policies::record(&emulator, "main")?;
     drop(emulator);
     recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
     recorded_on(&deployed(&[])?, "upgrade")?;
-    let emulator = Emulator::start(None, Pace::TEST)?;
-    deploy::make_unversioned_user_bucket(&emulator.url())?;
-    recorded_on(&deployed_to(emulator, &["UserBucketMode=existing"])?, "replaced")?;
+    beside_a_bucket()?;
     headline("end to end: the functions' calls against their policies");
     policies::recorded()
+}
+
+/// Deployments that find their users' bucket made by others, and unversioned. One test after the other: it is one bucket.
+fn beside_a_bucket() -> Result<()> {
+    let emulator = deployed(&["UserBucketMode=existing"])?;
+    on(&emulator, &["redrive"])?;
+    // It gives the bucket back in the end; what comes after it needs the bucket adopted.
+    on(&emulator, &["adopt"])?;
+    deploy::adopt(&emulator.url(), &cli())?;
+    on(&emulator, &["replaced"])?;
+    policies::record(&emulator, "existing-bucket")?;
+    drop(emulator);
+    recorded_on(&deployed(&["UserBucketMode=existing", "Trigger=s3"])?, "adopt")
+}
+
+/// The command line, as it was just built.
+fn cli() -> PathBuf {
+    root().join("target").join("debug").join("clusterdrop")
 }
 
 fn recorded_on(emulator: &Emulator, file: &str) -> Result<()> {
@@ -128,19 +147,20 @@ fn recorded_on(emulator: &Emulator, file: &str) -> Result<()> {
 
 /// A fresh deployment on a fresh emulator.
 fn deployed(overrides: &[&str]) -> Result<Emulator> {
-    deployed_to(Emulator::start(None, Pace::TEST)?, overrides)
-}
-
-fn deployed_to(emulator: Emulator, overrides: &[&str]) -> Result<Emulator> {
+    let emulator = Emulator::start(None, Pace::TEST)?;
     println!("  sam deploy to {} {}", emulator.url(), overrides.join(" "));
     deploy::verify_sender(&emulator.url())?;
+    if overrides.contains(&"UserBucketMode=existing") {
+        deploy::aws(&emulator.url(), &["s3", "mb", &format!("s3://{}", deploy::USER_BUCKET)])?;
+    }
     deploy::deploy(&emulator.url(), overrides)?;
     Ok(emulator)
 }
 
 fn on(emulator: &Emulator, files: &[&str]) -> Result<()> {
     let url = emulator.url();
-    let environment = [(STAND, url.as_str()), ("RUST_BACKTRACE", "0")];
+    let cli = cli().display().to_string();
+    let environment = [(STAND, url.as_str()), (CLI, cli.as_str()), ("RUST_BACKTRACE", "0")];
     let runner: &[&str] = if has_nextest() { &["nextest", "run", "--profile", "e2e"] } else { &["test", "--no-fail-fast"] };
     let files: Vec<&str> = files.iter().flat_map(|file| ["--test", file]).collect();
     cargo(&[runner, &["--package", "cf-e2e"], &files].concat(), &environment)

@@ -1,0 +1,143 @@
+//! `clusterdrop admin adopt-bucket`: a bucket that was there before the deployment gets our trigger and our statements, and
+//! is given back as it was.
+//!
+//! Read, plan (pure: `policy` and `notification`), show, write. The record of what stood there is written before anything
+//! else, and removed after everything else, so a run that dies half way is finished by the next one.
+
+mod bucket;
+mod notification;
+mod policy;
+mod record;
+mod show;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use crate::account::Account;
+use crate::deployment::Deployment;
+use crate::say::line;
+use bucket::{Bucket, State};
+use notification::Wanted;
+use record::{Added, Before, Record};
+
+/// Adopts the deployment's users' bucket.
+pub async fn adopt(account: &Account, deployment: &Deployment, dry_run: bool) -> Result<()> {
+    let bucket = Bucket::of(account, deployment)?;
+    refuse_unfinished(deployment)?;
+    let (recorded, etag) = bucket.record().await?.unzip();
+    let now = bucket.look().await?;
+    let setup = setup(deployment)?;
+    let (next, added) = plan(&now, &setup, recorded.as_ref().map(|r| &r.added))?;
+    if next == now {
+        line(&format!("Nothing to do: the bucket {} is already adopted by {:?}.", bucket.name, deployment.name));
+        return Ok(());
+    }
+    show::difference(&bucket.name, &now, &next);
+    show::warnings(deployment, &now, &next);
+    if dry_run {
+        line("\nDry run: nothing was written.");
+        return Ok(());
+    }
+    // A record with nothing of ours in the bucket is that of a run that got no further: what stands there now counts.
+    let begun = match recorded {
+        Some(record) if without(&now, &record)? != now => Some(record),
+        _ => None,
+    };
+    let record = Record {
+        bucket: bucket.name.clone(),
+        deployment: deployment.name.clone(),
+        // Otherwise the first look counts: this one has our own work in it.
+        saved: begun.as_ref().map_or_else(|| Timestamp::now().to_string(), |r| r.saved.clone()),
+        before: begun.map_or_else(|| Before::of(&now), |r| r.before),
+        added,
+    };
+    bucket.save(&record, etag.as_deref()).await?;
+    bucket.still(&now).await?;
+    // The trigger comes last: before the first upload is acted on, its answers are already protected.
+    bucket.write_policy(&now, &next).await?;
+    bucket.write_notification(&now, &next, matches!(setup.wanted, Wanted::Functions(_))).await?;
+    line(&format!(
+        "\nThe bucket {} is adopted: files dropped into home/ are answered from now on. What stood there is saved in s3://{}/{}; \
+         `clusterdrop admin adopt-bucket --undo` brings it back.",
+        bucket.name,
+        bucket.system,
+        bucket.record_key()
+    ));
+    Ok(())
+}
+
+/// Takes out again what adopting has added.
+pub async fn undo(account: &Account, deployment: &Deployment, dry_run: bool) -> Result<()> {
+    let bucket = Bucket::of(account, deployment)?;
+    let Some((record, etag)) = bucket.record().await? else {
+        line(&format!("Nothing to undo: {:?} has not adopted the bucket {}.", deployment.name, bucket.name));
+        return Ok(());
+    };
+    let now = bucket.look().await?;
+    let next = without(&now, &record)?;
+    show::difference(&bucket.name, &now, &next);
+    if dry_run {
+        line("\nDry run: nothing was written.");
+        return Ok(());
+    }
+    bucket.still(&now).await?;
+    bucket.write_notification(&now, &next, false).await?;
+    bucket.write_policy(&now, &next).await?;
+    bucket.forget(&etag).await?;
+    let exact = Before::of(&next) == record.before;
+    line(&format!(
+        "\nThe bucket {} is given back: {}. Files dropped into home/ are not answered any more.",
+        bucket.name,
+        if exact { "policy and notifications are exactly what they were" } else { "what others have changed since then is kept" }
+    ));
+    Ok(())
+}
+
+/// What the bucket is without our doing.
+fn without(now: &State, record: &Record) -> Result<State> {
+    Ok(State {
+        policy: policy::undo(now.policy.as_deref(), record.before.policy.as_deref(), &record.added.statements)?,
+        notification: notification::undo(&now.notification, &record.added.notification),
+    })
+}
+
+/// What a deployment wants of its bucket.
+struct Setup {
+    names: policy::Names,
+    wanted: Wanted,
+}
+
+fn setup(deployment: &Deployment) -> Result<Setup> {
+    let names = policy::Names {
+        partition: deployment.partition.clone(),
+        account: deployment.account.clone(),
+        prefix: deployment.parameter("Prefix")?.to_owned(),
+        bucket: deployment.parameter("UserBucket")?.to_owned(),
+    };
+    let wanted = match deployment.parameter("Trigger")? {
+        "eventbridge" => Wanted::Bus,
+        "s3" => {
+            Wanted::Functions(notification::rules(&deployment.function_arn("CfCreateName")?, &deployment.function_arn("CfDeleteName")?)?)
+        }
+        other => bail!("the deployment {:?} has Trigger={other}, which this version does not know", deployment.name),
+    };
+    Ok(Setup { names, wanted })
+}
+
+/// What the bucket should become, and what of it is our doing.
+fn plan(now: &State, setup: &Setup, recorded: Option<&Added>) -> Result<(State, Added)> {
+    let none = Added::default();
+    let recorded = recorded.unwrap_or(&none);
+    let policy = policy::adopt(now.policy.as_deref(), &policy::ours(&setup.names)?, &recorded.statements)?;
+    let (notification, rules) = notification::adopt(&now.notification, &setup.wanted, &recorded.notification)?;
+    Ok((State { policy: Some(policy.policy), notification }, Added { statements: policy.added, notification: rules }))
+}
+
+/// The functions and their permissions have to stand before a bucket can call them.
+fn refuse_unfinished(deployment: &Deployment) -> Result<()> {
+    let status = deployment.status.as_str();
+    if status.ends_with("_IN_PROGRESS") && status != "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" {
+        bail!("the deployment {:?} is changing right now ({status}): wait until it is complete, then try again", deployment.name);
+    }
+    Ok(())
+}
