@@ -22,6 +22,11 @@ async fn each_command_says_in_one_line_why_it_cannot() -> Result<()> {
     one_line(&ran, &["\"elsewhere\" in eu-west-2", "no such stack", "--deployment", "--region"]);
     let ran = clusterdrop_signed_out(url, &["admin", "redrive"])?;
     one_line(&ran, &["no AWS credentials", "aws sso login", "--profile"]);
+    // Whoever names a profile does not act with what the environment has.
+    let ran = clusterdrop(url, &["admin", "redrive", "--profile", "nobody"])?;
+    one_line(&ran, &["the profile \"nobody\" gives no AWS credentials", "--profile nobody"]);
+    let ran = clusterdrop("http://127.0.0.1:1", &["admin", "redrive"])?;
+    one_line(&ran, &["AWS did not answer", "Are you connected"]);
     let _denied = s.fault(&json!({"kind": "call", "call": "cloudformation.DescribeStacks", "text": "StackName=forbidden", "error": "AccessDenied", "status": 403}))?;
     let ran = clusterdrop(url, &["admin", "redrive", "--deployment", "forbidden"])?;
     one_line(&ran, &["access denied", "cloudformation:DescribeStacks"]);

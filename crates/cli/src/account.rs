@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls;
-use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::trouble::chain;
 
 /// A signed-in administrator.
 #[derive(Debug, Clone)]
@@ -36,24 +40,24 @@ impl Account {
             .connect_timeout(Duration::from_secs(5))
             .operation_timeout(Duration::from_secs(CALL_SECONDS_MAX))
             .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone()).timeout_config(timeouts);
         if let Some(region) = region {
             loader = loader.region(Region::new(region.to_owned()));
         }
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }
-        let config = loader.load().await;
+        let mut config = loader.load().await;
+        if let Some(profile) = profile {
+            config = config.to_builder().credentials_provider(of_profile(profile, config.region(), http)).build();
+        }
         let Some(region) = config.region().map(ToString::to_string) else {
             bail!("no Region is set: give --region, or set AWS_REGION");
         };
         // Asked here and not at the first call, because there it would look like a fault of the network.
         let Some(provider) = config.credentials_provider() else { bail!("there are no AWS credentials") };
         if let Err(error) = provider.provide_credentials().await {
-            return Err(anyhow!(
-                "there are no AWS credentials to act with: sign in (aws sso login), name a profile with --profile, or set AWS_PROFILE ({})",
-                DisplayErrorContext(&error)
-            ));
+            return Err(signed_out(profile, &chain(&error)));
         }
         // Endpoints of one's own (an emulator, a VPC endpoint without DNS) have no host name a bucket.
         let path_style = config.endpoint_url().is_some();
@@ -65,4 +69,23 @@ impl Account {
             sqs: aws_sdk_sqs::Client::new(&config),
         })
     }
+}
+
+fn signed_out(profile: Option<&str>, why: &str) -> Error {
+    match profile {
+        Some(profile) => anyhow!(
+            "the profile {profile:?} gives no AWS credentials: sign in (aws sso login --profile {profile}), or correct it in ~/.aws/config ({why})"
+        ),
+        None => anyhow!(
+            "there are no AWS credentials to act with: sign in (aws sso login), name a profile with --profile, or set AWS_PROFILE ({why})"
+        ),
+    }
+}
+
+/// The credentials of a profile, and of nothing else: the SDK's own chain would take those of the environment first, and whoever
+/// names a profile would act in another account than they think.
+fn of_profile(profile: &str, region: Option<&Region>, http: SharedHttpClient) -> SharedCredentialsProvider {
+    // A profile that takes a role asks STS in this Region.
+    let config = ProviderConfig::without_region().with_http_client(http).with_region(region.cloned());
+    SharedCredentialsProvider::new(ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build())
 }

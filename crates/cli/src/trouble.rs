@@ -3,7 +3,6 @@
 use anyhow::{Error, anyhow};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// The error's code, or the HTTP status where there is none.
@@ -18,13 +17,28 @@ pub fn message<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> String
     error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
+/// An error with its causes, in words only. The SDK's own display ends in a dump of its structures.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // Many layers repeat the one below them.
+        if !said.iter().any(|s| s.contains(&text)) {
+            said.push(text);
+        }
+        next = cause.source();
+    }
+    said.join(": ")
+}
+
 /// The sentence for a call that failed. `right` is the call as policies name it; `what` is what it was for.
 pub fn trouble<E>(right: &str, what: &str, error: &SdkError<E, Response>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     if error.as_service_error().is_none() {
-        return anyhow!("cannot {what}: AWS did not answer ({}). Are you connected, and is the Region right?", DisplayErrorContext(error));
+        return anyhow!("cannot {what}: AWS did not answer ({}). Are you connected, and is the Region right?", chain(error));
     }
     let (code, message) = (code(error), message(error));
     sentence(right, what, &code, &message)
