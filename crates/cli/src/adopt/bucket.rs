@@ -132,8 +132,8 @@ impl Bucket {
         Ok(Some((serde_json::from_slice(&bytes).with_context(unreadable)?, etag)))
     }
 
-    /// Writes the record: the first one, or over the one that was read.
-    pub async fn save(&self, record: &Record, over: Option<&str>) -> Result<()> {
+    /// Writes the record: the first one, or over the one that was read. Gives its ETag.
+    pub async fn save(&self, record: &Record, over: Option<&str>) -> Result<String> {
         let key = self.record_key();
         let request = self.s3.put_object().bucket(&self.system).key(&key).expected_bucket_owner(&self.owner);
         let request = match over {
@@ -142,14 +142,12 @@ impl Bucket {
         };
         let request = request.content_type("application/json").body(ByteStream::from(serde_json::to_vec_pretty(record)?));
         match request.send().await {
-            Ok(_) => Ok(()),
+            Ok(output) => Ok(output.e_tag.unwrap_or_default()),
             Err(e) if matches!(code(&e).as_str(), "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409") => {
                 // Our own write, whose answer was lost, looks the same.
-                let there = self.record().await?.map(|(there, _)| there);
-                if there.as_ref() == Some(record) {
-                    Ok(())
-                } else {
-                    bail!("somebody else is adopting the bucket {} right now: try again", self.name)
+                match self.record().await? {
+                    Some((there, etag)) if there == *record => Ok(etag),
+                    _ => bail!("somebody else is adopting the bucket {} right now: try again", self.name),
                 }
             }
             Err(e) => Err(trouble("s3:PutObject", &format!("write s3://{}/{key}", self.system), &e)),

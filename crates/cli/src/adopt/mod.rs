@@ -38,24 +38,19 @@ pub async fn adopt(account: &Account, deployment: &Deployment, dry_run: bool) ->
         line("\nDry run: nothing was written.");
         return Ok(());
     }
-    // A record with nothing of ours in the bucket is that of a run that got no further: what stands there now counts.
-    let begun = match recorded {
-        Some(record) if without(&now, &record)? != now => Some(record),
-        _ => None,
-    };
-    let record = Record {
-        bucket: bucket.name.clone(),
-        deployment: deployment.name.clone(),
-        // Otherwise the first look counts: this one has our own work in it.
-        saved: begun.as_ref().map_or_else(|| Timestamp::now().to_string(), |r| r.saved.clone()),
-        before: begun.map_or_else(|| Before::of(&now), |r| r.before),
-        added,
-    };
-    bucket.save(&record, etag.as_deref()).await?;
+    let earlier = recorded.as_ref().map(|r| r.added.clone()).unwrap_or_default();
+    let mut record = begin(&bucket, deployment, recorded, &now)?;
+    // Until everything is written, what an older version has added may still stand there; it must not look like a stranger's.
+    record.added = added.clone().and(earlier);
+    let etag = bucket.save(&record, etag.as_deref()).await?;
     bucket.still(&now).await?;
     // The trigger comes last: before the first upload is acted on, its answers are already protected.
     bucket.write_policy(&now, &next).await?;
     bucket.write_notification(&now, &next, matches!(setup.wanted, Wanted::Functions(_))).await?;
+    if record.added != added {
+        record.added = added;
+        bucket.save(&record, Some(&etag)).await?;
+    }
     line(&format!(
         "\nThe bucket {} is adopted: files dropped into home/ are answered from now on. What stood there is saved in s3://{}/{}; \
          `clusterdrop admin adopt-bucket --undo` brings it back.",
@@ -64,6 +59,23 @@ pub async fn adopt(account: &Account, deployment: &Deployment, dry_run: bool) ->
         bucket.record_key()
     ));
     Ok(())
+}
+
+/// The record of a bucket as it was before us. An earlier run's record goes on, because this look has our own work in it;
+/// but not that of a run that came to nothing, with nothing of ours in the bucket: then what stands there now counts.
+fn begin(bucket: &Bucket, deployment: &Deployment, earlier: Option<Record>, now: &State) -> Result<Record> {
+    if let Some(record) = earlier
+        && without(now, &record)? != *now
+    {
+        return Ok(record);
+    }
+    Ok(Record {
+        bucket: bucket.name.clone(),
+        deployment: deployment.name.clone(),
+        saved: Timestamp::now().to_string(),
+        before: Before::of(now),
+        added: Added::default(),
+    })
 }
 
 /// Takes out again what adopting has added.

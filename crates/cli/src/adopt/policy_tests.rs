@@ -107,6 +107,17 @@ fn an_older_version_of_ours_is_brought_up_to_date_in_its_place() {
     assert_eq!(adopted.added.len(), 3);
 }
 
+/// The record of a run that died before it wrote the policy has the old statement and the new one.
+#[test]
+fn an_older_version_is_also_known_by_the_record_of_a_run_that_died() {
+    let old = json!({"Sid": "ClusterdropTlsOnly", "Effect": "Deny"});
+    let current = json!({"Statement": [old]}).to_string();
+    let first = adopt(Some(&current), &statements(), std::slice::from_ref(&old)).expect("adopted");
+    let both: Vec<Value> = first.added.iter().cloned().chain([old]).collect();
+    assert_eq!(adopt(Some(&current), &statements(), &both).expect("adopted"), first);
+    assert_eq!(undo(Some(&current), None, &both).expect("undone"), None);
+}
+
 #[test]
 fn a_policy_that_grows_too_long_is_refused_and_a_policy_that_is_none_too() {
     let long = json!({"Statement": [{"Sid": "Long", "Resource": "x".repeat(BYTES_MAX - 100)}]}).to_string();

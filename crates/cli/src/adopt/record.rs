@@ -45,3 +45,35 @@ pub struct Added {
     /// The trigger.
     pub notification: notification::Added,
 }
+
+impl Added {
+    /// This, and also what another record has.
+    pub fn and(mut self, other: Self) -> Self {
+        let more = |list: &mut Vec<Value>, others: Vec<Value>| {
+            for other in others {
+                if !list.contains(&other) {
+                    list.push(other);
+                }
+            }
+        };
+        more(&mut self.statements, other.statements);
+        more(&mut self.notification.rules, other.notification.rules);
+        self.notification.eventbridge |= other.notification.eventbridge;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn two_records_together_have_everything_once() {
+        let added = |statements: &[&str], eventbridge| Added {
+            statements: statements.iter().map(|s| json!({"Sid": s})).collect(),
+            notification: notification::Added { eventbridge, rules: vec![json!({"Id": "x"})] },
+        };
+        assert_eq!(added(&["A", "B"], false).and(added(&["B", "C"], true)), added(&["A", "B", "C"], true));
+    }
+}
