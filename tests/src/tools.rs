@@ -1,5 +1,6 @@
-//! Pinned tools in a folder that git ignores: the emulator, SAM with what it builds and checks with, and three that only check.
+//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, and three that only check.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,8 @@ pub enum Tool {
     Guard,
     /// An IAM simulator.
     Iam,
+    /// LocalEmu under our launcher: the local AWS that enforces IAM.
+    LocalEmu,
 }
 
 /// Who installs it.
@@ -34,7 +37,7 @@ enum Kind {
 
 impl Tool {
     /// All there are.
-    pub const ALL: [Self; 5] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam];
+    pub const ALL: [Self; 6] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam, Self::LocalEmu];
 
     const fn name(self) -> &'static str {
         match self {
@@ -43,6 +46,7 @@ impl Tool {
             Self::Checks => "checks",
             Self::Guard => "guard",
             Self::Iam => "iam",
+            Self::LocalEmu => "localemu",
         }
     }
 
@@ -53,12 +57,13 @@ impl Tool {
             Self::Checks => "cargo-deny and ShellCheck",
             Self::Guard => "cfn-guard",
             Self::Iam => "an IAM simulator",
+            Self::LocalEmu => "the local AWS that enforces IAM",
         }
     }
 
     const fn kind(self) -> Kind {
         match self {
-            Self::Emulator | Self::Sam | Self::Checks => Kind::Python,
+            Self::Emulator | Self::Sam | Self::Checks | Self::LocalEmu => Kind::Python,
             Self::Guard | Self::Iam => Kind::Npm,
         }
     }
@@ -71,7 +76,18 @@ impl Tool {
             Self::Checks => &["requirements-checks.txt"],
             Self::Guard => &["guard/package.json", "guard/package-lock.json"],
             Self::Iam => &["iam/package.json", "iam/package-lock.json"],
+            Self::LocalEmu => &["requirements-localemu.txt", "constraints-localemu.txt"],
         }
+    }
+
+    /// LocalEmu's package says 3.10, but it is written in the language of 3.13.
+    const fn python_minor_min(self) -> u8 {
+        if matches!(self, Self::LocalEmu) { 13 } else { 10 }
+    }
+
+    /// Whether this machine can have it.
+    pub fn is_possible(self) -> bool {
+        matches!(self.kind(), Kind::Npm) || python(self.python_minor_min()).is_ok()
     }
 
     /// Where it is installed.
@@ -95,7 +111,7 @@ impl Tool {
         if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
             return Ok(());
         }
-        say(&format!("installing {} into .tools/{} (once; about half a minute)", self.contents(), self.name()));
+        say(&format!("installing {} into .tools/{} (once; half a minute to two)", self.contents(), self.name()));
         // A half-made folder of an interrupted run is not mended, but made anew.
         if self.folder().exists() {
             fs::remove_dir_all(self.folder())?;
@@ -109,7 +125,7 @@ impl Tool {
     }
 
     fn install_by_pip(self, pins: &[PathBuf]) -> Result<()> {
-        run(Command::new(python()?).args(["-m", "venv"]).arg(self.folder()), "python3 -m venv", "is the package python3-venv installed?")?;
+        run(Command::new(python(self.python_minor_min())?).args(["-m", "venv"]).arg(self.folder()), "python3 -m venv", "is the package python3-venv installed?")?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
         run(Command::new(self.program("python")).args(pip).arg(&pins[0]), "pip install", "is the Python package index within reach?")?;
         Ok(())
@@ -137,15 +153,20 @@ fn guard_programs() -> PathBuf {
     Path::new("node_modules/@cdklabs/cdk-validator-cfnguard/bin").join(system).join(std::env::consts::ARCH)
 }
 
-/// The first Python 3 that is new enough for the pinned tools.
-fn python() -> Result<&'static str> {
-    for candidate in ["python3", "python3.13", "python3.12", "python3.11", "python3.10"] {
-        let new_enough = Command::new(candidate).args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]).output();
-        if new_enough.is_ok_and(|o| o.status.success()) {
-            return Ok(candidate);
-        }
-    }
-    bail!("there is no Python 3.10 or newer: install python3, then try again")
+/// The first Python 3 that is new enough: by its name on PATH, or one that pyenv has beside the one in use.
+fn python(minor_min: u8) -> Result<PathBuf> {
+    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"].map(PathBuf::from);
+    let test = format!("import sys; sys.exit(sys.version_info < (3, {minor_min}))");
+    let new_enough = |python: &PathBuf| Command::new(python).args(["-c", &test]).output().is_ok_and(|o| o.status.success());
+    let found = names.into_iter().chain(pyenv()).find(new_enough);
+    found.with_context(|| format!("there is no Python 3.{minor_min} or newer: install python3.{minor_min}, then try again"))
+}
+
+fn pyenv() -> Vec<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".pyenv"));
+    let Some(folder) = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(home) else { return Vec::new() };
+    let versions = fs::read_dir(folder.join("versions")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin").join("python3")).collect()
 }
 
 fn fingerprint(files: &[PathBuf]) -> Result<String> {
@@ -171,6 +192,6 @@ pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
 
 /// The program of a name on PATH, with a folder of ours before it.
 pub fn path_with(folder: &Path) -> String {
-    let old = std::env::var("PATH").unwrap_or_default();
+    let old = env::var("PATH").unwrap_or_default();
     format!("{}:{old}", folder.display())
 }

@@ -1,0 +1,88 @@
+//! LocalEmu as a process of ours: the local AWS that enforces IAM, on one port of 127.0.0.1, by TLS and without.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::emulator::REGION;
+use crate::tools::Tool;
+use crate::{children, root};
+
+/// A running LocalEmu. It ends when this is dropped.
+#[derive(Debug)]
+pub struct LocalEmu {
+    child: Child,
+    /// Its port.
+    pub port: u16,
+    folder: PathBuf,
+}
+
+/// It takes four seconds on a quiet machine; the first time, Python compiles it.
+const START_SECONDS_MAX: u64 = 180;
+
+/// The folder of the LocalEmu on a port: its log, its certificate, whatever it writes.
+pub fn folder(port: u16) -> PathBuf {
+    root().join("target").join("localemu").join(port.to_string())
+}
+
+/// The certificate that it made for itself; who does not trust it cannot speak TLS with it.
+pub fn certificate(port: u16) -> PathBuf {
+    folder(port).join("tls.pem.crt")
+}
+
+impl LocalEmu {
+    /// Starts it on a free port, empty.
+    pub fn start() -> Result<Self> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let folder = folder(port);
+        fs::create_dir_all(&folder)?;
+        let out = File::create(folder.join("log"))?;
+        let mut command = Command::new(Tool::LocalEmu.program("python"));
+        command
+            .arg(root().join("tools").join("localemu"))
+            .env("GATEWAY_PORT", port.to_string())
+            .env("CLUSTERDROP_FOLDER", &folder)
+            .env("AWS_DEFAULT_REGION", REGION)
+            .stdout(out.try_clone()?)
+            .stderr(out);
+        let child = children::spawn(&mut command).context("LocalEmu could not be started")?;
+        let mut started = Self { child, port, folder };
+        started.wait_until_ready()?;
+        Ok(started)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("LocalEmu ended at once ({status}):\n{}", last_words(&self.folder.join("log")));
+            }
+            if ureq::get(format!("http://127.0.0.1:{}/_localemu/health", self.port)).call().is_ok() {
+                return Ok(());
+            }
+            // Waiting for a state, with a bound: nothing tells us of a port that opens.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("LocalEmu was not ready after {START_SECONDS_MAX} s:\n{}", last_words(&self.folder.join("log")))
+    }
+}
+
+/// The end of a log, for an error.
+pub fn last_words(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
+}
+
+impl Drop for LocalEmu {
+    fn drop(&mut self) {
+        // It keeps nothing, and a polite request to end hangs more often than not.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        children::forget(self.child.id());
+    }
+}
