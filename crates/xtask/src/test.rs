@@ -10,6 +10,8 @@ use cf_e2e::children;
 use cf_e2e::cli::CLI;
 use cf_e2e::deploy;
 use cf_e2e::emulator::{Emulator, Pace, REGION};
+use cf_e2e::live::{LIVE, Live};
+use cf_e2e::localemu::LocalEmu;
 use cf_e2e::root;
 use cf_e2e::stand::STAND;
 use cf_e2e::tools::{Tool, path_with};
@@ -37,6 +39,7 @@ const PARTS: &[Part] = &[
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
+    Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
 
@@ -122,6 +125,24 @@ fn end_to_end() -> Result<()> {
     policies::recorded()
 }
 
+/// The access tests, where IAM judges every call. They need LocalEmu, which nothing else does.
+fn live() -> Result<()> {
+    if !Tool::LocalEmu.is_possible() {
+        left_out("IAM WAS NOT ENFORCED LIVE: LocalEmu needs Python 3.13 or newer, and there is none. Its policies were put to their table.");
+        return Ok(());
+    }
+    Tool::LocalEmu.install(&|what| println!("  {what}"))?;
+    println!("  sam build (the first time takes minutes)");
+    deploy::build()?;
+    let localemu = LocalEmu::start()?;
+    println!("  what LocalEmu takes of template.yaml, to port {}", localemu.port);
+    tokio::runtime::Handle::current().block_on(Live::deploy(localemu.port))?;
+    let port = localemu.port.to_string();
+    end_to_end_tests(&[(LIVE, &port)], &["live_iam"])?;
+    // This one takes the bucket's policy away from everybody, so it runs alone.
+    end_to_end_tests(&[(LIVE, &port)], &["live_unguarded"])
+}
+
 /// Deployments that find their users' bucket made by others, and unversioned. One test after the other: it is one bucket.
 fn beside_a_bucket() -> Result<()> {
     let emulator = deployed(&["UserBucketMode=existing"])?;
@@ -160,7 +181,11 @@ fn deployed(overrides: &[&str]) -> Result<Emulator> {
 fn on(emulator: &Emulator, files: &[&str]) -> Result<()> {
     let url = emulator.url();
     let cli = cli().display().to_string();
-    let environment = [(STAND, url.as_str()), (CLI, cli.as_str()), ("RUST_BACKTRACE", "0")];
+    end_to_end_tests(&[(STAND, url.as_str()), (CLI, cli.as_str())], files)
+}
+
+fn end_to_end_tests(environment: &[(&str, &str)], files: &[&str]) -> Result<()> {
+    let environment = [environment, &[("RUST_BACKTRACE", "0")]].concat();
     let runner: &[&str] = if has_nextest() { &["nextest", "run", "--profile", "e2e"] } else { &["test", "--no-fail-fast"] };
     let files: Vec<&str> = files.iter().flat_map(|file| ["--test", file]).collect();
     cargo(&[runner, &["--package", "cf-e2e"], &files].concat(), &environment)
