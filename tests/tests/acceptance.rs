@@ -1,6 +1,6 @@
 //! The acceptance checks A1 to A16 with the real binaries on the emulator. Each test has a user of its own, so that all
-//! may run side by side. A17 and A18 hold in the strict world (`crates/sim/tests/acceptance`), for the emulator acts
-//! with every right.
+//! may run side by side. A17 and A18 are in `live_iam`, where IAM judges, and in the strict world
+//! (`crates/sim/tests/acceptance`), for the emulator acts with every right.
 
 mod common;
 

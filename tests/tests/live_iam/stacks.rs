@@ -61,6 +61,7 @@ async fn a18_stacks_are_made_with_the_service_role_from_our_templates_under_our_
             ),
             ("from the web", rightful(&live, function, &name).await?.template_url("https://evil.example/templates/empty.json")),
             ("from a text", rightful(&live, function, &name).await?.set_template_url(None).template_body(EMPTY)),
+            ("without any tag", rightful(&live, function, &name).await?.set_tags(None)),
             ("without our tag", rightful(&live, function, &name).await?.set_tags(Some(vec![tag("USER", "somebody")]))),
             (
                 "as another deployment's",
