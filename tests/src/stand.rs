@@ -185,9 +185,7 @@ impl Stand {
 
     /// Every call that a function has made since this was last asked.
     pub fn take_function_calls(&self) -> Result<Value> {
-        let taken = self.get("/_clusterdrop/function-calls")?;
-        ureq::delete(format!("{}/_clusterdrop/function-calls", self.url)).call()?;
-        Ok(taken)
+        Ok(ureq::delete(format!("{}/_clusterdrop/function-calls", self.url)).call()?.body_mut().read_json()?)
     }
 
     /// Puts an event on the bus, also one that only AWS may send.

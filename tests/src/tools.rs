@@ -125,7 +125,11 @@ impl Tool {
     }
 
     fn install_by_pip(self, pins: &[PathBuf]) -> Result<()> {
-        run(Command::new(python(self.python_minor_min())?).args(["-m", "venv"]).arg(self.folder()), "python3 -m venv", "is the package python3-venv installed?")?;
+        run(
+            Command::new(python(self.python_minor_min())?).args(["-m", "venv"]).arg(self.folder()),
+            "python3 -m venv",
+            "is the package python3-venv installed?",
+        )?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
         run(Command::new(self.program("python")).args(pip).arg(&pins[0]), "pip install", "is the Python package index within reach?")?;
         Ok(())

@@ -46,9 +46,11 @@ async fn what_fails_six_times_finishes_by_itself_once_the_fault_is_gone() -> Res
 #[tokio::test]
 async fn what_can_never_be_done_is_parked_and_an_alarm_tells() -> Result<()> {
     let s = stage("nets2").await?;
+    assert!(alarm(&s, "failures-late")? != "ALARM" && alarm(&s, "parked")? != "ALARM");
     s.invoke_later("cf-create", &json!({"source": "somebody.else", "detail-type": "nets2"}))?;
+    // Four attempts within ten minutes; then it waits for hours, and an alarm tells before it is parked.
+    s.stand.until("the alarm of what is late", async || Ok((alarm(&s, "failures-late")? == "ALARM").then_some(()))).await?;
     s.stand.until("the parking", async || Ok(holds(&s, "parked", "nets2")?.then_some(()))).await?;
-    // Four attempts in the first ten minutes, and the rest one an hour.
     let lines = s.stand.log("/aws/lambda/clusterdrop-cf-watch", "this is no event that clusterdrop knows")?;
     let attempts = lines.iter().filter(|line| line.contains("nets2")).count();
     assert!(attempts >= 12, "{attempts} attempts");
@@ -59,6 +61,7 @@ async fn what_can_never_be_done_is_parked_and_an_alarm_tells() -> Result<()> {
 #[tokio::test]
 async fn a_lost_mail_raises_an_alarm() -> Result<()> {
     let s = stage("nets3").await?;
+    assert_ne!(alarm(&s, "mails-lost")?, "ALARM");
     let _down =
         s.fault(&json!({"kind": "call", "call": "ses.SendEmail", "text": "nets3", "error": "Throttling", "status": 400, "times": 3}))?;
     s.drop("demo.cf-create", "{}").await?;
@@ -69,6 +72,7 @@ async fn a_lost_mail_raises_an_alarm() -> Result<()> {
 #[tokio::test]
 async fn a_stack_that_cannot_be_deleted_raises_an_alarm_and_the_time_to_ready_is_measured() -> Result<()> {
     let s = stage("nets4").await?;
+    assert_ne!(alarm(&s, "clusters-stuck")?, "ALARM");
     let order = json!({"kind": "resource", "stack": "clusterdrop-nets4-", "resource": "LoginSecurityGroup", "on": "delete", "reason": "it is in use"});
     let fault = s.fault(&order)?;
     s.drop("demo.cf-create", "{}").await?;

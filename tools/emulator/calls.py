@@ -14,6 +14,7 @@ from emulator import asked, faults, functions
 OWNER = os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")
 LOG: collections.deque = collections.deque(maxlen=20000)
 _numbers = itertools.count(1)
+HOLD_SECONDS_MAX = 20.0  # a function's own patience with a call is shorter still, unless a test gives it time
 _JSON_SERVICES = {"lambda", "scheduler", "events", "logs", "ssm", "sqs", "tagging", "dynamodb", "secretsmanager"}
 # IAM's word for an action is not always the API's; tests count calls by the API's.
 _API_NAMES = {"lambda.InvokeFunction": "lambda.Invoke", "s3.ListAllMyBuckets": "s3.ListBuckets"}
@@ -115,12 +116,12 @@ async def pass_on(app, scope, receive, send) -> None:
     if fault is None:
         return await _forward(app, scope, body, send, entry, receive)
     entry["fault"] = fault.id
-    after, delay = fault.get("when", "before") == "after", float(fault.get("delay", 0))
+    after = fault.get("when", "before") == "after"
     if not after:
-        await asyncio.sleep(delay)
+        await _hold_up(fault)
     if after or "error" not in fault.order and "kill" not in fault.order:
         silent = after and ("error" in fault.order or fault.get("kill"))
-        await _forward(app, scope, body, _ignore if silent else _late(send, delay if after else 0), entry, receive)
+        await _forward(app, scope, body, _ignore if silent else _late(send, fault if after else None), entry, receive)
         if not silent:
             return None
     if fault.get("kill"):
@@ -138,12 +139,20 @@ def _subject(call: str, path: str, raw: str) -> dict:
     return {"stack": unquote_plus(stack[1])} if stack else {}
 
 
-def _late(send, delay: float):
+async def _hold_up(fault) -> None:
+    """For a time, or until the test takes the fault back."""
+    await asyncio.sleep(float(fault.get("delay", 0)))
+    until = time.monotonic() + HOLD_SECONDS_MAX
+    while fault.get("hold") and faults.stands(fault) and time.monotonic() < until:
+        await asyncio.sleep(0.02)
+
+
+def _late(send, fault):
     """An answer that is on its way for a while: what it tells may not be so any more when it arrives."""
 
     async def wait_and_send(message):
-        if message["type"] == "http.response.start":
-            await asyncio.sleep(delay)
+        if fault is not None and message["type"] == "http.response.start":
+            await _hold_up(fault)
         await send(message)
 
     return wait_and_send

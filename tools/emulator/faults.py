@@ -9,7 +9,7 @@ KINDS = {
     "resource": (("stack", "resource"), None, ("on", "reason", "after")),
     "node": (("stack",), None, ("signal", "after", "timeout")),
     "pace": (("stack",), None, ("total", "each", "resource", "on")),
-    "call": (("call", "caller", "text"), 1, ("error", "status", "message", "when", "kill", "delay")),
+    "call": (("call", "caller", "text"), 1, ("error", "status", "message", "when", "kill", "delay", "hold")),
     "function": (("function", "text"), 1, ("do", "reason", "seconds")),
     "event": (("detail_type", "text", "function"), 1, ("do", "seconds", "error", "reason")),
 }
@@ -65,6 +65,12 @@ def pace(stack: str, resource: str, on: str) -> float | None:
     fault = take("pace", lambda f: "each" in f.order and f.get("on", "create") == on
                  and f.get("resource", resource) == resource, stack=stack)
     return float(fault["each"]) if fault else None
+
+
+def stands(fault: Fault) -> bool:
+    """Whether it was not cleared yet."""
+    with _lock:
+        return fault in _faults
 
 
 def listing() -> list[dict]:

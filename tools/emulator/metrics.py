@@ -70,7 +70,9 @@ def _measure_queues() -> None:
         visible = [m for m in queue["messages"] if m["visible_at"] <= now]
         oldest = max((now - m.get("sent_at", now) for m in queue["messages"]), default=0.0)
         about = {"QueueName": queue["attributes"]["QueueArn"].rpartition(":")[2]}
+        hidden = [m for m in queue["messages"] if m["visible_at"] > now and m["receive_count"] > 0]
         cloudwatch.record_metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", len(visible), "Count", about)
+        cloudwatch.record_metric("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", len(hidden), "Count", about)
         cloudwatch.record_metric("AWS/SQS", "ApproximateAgeOfOldestMessage", oldest, "Seconds", about)
     cloudwatch._evaluate_all_alarms()
 

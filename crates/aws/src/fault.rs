@@ -35,7 +35,7 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         "AlreadyExistsException" => Kind::Moved,
         "TokenAlreadyExistsException" => Kind::Spent,
         // In the minute of an upgrade a function may be newer than the template that is published next.
-        "ValidationError" if call.starts_with("cloudformation:CreateStack") && message.contains("S3 error") => Kind::Transient,
+        "ValidationError" if call.starts_with("cloudformation:CreateStack") && is_missing_template(message) => Kind::Transient,
         // An operation is under way; its end brings an event.
         "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Transient,
         "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
@@ -52,6 +52,11 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         // Throttling, 5xx, and a permission that an administrator may mend: the event comes again, and is parked in the end.
         _ => Kind::Transient,
     }
+}
+
+/// CloudFormation wraps whatever S3 says of the template; only that it is not there can mend itself.
+fn is_missing_template(message: &str) -> bool {
+    message.contains("S3 error") && (message.contains("does not exist") || message.contains("NoSuchKey"))
 }
 
 #[cfg(test)]
@@ -75,6 +80,7 @@ mod tests {
             ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Transient),
             ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Permanent),
             ("cloudformation:CreateStack", "ValidationError", "S3 error: The specified key does not exist.", Kind::Transient),
+            ("cloudformation:CreateStack", "ValidationError", "S3 error: Access Denied", Kind::Permanent),
             ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Moved),
             ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::Spent),
             ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Transient),

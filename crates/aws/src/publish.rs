@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use cf_core::fault::{Fault, Kind};
 use cf_core::observe;
-use cf_core::stack::StackState;
+use cf_core::stack::{Stack, StackState};
 use cf_core::template::DEFAULT_TEXT;
 use serde_json::{Value, json};
 
@@ -23,7 +23,12 @@ impl Aws {
     /// up for an hour.
     pub(crate) async fn publish(&self, request: &Value) -> Result<(), Fault> {
         let done = match request["RequestType"].as_str() {
-            Some("Delete") => self.refuse_while_clusters_live().await,
+            // A look that failed is no answer: Lambda tries twice more, within the time that CloudFormation gives.
+            Some("Delete") => match observe::everything(self, &self.site).await {
+                Ok((_, stacks)) => self.refuse_while_clusters_live(&stacks),
+                Err(fault) if fault.kind == Kind::Transient => return Err(fault),
+                Err(fault) => Err(fault.to_string()),
+            },
             _ => self.publish_template(&request["ResourceProperties"]).await,
         };
         let text = |name: &str| request[name].as_str().unwrap_or_default();
@@ -41,8 +46,7 @@ impl Aws {
     }
 
     /// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)
-    async fn refuse_while_clusters_live(&self) -> Result<(), String> {
-        let (_, stacks) = observe::everything(self, &self.site).await.map_err(|e| e.to_string())?;
+    fn refuse_while_clusters_live(&self, stacks: &[Stack]) -> Result<(), String> {
         let living: Vec<_> = stacks.iter().filter(|s| s.status.state() != StackState::Gone).collect();
         if living.is_empty() {
             return Ok(());

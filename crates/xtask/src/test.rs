@@ -110,15 +110,18 @@ fn templates() -> Result<()> {
 fn end_to_end() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
-    cargo(&["build", "--package", "clusterdrop"], &[])?;
+    // With the features that the whole workspace is built with: nothing is compiled twice.
+    cargo(&["build", "--workspace", "--bin", "clusterdrop"], &[])?;
     policies::forget()?;
     let emulator = deployed(&[])?;
-    on(&emulator, &["acceptance", "boot", "cli", "events", "faults", "nets", "replaced"])?;
+    on(&emulator, &["acceptance", "boot", "cli", "events", "faults", "replaced"])?;
     // This one changes what everybody gets, so it runs alone.
     on(&emulator, &["own_template"])?;
     policies::record(&emulator, "main")?;
     drop(emulator);
     recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
+    // Alarms are the whole deployment's: nobody else may set them off.
+    recorded_on(&deployed(&[])?, "nets")?;
     recorded_on(&deployed(&[])?, "upgrade")?;
     beside_a_bucket()?;
     headline("end to end: the functions' calls against their policies");
@@ -128,7 +131,9 @@ fn end_to_end() -> Result<()> {
 /// The access tests, where IAM judges every call. They need LocalEmu, which nothing else does.
 fn live() -> Result<()> {
     if !Tool::LocalEmu.is_possible() {
-        left_out("IAM WAS NOT ENFORCED LIVE: LocalEmu needs Python 3.13 or newer, and there is none. Its policies were put to their table.");
+        left_out(
+            "IAM WAS NOT ENFORCED LIVE: LocalEmu needs Python 3.13 or newer, and there is none. Its policies were put to their table.",
+        );
         return Ok(());
     }
     Tool::LocalEmu.install(&|what| println!("  {what}"))?;

@@ -98,11 +98,22 @@ pub async fn undo(account: &Account, deployment: &Deployment, dry_run: bool) -> 
     bucket.forget(&etag).await?;
     let exact = Before::of(&next) == record.before;
     line(&format!(
-        "\nThe bucket {} is given back: {}. Files dropped into home/ are not answered any more.",
+        "\nThe bucket {} is given back: {}. {}",
         bucket.name,
-        if exact { "policy and notifications are exactly what they were" } else { "what others have changed since then is kept" }
+        if exact { "policy and notifications are exactly what they were" } else { "what others have changed since then is kept" },
+        heard(deployment.parameter("Trigger")?, &next)
     ));
     Ok(())
+}
+
+/// Whether the functions still hear of uploads: a bucket that told EventBridge before us goes on telling it.
+fn heard(trigger: &str, next: &State) -> &'static str {
+    if trigger == "eventbridge" && next.notification.event_bridge_configuration().is_some() {
+        "It still tells EventBridge, as it did before: until the deployment is deleted, files dropped into home/ are answered, and \
+         answers are not protected from forgery."
+    } else {
+        "Files dropped into home/ are not answered any more."
+    }
 }
 
 /// What the bucket is without our doing.
