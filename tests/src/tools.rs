@@ -145,7 +145,7 @@ impl Tool {
         run(
             Command::new("npm").args(npm).current_dir(self.folder()),
             "npm ci",
-            "is npm (of Node.js 16 or newer) installed, and its registry within reach?",
+            "is npm (of Node.js 20 or newer) installed, and its registry within reach?",
         )?;
         Ok(())
     }
