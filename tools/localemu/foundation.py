@@ -1,6 +1,6 @@
 """Prints what of template.yaml LocalEmu can deploy, as JSON: roles, policies, buckets, queues, network.
 
-Left out are the functions (it runs none without Docker) and what names them. In their place the outputs give the
+Left out are the functions (it runs none without Docker), what names them, and the alarms. In their place the outputs give the
 environment that the template sets for them. Nothing else is changed, but that "${!aws:username}", which LocalEmu's
 Fn::Sub does not know, becomes a word of the same Fn::Sub.
 """
@@ -13,7 +13,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-LEFT_OUT = ("AWS::Serverless::", "AWS::Lambda::", "AWS::Events::", "Custom::")
+LEFT_OUT = ("AWS::Serverless::", "AWS::Lambda::", "AWS::Events::", "AWS::CloudWatch::", "AWS::SNS::", "Custom::")
 
 
 class Loader(yaml.SafeLoader):
