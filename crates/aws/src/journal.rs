@@ -26,30 +26,24 @@ pub fn init() {
 /// One pass that came to its end.
 pub fn passed(cluster: &Cluster, outcome: &Outcome) {
     for plan in &outcome.plans {
-        tracing::info!(user = %cluster.user, cluster = %cluster.name, plan, "decided");
+        tracing::info!(user = %cluster.user, cluster = %cluster.name, %plan, "decided");
     }
     for mail in &outcome.mails_lost {
         tracing::warn!(user = %cluster.user, cluster = %cluster.name, mail, "a mail was lost");
     }
-    if outcome.left_for_watch {
+    if outcome.left_for_watch() {
         tracing::info!(user = %cluster.user, cluster = %cluster.name, "the rest is left for cf-watch");
     }
+    let count = |wanted: fn(Course) -> bool| outcome.courses().filter(|course| wanted(*course)).count();
     let counts = [
-        ("ClustersStarted", outcome.courses.iter().filter(|c| **c == Course::Start).count()),
-        ("ClustersReady", outcome.courses.iter().filter(|c| **c == Course::Announce).count()),
-        ("ClustersFailed", outcome.courses.iter().filter(|c| matches!(c, Course::Explain | Course::Declined)).count()),
-        ("ClustersGone", outcome.courses.iter().filter(|c| matches!(c, Course::Finish | Course::Lost)).count()),
-        ("ClustersStuck", outcome.courses.iter().filter(|c| matches!(c, Course::TellStuck | Course::Undeletable)).count()),
-        (
-            "UploadsRefused",
-            outcome
-                .courses
-                .iter()
-                .filter(|c| matches!(c, Course::Refuse | Course::Crowded | Course::Differ | Course::Occupied | Course::Leftover))
-                .count(),
-        ),
+        ("ClustersStarted", count(|c| c == Course::Start)),
+        ("ClustersReady", count(|c| c == Course::Announce)),
+        ("ClustersFailed", count(|c| matches!(c, Course::Explain | Course::Declined))),
+        ("ClustersGone", count(|c| matches!(c, Course::Finish | Course::Lost))),
+        ("ClustersStuck", count(|c| matches!(c, Course::TellStuck | Course::Undeletable))),
+        ("UploadsRefused", count(|c| matches!(c, Course::Refuse | Course::Crowded | Course::Differ | Course::Occupied | Course::Leftover))),
         ("MailsLost", outcome.mails_lost.len()),
-        ("MailsInDoubt", outcome.mails_in_doubt),
+        ("MailsInDoubt", outcome.mails_in_doubt()),
     ];
     let mut measured: Vec<Measured> =
         counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect();

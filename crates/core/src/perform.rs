@@ -24,16 +24,10 @@ pub trait Perform: Sync {
 /// How a pass ended.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The courses taken, in order.
-    pub courses: Vec<Course>,
-    /// Every plan, as it prints: the log line.
-    pub plans: Vec<String>,
+    /// Every plan, in order. As it prints, it is the log line.
+    pub plans: Vec<Plan>,
     /// Mails that SES would not take, in its words.
     pub mails_lost: Vec<String>,
-    /// Mails claimed by an earlier pass that may have died before it sent them.
-    pub mails_in_doubt: usize,
-    /// Something was left on the ledger for cf-watch.
-    pub left_for_watch: bool,
     /// Seconds from the acceptance of a create to its address, where that was given now.
     pub ready_seconds: Option<i64>,
 }
@@ -57,12 +51,14 @@ pub async fn pass<W: Observe + Perform>(
     for _ in 0..LOOKS_MAX {
         let facts = observe::look(world, site, subject, clock(), setback.take()).await?;
         let plan = decide::decide(&facts);
-        outcome.note(&plan);
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
-        match carry_out(world, &plan, &mut outcome, || clock().as_second() > stale_at).await {
-            Ok(()) if plan.look_again => outcome.time(&facts, plan.course),
+        let done = carry_out(world, &plan, &mut outcome, || clock().as_second() > stale_at).await;
+        let (course, look_again) = (plan.course, plan.look_again);
+        outcome.plans.push(plan);
+        match done {
+            Ok(()) if look_again => outcome.time(&facts, course),
             Ok(()) => {
-                outcome.time(&facts, plan.course);
+                outcome.time(&facts, course);
                 return Ok(outcome);
             }
             Err(stop) => match stop.fault.kind {
@@ -142,11 +138,19 @@ async fn send_claimed<W: Perform>(world: &W, rest: &[Effect], claim: Option<&ETa
 }
 
 impl Outcome {
-    fn note(&mut self, plan: &Plan) {
-        self.courses.push(plan.course);
-        self.plans.push(plan.to_string());
-        self.mails_in_doubt += plan.mails_in_doubt;
-        self.left_for_watch |= plan.left_for_watch;
+    /// The courses taken, in order.
+    pub fn courses(&self) -> impl Iterator<Item = Course> {
+        self.plans.iter().map(|plan| plan.course)
+    }
+
+    /// Mails claimed by an earlier pass that may have died before it sent them.
+    pub fn mails_in_doubt(&self) -> usize {
+        self.plans.iter().map(|plan| plan.mails_in_doubt).sum()
+    }
+
+    /// Whether something was left on the ledger for cf-watch.
+    pub fn left_for_watch(&self) -> bool {
+        self.plans.iter().any(|plan| plan.left_for_watch)
     }
 
     /// How long a user has waited; asked once a plan is carried out. Who asks again for what stands has not waited.

@@ -152,7 +152,7 @@ fn differences(want: &Rest, got: &Rest, mails_counted: usize) -> Vec<String> {
 }
 
 fn mails_counted(cloud: &Cloud) -> usize {
-    cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.mails_in_doubt).sum()
+    cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.mails_in_doubt()).sum()
 }
 
 /// How the event of a spoiled pass comes again.
@@ -266,7 +266,8 @@ fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSe
                 cloud.settle();
                 let mut wrong = cloud.complaints();
                 wrong.extend(differences(&want, &rest(&cloud), mails_counted(&cloud)));
-                let history = || cloud.outcomes.iter().flat_map(|o| o.plans.clone()).collect::<Vec<_>>().join("\n  ");
+                let history =
+                    || cloud.outcomes.iter().flat_map(|o| o.plans.iter().map(ToString::to_string)).collect::<Vec<_>>().join("\n  ");
                 told.extend(wrong.into_iter().map(|what| {
                     format!(
                         "{nth} {:?} spoiled {when:?}, again {again:?}: {what}\n  {}",
