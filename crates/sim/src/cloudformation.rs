@@ -38,6 +38,8 @@ pub struct SimStack {
     pub fate: Fate,
     /// Its events, oldest first.
     pub events: Vec<StackEvent>,
+    /// Every status that it had, and since when, oldest first.
+    pub history: Vec<(Timestamp, StackStatus)>,
     token: String,
 }
 
@@ -48,7 +50,12 @@ pub struct Stacks {
     tokens: BTreeSet<(String, String)>,
     /// The fate of stacks to come.
     pub next_fate: Fate,
+    /// Which stacks changed their status since this was last emptied: CloudFormation's events, before EventBridge has them.
+    pub turned: Vec<usize>,
 }
+
+/// The login address of every stack that has one.
+pub const LOGIN: &str = "198.51.100.7";
 
 const ARN: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack";
 
@@ -85,15 +92,16 @@ impl Stacks {
             outputs: BTreeMap::new(),
             parent: None,
         };
-        self.all.push(SimStack { stack, fate: self.next_fate.clone(), events: Vec::new(), token: new.token.clone() });
-        self.note(&id, now);
+        self.all.push(SimStack { stack, fate: self.next_fate.clone(), events: Vec::new(), history: Vec::new(), token: new.token.clone() });
+        self.note(self.all.len() - 1, now);
         Ok(id)
     }
 
     /// DeleteStack, by id. A deleted stack, and one that never was, are no fault.
     pub fn delete(&mut self, id: &StackId, now: Timestamp) -> Result<(), Fault> {
         const CALL: &str = "cloudformation:DeleteStack";
-        let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) else { return Ok(()) };
+        let Some(nth) = self.all.iter().position(|s| &s.stack.id == id) else { return Ok(()) };
+        let found = &mut self.all[nth];
         match found.stack.status {
             StackStatus::DeleteComplete | StackStatus::DeleteInProgress => return Ok(()),
             _ if found.fate == Fate::Protected => {
@@ -108,7 +116,7 @@ impl Stacks {
             }
             _ => found.stack.status = StackStatus::DeleteInProgress,
         }
-        self.note(id, now);
+        self.note(nth, now);
         Ok(())
     }
 
@@ -134,66 +142,83 @@ impl Stacks {
 
     /// Puts a stack there by other hands than ours.
     pub fn plant(&mut self, stack: Stack, fate: Fate, token: &str, now: Timestamp) {
-        let id = stack.id.clone();
-        self.tokens.insert((id.name().unwrap_or_default().to_owned(), token.to_owned()));
-        self.all.push(SimStack { stack, fate, events: Vec::new(), token: token.to_owned() });
-        self.note(&id, now);
+        self.tokens.insert((stack.id.name().unwrap_or_default().to_owned(), token.to_owned()));
+        self.all.push(SimStack { stack, fate, events: Vec::new(), history: Vec::new(), token: token.to_owned() });
+        self.note(self.all.len() - 1, now);
     }
 
     /// Moves a stack to a status, as an administrator's hand or CloudFormation's work would.
     pub fn set_status(&mut self, id: &StackId, status: StackStatus, now: Timestamp) {
-        if let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) {
-            found.stack.status = status;
-            self.note(id, now);
+        if let Some(nth) = self.all.iter().position(|s| &s.stack.id == id) {
+            self.all[nth].stack.status = status;
+            self.note(nth, now);
         }
     }
 
     /// Lets every stack in motion make one step; returns those that did.
     pub fn step(&mut self, login_output: &str, now: Timestamp) -> Vec<StackId> {
-        let mut moved = Vec::new();
-        for found in &mut self.all {
-            let Some(next) = found.next_status() else { continue };
-            if next == StackStatus::CreateComplete && found.fate != Fate::NoLogin {
-                found.stack.outputs.insert(login_output.to_owned(), "198.51.100.7".to_owned());
-            }
-            if next == StackStatus::RollbackInProgress {
-                found.fail(now);
-            }
-            if next == StackStatus::DeleteFailed {
-                found.event(
-                    "LoginSecurityGroup",
-                    "AWS::EC2::SecurityGroup",
-                    "DELETE_FAILED",
-                    "resource sg-0a1b has a dependent object",
-                    now,
-                );
-            }
-            found.stack.status = next;
-            moved.push(found.stack.id.clone());
-        }
-        for id in &moved {
-            self.note(id, now);
-        }
-        moved
+        let moved: Vec<usize> = (0..self.all.len()).filter(|nth| self.advance(*nth, login_output, now)).collect();
+        moved.into_iter().map(|nth| self.all[nth].stack.id.clone()).collect()
     }
 
-    fn note(&mut self, id: &StackId, now: Timestamp) {
-        if let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) {
-            let (physical, status) = (found.stack.id.0.clone(), found.stack.status.as_str().to_owned());
-            let logical = found.stack.id.name().unwrap_or_default().to_owned();
-            found.events.push(StackEvent {
-                at: now,
-                logical,
-                physical,
-                kind: "AWS::CloudFormation::Stack".into(),
-                status,
-                reason: String::new(),
-            });
+    /// Lets one stack make a step, if it is in motion.
+    pub fn advance(&mut self, nth: usize, login_output: &str, now: Timestamp) -> bool {
+        let found = &mut self.all[nth];
+        let Some(next) = found.next_status() else { return false };
+        if next == StackStatus::CreateComplete && found.fate != Fate::NoLogin {
+            found.stack.outputs.insert(login_output.to_owned(), LOGIN.to_owned());
         }
+        if next == StackStatus::RollbackInProgress {
+            found.fail(now);
+        }
+        if next == StackStatus::DeleteFailed {
+            let reason = "resource sg-0a1b has a dependent object";
+            found.event("LoginSecurityGroup", "AWS::EC2::SecurityGroup", "DELETE_FAILED", reason, now);
+        }
+        found.stack.status = next;
+        self.note(nth, now);
+        true
+    }
+
+    /// Whether a stack's status will change by itself.
+    pub fn is_in_motion(&self, nth: usize) -> bool {
+        self.all[nth].next_status().is_some()
+    }
+
+    /// What will become of a stack from now on.
+    pub fn doom(&mut self, nth: usize, fate: Fate) {
+        self.all[nth].fate = fate;
+    }
+
+    fn note(&mut self, nth: usize, now: Timestamp) {
+        let found = &mut self.all[nth];
+        let (physical, status) = (found.stack.id.0.clone(), found.stack.status);
+        let logical = found.stack.id.name().unwrap_or_default().to_owned();
+        found.history.push((now, status));
+        found.events.push(StackEvent {
+            at: now,
+            logical,
+            physical,
+            kind: "AWS::CloudFormation::Stack".into(),
+            status: status.as_str().to_owned(),
+            reason: String::new(),
+        });
+        self.turned.push(nth);
     }
 }
 
 impl SimStack {
+    /// The stack as DescribeStacks shows it to one who sees the world as it was then; `None` before it was made.
+    pub fn as_of(&self, at: Timestamp) -> Option<Stack> {
+        let (_, status) = self.history.iter().rev().find(|(since, _)| *since <= at)?;
+        let mut stack = self.stack.clone();
+        stack.status = *status;
+        if *status == StackStatus::CreateInProgress {
+            stack.outputs.clear();
+        }
+        Some(stack)
+    }
+
     fn next_status(&self) -> Option<StackStatus> {
         use StackStatus as T;
         Some(match (self.stack.status, &self.fate) {

@@ -9,6 +9,7 @@ mod cloudformation;
 mod rules;
 mod s3;
 mod senses;
+pub mod simulate;
 mod touch;
 mod world;
 

@@ -10,7 +10,7 @@ use cf_core::status::{State as Word, Status};
 
 use crate::cloud::Cloud;
 use crate::s3::{Bucket, Version};
-use crate::world::State;
+use crate::world::{State, World};
 
 impl State {
     /// Looks at an effect that is about to happen.
@@ -59,7 +59,14 @@ fn is_tagged(new: &NewStack, site: &Site) -> bool {
 impl Cloud {
     /// What is wrong in a world where nothing moves any more; empty where all is well.
     pub fn complaints(&self) -> Vec<String> {
-        let state = self.world.state();
+        self.world.complaints()
+    }
+}
+
+impl World {
+    /// What is wrong in a world where nothing moves any more; empty where all is well.
+    pub fn complaints(&self) -> Vec<String> {
+        let state = self.state();
         let mut wrong = state.wrongs.clone();
         for (key, _) in state.store.list(Bucket::User, "") {
             if matches!(key::read(key), Reading::Request(_) | Reading::Refused { .. }) {
@@ -67,7 +74,7 @@ impl Cloud {
             }
             if let Some(stem) = key.strip_suffix(Answer::Created.suffix())
                 && let Reading::Request(upload) = key::read(&format!("{stem}{}", Verb::Create.suffix()))
-                && living(&state, &upload.cluster, &self.world.site).is_none()
+                && living(&state, &upload.cluster, &self.site).is_none()
             {
                 wrong.push(format!("{key} stands, and there is no such cluster"));
             }
@@ -81,7 +88,7 @@ impl Cloud {
             for (name, entry) in &ledger.clusters {
                 let cluster = Cluster { user: user.clone(), name: name.clone() };
                 wrong.extend(shown(&state, entry).map(|what| format!("{cluster}: {what}")));
-                wrong.extend(complaint(entry, living(&state, &cluster, &self.world.site)).map(|what| format!("{cluster}: {what}")));
+                wrong.extend(complaint(entry, living(&state, &cluster, &self.site)).map(|what| format!("{cluster}: {what}")));
             }
         }
         for living in state.stacks.all_living() {

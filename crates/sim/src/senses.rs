@@ -7,7 +7,9 @@ use cf_core::ledger;
 use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
+use cf_core::stack::StackStatus;
 
+use crate::cloudformation::SimStack;
 use crate::s3::{Bucket, Version};
 use crate::world::{Spoil, State, When, World};
 
@@ -52,7 +54,8 @@ fn object(version: &Version, body: bool) -> Object {
 }
 
 impl State {
-    fn answer(&mut self, question: Question) -> Sight {
+    pub(crate) fn answer(&mut self, question: Question) -> Sight {
+        let seen_at = self.now - self.lag;
         match question {
             Question::Ledger(user) => Sight::Ledger(self.store.get(Bucket::System, &ledger::key(&user)).and_then(|v| {
                 let ledger = serde_json::from_slice(&v.bytes).ok()?;
@@ -73,9 +76,10 @@ impl State {
                     self.blind_looks -= 1;
                     return Sight::Stack(None);
                 }
-                Sight::Stack(self.stacks.living(name.as_str()).map(|s| Box::new(s.stack.clone())))
+                let living = |s: &SimStack| s.as_of(seen_at).filter(|s| s.status != StackStatus::DeleteComplete);
+                Sight::Stack(self.stacks.all().iter().filter(|s| s.stack.id.name() == Some(name.as_str())).find_map(living).map(Box::new))
             }
-            Question::Stack(id) => Sight::Stack(self.stacks.by_id(&id).map(|s| Box::new(s.stack.clone()))),
+            Question::Stack(id) => Sight::Stack(self.stacks.by_id(&id).and_then(|s| s.as_of(seen_at)).map(Box::new)),
             Question::Events(id, token) => {
                 let mut events = self.stacks.by_id(&id).map(|s| s.events.clone()).unwrap_or_default();
                 events.reverse();
@@ -89,13 +93,14 @@ impl State {
                 Sight::Ledgers(page(&all, token))
             }
             Question::Stacks(token) => {
-                let all: Vec<_> = self.stacks.all_living().map(|s| s.stack.clone()).collect();
+                let living = |s: &SimStack| s.as_of(seen_at).filter(|s| s.status != StackStatus::DeleteComplete);
+                let all: Vec<_> = self.stacks.all().iter().filter_map(living).collect();
                 Sight::Stacks(page(&all, token))
             }
         }
     }
 
-    fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
+    pub(crate) fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
         let now = self.now;
         self.watch(effect, site);
         match effect {

@@ -58,6 +58,10 @@ pub struct State {
     pub wrongs: Vec<String>,
     /// How many of the next looks by name do not see a stack that is there (DescribeStacks lags behind CreateStack).
     pub blind_looks: usize,
+    /// How far DescribeStacks lags behind what is.
+    pub lag: SignedDuration,
+    /// Whether effects and questions are kept, for those who ask what was done.
+    pub is_recording: bool,
 }
 
 /// A world behind the domain's two traits.
@@ -89,6 +93,8 @@ impl World {
             answered: BTreeSet::new(),
             wrongs: Vec::new(),
             blind_looks: 0,
+            lag: SignedDuration::ZERO,
+            is_recording: true,
         };
         Self { state: Mutex::new(state), site }
     }

@@ -1,0 +1,26 @@
+//! The seam for planted bugs: a test may stand between the functions and their world, and spoil what they see or do as a
+//! faulty program would. The product itself is never touched, and nothing here plants anything.
+
+use cf_core::effect::Effect;
+use cf_core::observe::{Question, Sight};
+use jiff::Timestamp;
+
+use crate::world::State;
+
+/// A fault in the program, as far as it shows in what it sees and does.
+pub trait Bug: Sync {
+    /// What the faulty program makes of an answer.
+    fn sees(&self, _question: &Question, sight: Sight, _now: Timestamp) -> Sight {
+        sight
+    }
+
+    /// What the faulty program does where the sound one does `effect`. `held` is the pass's own memory.
+    fn does(&self, effect: &Effect, _world: &State, _held: &mut Vec<Effect>) -> Vec<Effect> {
+        vec![effect.clone()]
+    }
+
+    /// Whether the sweep is deployed at all.
+    fn sweeps(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,171 @@
+//! Every sentence that the functions say, and what must be true for it. Judged by the world's history, not by the ledger.
+//! A sentence may be as old as a look may be: it must have been true at some moment of the last minute.
+
+use cf_core::key::{Answer, Reading, Verb, read};
+use cf_core::names::Cluster;
+use cf_core::site::Site;
+use cf_core::stack::{StackState as S, StackStatus};
+use jiff::SignedDuration;
+
+use super::truth::{End, STALE_MAX, Truth, was};
+use crate::cloudformation::{LOGIN, SimStack};
+use crate::world::State;
+
+/// What one sentence is judged by.
+struct Court<'a> {
+    truth: &'a Truth,
+    cluster: &'a Cluster,
+    key: &'a str,
+    text: &'a str,
+    state: &'a State,
+    site: &'a Site,
+}
+
+/// What is not true in an answer; `None` where all is.
+pub fn lie(truth: &Truth, cluster: &Cluster, key: &str, text: &str, state: &State, site: &Site) -> Option<String> {
+    // A world that begins in the middle has a past that nobody wrote down.
+    if truth.has_past {
+        return None;
+    }
+    let court = Court { truth, cluster, key, text, state, site };
+    let answer = Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()));
+    let is_true = match answer {
+        Some(Answer::Created) => text == format!("{LOGIN}\n") && court.recently(|s| s.state() == S::Standing),
+        Some(Answer::Deleted) => return court.deleted(),
+        Some(Answer::Failed) => return court.failed(),
+        None => false,
+    };
+    (!is_true).then(|| text.lines().next().unwrap_or_default().to_owned())
+}
+
+impl Court<'_> {
+    /// This cluster's stacks, dead ones too.
+    fn stacks(&self) -> impl Iterator<Item = &SimStack> {
+        let deployment = &self.site.deployment;
+        self.state.stacks.all().iter().filter(move |s| s.stack.cluster(deployment).as_ref() == Some(self.cluster))
+    }
+
+    fn since(&self) -> jiff::Timestamp {
+        self.state.now - SignedDuration::from_millis(STALE_MAX)
+    }
+
+    /// Whether a stack of this cluster had a status like this within the last minute.
+    fn recently(&self, wanted: impl Fn(StackStatus) -> bool) -> bool {
+        self.stacks().any(|s| was(s, self.since(), &wanted))
+    }
+
+    /// Whether a stack of this cluster ever had a status like this.
+    fn ever(&self, wanted: impl Fn(StackStatus) -> bool) -> bool {
+        self.stacks().any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
+    }
+
+    /// Whether there was a moment within the last minute when this cluster did not live.
+    fn was_absent(&self) -> bool {
+        let covers = |s: &SimStack| {
+            let begun = s.history.first().is_some_and(|(at, _)| *at <= self.since());
+            begun && s.stack.status != StackStatus::DeleteComplete
+        };
+        !self.stacks().any(covers)
+    }
+
+    fn has(&self, words: &str) -> bool {
+        self.text.contains(words)
+    }
+
+    fn deleted(&self) -> Option<String> {
+        if self.truth.flights.contains(self.cluster) {
+            return Some("it is told gone while a CreateStack is still on its way".into());
+        }
+        (!self.was_absent()).then(|| "it is told gone, and lives".into())
+    }
+
+    /// The upload of a verb that this answer stands beside.
+    fn beside(&self, verb: Verb) -> Option<&super::truth::Put> {
+        let stem = self.key.strip_suffix(Answer::Failed.suffix())?;
+        self.truth.standing(&format!("{stem}{}", verb.suffix()))
+    }
+
+    /// Each sentence by its words, and what must be so.
+    fn failed(&self) -> Option<String> {
+        let is_failed = |s: StackStatus| matches!(s.state(), S::Failed | S::RollingBack);
+        let foreign = || {
+            let name = self.site.stack_name(self.cluster);
+            let is_it = |s: &&SimStack| s.stack.id.name() == Some(name.as_str()) && s.stack.cluster(&self.site.deployment).is_none();
+            self.state.stacks.all().iter().any(|s| is_it(&s) && was(s, self.since(), |status| status != StackStatus::DeleteComplete))
+        };
+        let (says, holds): (_, &dyn Fn() -> bool) = match self.text.lines().next().unwrap_or_default() {
+            line if line.contains("could not be made") => {
+                // Somebody may have removed it before anybody looked, but then its events still tell the cause.
+                ("it failed, for this cause", &|| self.ever(is_failed) && self.has("sufficient capacity"))
+            }
+            line if line.contains("was not started. Nothing") => ("CloudFormation refused it", &|| self.has("LimitExceeded")),
+            line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
+            line if line.contains("exists already") => ("it lives and differs", &|| self.recently(|s| s.state() != S::Gone)),
+            line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &foreign),
+            line if line.contains("cannot be started") => ("something is left of it", &|| self.recently(|s| matches!(s.state(), S::Stuck | S::Failed | S::RollingBack))),
+            line if line.contains("was given up") => ("a later delete took it back", &|| self.was_taken_back()),
+            line if line.contains("its stack was removed") => ("its stack was removed", &|| self.ever(|s| matches!(s.state(), S::Leaving | S::Gone))),
+            line if line.contains("there is no way to log in") => ("it stands without a login", &|| {
+                self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Standing))
+            }),
+            "Nothing was removed." => ("there is none", &|| self.was_absent()),
+            line if line.contains("was not removed") => ("a later create, or CloudFormation, is in the way", &|| {
+                self.has("CloudFormation refused it") || self.has("wait for their turn") || self.is_overtaken()
+            }),
+            line if line.contains("could not be removed wholly") => ("its deletion failed", &|| self.ever(|s| s.state() == S::Stuck)),
+            _ => ("this sentence is known", &|| false),
+        };
+        (!holds()).then(|| format!("{says}? {}", self.text.replace('\n', " ")))
+    }
+
+    fn breaks_a_rule(&self) -> bool {
+        let is_broken = self.beside(Verb::Create).is_none_or(|put| !put.is_order);
+        is_broken
+            || (self.has("has no profile") && self.truth.without_profile.contains(&self.cluster.user))
+            || self.has("wait for their turn")
+    }
+
+    /// A delete that is as young as the create, or younger.
+    fn was_taken_back(&self) -> bool {
+        let Some(create) = self.beside(Verb::Create) else { return true };
+        self.truth.of(self.cluster, Verb::Delete).any(|delete| delete.modified >= create.modified)
+    }
+
+    fn is_overtaken(&self) -> bool {
+        let Some(delete) = self.beside(Verb::Delete) else { return true };
+        self.truth.of(self.cluster, Verb::Create).any(|create| create.modified > delete.modified)
+    }
+}
+
+impl Truth {
+    /// What does not hold once nothing moves any more: the last wish of each cluster decides whether it lives.
+    pub fn judge_wishes(&self, state: &State, site: &Site) -> Vec<String> {
+        if self.has_past {
+            return Vec::new();
+        }
+        let mut clusters: Vec<Cluster> =
+            self.puts.iter().filter_map(|put| if let Reading::Request(k) = read(&put.key) { Some(k.cluster) } else { None }).collect();
+        clusters.sort();
+        clusters.dedup();
+        clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, site).map(|what| format!("{cluster}: {what}"))).collect()
+    }
+
+    fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<String> {
+        let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
+        // On the same second the delete counts as the later one.
+        let (last, verb) = wishes.filter(|(put, _)| put.is_order).max_by_key(|(put, verb)| (put.modified, *verb == Verb::Delete, put.at))?;
+        let mine: Vec<&SimStack> = state.stacks.all().iter().filter(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)).collect();
+        let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
+        let End::Settled { told, .. } = &last.end else { return None };
+        match (verb, living) {
+            (Verb::Delete, Some(stack)) if told.last() == Some(&Answer::Deleted) => {
+                Some(format!("its last wish was to go, it was told gone, and lives ({})", stack.stack.status))
+            }
+            (Verb::Create, None) if told.last() == Some(&Answer::Created) => {
+                let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
+                (!was_removed).then(|| "its last wish was to live, it was told its address, and is gone".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

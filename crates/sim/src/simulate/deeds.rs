@@ -1,0 +1,112 @@
+//! What people do, done.
+
+use cf_core::key::Verb;
+use cf_core::names::User;
+use cf_core::stack::{Stack, StackId, StackState, StackStatus};
+use cf_core::testing;
+
+use super::dice::under;
+use super::run::Run;
+use super::script::Deed;
+use crate::cloudformation::Fate;
+use crate::s3::Bucket;
+use crate::world::State;
+
+/// Carries out one line of the script; `key` tells its dice apart.
+pub fn carry_out(run: &mut Run<'_, '_>, deed: &Deed, key: u64) {
+    let stage = run.stage;
+    match deed {
+        Deed::Drop { key: at, body } => {
+            stage.tell(|| format!("somebody drops {at} ({body:?})"));
+            {
+                let mut state = stage.world.state();
+                let now = state.now;
+                state.store.put(Bucket::User, at, &body.bytes(), now);
+                stage.inner().truth.put(at, Some(*body), &state);
+            }
+            if Verb::ALL.iter().any(|verb| at.ends_with(verb.suffix())) {
+                run.tell_of_upload(at.clone(), key);
+            }
+        }
+        Deed::Remove { key: at } => {
+            stage.tell(|| format!("somebody removes {at}"));
+            stage.world.state().store.delete(Bucket::User, at);
+            stage.inner().truth.withdrawn(at);
+        }
+        Deed::ToggleProfile { user } => toggle_profile(run, user),
+        Deed::TakeName { user, cluster } => take_name(run, user, cluster),
+        Deed::RemoveStack | Deed::ChangeStack | Deed::ProtectStack | Deed::UnprotectStack | Deed::MendStack => by_hand(run, deed, key),
+    }
+}
+
+fn toggle_profile(run: &Run<'_, '_>, user: &str) {
+    let mut state = run.stage.world.state();
+    let (at, now) = (format!("customizer/{user}/configure.d/user.sh"), state.now);
+    if state.store.get(Bucket::Customizer, &at).is_some() {
+        state.store.delete(Bucket::Customizer, &at);
+        run.stage.inner().truth.without_profile.extend(User::parse(user));
+    } else {
+        state.store.put(Bucket::Customizer, &at, b"#!/bin/sh\n", now);
+    }
+}
+
+/// Somebody's stack of the name that a cluster needs: it bears no tag of ours.
+fn take_name(run: &Run<'_, '_>, user: &str, cluster: &str) {
+    let name = run.stage.world.site.stack_name(&testing::cluster(user, cluster));
+    let mut state = run.stage.world.state();
+    if state.stacks.living(name.as_str()).is_some() {
+        return;
+    }
+    let (now, nth) = (state.now, state.stacks.all().len());
+    let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/foreign-{nth}", name.as_str()));
+    let stack = Stack {
+        id,
+        status: StackStatus::CreateComplete,
+        reason: None,
+        tags: [].into(),
+        parameters: [].into(),
+        outputs: [].into(),
+        parent: None,
+    };
+    run.stage.tell(|| format!("somebody makes a stack {}", name.as_str()));
+    state.stacks.plant(stack, Fate::Succeeds, "by-hand", now);
+}
+
+/// The stacks that the administrator would look at for this.
+fn candidates(state: &State, deed: &Deed) -> Vec<usize> {
+    let fits = |nth: &usize| {
+        let stack = &state.stacks.all()[*nth];
+        match deed {
+            Deed::ChangeStack | Deed::ProtectStack => stack.stack.status.state() == StackState::Standing,
+            Deed::UnprotectStack => stack.fate == Fate::Protected,
+            Deed::MendStack => stack.fate == Fate::DeleteFails,
+            _ => !matches!(stack.stack.status.state(), StackState::Gone | StackState::Leaving),
+        }
+    };
+    (0..state.stacks.all().len()).filter(fits).collect()
+}
+
+fn by_hand(run: &Run<'_, '_>, deed: &Deed, key: u64) {
+    const CHANGES: [StackStatus; 4] =
+        [StackStatus::UpdateInProgress, StackStatus::UpdateRollbackInProgress, StackStatus::ImportInProgress, StackStatus::Unknown];
+    let (stage, dice) = (run.stage, run.stage.dice);
+    let mut state = stage.world.state();
+    let candidates = candidates(&state, deed);
+    if candidates.is_empty() {
+        return;
+    }
+    let pick = |part: u64, most: usize| usize::try_from(dice.below(under(key, part), most as u64)).unwrap_or(0);
+    let nth = candidates[pick(1, candidates.len())];
+    let (id, now) = (state.stacks.all()[nth].stack.id.clone(), state.now);
+    stage.tell(|| format!("the administrator: {deed:?}, {}", id.name().unwrap_or_default()));
+    match deed {
+        Deed::ChangeStack => state.stacks.set_status(&id, CHANGES[pick(2, CHANGES.len())], now),
+        Deed::ProtectStack => state.stacks.doom(nth, Fate::Protected),
+        Deed::UnprotectStack | Deed::MendStack => state.stacks.doom(nth, Fate::Succeeds),
+        _ => {
+            if state.stacks.delete(&id, now).is_ok() {
+                stage.inner().truth.by_hand.insert(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! One pass's way to the world: every call takes its time, and may be lost, throttled, answered too late or not at all; and
+//! the function may die before or after it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use cf_core::effect::Effect;
+use cf_core::fault::{Fault, Kind};
+use cf_core::names::Cluster;
+use cf_core::observe::{Observe, Question, Sight};
+use cf_core::perform::Perform;
+use cf_core::request::ETag;
+use jiff::SignedDuration;
+
+use super::dice::under;
+use super::mishap::Mishap;
+use super::stage::{Function, Orphan, Stage};
+
+/// One pass of one function.
+pub struct Hands<'s, 'b> {
+    /// Where it acts.
+    pub stage: &'s Stage<'b>,
+    /// Which of the running functions it belongs to.
+    pub task: usize,
+    /// Which function that is.
+    pub function: Function,
+    /// The cluster that it is about; none for what is no request, and for the sweep itself.
+    pub cluster: Option<Cluster>,
+    key: u64,
+    calls: AtomicU64,
+    held: Mutex<Vec<Effect>>,
+}
+
+/// The SDK gives a call up after so many milliseconds (cf-aws, client).
+const GIVEN_UP_AFTER: i64 = 10_000;
+/// A call that was given up, or whose caller has died, arrives at the latest so many milliseconds after it was sent.
+const ON_ITS_WAY_MAX: u64 = 30_000;
+
+fn transient(why: &str) -> Fault {
+    Fault::new(Kind::Transient, "the call", why)
+}
+
+impl<'s, 'b> Hands<'s, 'b> {
+    /// A pass; `key` tells its dice apart from all others'.
+    pub const fn new(stage: &'s Stage<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
+        Self { stage, task, function, cluster, key, calls: AtomicU64::new(0), held: Mutex::new(Vec::new()) }
+    }
+
+    fn call(&self) -> u64 {
+        under(self.key, self.calls.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn wait(&self, milliseconds: i64) {
+        let until = self.stage.inner().now + milliseconds;
+        self.stage.until(until, self.task).await;
+    }
+
+    fn below(&self, call: u64, part: u64, most: u64) -> i64 {
+        i64::try_from(self.stage.dice.below(under(call, part), most)).unwrap_or(0)
+    }
+
+    async fn die(&self) {
+        self.stage.tell(|| format!("{} dies", self.function.name()));
+        self.stage.inner().has_died = true;
+        std::future::pending::<()>().await;
+    }
+
+    /// The way to AWS: an error where the call does not arrive.
+    async fn go(&self, call: u64, what: &(impl Fn() -> String + Sync)) -> Result<(), Fault> {
+        if self.stage.strikes(Mishap::DiedBefore, call) {
+            self.die().await;
+        }
+        self.wait(3 + self.below(call, 1, 25)).await;
+        if self.stage.strikes(Mishap::Slow, call) {
+            self.wait(500 + self.below(call, 2, 8_000)).await;
+        }
+        let lost = [
+            (Mishap::CallLost, "the connection broke"),
+            (Mishap::Throttled, "Throttling: Rate exceeded"),
+            (Mishap::ServerError, "500 InternalError"),
+        ];
+        for (kind, why) in lost {
+            if self.stage.strikes(kind, call) {
+                self.stage.tell(|| format!("{}: {} -> {why}", self.function.name(), what()));
+                return Err(transient(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The way back.
+    async fn come_back(&self, call: u64, what: &(impl Fn() -> String + Sync)) -> Result<(), Fault> {
+        if self.stage.strikes(Mishap::DiedAfter, call) {
+            self.die().await;
+        }
+        if self.stage.strikes(Mishap::AnswerLost, call) {
+            self.stage.tell(|| format!("{}: the answer to \"{}\" is lost", self.function.name(), what()));
+            return Err(transient("no answer came"));
+        }
+        Ok(())
+    }
+
+    async fn do_one(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        let call = self.call();
+        let what = || effect.to_string();
+        {
+            let (state, mut inner) = (self.stage.world.state(), self.stage.inner());
+            let now = inner.now;
+            inner.truth.says(effect, self.cluster.as_ref(), &state, &self.stage.world.site, now);
+        }
+        let mut flight = Flight::begin(self, effect, call);
+        if let Err(fault) = self.go(call, &what).await {
+            flight.end();
+            return Err(fault);
+        }
+        if self.stage.strikes(Mishap::GaveUp, call) {
+            self.stage.tell(|| format!("{}: \"{}\" gets no answer in time", self.function.name(), what()));
+            flight.orphan();
+            self.wait(GIVEN_UP_AFTER).await;
+            return Err(transient("timed out"));
+        }
+        flight.end();
+        let done = self.stage.land(effect, call);
+        self.stage.tell(|| match &done {
+            Ok(_) => format!("{}: {effect}", self.function.name()),
+            Err(fault) => format!("{}: {effect} -> {fault}", self.function.name()),
+        });
+        self.come_back(call, &what).await?;
+        done
+    }
+}
+
+/// A call on its way. Where its function dies meanwhile, it may arrive all the same.
+struct Flight<'h, 's, 'b> {
+    hands: &'h Hands<'s, 'b>,
+    effect: Option<&'h Effect>,
+    call: u64,
+    sent: i64,
+}
+
+impl<'h, 's, 'b> Flight<'h, 's, 'b> {
+    fn begin(hands: &'h Hands<'s, 'b>, effect: &'h Effect, call: u64) -> Self {
+        let mut inner = hands.stage.inner();
+        if let Effect::CreateStack(_) = effect {
+            inner.truth.flights.extend(hands.cluster.clone());
+        }
+        Self { hands, effect: Some(effect), call, sent: inner.now }
+    }
+
+    /// It has arrived, or never will.
+    fn end(&mut self) {
+        if let (Some(Effect::CreateStack(_)), Some(cluster)) = (self.effect.take(), &self.hands.cluster) {
+            self.hands.stage.inner().truth.end_flight(cluster);
+        }
+    }
+
+    /// Nobody waits for it any more.
+    fn orphan(&mut self) {
+        let Some(effect) = self.effect.take() else { return };
+        let stage = self.hands.stage;
+        let delay = i64::try_from(stage.dice.below(under(self.call, 3), ON_ITS_WAY_MAX)).unwrap_or(0);
+        let mut inner = stage.inner();
+        let at = (self.sent + delay).max(inner.now + 1);
+        inner.orphans.push(Orphan { at, effect: effect.clone(), cluster: self.hands.cluster.clone(), call: self.call });
+    }
+}
+
+impl Drop for Flight<'_, '_, '_> {
+    fn drop(&mut self) {
+        let arrives = self.hands.stage.dice.below(under(self.call, 4), 2) == 0;
+        if arrives && self.hands.stage.inner().now > self.sent {
+            self.orphan();
+        }
+        self.end();
+    }
+}
+
+impl Observe for Hands<'_, '_> {
+    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        let call = self.call();
+        let what = || format!("{question:?}");
+        self.go(call, &what).await?;
+        let is_stack = matches!(question, Question::StackNamed(_) | Question::Stack(_) | Question::Stacks(_));
+        let is_blind = matches!(question, Question::StackNamed(_)) && self.stage.strikes(Mishap::LookBlind, call);
+        let is_stale = is_stack && self.stage.strikes(Mishap::LookStale, call);
+        let asked = question.clone();
+        let sight = {
+            let mut state = self.stage.world.state();
+            // For seconds after a change DescribeStacks may show what was (facts: read-after-write).
+            let lag = match (is_blind, is_stale) {
+                (true, _) => 8_000,
+                (false, true) => 200 + self.below(call, 5, 5_000),
+                (false, false) => 0,
+            };
+            state.lag = SignedDuration::from_millis(lag);
+            let sight = state.answer(asked);
+            state.lag = SignedDuration::ZERO;
+            sight
+        };
+        self.come_back(call, &what).await?;
+        Ok(match self.stage.bug {
+            Some(bug) => bug.sees(&question, sight, self.stage.clock()),
+            None => sight,
+        })
+    }
+}
+
+impl Perform for Hands<'_, '_> {
+    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        let Some(bug) = self.stage.bug else { return self.do_one(effect).await };
+        let instead = {
+            let state = self.stage.world.state();
+            bug.does(effect, &state, &mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let mut done = Ok(None);
+        for one in &instead {
+            let ended = self.do_one(one).await;
+            if std::mem::discriminant(one) == std::mem::discriminant(effect) || ended.is_err() {
+                done = ended;
+            }
+            if done.is_err() {
+                break;
+            }
+        }
+        done
+    }
+}

@@ -1,0 +1,90 @@
+//! What can go wrong, how often it does in one run, and how often it did.
+
+use std::collections::BTreeSet;
+
+use super::dice::{Dice, under};
+
+macro_rules! mishaps {
+    ($($variant:ident = $word:literal, $often:literal),* $(,)?) => {
+        /// A kind of fault. Each may strike at many places of a run.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "each has its sentence, which is printed")]
+        pub enum Mishap { $($variant),* }
+
+        impl Mishap {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            /// What happens.
+            pub const fn word(self) -> &'static str { match self { $(Self::$variant => $word),* } }
+            /// How often it strikes at a place where it can, out of ten thousand, in the middle of all weathers.
+            const fn often(self) -> u64 { match self { $(Self::$variant => $often),* } }
+        }
+    };
+}
+
+mishaps! {
+    EventLate = "an event comes late, by seconds or by an hour", 800,
+    EventDoubled = "an event comes twice", 600,
+    EventLost = "a stack's event is lost", 800,
+    SweepMissed = "a sweep does not come", 1000,
+    HeldBack = "Lambda holds an event back for want of room", 400,
+    DiedBefore = "a function dies before a call", 100,
+    DiedAfter = "a function dies after a call", 100,
+    CallLost = "a call is lost on its way", 150,
+    AnswerLost = "a call is done, and its answer lost", 150,
+    Throttled = "a call is throttled", 150,
+    ServerError = "a call is answered with 500", 100,
+    Slow = "a call takes seconds", 150,
+    GaveUp = "a call is given up, and done all the same, up to half a minute later", 100,
+    Conflict = "a conditional write meets another in progress (409)", 100,
+    LookBlind = "DescribeStacks does not see a stack yet", 300,
+    LookStale = "DescribeStacks shows what was seconds ago", 400,
+    LimitReached = "CreateStack meets the account's limit", 200,
+    MailRefused = "SES takes no mail", 400,
+    StackFails = "a stack fails, and is rolled back", 1500,
+    StackHangs = "a stack hangs for an hour", 300,
+    NoLogin = "a stack has no login address", 300,
+    DeleteFails = "a stack is deleted by half", 700,
+}
+
+/// How many kinds there are.
+pub const KINDS: usize = Mishap::ALL.len();
+
+/// How many times out of ten thousand each kind strikes in one run. Some kinds are absent, some frequent: runs that have a
+/// little of everything are all alike.
+#[derive(Debug, Clone)]
+pub struct Weather {
+    dice: Dice,
+    rates: [u64; KINDS],
+    /// Kinds and places that were taken out of this run.
+    calmed: BTreeSet<(Mishap, u64)>,
+    /// What struck, and where.
+    pub struck: Vec<(Mishap, u64)>,
+}
+
+impl Weather {
+    /// The weather of a seed.
+    pub fn new(seed: u64, calmed: BTreeSet<(Mishap, u64)>) -> Self {
+        let dice = Dice::new(seed);
+        let mut rates = [0; KINDS];
+        for (nth, (rate, kind)) in rates.iter_mut().zip(Mishap::ALL).enumerate() {
+            *rate = match dice.below(under(1, nth as u64), 8) {
+                0 => 0,
+                1 => kind.often() / 4,
+                2..=5 => kind.often(),
+                _ => kind.often() * 3,
+            };
+        }
+        Self { dice, rates, calmed, struck: Vec::new() }
+    }
+
+    /// Whether this kind strikes at this place.
+    pub fn strikes(&mut self, kind: Mishap, place: u64) -> bool {
+        let rate = self.rates[kind as usize];
+        let hits = rate > 0 && self.dice.below(under(place, 100 + kind as u64), 10_000) < rate && !self.calmed.contains(&(kind, place));
+        if hits {
+            self.struck.push((kind, place));
+        }
+        hits
+    }
+}

@@ -1,0 +1,29 @@
+//! The simulator: whole lives of clusters on a virtual clock, from a seed. People drop, replace and withdraw files, an
+//! administrator works by hand, stacks fail and hang, events come late, twice or never, functions die between any two calls,
+//! and calls are lost, late and throttled. At every step nothing may be said that is not true and nobody may touch what is
+//! another's; and once the faults have ended, two sweeps later nobody is owed anything.
+//!
+//! A run is a queue of things that happen at their time ([`run`]). Functions are the real domain's futures, polled when
+//! their call's answer has come, so that many run at once and meet between any two calls. Every fall of the dice has its own
+//! key ([`dice`]), so a seed replays exactly, and a failing run is shrunk by leaving things out ([`shrink`]).
+
+pub mod bug;
+mod claims;
+mod deeds;
+pub mod dice;
+mod hands;
+pub mod mishap;
+pub mod plain;
+mod run;
+pub mod script;
+pub mod shrink;
+mod stage;
+pub mod tally;
+mod travel;
+mod truth;
+
+pub use bug::Bug;
+pub use mishap::Mishap;
+pub use run::{Report, Setting, run};
+pub use shrink::shrink;
+pub use tally::Tally;

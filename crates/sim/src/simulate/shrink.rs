@@ -1,0 +1,52 @@
+//! From a failing run to the least that still fails: lines of the script and faults are left out, as many as can be.
+//! Every fall of the dice has its own key, so what is left behaves as it did.
+
+use super::mishap::Mishap;
+use super::run::{Report, Setting, run};
+
+/// So many runs are tried at most.
+const TRIALS_MAX: usize = 4_000;
+
+/// The smallest run found that goes wrong as this one does. It is the same run where nothing can be left out.
+pub fn shrink<'b>(setting: &Setting<'b>) -> Setting<'b> {
+    let mut best = Setting { tells: false, ..setting.clone() };
+    let mut trials = 0;
+    loop {
+        let before = (best.left_out.len(), best.calmed.len());
+        let report = run(&best);
+        trials += 1;
+        let lines: Vec<usize> = (0..report.lines).filter(|nth| !best.left_out.contains(nth)).collect();
+        leave_out(&lines, &mut best, &mut trials, |setting, some| setting.left_out.extend(some.iter().copied()));
+        let struck: Vec<(Mishap, u64)> = run(&best).struck;
+        leave_out(&struck, &mut best, &mut trials, |setting, some| setting.calmed.extend(some.iter().copied()));
+        if (best.left_out.len(), best.calmed.len()) == before || trials > TRIALS_MAX {
+            return Setting { tells: setting.tells, ..best };
+        }
+    }
+}
+
+/// Tries to do without halves, quarters and single ones of `all`.
+fn leave_out<'b, T>(all: &[T], best: &mut Setting<'b>, trials: &mut usize, out: impl Fn(&mut Setting<'b>, &[T])) {
+    let mut size = all.len().div_ceil(2).max(1);
+    loop {
+        for some in all.chunks(size) {
+            let mut trial = best.clone();
+            out(&mut trial, some);
+            *trials += 1;
+            if *trials > TRIALS_MAX {
+                return;
+            }
+            if fails(&run(&trial)) {
+                *best = trial;
+            }
+        }
+        if size == 1 {
+            return;
+        }
+        size = size.div_ceil(2);
+    }
+}
+
+fn fails(report: &Report) -> bool {
+    !report.wrongs.is_empty()
+}

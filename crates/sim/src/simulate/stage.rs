@@ -1,0 +1,218 @@
+//! What all passes of one run share: the world, its clock, the weather, what is known to be true, and the story.
+
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use cf_core::effect::Effect;
+use cf_core::fault::{Fault, Kind};
+use cf_core::names::Cluster;
+use cf_core::request::ETag;
+use cf_core::site::{Powers, Site};
+use jiff::{SignedDuration, Timestamp};
+
+use super::bug::Bug;
+use super::dice::{Dice, named, under};
+use super::mishap::{Mishap, Weather};
+use super::truth::Truth;
+use crate::cloudformation::Fate;
+use crate::world::World;
+
+/// One of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// cf-create.
+    Create,
+    /// cf-delete.
+    Delete,
+    /// cf-watch.
+    Watch,
+}
+
+impl Function {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "cf-create",
+            Self::Delete => "cf-delete",
+            Self::Watch => "cf-watch",
+        }
+    }
+
+    /// Its timeout, in milliseconds (template.yaml).
+    pub const fn timeout(self) -> i64 {
+        match self {
+            Self::Create | Self::Delete => 30_000,
+            Self::Watch => 120_000,
+        }
+    }
+}
+
+/// An effect that is on its way although nobody waits for its answer any more.
+pub struct Orphan {
+    /// When it arrives, in milliseconds.
+    pub at: i64,
+    /// What it does.
+    pub effect: Effect,
+    /// For which cluster it was sent.
+    pub cluster: Option<Cluster>,
+    /// The call that sent it.
+    pub call: u64,
+}
+
+/// What changes in the course of a run.
+pub struct Inner {
+    /// Milliseconds since its start.
+    pub now: i64,
+    /// From then on nothing goes wrong any more.
+    pub calm_at: i64,
+    /// What goes wrong.
+    pub weather: Weather,
+    /// Passes that want to be woken, when, and how.
+    pub wakes: Vec<(i64, usize, Waker)>,
+    /// Effects without anybody who waits for them.
+    pub orphans: Vec<Orphan>,
+    /// The pass that is running has died.
+    pub has_died: bool,
+    /// What is known to be true.
+    pub truth: Truth,
+    /// The story, where it is to be told.
+    pub story: Option<Vec<String>>,
+}
+
+/// The stage of one run.
+pub struct Stage<'b> {
+    /// The world.
+    pub world: World,
+    sites: [Site; 3],
+    /// What one seed's dice say.
+    pub dice: Dice,
+    /// A planted bug.
+    pub bug: Option<&'b dyn Bug>,
+    start: Timestamp,
+    inner: Mutex<Inner>,
+}
+
+impl<'b> Stage<'b> {
+    /// A stage around a world.
+    pub fn new(world: World, dice: Dice, bug: Option<&'b dyn Bug>, inner: Inner) -> Self {
+        let sites = [Powers::CREATE, Powers::DELETE, Powers::WATCH].map(|powers| Site { powers, ..world.site.clone() });
+        let start = world.now();
+        Self { world, sites, dice, bug, start, inner: Mutex::new(inner) }
+    }
+
+    /// The settings of a function.
+    pub const fn site(&self, function: Function) -> &Site {
+        &self.sites[function as usize]
+    }
+
+    /// What changes.
+    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the clock.
+    pub fn set_clock(&self, now: i64) {
+        self.inner().now = now;
+        self.world.state().now = self.start + SignedDuration::from_millis(now);
+    }
+
+    /// The time as the functions read it, in whole seconds.
+    pub fn clock(&self) -> Timestamp {
+        let now = self.world.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
+    /// Whether this kind of fault strikes at this place.
+    pub fn strikes(&self, kind: Mishap, place: u64) -> bool {
+        let mut inner = self.inner();
+        inner.now < inner.calm_at && inner.weather.strikes(kind, place)
+    }
+
+    /// Adds a line to the story, if it is told.
+    pub fn tell(&self, line: impl FnOnce() -> String) {
+        let mut inner = self.inner();
+        let now = inner.now;
+        if let Some(story) = &mut inner.story {
+            story.push(format!("{:>7}.{:03}  {}", now / 1000, now % 1000, line()));
+        }
+    }
+
+    /// Waits until a time.
+    pub const fn until<'s>(&'s self, until: i64, task: usize) -> Sleep<'s, 'b> {
+        Sleep { stage: self, until, task, has_asked: false }
+    }
+
+    /// An effect arrives at AWS.
+    pub fn land(&self, effect: &Effect, call: u64) -> Result<Option<ETag>, Fault> {
+        let refused = self.refusal(effect, call);
+        if let Some(fault) = refused {
+            return Err(fault);
+        }
+        let mut state = self.world.state();
+        self.inner().truth.lands(effect, &state);
+        if let Effect::CreateStack(new) = effect {
+            state.stacks.next_fate = self.fate(new.name.as_str(), state.stacks.all().len());
+        }
+        let done = state.apply(effect, &self.world.site);
+        if done.is_ok() {
+            self.inner().truth.landed(effect);
+        }
+        done
+    }
+
+    /// What AWS says instead of doing it.
+    fn refusal(&self, effect: &Effect, call: u64) -> Option<Fault> {
+        let is_conditional = matches!(effect, Effect::WriteLedger { .. } | Effect::WriteStatus { .. } | Effect::WriteAnswer { .. });
+        if is_conditional && self.strikes(Mishap::Conflict, call) {
+            return Some(Fault::new(Kind::Moved, "s3:PutObject", "409 ConditionalRequestConflict"));
+        }
+        match effect {
+            Effect::CreateStack(_) if self.strikes(Mishap::LimitReached, call) => {
+                Some(Fault::new(Kind::Permanent, "cloudformation:CreateStack", "LimitExceededException: Limit for stack has been exceeded"))
+            }
+            Effect::SendMail(_) if self.strikes(Mishap::MailRefused, call) => {
+                Some(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
+            }
+            _ => None,
+        }
+    }
+
+    fn fate(&self, name: &str, nth: usize) -> Fate {
+        let place = under(named(name), nth as u64);
+        [
+            (Mishap::StackFails, Fate::Fails),
+            (Mishap::StackHangs, Fate::Hangs),
+            (Mishap::NoLogin, Fate::NoLogin),
+            (Mishap::DeleteFails, Fate::DeleteFails),
+        ]
+        .into_iter()
+        .find_map(|(kind, fate)| self.strikes(kind, place).then_some(fate))
+        .unwrap_or_default()
+    }
+}
+
+/// A wait for a time on the virtual clock.
+pub struct Sleep<'s, 'b> {
+    stage: &'s Stage<'b>,
+    until: i64,
+    task: usize,
+    has_asked: bool,
+}
+
+impl Future for Sleep<'_, '_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.stage.inner();
+        if inner.now >= self.until {
+            return Poll::Ready(());
+        }
+        if !self.has_asked {
+            inner.wakes.push((self.until, self.task, context.waker().clone()));
+            drop(inner);
+            self.has_asked = true;
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,304 @@
+//! The reference: what is true of the world, kept apart from what the functions believe, and what follows from it for all
+//! that they say and do. It knows the files that people dropped, the stacks' histories and what landed; it knows no ledger
+//! but by what was written to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cf_core::effect::Effect;
+use cf_core::key::{self, Answer, Reading, Verb};
+use cf_core::ledger::{MailKind, Phase};
+use cf_core::names::{Cluster, User};
+use cf_core::request::{ETag, RequestId};
+use cf_core::site::Site;
+use cf_core::stack::{StackId, StackState, StackStatus, TAG_CLUSTER, TAG_REQUEST, TAG_USER};
+use cf_core::status::Status;
+use jiff::Timestamp;
+
+use super::claims;
+use super::script::Content;
+use crate::cloudformation::SimStack;
+use crate::s3::Bucket;
+use crate::world::State;
+
+/// A file that somebody dropped.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Where.
+    pub key: String,
+    /// Its version to S3.
+    pub etag: ETag,
+    /// When, in milliseconds.
+    pub at: i64,
+    /// The same by S3's clock, in whole seconds.
+    pub modified: Timestamp,
+    /// Its request id.
+    pub request: RequestId,
+    /// Whether it is an order that can come true; of deletes, always.
+    pub is_order: bool,
+    /// What became of it.
+    pub end: End,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It is still there.
+    Standing,
+    /// A function removed it, after these answers had been given beside it.
+    Settled {
+        /// When, in milliseconds.
+        at: i64,
+        /// The answers since it was dropped, in order.
+        told: Vec<Answer>,
+    },
+    /// Its user removed it, or put another in its place.
+    Withdrawn,
+}
+
+/// What is true.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// All files, in order.
+    pub puts: Vec<Put>,
+    standing: BTreeMap<String, usize>,
+    answers: BTreeMap<String, Vec<(i64, Answer)>>,
+    accepted: BTreeSet<(Cluster, RequestId)>,
+    claims: BTreeSet<(Cluster, RequestId, MailKind)>,
+    mails: BTreeMap<(Cluster, MailKind), usize>,
+    /// Stacks that the administrator removed by hand.
+    pub by_hand: BTreeSet<StackId>,
+    /// Users whose profile was taken away at some time.
+    pub without_profile: BTreeSet<User>,
+    /// CreateStack calls that may still arrive although nobody waits for them.
+    pub flights: Vec<Cluster>,
+    /// Whether there was a past before the run began, which the truth knows nothing of.
+    pub has_past: bool,
+    /// What went wrong.
+    pub wrongs: Vec<String>,
+    /// A state that may not follow the one that stands, if it is written.
+    pending_status: Option<String>,
+    now: i64,
+}
+
+/// What is said may be as old as this, in milliseconds: the age at which a look is not acted on any more, the way there, and
+/// what DescribeStacks lags behind.
+pub const STALE_MAX: i64 = 60_000;
+
+impl Truth {
+    /// The truth at the beginning of a run.
+    pub fn new(has_past: bool) -> Self {
+        Self { has_past, ..Self::default() }
+    }
+
+    /// The clock.
+    pub const fn set_clock(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// A file was dropped, or was there from the beginning.
+    pub fn put(&mut self, key: &str, content: Option<Content>, state: &State) {
+        let Some(version) = state.store.get(Bucket::User, key) else { return };
+        let request = RequestId::of(key, version.id.as_deref(), &version.etag, version.modified);
+        if let Some(before) = self.standing.get(key) {
+            if self.puts[*before].request == request {
+                // The same bytes within one second, in a bucket without versions: nobody can tell them apart.
+                return;
+            }
+            self.puts[*before].end = End::Withdrawn;
+        }
+        let is_order = content.is_none_or(Content::is_order) || key.ends_with(Verb::Delete.suffix());
+        let (etag, modified) = (version.etag.clone(), version.modified);
+        self.standing.insert(key.to_owned(), self.puts.len());
+        self.puts.push(Put { key: key.to_owned(), etag, at: self.now, modified, request, is_order, end: End::Standing });
+    }
+
+    /// A file was removed by a user.
+    pub fn withdrawn(&mut self, key: &str) {
+        if let Some(nth) = self.standing.remove(key) {
+            self.puts[nth].end = End::Withdrawn;
+        }
+    }
+
+    /// A CreateStack has arrived, or never will.
+    pub fn end_flight(&mut self, cluster: &Cluster) {
+        if let Some(nth) = self.flights.iter().position(|of| of == cluster) {
+            self.flights.swap_remove(nth);
+        }
+    }
+
+    /// The file that stands at a key.
+    pub fn standing(&self, key: &str) -> Option<&Put> {
+        self.standing.get(key).map(|nth| &self.puts[*nth])
+    }
+
+    /// All files of one cluster and verb.
+    pub fn of<'t>(&'t self, cluster: &'t Cluster, verb: Verb) -> impl Iterator<Item = &'t Put> {
+        self.puts.iter().filter(move |put| matches!(key::read(&put.key), Reading::Request(k) if k.cluster == *cluster && k.verb == verb))
+    }
+
+    fn wrong(&mut self, what: impl Into<String>) {
+        self.wrongs.push(format!("at {}.{:03} s: {}", self.now / 1000, self.now % 1000, what.into()));
+    }
+
+    /// A function is about to do something.
+    pub fn says(&mut self, effect: &Effect, cluster: Option<&Cluster>, state: &State, site: &Site, now: i64) {
+        self.now = now;
+        if let Some(cluster) = cluster
+            && !belongs(effect, cluster, state, site)
+        {
+            self.wrong(format!("a pass over {cluster} reaches for another's: {effect}"));
+        }
+        match (effect, cluster) {
+            (Effect::CreateStack(new), Some(cluster)) => {
+                let request = RequestId::from_tag(new.tags.get(TAG_REQUEST).map_or("", String::as_str));
+                if !self.accepted.contains(&(cluster.clone(), request)) && !self.has_past {
+                    self.wrong(format!("{effect}, and no ledger says that it was accepted"));
+                }
+            }
+            (Effect::DeleteStack { id }, _) => self.says_delete(id, state, site),
+            (Effect::WriteAnswer { key, text, .. }, Some(cluster)) => {
+                if let Some(lie) = claims::lie(self, cluster, key, text, state, site) {
+                    self.wrong(format!("{key} says what is not true: {lie}"));
+                }
+            }
+            (Effect::SendMail(mail), Some(cluster)) => self.says_mail(mail.kind, cluster),
+            _ => {}
+        }
+    }
+
+    fn says_delete(&mut self, id: &StackId, state: &State, site: &Site) {
+        let Some(stack) = state.stacks.by_id(id) else { return };
+        if stack.stack.cluster(&site.deployment).is_none() {
+            self.wrong(format!("{id} is not ours, and is to be deleted"));
+        }
+        let made_for = stack.stack.request();
+        let is_failed = matches!(stack.stack.status.state(), StackState::Failed | StackState::RollingBack);
+        if let Some(put) = self.puts.iter().find(|p| is_failed && p.end == End::Standing && Some(&p.request) == made_for.as_ref()) {
+            let key = put.key.clone();
+            self.wrong(format!("the failed stack is deleted before {key}, which it was made for, is removed"));
+        }
+    }
+
+    fn says_mail(&mut self, kind: MailKind, cluster: &Cluster) {
+        let sent = self.mails.entry((cluster.clone(), kind)).or_default();
+        *sent += 1;
+        let (sent, claimed) = (*sent, self.claims.iter().filter(|(of, _, what)| of == cluster && *what == kind).count());
+        if sent > claimed {
+            self.wrong(format!("{sent} mails of the kind {kind:?} about {cluster}, and {claimed} claimed"));
+        }
+    }
+
+    /// An effect is about to happen.
+    pub fn lands(&mut self, effect: &Effect, state: &State) {
+        match effect {
+            Effect::RemoveUpload { key, etag } => {
+                if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) {
+                    self.settle(key);
+                }
+            }
+            Effect::WriteStatus { key, status, .. } => {
+                let before = state.store.get(Bucket::User, key).and_then(|v| serde_json::from_slice::<Status>(&v.bytes).ok());
+                if let Some(before) = before.filter(|b| b.request == status.request && !status.state.may_follow(b.state)) {
+                    // Whether it happens is decided by its condition; `landed` says so.
+                    self.pending_status = Some(format!("{key} says {:?} after {:?}", status.state, before.state));
+                } else {
+                    self.pending_status = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An effect has happened.
+    pub fn landed(&mut self, effect: &Effect) {
+        match effect {
+            Effect::WriteAnswer { key, .. } => {
+                let answer = Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()));
+                let now = self.now;
+                self.answers.entry(key.clone()).or_default().extend(answer.map(|a| (now, a)));
+            }
+            Effect::WriteStatus { .. } => {
+                if let Some(what) = self.pending_status.take() {
+                    self.wrong(what);
+                }
+            }
+            Effect::WriteLedger { ledger, user, .. } => {
+                for (name, entry) in &ledger.clusters {
+                    let cluster = Cluster { user: user.clone(), name: name.clone() };
+                    if let (Phase::Creating { .. }, Some(accepted)) = (entry.phase, &entry.accepted) {
+                        self.accepted.insert((cluster.clone(), accepted.request.clone()));
+                    }
+                    self.claims.extend(entry.mails.iter().map(|c| (cluster.clone(), c.request.clone(), c.kind)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A function removes an upload that is there: its answer must stand.
+    fn settle(&mut self, key: &str) {
+        let Some(nth) = self.standing.remove(key) else { return };
+        let put = &self.puts[nth];
+        // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
+        let twin = self.puts[..nth].iter().rev().find(|p| p.key == key && p.etag == put.etag);
+        let twins_answer = twin.is_some_and(|t| matches!(t.end, End::Settled { at, .. } if put.at - at < STALE_MAX) || put.at - t.at < STALE_MAX);
+        let since = if twins_answer { twin.map_or(put.at, |t| t.at) } else { put.at };
+        let told = self.told_beside(key, since);
+        if told.is_empty() && !self.has_past {
+            self.wrong(format!("{key} is removed before its answer stands"));
+        }
+        self.puts[nth].end = End::Settled { at: self.now, told };
+    }
+
+    fn told_beside(&self, key: &str, since: i64) -> Vec<Answer> {
+        let Some(stem) = Verb::ALL.iter().find_map(|verb| key.strip_suffix(verb.suffix())) else { return Vec::new() };
+        let mut told: Vec<(i64, Answer)> = Answer::ALL
+            .into_iter()
+            .flat_map(|answer| self.answers.get(&format!("{stem}{}", answer.suffix())).cloned().unwrap_or_default())
+            .filter(|(at, _)| *at >= since)
+            .collect();
+        told.sort_by_key(|(at, _)| *at);
+        told.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    /// At most one living stack for a cluster, at any moment.
+    pub fn watch_stacks(&mut self, state: &State, site: &Site) {
+        let mut seen = BTreeSet::new();
+        for stack in state.stacks.all_living() {
+            if let Some(cluster) = stack.stack.cluster(&site.deployment)
+                && !seen.insert(cluster.clone())
+            {
+                self.wrong(format!("{cluster} lives twice"));
+            }
+        }
+    }
+}
+
+/// Whether an effect concerns this cluster, and no other.
+fn belongs(effect: &Effect, cluster: &Cluster, state: &State, site: &Site) -> bool {
+    let is_file = |key: &str| {
+        let in_home = key.strip_prefix("home/").and_then(|k| k.strip_prefix(cluster.user.as_str())).is_some_and(|k| k.starts_with('/'));
+        let name = key.rsplit('/').next().and_then(|file| file.split('.').next());
+        in_home && name == Some(cluster.name.as_str())
+    };
+    match effect {
+        Effect::WriteLedger { user, .. } => *user == cluster.user,
+        Effect::CreateStack(new) => {
+            new.name == site.stack_name(cluster)
+                && new.tags.get(TAG_USER).map(String::as_str) == Some(cluster.user.as_str())
+                && new.tags.get(TAG_CLUSTER).map(String::as_str) == Some(cluster.name.as_str())
+        }
+        Effect::DeleteStack { id } => state.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)),
+        Effect::WriteStatus { key, .. }
+        | Effect::WriteAnswer { key, .. }
+        | Effect::RemoveAnswer { key, .. }
+        | Effect::RemoveUpload { key, .. } => is_file(key),
+        Effect::SendMail(mail) => mail.subject.contains(&cluster.to_string()),
+    }
+}
+
+/// Whether a stack had a status like this at some time since then.
+pub fn was(stack: &SimStack, since: Timestamp, wanted: impl Fn(StackStatus) -> bool) -> bool {
+    let ends = stack.history.iter().skip(1).map(|(at, _)| Some(*at)).chain([None]);
+    stack.history.iter().zip(ends).any(|((_, status), end)| wanted(*status) && end.is_none_or(|end| end >= since))
+}

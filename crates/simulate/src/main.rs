@@ -1,0 +1,59 @@
+//! `cargo xtask simulate`: seeds on all cores, a rate, counts, and the story of the first run that fails.
+
+mod crowd;
+mod show;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use cf_sim::simulate::{Setting, run, shrink, tally};
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask simulate", about = "Simulates whole lives of clusters, with everything that can go wrong")]
+struct Arguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 20_000)]
+    seeds: u64,
+    /// The first seed; alone, it is the only one, and its story is told
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Tell the story of that seed as it is, without leaving anything out
+    #[arg(long)]
+    whole: bool,
+    /// Measure how many plain lives of a cluster one core simulates in a second
+    #[arg(long)]
+    rate: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let is_one = arguments.seed.is_some() && !std::env::args().any(|a| a.starts_with("--seeds"));
+    if arguments.rate {
+        show::rate();
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let (Some(seed), true) = (arguments.seed, is_one) {
+        return Ok(tell(seed, arguments.whole));
+    }
+    let ended = crowd::simulate(arguments.seed.unwrap_or(1), arguments.seeds)?;
+    show::counts(&ended.tally, ended.seconds);
+    if ended.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    show::failures(&ended.failed);
+    Ok(tell(ended.failed[0].0, false))
+}
+
+/// Tells one seed's story; of a failing one, the least that still fails.
+fn tell(seed: u64, whole: bool) -> ExitCode {
+    let setting = Setting { tells: true, ..tally::setting(seed) };
+    let report = run(&setting);
+    if report.wrongs.is_empty() || whole {
+        show::story(&setting, &report);
+    } else {
+        let least = shrink(&setting);
+        show::story(&least, &run(&least));
+    }
+    if report.wrongs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

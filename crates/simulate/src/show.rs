@@ -1,0 +1,58 @@
+//! What is shown: counts, failures, stories, and the rate of plain lives.
+
+use std::time::Instant;
+
+use cf_sim::simulate::{Report, Setting, Tally, plain, tally};
+use console::style;
+
+/// Which sizes the table has.
+pub fn counts(tally: &Tally, seconds: f64) {
+    let per_run = |n: u64| n as f64 / tally.runs.max(1) as f64;
+    println!("\n{} runs in {seconds:.1} s ({:.0} a second)", tally.runs, tally.runs as f64 / seconds);
+    println!("  {} stacks made, {} files dropped, {} passes", tally.lives, tally.uploads, tally.passes);
+    println!("  {} runs with several users or an upload replaced or withdrawn ({:.0} %)", tally.shared, 100.0 * per_run(tally.shared));
+    println!("  {} faults, {:.1} a run", tally.faults(), per_run(tally.faults()));
+    for (kind, count) in tally.by_kind() {
+        println!("    {count:>10}  {}", kind.word());
+    }
+    let (possible, missed) = (tally::possible_rows().len(), tally.rows_missed());
+    println!("  {} of the {possible} rows of the table that can exist were met, and {} others", possible - missed.len(), tally.rows_met() + missed.len() - possible);
+    for row in missed.iter().take(5) {
+        println!("    not met: {row}");
+    }
+    let [none, one, two] = tally.sweeps;
+    println!("  after the faults, with nothing else moving: no sweep was needed in {none} runs, one in {one}, two in {two}");
+}
+
+/// The seeds that failed.
+pub fn failures(failed: &[(u64, String)]) {
+    println!("\n{} {} runs went wrong:", style("✗").red(), failed.len());
+    for (seed, what) in failed {
+        println!("  --seed {seed}: {what}");
+    }
+}
+
+/// One run as a story.
+pub fn story(setting: &Setting<'_>, report: &Report) {
+    let row = setting.row.map(|row| format!(", which begins at: {row}")).unwrap_or_default();
+    let (lines, faults) = (report.lines - setting.left_out.len(), report.struck.len());
+    println!("\nSeed {}{row}\n({lines} of {} deeds, {faults} faults; seconds since the start)\n", setting.seed, report.lines);
+    for line in &report.story {
+        println!("{line}");
+    }
+    for wrong in &report.wrongs {
+        println!("\n{} {wrong}", style("✗").red());
+    }
+    if report.wrongs.is_empty() {
+        println!("\n{} nothing went wrong", style("✓").green());
+    }
+}
+
+/// How many plain lives one core simulates in a second: created, ready, deleted, gone, with nothing going wrong.
+pub fn rate() {
+    const LIVES: usize = 20_000;
+    let begun = Instant::now();
+    let lived = (0..LIVES as u64).filter(|seed| plain::life(*seed)).count();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{lived} of {LIVES} plain lives in {seconds:.2} s on one core: {:.0} a second", lived as f64 / seconds);
+}
