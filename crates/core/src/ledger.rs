@@ -61,6 +61,12 @@ pub struct Entry {
     /// Uploads that have no final answer yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Open>,
+    /// S3's time of the latest create that was accepted or has joined. A delete that is older, and was only late, is overtaken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_create: Option<Timestamp>,
+    /// S3's time of the latest delete that was accepted or answered. A create that is older, and was only late, is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_delete: Option<Timestamp>,
     /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
@@ -242,12 +248,40 @@ impl Entry {
         }
     }
 
-    /// Notes that `.cf-created` stands beside an upload; of the folders, as many are remembered as may be open.
+    /// Notes that an upload was taken as its user's wish; events are late now and then, so the latest wish counts, not the
+    /// last to be heard of.
+    pub fn note_wish(&mut self, verb: Verb, modified: Timestamp) {
+        let last = match verb {
+            Verb::Create => &mut self.last_create,
+            Verb::Delete => &mut self.last_delete,
+        };
+        *last = (*last).max(Some(modified));
+    }
+
+    /// Whether a later create was accepted, and what it asked for lives or is on its way.
+    pub fn has_overtaken(&self, delete: Timestamp) -> bool {
+        matches!(self.phase, Phase::Creating { .. } | Phase::Ready) && self.last_create.is_some_and(|create| create > delete)
+    }
+
+    /// Whether a create was taken back by a delete that is as young or younger, and was heard of first.
+    pub fn has_outlived(&self, create: Timestamp) -> bool {
+        self.last_delete.is_some_and(|delete| delete >= create)
+    }
+
+    /// Whether the address stands in so many folders that one more could not be remembered with those that wait.
+    pub fn is_told_everywhere_but(&self, key: &UploadKey) -> bool {
+        let knows = |known: &UploadKey| known.folder == key.folder;
+        let is_accepteds = self.accepted.as_ref().is_some_and(|a| knows(&a.key));
+        !is_accepteds && self.announced.len() >= OPEN_MAX && !self.announced.iter().any(knows)
+    }
+
+    /// Notes that `.cf-created` stands beside an upload. As many folders as may be told already, and as may be open: none is
+    /// ever forgotten, for more are refused.
     pub fn note_announced(&mut self, key: &UploadKey) {
         let is_accepteds = self.accepted.as_ref().is_some_and(|a| a.key.folder == key.folder);
         if !is_accepteds && !self.announced.iter().any(|known| known.folder == key.folder) {
             self.announced.push(key.clone());
-            let surplus = self.announced.len().saturating_sub(OPEN_MAX);
+            let surplus = self.announced.len().saturating_sub(2 * OPEN_MAX);
             self.announced.drain(..surplus);
         }
     }

@@ -167,7 +167,9 @@ pub fn digest(parts: &[&str]) -> [u8; 32] {
 
 /// The first `bytes` of a digest as lower-case hexadecimal digits.
 pub fn hex(digest: &[u8], bytes: usize) -> String {
-    digest.iter().take(bytes).map(|b| format!("{b:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let pair = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    digest.iter().take(bytes).flat_map(pair).map(char::from).collect()
 }
 
 fn check_length(text: &str, most: usize) -> Result<(), NameError> {

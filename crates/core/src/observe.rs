@@ -171,13 +171,15 @@ pub async fn look<'a, W: Observe>(
     let (elsewhere, stack, shown) =
         try_join!(try_join_all(others.iter().map(|f| folder(world, f, cluster))), known_stack(world, &entry, by_name), async {
             match &entry.accepted {
-                Some(accepted) => status(world, &accepted.key.status()).await,
+                Some(accepted) => status(world, &accepted.key.status()).await.map(Some),
                 None => Ok(None),
             }
         },)?;
     for more in elsewhere {
         near.merge(more);
     }
+    // What was read is what a write must find again: the listing may have been made before or after.
+    let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.see_status(accepted.key.status(), seen));
     let stack = match stack {
         None => StackSeen::Absent,
         Some(stack) if stack.cluster(&site.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
@@ -239,6 +241,16 @@ struct Near {
 }
 
 impl Near {
+    /// Notes the version of a state file that was read, and gives what it says. What cannot be read says nothing.
+    fn see_status(&mut self, key: String, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
+        let Some((bytes, etag)) = seen else {
+            self.answers.remove(&key);
+            return None;
+        };
+        self.answers.insert(key, etag);
+        serde_json::from_slice(&bytes).ok()
+    }
+
     fn merge(&mut self, other: Self) {
         self.uploads.extend(other.uploads);
         self.answers.extend(other.answers);
@@ -310,10 +322,8 @@ async fn profile<W: Observe>(world: &W, user: &User) -> Result<bool, Fault> {
     ask!(world, Question::Profile(user.clone()), Profile)
 }
 
-async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Status>, Fault> {
-    let seen = ask!(world, Question::Status(key.to_owned()), Status)?;
-    // What cannot be read says nothing, and is written over.
-    Ok(seen.and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok()))
+async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+    ask!(world, Question::Status(key.to_owned()), Status)
 }
 
 /// The first real causes of a failure, through all pages and into nested stacks.

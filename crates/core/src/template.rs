@@ -82,6 +82,9 @@ pub struct Parameter {
     /// A regular expression that the whole value must match.
     #[serde(default)]
     pub allowed_pattern: Option<String>,
+    /// The same, made ready once; `None` where our engine cannot read it.
+    #[serde(skip)]
+    whole_pattern: OnceLock<Option<regex_lite::Regex>>,
     /// What the pattern means, in words.
     #[serde(default)]
     pub constraint_description: Option<String>,
@@ -211,8 +214,8 @@ impl Parameter {
     fn wrong_pattern(&self, value: &str) -> Option<(String, String)> {
         let pattern = self.allowed_pattern.as_ref()?;
         // A pattern that this engine cannot read (Java has look-around) is left to CloudFormation, which checks it again.
-        let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$")).ok()?;
-        if whole.is_match(value) {
+        let whole = self.whole_pattern.get_or_init(|| regex_lite::Regex::new(&format!("^(?:{pattern})$")).ok());
+        if whole.as_ref()?.is_match(value) {
             return None;
         }
         let meaning = self.constraint_description.clone().unwrap_or_else(|| format!("it must match {pattern}"));

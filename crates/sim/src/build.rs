@@ -2,7 +2,7 @@
 
 use cf_core::decide::Row;
 use cf_core::decide::row::{CreateAsk as C, DeleteAsk as D, PhaseKind as P, StackKind as K};
-use cf_core::key::{self, Answer, Reading, UploadKey};
+use cf_core::key::{self, Answer, Reading, UploadKey, Verb};
 use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase};
 use cf_core::names::Cluster;
 use cf_core::request::RequestId;
@@ -25,15 +25,12 @@ const DELETE: &str = "home/alice/demo.cf-delete";
 /// Why a row cannot exist; `None` where it can.
 pub fn why_not(row: &Row) -> Option<&'static str> {
     let is_idle = matches!(row.phase, P::New | P::Gone);
-    let is_unseen = matches!(row.phase, P::New | P::Gone | P::Unwanted | P::UnwantedLong | P::Blocked);
+    let is_unseen = matches!(row.phase, P::New | P::Gone | P::Blocked);
     let is_there = matches!(row.stack, K::Ours(_));
     let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
     Some(match (row.create, row.delete, row.phase) {
         (_, _, P::Ready | P::Failing | P::Deleting | P::Stuck) if row.stack == K::Foreign => {
             "its stack is known by id, and ids are never used again"
-        }
-        (_, _, P::Ready | P::Failing | P::Stuck) if row.stack == K::Ours(StackStatus::CreateInProgress) => {
-            "its creation was seen to its end, and a stack is created once"
         }
         _ if is_unseen && is_deleted => "without an id, a deleted stack is not found",
         (_, _, P::Blocked) if !is_there => "what is in the way is a stack of ours",
@@ -43,6 +40,7 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
         (C::Same | C::Other, _, _) if is_idle && !is_there => "there is nothing to compare it with",
         (C::Own, _, P::New) if !is_there => "what it was made for is not there",
         (C::Own, _, P::Gone) => "it is over: its create has its answer",
+        (_, D::Late, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready) => "nothing lives, or is on its way",
         (C::None, D::Overtaken, _) => "nothing has overtaken it",
         (_, D::None, P::Deleting | P::Unwanted | P::UnwantedLong) => "an accepted delete is open until it is answered",
         (_, D::Own | D::OwnAwaited, P::New | P::Creating | P::Blocked) => "a delete is accepted together with its phase",
@@ -111,19 +109,25 @@ impl Builder {
             C::None => return None,
             C::Broken => b"[]",
             C::Other => br#"{"ComputeMaxNodes": "8"}"#,
-            C::Settled | C::Own | C::Fresh | C::Same => b"{}",
+            C::Settled | C::Own | C::Fresh | C::Same | C::Outlived => b"{}",
         };
         let request = self.put(Bucket::User, CREATE, body, 100);
         if row.create == C::Settled {
             self.settled(CREATE, &request);
         }
+        if row.create == C::Outlived {
+            self.entry.note_wish(Verb::Delete, self.at(150));
+        }
         Some(request)
     }
 
     fn delete(&mut self, row: Row) -> Option<RequestId> {
-        let is_early = row.delete == D::Overtaken || (row.delete == D::OwnAwaited && row.create != C::None);
+        let is_early = matches!(row.delete, D::Overtaken | D::Late) || (row.delete == D::OwnAwaited && row.create != C::None);
         if row.delete == D::None {
             return None;
+        }
+        if row.delete == D::Late {
+            self.entry.note_wish(Verb::Create, self.at(100));
         }
         let request = self.put(Bucket::User, DELETE, b"", if is_early { 50 } else { 200 });
         if row.delete == D::Settled {
@@ -209,7 +213,9 @@ impl Builder {
         let name = site.stack_name(&self.cluster);
         let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/planted", name.as_str()));
         let knows_id = matches!(row.phase, P::Ready | P::Failing | P::Deleting | P::Stuck | P::Gone);
-        if knows_id || (row.phase == P::Creating && matches!(row.stack, K::Ours(_))) {
+        // A look that lags may miss a stack whose id is known.
+        let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
+        if knows_id || (is_deleted && matches!(row.phase, P::Unwanted | P::UnwantedLong)) || (row.phase == P::Creating && matches!(row.stack, K::Ours(_))) {
             self.entry.stack = Some(id.clone());
         }
         let (status, is_ours) = match row.stack {

@@ -1,6 +1,7 @@
 //! S3: keys, versions, conditional writes. Strongly consistent, as AWS's is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cf_core::effect::Expect;
 use cf_core::fault::{Fault, Kind};
@@ -22,8 +23,8 @@ pub enum Bucket {
 /// One version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// Its content.
-    pub bytes: Vec<u8>,
+    /// Its content; shared, so that a world is cheap to copy.
+    pub bytes: Arc<[u8]>,
     /// Its version id, in a versioned bucket.
     pub id: Option<String>,
     /// Its time, in whole seconds.
@@ -35,7 +36,7 @@ pub struct Version {
 /// All objects; only current versions can be seen.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    objects: BTreeMap<(Bucket, String), Version>,
+    objects: [BTreeMap<String, Version>; 3],
     /// Whether the user bucket is versioned.
     pub versioned: bool,
     puts: u64,
@@ -55,7 +56,7 @@ impl Store {
         let id = (self.versioned || bucket != Bucket::User).then(|| format!("v{}", self.puts));
         let modified = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let etag = ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(bytes)]), 16)));
-        self.objects.insert((bucket, key.to_owned()), Version { bytes: bytes.to_vec(), id, modified, etag: etag.clone() });
+        self.objects[bucket as usize].insert(key.to_owned(), Version { bytes: bytes.into(), id, modified, etag: etag.clone() });
         etag
     }
 
@@ -79,12 +80,12 @@ impl Store {
 
     /// Removes an object, if it is there.
     pub fn delete(&mut self, bucket: Bucket, key: &str) {
-        self.objects.remove(&(bucket, key.to_owned()));
+        self.objects[bucket as usize].remove(key);
     }
 
     /// The current version.
     pub fn get(&self, bucket: Bucket, key: &str) -> Option<&Version> {
-        self.objects.get(&(bucket, key.to_owned()))
+        self.objects[bucket as usize].get(key)
     }
 
     /// An object as text.
@@ -93,7 +94,9 @@ impl Store {
     }
 
     /// The keys that begin with `prefix`.
-    pub fn list(&self, bucket: Bucket, prefix: &str) -> impl Iterator<Item = (&String, &Version)> {
-        self.objects.iter().filter(move |((b, key), _)| *b == bucket && key.starts_with(prefix)).map(|((_, key), version)| (key, version))
+    pub fn list<'s>(&'s self, bucket: Bucket, prefix: &str) -> impl Iterator<Item = (&'s String, &'s Version)> + use<'s> {
+        let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
+        let prefix = prefix.to_owned();
+        self.objects[bucket as usize].range::<str, _>(from).take_while(move |(key, _)| key.starts_with(&prefix))
     }
 }

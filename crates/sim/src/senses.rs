@@ -48,7 +48,7 @@ fn object(version: &Version, body: bool) -> Object {
     let body = match (body, version.bytes.len()) {
         (false, _) => Body::Unread,
         (true, size) if size > BODY_BYTES_MAX => Body::TooLarge(size as u64),
-        (true, _) => Body::Read(version.bytes.clone()),
+        (true, _) => Body::Read(version.bytes.to_vec()),
     };
     Object { version: version.id.clone(), etag: version.etag(), modified: version.modified, body }
 }
@@ -66,7 +66,7 @@ impl State {
                 let listed = |(k, v): (&String, &Version)| Listed { key: k.clone(), etag: v.etag(), size: v.bytes.len() as u64 };
                 Sight::Folder(self.store.list(Bucket::User, &prefix).map(listed).collect())
             }
-            Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| (v.bytes.clone(), v.etag()))),
+            Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| (v.bytes.to_vec(), v.etag()))),
             Question::Profile(user) => {
                 let prefix = format!("customizer/{user}/configure.d/");
                 Sight::Profile(self.store.list(Bucket::Customizer, &prefix).next().is_some())

@@ -1,7 +1,7 @@
 //! The world's state, its clock, and the one place where a call can be spoiled.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use cf_core::effect::{Effect, Mail};
 use cf_core::observe::Question;
@@ -77,11 +77,16 @@ impl World {
     pub fn new(site: Site) -> Self {
         // A Saturday morning; any would do.
         let now = Timestamp::from_second(1_795_257_600).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut store = Store::default();
-        store.versioned = true;
-        store.put(Bucket::System, &site.template.key(), DEFAULT_TEXT.as_bytes(), now);
+        // The template is large, and the same in all worlds: they share it.
+        static FRESH: OnceLock<Store> = OnceLock::new();
+        let fresh = FRESH.get_or_init(|| {
+            let mut store = Store::default();
+            store.versioned = true;
+            store.put(Bucket::System, &site.template.key(), DEFAULT_TEXT.as_bytes(), now);
+            store
+        });
         let state = State {
-            store,
+            store: fresh.clone(),
             stacks: Stacks::default(),
             mails: Vec::new(),
             mail_works: true,

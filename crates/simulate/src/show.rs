@@ -16,7 +16,10 @@ pub fn counts(tally: &Tally, seconds: f64) {
         println!("    {count:>10}  {}", kind.word());
     }
     let (possible, missed) = (tally::possible_rows().len(), tally.rows_missed());
-    println!("  {} of the {possible} rows of the table that can exist were met, and {} others", possible - missed.len(), tally.rows_met() + missed.len() - possible);
+    println!("  {} of the {possible} rows of the table that can exist were met", possible - missed.len());
+    for row in tally.rows_impossible() {
+        println!("    met, and said not to exist: {row}");
+    }
     for row in missed.iter().take(5) {
         println!("    not met: {row}");
     }

@@ -103,6 +103,12 @@ pub fn choose(row: &Row) -> Course {
     if row.create == C::Broken {
         return Course::Refuse;
     }
+    if row.create == C::Outlived {
+        return Course::Withdraw;
+    }
+    if row.delete == D::Late {
+        return Course::Overtake;
+    }
     if row.delete == D::Surplus {
         return Course::Crowded;
     }
@@ -118,7 +124,7 @@ pub fn choose(row: &Row) -> Course {
         (C::Fresh, _) => Ask::Fresh,
         (C::Same, _) => Ask::Same,
         (C::Other, _) => Ask::Other,
-        (C::None | C::Settled | C::Broken, _) => Ask::Nothing,
+        (C::None | C::Settled | C::Broken | C::Outlived, _) => Ask::Nothing,
     };
     match row.phase {
         PhaseKind::New => new(ask, row.stack),

@@ -14,14 +14,23 @@ fn join_deletes(d: &mut Draft<'_>) {
     for upload in d.facts.uploads.iter().filter(|u| u.key.verb == Verb::Delete) {
         if !d.entry.has_answered(&upload.request) {
             d.entry.note_open(&upload.key, &upload.request, true);
+            d.entry.note_wish(Verb::Delete, upload.modified);
         }
+    }
+}
+
+/// Where another upload stands in its place by now, the answer would be read as that one's.
+fn answer_withdrawn(d: &mut Draft<'_>, open: &Open) {
+    let is_replaced = d.facts.uploads.iter().any(|u| u.key == open.key && u.request != open.request);
+    if !is_replaced {
+        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
     }
 }
 
 /// A create that a delete took back is answered and removed, before its stack is.
 fn withdraw_joined(d: &mut Draft<'_>) {
     for open in d.joined(Verb::Create) {
-        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
+        answer_withdrawn(d, &open);
         d.settle(&open.request);
     }
 }
@@ -89,7 +98,7 @@ pub fn finish(d: &mut Draft<'_>) {
     // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
     let creates = d.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
-        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
+        answer_withdrawn(d, open);
     }
     d.forget_created();
     d.status(State::Deleted, states::deleted(), None);
@@ -224,6 +233,9 @@ pub fn refuse_delete(d: &mut Draft<'_>, text: &str) {
 /// Deletes of what is not there: all are answered, for none of them has anything to wait for.
 pub fn answer_deletes(d: &mut Draft<'_>, answer: Answer, text: &str) {
     let owed = d.owed(Verb::Delete, d.chosen.delete);
+    if let Some(upload) = d.chosen.delete {
+        d.entry.note_wish(Verb::Delete, upload.modified);
+    }
     d.write_ledger();
     for open in &owed {
         d.answer(&open.key, answer, text);

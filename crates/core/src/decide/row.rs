@@ -47,6 +47,8 @@ listed! {
         Settled = "settled",
         /// One that breaks the rules.
         Broken = "broken",
+        /// One that came late: a delete as young or younger was answered before.
+        Outlived = "outlived by a delete",
         /// The one that the cluster was made for, or one that has joined it.
         Own = "own",
         /// One with nothing to compare it with.
@@ -69,6 +71,8 @@ listed! {
         Surplus = "one too many",
         /// A new one, later than the create at hand, or with none at hand.
         Asked = "asked",
+        /// A new one that came late: what lives was asked for since.
+        Late = "late",
         /// A new one, and a later create has overtaken it.
         Overtaken = "overtaken",
         /// The accepted one, later than the create at hand, or with none at hand.
@@ -212,12 +216,21 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
         chosen.create = Some(upload);
         return CreateAsk::Settled;
     }
+    // One too many is not noted, so nothing would come back for it: it is answered before anything else.
+    if let Some(upload) = oldest(facts, Verb::Create, |u| entry.is_crowded_for(&u.request)) {
+        chosen.create = Some(upload);
+        chosen.problems = vec![answers::crowded(upload)];
+        return CreateAsk::Broken;
+    }
     // New ones first: they want something, while the joined ones are looked after by every pass.
     if let Some(upload) = oldest(facts, Verb::Create, |u| !is_joined(entry, u)) {
         chosen.create = Some(upload);
         let made_for = facts.stack().and_then(Stack::request);
         if made_for.as_ref() == Some(&upload.request) {
             return CreateAsk::Own;
+        }
+        if entry.has_outlived(upload.modified) {
+            return CreateAsk::Outlived;
         }
         return match judge(facts, entry, upload) {
             Ok(choices) => compare(facts, entry, phase, stack, choices, chosen),
@@ -233,8 +246,8 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
 
 /// The rules, for a create that is not our own earlier attempt.
 fn judge(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
-    if entry.is_crowded_for(&upload.request) {
-        return Err(vec![answers::crowded(upload)]);
+    if entry.is_told_everywhere_but(&upload.key) {
+        return Err(vec![answers::spread(upload)]);
     }
     let mut problems = if facts.has_profile { Vec::new() } else { vec![answers::no_profile(facts)] };
     match order::read(&upload.body, facts.site) {
@@ -279,12 +292,16 @@ fn read_delete<'a>(facts: &'a Facts<'_>, entry: &Entry, chosen: &mut Chosen<'a>)
         chosen.delete = Some(upload);
         return DeleteAsk::Settled;
     }
+    if let Some(upload) = oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.request)) {
+        chosen.delete = Some(upload);
+        return DeleteAsk::Surplus;
+    }
     // On the same second the delete counts as the later: it costs nothing, and S3 tells no finer time.
     let is_overtaken = |delete: &Upload| chosen.create.is_some_and(|create| create.modified > delete.modified);
     if let Some(upload) = oldest(facts, Verb::Delete, |u| !is_joined(entry, u)) {
         chosen.delete = Some(upload);
-        if entry.is_crowded_for(&upload.request) {
-            return DeleteAsk::Surplus;
+        if entry.has_overtaken(upload.modified) {
+            return DeleteAsk::Late;
         }
         return if is_overtaken(upload) { DeleteAsk::Overtaken } else { DeleteAsk::Asked };
     }

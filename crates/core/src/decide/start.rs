@@ -11,8 +11,12 @@ use crate::status::State;
 
 pub fn start(d: &mut Draft<'_>) {
     let Some(upload) = d.chosen.create else { return };
-    let keep = Entry { open: d.entry.open.clone(), answered: d.entry.answered.clone(), mails: d.entry.mails.clone(), ..Entry::default() };
-    d.entry = Entry {
+    let mut life = Entry {
+        open: std::mem::take(&mut d.entry.open),
+        answered: std::mem::take(&mut d.entry.answered),
+        mails: std::mem::take(&mut d.entry.mails),
+        last_create: d.entry.last_create,
+        last_delete: d.entry.last_delete,
         phase: Phase::Creating { since: d.facts.now },
         accepted: Some(Accepted {
             request: upload.request.clone(),
@@ -20,9 +24,11 @@ pub fn start(d: &mut Draft<'_>) {
             at: d.facts.now,
             parameters: d.chosen.choices.clone(),
         }),
-        ..keep
+        ..Entry::default()
     };
-    d.entry.note_open(&upload.key, &upload.request, true);
+    life.note_open(&upload.key, &upload.request, true);
+    life.note_wish(Verb::Create, upload.modified);
+    d.entry = life;
     d.write_ledger();
     d.remove_answers(&upload.key, &[]);
     create_stack(d);
@@ -63,8 +69,12 @@ pub fn follow(d: &mut Draft<'_>) {
         d.write_ledger();
     }
     let state = d.facts.stack().map(|s| s.status.state());
+    let shown = d.facts.shown.as_ref().map(|status| status.state);
     match (d.entry.phase, state) {
-        (Phase::Deleting { .. }, _) | (_, Some(StackState::Leaving)) => d.status(State::Deleting, states::deleting(d.facts), None),
+        (Phase::Deleting { .. }, _) => d.status(State::Deleting, states::deleting(d.facts), None),
+        // That it failed is the last word of this request, though what is left of it is still leaving.
+        (_, Some(StackState::Leaving)) if shown == Some(State::Failed) => {}
+        (_, Some(StackState::Leaving)) => d.status(State::Deleting, states::deleting(d.facts), None),
         _ => d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress),
     }
 }
@@ -73,6 +83,7 @@ pub fn follow(d: &mut Draft<'_>) {
 pub fn own(d: &mut Draft<'_>) {
     let Some(upload) = d.chosen.create else { return };
     d.entry.note_open(&upload.key, &upload.request, true);
+    d.entry.note_wish(Verb::Create, upload.modified);
     if d.entry.accepted.is_none() {
         recover_accepted(d);
     }
@@ -84,6 +95,7 @@ pub fn join(d: &mut Draft<'_>) {
     let at_hand = if is_leaving { d.chosen.delete } else { d.chosen.create };
     if let Some(upload) = at_hand {
         d.entry.note_open(&upload.key, &upload.request, true);
+        d.entry.note_wish(upload.key.verb, upload.modified);
     }
     if !is_leaving && !knows_its_stack(d) {
         recover_accepted(d);

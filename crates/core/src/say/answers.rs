@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::facts::{Facts, Upload};
 use crate::ledger::{End, OPEN_MAX, Phase};
 use crate::problem::Problem;
+use crate::stack::StackState;
 
 /// At most so many problems are listed; a file with more has one problem, whatever its lines say.
 const PROBLEMS_MAX: usize = 25;
@@ -65,6 +66,14 @@ pub fn crowded(upload: &Upload) -> Problem {
     )
 }
 
+pub fn spread(upload: &Upload) -> Problem {
+    Problem::new(
+        format!("the file {}", upload.key),
+        format!("this cluster's address stands in {OPEN_MAX} other folders already"),
+        "look it up there",
+    )
+}
+
 pub fn no_login(facts: &Facts<'_>) -> String {
     failure(
         &format!("The cluster {} was made, but there is no way to log in.", name(facts)),
@@ -90,10 +99,13 @@ pub fn failed(facts: &Facts<'_>) -> String {
         let reason = facts.stack().and_then(|s| s.reason.clone()).unwrap_or_else(|| "CloudFormation gave no reason".into());
         problems.push(Problem::new("the cluster's stack", strip(&reason), "try again; tell the administrator if it fails again"));
     }
-    failure(
-        &format!("The cluster {} could not be made. What was made of it is being removed; the name is free again after that.", name(facts)),
-        &problems,
-    )
+    let is_stuck = facts.stack().is_some_and(|s| s.status.state() == StackState::Stuck);
+    let rest = if is_stuck {
+        "What was made of it could not be removed wholly, and may still cost money."
+    } else {
+        "What was made of it is being removed; the name is free again after that."
+    };
+    failure(&format!("The cluster {} could not be made. {rest}", name(facts)), &problems)
 }
 
 /// AWS's words as they are, on one line.

@@ -1,5 +1,5 @@
 //! Every sentence that the functions say, and what must be true for it. Judged by the world's history, not by the ledger.
-//! A sentence may be as old as a look may be: it must have been true at some moment of the last minute.
+//! A sentence may be as old as the look that it comes from: it must have been true at some moment since that began.
 
 use cf_core::key::{Answer, Reading, Verb, read};
 use cf_core::names::Cluster;
@@ -7,9 +7,12 @@ use cf_core::site::Site;
 use cf_core::stack::{StackState as S, StackStatus};
 use jiff::SignedDuration;
 
-use super::truth::{End, STALE_MAX, Truth, was};
+use super::truth::{End, Put, Told, Truth, was};
 use crate::cloudformation::{LOGIN, SimStack};
 use crate::world::State;
+
+/// DescribeStacks lags by so many milliseconds at most (hands).
+const LAG_MAX: i64 = 10_000;
 
 /// What one sentence is judged by.
 struct Court<'a> {
@@ -45,11 +48,13 @@ impl Court<'_> {
         self.state.stacks.all().iter().filter(move |s| s.stack.cluster(deployment).as_ref() == Some(self.cluster))
     }
 
+    /// When the look began, and as long before as DescribeStacks may lag.
     fn since(&self) -> jiff::Timestamp {
-        self.state.now - SignedDuration::from_millis(STALE_MAX)
+        let age = self.truth.now() - self.truth.looked_at;
+        self.state.now - SignedDuration::from_millis(age + LAG_MAX)
     }
 
-    /// Whether a stack of this cluster had a status like this within the last minute.
+    /// Whether a stack of this cluster had a status like this since then.
     fn recently(&self, wanted: impl Fn(StackStatus) -> bool) -> bool {
         self.stacks().any(|s| was(s, self.since(), &wanted))
     }
@@ -59,7 +64,7 @@ impl Court<'_> {
         self.stacks().any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
     }
 
-    /// Whether there was a moment within the last minute when this cluster did not live.
+    /// Whether there was a moment since then when this cluster did not live.
     fn was_absent(&self) -> bool {
         let covers = |s: &SimStack| {
             let begun = s.history.first().is_some_and(|(at, _)| *at <= self.since());
@@ -79,10 +84,12 @@ impl Court<'_> {
         (!self.was_absent()).then(|| "it is told gone, and lives".into())
     }
 
-    /// The upload of a verb that this answer stands beside.
-    fn beside(&self, verb: Verb) -> Option<&super::truth::Put> {
-        let stem = self.key.strip_suffix(Answer::Failed.suffix())?;
-        self.truth.standing(&format!("{stem}{}", verb.suffix()))
+    /// Whether it holds of an upload that this answer stands beside. Where none was there when the look began, it is about
+    /// one that has gone, and nobody is misled.
+    fn holds_beside(&self, verb: Verb, holds: impl Fn(&Put) -> bool) -> bool {
+        let stem = self.key.strip_suffix(Answer::Failed.suffix()).unwrap_or_default();
+        let key = format!("{stem}{}", verb.suffix());
+        self.truth.recent(&key).all(|put| put.at > self.truth.looked_at) || self.truth.recent(&key).any(holds)
     }
 
     /// Each sentence by its words, and what must be so.
@@ -96,7 +103,7 @@ impl Court<'_> {
         let (says, holds): (_, &dyn Fn() -> bool) = match self.text.lines().next().unwrap_or_default() {
             line if line.contains("could not be made") => {
                 // Somebody may have removed it before anybody looked, but then its events still tell the cause.
-                ("it failed, for this cause", &|| self.ever(is_failed) && self.has("sufficient capacity"))
+                ("it failed, for this cause", &|| self.is_cause(is_failed))
             }
             line if line.contains("was not started. Nothing") => ("CloudFormation refused it", &|| self.has("LimitExceeded")),
             line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
@@ -118,22 +125,27 @@ impl Court<'_> {
         (!holds()).then(|| format!("{says}? {}", self.text.replace('\n', " ")))
     }
 
+    /// The cause that is told is the one that it had: the failure of its creation, or, where somebody removed it meanwhile,
+    /// that of its removal.
+    fn is_cause(&self, is_failed: impl Fn(StackStatus) -> bool) -> bool {
+        let failed = self.ever(is_failed) && self.has("sufficient capacity");
+        failed || (self.ever(|s| s.state() == S::Stuck) && self.has("could not be removed wholly"))
+    }
+
     fn breaks_a_rule(&self) -> bool {
-        let is_broken = self.beside(Verb::Create).is_none_or(|put| !put.is_order);
-        is_broken
+        self.holds_beside(Verb::Create, |put| !put.is_order)
             || (self.has("has no profile") && self.truth.without_profile.contains(&self.cluster.user))
             || self.has("wait for their turn")
+            || self.has("folders already")
     }
 
     /// A delete that is as young as the create, or younger.
     fn was_taken_back(&self) -> bool {
-        let Some(create) = self.beside(Verb::Create) else { return true };
-        self.truth.of(self.cluster, Verb::Delete).any(|delete| delete.modified >= create.modified)
+        self.holds_beside(Verb::Create, |create| self.truth.of(self.cluster, Verb::Delete).any(|delete| delete.modified >= create.modified))
     }
 
     fn is_overtaken(&self) -> bool {
-        let Some(delete) = self.beside(Verb::Delete) else { return true };
-        self.truth.of(self.cluster, Verb::Create).any(|create| create.modified > delete.modified)
+        self.holds_beside(Verb::Delete, |delete| self.truth.of(self.cluster, Verb::Create).any(|create| create.modified > delete.modified))
     }
 }
 
@@ -158,10 +170,10 @@ impl Truth {
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
         let End::Settled { told, .. } = &last.end else { return None };
         match (verb, living) {
-            (Verb::Delete, Some(stack)) if told.last() == Some(&Answer::Deleted) => {
+            (Verb::Delete, Some(stack)) if matches!(told.last(), Some(Told::Deleted | Told::NoSuch)) => {
                 Some(format!("its last wish was to go, it was told gone, and lives ({})", stack.stack.status))
             }
-            (Verb::Create, None) if told.last() == Some(&Answer::Created) => {
+            (Verb::Create, None) if told.last() == Some(&Told::Created) => {
                 let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
                 (!was_removed).then(|| "its last wish was to live, it was told its address, and is gone".to_owned())
             }

@@ -1,7 +1,7 @@
 //! One pass's way to the world: every call takes its time, and may be lost, throttled, answered too late or not at all; and
 //! the function may die before or after it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cf_core::effect::Effect;
@@ -28,6 +28,7 @@ pub struct Hands<'s, 'b> {
     pub cluster: Option<Cluster>,
     key: u64,
     calls: AtomicU64,
+    looked_at: AtomicI64,
     held: Mutex<Vec<Effect>>,
 }
 
@@ -43,7 +44,7 @@ fn transient(why: &str) -> Fault {
 impl<'s, 'b> Hands<'s, 'b> {
     /// A pass; `key` tells its dice apart from all others'.
     pub const fn new(stage: &'s Stage<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
-        Self { stage, task, function, cluster, key, calls: AtomicU64::new(0), held: Mutex::new(Vec::new()) }
+        Self { stage, task, function, cluster, key, calls: AtomicU64::new(0), looked_at: AtomicI64::new(0), held: Mutex::new(Vec::new()) }
     }
 
     fn call(&self) -> u64 {
@@ -104,9 +105,8 @@ impl<'s, 'b> Hands<'s, 'b> {
         let call = self.call();
         let what = || effect.to_string();
         {
-            let (state, mut inner) = (self.stage.world.state(), self.stage.inner());
-            let now = inner.now;
-            inner.truth.says(effect, self.cluster.as_ref(), &state, &self.stage.world.site, now);
+            let (state, looked_at) = (self.stage.world.state(), self.looked_at.load(Ordering::Relaxed));
+            self.stage.inner().truth.says(effect, self.cluster.as_ref(), looked_at, &state, &self.stage.world.site);
         }
         let mut flight = Flight::begin(self, effect, call);
         if let Err(fault) = self.go(call, &what).await {
@@ -178,6 +178,10 @@ impl Drop for Flight<'_, '_, '_> {
 impl Observe for Hands<'_, '_> {
     async fn observe(&self, question: Question) -> Result<Sight, Fault> {
         let call = self.call();
+        if matches!(question, Question::Ledger(_)) {
+            // Every look begins with it.
+            self.looked_at.store(self.stage.inner().now, Ordering::Relaxed);
+        }
         let what = || format!("{question:?}");
         self.go(call, &what).await?;
         let is_stack = matches!(question, Question::StackNamed(_) | Question::Stack(_) | Question::Stacks(_));

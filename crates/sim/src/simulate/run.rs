@@ -20,7 +20,7 @@ use super::mishap::{Mishap, Weather};
 use super::script::{Line, Script, USERS};
 use super::stage::{Function, Inner, Orphan, Stage};
 use super::travel::{Delivery, Queue, Work, handle};
-use super::truth::Truth;
+use super::truth::{End, Truth};
 use crate::build;
 use crate::cloud::{Cloud, Event};
 use crate::cloudformation::Fate;
@@ -80,11 +80,11 @@ struct Task<'s> {
 
 enum Happening {
     Deed(usize),
-    Arrive(Delivery),
+    Arrive(Box<Delivery>),
     Wake(usize, Waker),
     Deadline(usize),
     Move(usize, StackStatus),
-    Land(Orphan),
+    Land(Box<Orphan>),
     Tick(u64),
 }
 
@@ -253,7 +253,7 @@ impl<'s, 'b> Run<'s, 'b> {
                     let Line { deed, .. } = self.script.lines[nth].clone();
                     deeds::carry_out(self, &deed, under(0xD0, nth as u64));
                 }
-                Happening::Arrive(delivery) => self.arrive(delivery),
+                Happening::Arrive(delivery) => self.arrive(*delivery),
                 Happening::Wake(task, waker) => {
                     waker.wake();
                     self.poll(task);
@@ -280,7 +280,7 @@ impl<'s, 'b> Run<'s, 'b> {
             self.at(at, Happening::Wake(task, waker));
         }
         for orphan in orphans {
-            self.at(orphan.at, Happening::Land(orphan));
+            self.at(orphan.at, Happening::Land(Box::new(orphan)));
         }
         let turned = std::mem::take(&mut self.stage.world.state().stacks.turned);
         for nth in &turned {
@@ -323,7 +323,7 @@ impl<'s, 'b> Run<'s, 'b> {
 
     fn expect(&mut self, at: i64, delivery: Delivery) {
         self.arriving += 1;
-        self.at(at, Happening::Arrive(delivery));
+        self.at(at, Happening::Arrive(Box::new(delivery)));
     }
 
     fn arrive(&mut self, mut delivery: Delivery) {
@@ -507,7 +507,7 @@ impl<'s, 'b> Run<'s, 'b> {
         }
         self.report.uploads = inner.truth.puts.len();
         self.report.struck = std::mem::take(&mut inner.weather.struck);
-        self.report.is_shared = self.script.users > 1 || inner.truth.puts.iter().any(|p| p.end == super::truth::End::Withdrawn);
+        self.report.is_shared = self.script.users > 1 || inner.truth.puts.iter().any(|p| matches!(p.end, End::Withdrawn { .. }));
         self.report.story = inner.story.take().unwrap_or_default();
         drop(inner);
         self.report

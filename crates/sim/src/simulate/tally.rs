@@ -109,9 +109,9 @@ impl Tally {
         Mishap::ALL.iter().map(|kind| (*kind, self.struck[*kind as usize]))
     }
 
-    /// Rows of the table that were met.
-    pub fn rows_met(&self) -> usize {
-        self.rows.iter().filter(|n| **n > 0).count()
+    /// Rows that were met although they are said not to exist.
+    pub fn rows_impossible(&self) -> Vec<Row> {
+        all_rows().filter(|row| build::why_not(row).is_some() && self.rows[index(row)] > 0).collect()
     }
 
     /// Rows that can exist and were not met.

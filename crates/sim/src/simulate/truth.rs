@@ -49,10 +49,37 @@ pub enum End {
         /// When, in milliseconds.
         at: i64,
         /// The answers since it was dropped, in order.
-        told: Vec<Answer>,
+        told: Vec<Told>,
     },
     /// Its user removed it, or put another in its place.
-    Withdrawn,
+    Withdrawn {
+        /// When, in milliseconds.
+        at: i64,
+    },
+}
+
+/// What an answer told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The address.
+    Created,
+    /// That it is gone.
+    Deleted,
+    /// That there was none.
+    NoSuch,
+    /// Anything else.
+    Failed,
+}
+
+impl Told {
+    fn read(key: &str, text: &str) -> Option<Self> {
+        Some(match Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()))? {
+            Answer::Created => Self::Created,
+            Answer::Deleted => Self::Deleted,
+            Answer::Failed if text.starts_with("Nothing was removed.") => Self::NoSuch,
+            Answer::Failed => Self::Failed,
+        })
+    }
 }
 
 /// What is true.
@@ -61,7 +88,7 @@ pub struct Truth {
     /// All files, in order.
     pub puts: Vec<Put>,
     standing: BTreeMap<String, usize>,
-    answers: BTreeMap<String, Vec<(i64, Answer)>>,
+    answers: BTreeMap<String, Vec<(i64, Told)>>,
     accepted: BTreeSet<(Cluster, RequestId)>,
     claims: BTreeSet<(Cluster, RequestId, MailKind)>,
     mails: BTreeMap<(Cluster, MailKind), usize>,
@@ -78,11 +105,12 @@ pub struct Truth {
     /// A state that may not follow the one that stands, if it is written.
     pending_status: Option<String>,
     now: i64,
+    /// When the look began that led to what is said now.
+    pub looked_at: i64,
 }
 
-/// What is said may be as old as this, in milliseconds: the age at which a look is not acted on any more, the way there, and
-/// what DescribeStacks lags behind.
-pub const STALE_MAX: i64 = 60_000;
+/// The removal of an upload may be on its way for so long, in milliseconds, and take an equal one that came after it.
+const TWINS_MAX: i64 = 60_000;
 
 impl Truth {
     /// The truth at the beginning of a run.
@@ -95,6 +123,11 @@ impl Truth {
         self.now = now;
     }
 
+    /// The clock, in milliseconds.
+    pub const fn now(&self) -> i64 {
+        self.now
+    }
+
     /// A file was dropped, or was there from the beginning.
     pub fn put(&mut self, key: &str, content: Option<Content>, state: &State) {
         let Some(version) = state.store.get(Bucket::User, key) else { return };
@@ -104,7 +137,7 @@ impl Truth {
                 // The same bytes within one second, in a bucket without versions: nobody can tell them apart.
                 return;
             }
-            self.puts[*before].end = End::Withdrawn;
+            self.puts[*before].end = End::Withdrawn { at: self.now };
         }
         let is_order = content.is_none_or(Content::is_order) || key.ends_with(Verb::Delete.suffix());
         let (etag, modified) = (version.etag.clone(), version.modified);
@@ -115,7 +148,7 @@ impl Truth {
     /// A file was removed by a user.
     pub fn withdrawn(&mut self, key: &str) {
         if let Some(nth) = self.standing.remove(key) {
-            self.puts[nth].end = End::Withdrawn;
+            self.puts[nth].end = End::Withdrawn { at: self.now };
         }
     }
 
@@ -126,9 +159,16 @@ impl Truth {
         }
     }
 
-    /// The file that stands at a key.
-    pub fn standing(&self, key: &str) -> Option<&Put> {
-        self.standing.get(key).map(|nth| &self.puts[*nth])
+    /// The files that stood at a key since the look began that is spoken of.
+    pub fn recent<'t>(&'t self, key: &'t str) -> impl Iterator<Item = &'t Put> {
+        let since = self.looked_at;
+        self.puts.iter().filter(move |put| {
+            let is_there = match put.end {
+                End::Standing => true,
+                End::Settled { at, .. } | End::Withdrawn { at } => at >= since,
+            };
+            is_there && put.key == key
+        })
     }
 
     /// All files of one cluster and verb.
@@ -141,8 +181,8 @@ impl Truth {
     }
 
     /// A function is about to do something.
-    pub fn says(&mut self, effect: &Effect, cluster: Option<&Cluster>, state: &State, site: &Site, now: i64) {
-        self.now = now;
+    pub fn says(&mut self, effect: &Effect, cluster: Option<&Cluster>, looked_at: i64, state: &State, site: &Site) {
+        self.looked_at = looked_at;
         if let Some(cluster) = cluster
             && !belongs(effect, cluster, state, site)
         {
@@ -172,7 +212,8 @@ impl Truth {
             self.wrong(format!("{id} is not ours, and is to be deleted"));
         }
         let made_for = stack.stack.request();
-        let is_failed = matches!(stack.stack.status.state(), StackState::Failed | StackState::RollingBack);
+        // Where the ledger's past is not known, a delete from another folder cannot know of the upload.
+        let is_failed = !self.has_past && matches!(stack.stack.status.state(), StackState::Failed | StackState::RollingBack);
         if let Some(put) = self.puts.iter().find(|p| is_failed && p.end == End::Standing && Some(&p.request) == made_for.as_ref()) {
             let key = put.key.clone();
             self.wrong(format!("the failed stack is deleted before {key}, which it was made for, is removed"));
@@ -212,10 +253,9 @@ impl Truth {
     /// An effect has happened.
     pub fn landed(&mut self, effect: &Effect) {
         match effect {
-            Effect::WriteAnswer { key, .. } => {
-                let answer = Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()));
+            Effect::WriteAnswer { key, text, .. } => {
                 let now = self.now;
-                self.answers.entry(key.clone()).or_default().extend(answer.map(|a| (now, a)));
+                self.answers.entry(key.clone()).or_default().extend(Told::read(key, text).map(|told| (now, told)));
             }
             Effect::WriteStatus { .. } => {
                 if let Some(what) = self.pending_status.take() {
@@ -241,8 +281,7 @@ impl Truth {
         let put = &self.puts[nth];
         // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
         let twin = self.puts[..nth].iter().rev().find(|p| p.key == key && p.etag == put.etag);
-        let twins_answer = twin.is_some_and(|t| matches!(t.end, End::Settled { at, .. } if put.at - at < STALE_MAX) || put.at - t.at < STALE_MAX);
-        let since = if twins_answer { twin.map_or(put.at, |t| t.at) } else { put.at };
+        let since = twin.map_or(put.at, |twin| twin.at.max(put.at - TWINS_MAX));
         let told = self.told_beside(key, since);
         if told.is_empty() && !self.has_past {
             self.wrong(format!("{key} is removed before its answer stands"));
@@ -250,9 +289,9 @@ impl Truth {
         self.puts[nth].end = End::Settled { at: self.now, told };
     }
 
-    fn told_beside(&self, key: &str, since: i64) -> Vec<Answer> {
+    fn told_beside(&self, key: &str, since: i64) -> Vec<Told> {
         let Some(stem) = Verb::ALL.iter().find_map(|verb| key.strip_suffix(verb.suffix())) else { return Vec::new() };
-        let mut told: Vec<(i64, Answer)> = Answer::ALL
+        let mut told: Vec<(i64, Told)> = Answer::ALL
             .into_iter()
             .flat_map(|answer| self.answers.get(&format!("{stem}{}", answer.suffix())).cloned().unwrap_or_default())
             .filter(|(at, _)| *at >= since)
