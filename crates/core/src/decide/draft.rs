@@ -181,6 +181,12 @@ impl<'a> Draft<'a> {
         self.effects.push(Effect::WriteStatus { key, status, expect });
     }
 
+    /// Whether the state file says this of the accepted create already.
+    pub fn shows(&self, state: State) -> bool {
+        let of = self.entry.accepted.as_ref().map(|a| &a.request);
+        of.is_none() || self.facts.shown.as_ref().is_some_and(|shown| Some(&shown.request) == of && shown.state == state)
+    }
+
     /// Claims a mail; true where it is to be sent by this plan.
     pub fn claim(&mut self, request: &RequestId, kind: MailKind) -> bool {
         if self.facts.site.mail.is_none() {

@@ -65,17 +65,17 @@ fn create_stack(d: &mut Draft<'_>) {
 }
 
 pub fn follow(d: &mut Draft<'_>) {
-    if d.has_news() {
+    let is_leaving = d.facts.stack().is_some_and(|s| s.status.state() == StackState::Leaving);
+    let is_deleting = is_leaving || matches!(d.entry.phase, Phase::Deleting { .. });
+    // "deleting" may follow a final state, so a slow pass must not say it after another has told how the removal ended: the
+    // ledger's condition stops it. Progress cannot follow a final state, and needs no such stop.
+    if d.has_news() || (is_deleting && !d.shows(State::Deleting)) {
         d.write_ledger();
     }
-    let state = d.facts.stack().map(|s| s.status.state());
-    let shown = d.facts.shown.as_ref().map(|status| status.state);
-    match (d.entry.phase, state) {
-        (Phase::Deleting { .. }, _) => d.status(State::Deleting, states::deleting(d.facts), None),
-        // That it failed is the last word of this request, though what is left of it is still leaving.
-        (_, Some(StackState::Leaving)) if shown == Some(State::Failed) => {}
-        (_, Some(StackState::Leaving)) => d.status(State::Deleting, states::deleting(d.facts), None),
-        _ => d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress),
+    if is_deleting {
+        d.status(State::Deleting, states::deleting(d.facts), None);
+    } else {
+        d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress);
     }
 }
 
