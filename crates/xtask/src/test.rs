@@ -41,7 +41,7 @@ const PARTS: &[Part] = &[
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
-    Part { name: "end to end: faults at the wire", tools: &[Tool::Emulator], run: wire },
+    Part { name: "end to end: the wire", tools: &[Tool::Emulator], run: wire },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
 
@@ -130,8 +130,8 @@ fn end_to_end() -> Result<()> {
     policies::recorded()
 }
 
-/// The adapters in the tests' own process, each path with an emulator that nothing is deployed to: together they are too much
-/// for one.
+/// The adapters in the tests' own process: faults at the wire, and the contract. Each path has an emulator to itself that
+/// nothing is deployed to: together they are too much for one.
 fn wire() -> Result<()> {
     let reports = root().join("target").join("wire");
     // What an earlier run said is not what this one came to.
@@ -140,7 +140,7 @@ fn wire() -> Result<()> {
     }
     let emulators = (0..3).map(|_| Emulator::start(None, Pace::RUSH)).collect::<Result<Vec<_>>>()?;
     let urls = emulators.iter().map(Emulator::url).collect::<Vec<_>>().join(" ");
-    end_to_end_tests(&[(STAND, &urls)], &["wire"])?;
+    end_to_end_tests(&[(STAND, &urls)], &["wire", "contract"])?;
     for path in ["Create", "Failure", "Delete"] {
         let said = fs::read_to_string(reports.join(format!("{path}.txt"))).with_context(|| format!("nothing is said of {path}"))?;
         println!("  {said}");

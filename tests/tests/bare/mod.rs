@@ -128,11 +128,15 @@ impl Account {
         Ok(found)
     }
 
-    /// Id and status of every stack, deleted ones too. There are never as many as fill a page.
+    /// Id and status of every stack, deleted ones too.
     pub async fn stacks(&self) -> Result<Vec<(String, String)>> {
-        let listed = self.cloudformation.list_stacks().send().await?;
-        let status = |s: &StackSummary| s.stack_status().map_or("", |s| s.as_str()).to_owned();
-        Ok(listed.stack_summaries().iter().map(|s| (s.stack_id().unwrap_or_default().to_owned(), status(s))).collect())
+        let mut pages = self.cloudformation.list_stacks().into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let status = |s: &StackSummary| s.stack_status().map_or("", |s| s.as_str()).to_owned();
+            found.extend(page?.stack_summaries().iter().map(|s| (s.stack_id().unwrap_or_default().to_owned(), status(s))));
+        }
+        Ok(found)
     }
 
     /// The mails that SES took in this account: subject and text.
