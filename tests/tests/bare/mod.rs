@@ -40,7 +40,7 @@ impl Way {
 
     /// As the test itself goes, and whoever shares its connections: undisturbed, and in no hurry on a busy machine.
     pub fn plain() -> Self {
-        Self { attempt: Duration::from_secs(60), ..Self::new(aws_smithy_http_client::Builder::new().build_http(), Clock) }
+        Self { attempt: Duration::from_mins(1), ..Self::new(aws_smithy_http_client::Builder::new().build_http(), Clock) }
     }
 }
 

@@ -67,7 +67,7 @@ struct Case {
 async fn spoil_every_request(path: Path) -> Result<()> {
     let begun = Instant::now();
     let way = Way::plain();
-    let (clean, requests) = clean(path, &way).await?;
+    let (clean, requests) = Box::pin(clean(path, &way)).await?;
     let cases: Vec<Case> = ways()
         .flat_map(|(form, kind)| {
             let spoil = move |request: &Request| Spoil { request: request.clone(), kind, lasts: form == Form::Lasting };
@@ -76,10 +76,11 @@ async fn spoil_every_request(path: Path) -> Result<()> {
         .collect();
     let runs = stream::iter(cases.clone()).map(|case| {
         let (way, clean) = (&way, &clean);
-        async move { (spoiled(path, way, &case, clean).await, case) }
+        // Boxed: a run's future is large.
+        async move { (Box::pin(spoiled(path, way, &case, clean)).await, case) }
     });
     let runs: Vec<(Result<Tally>, Case)> = runs.buffer_unordered(SIDE_BY_SIDE).collect().await;
-    report(path, &requests, runs, begun)
+    report(path, &requests, &runs, begun)
 }
 
 /// What one spoiled run came to.
@@ -155,11 +156,11 @@ impl Case {
 const REPORTS: &str = "target/wire";
 
 /// Says what was done, and fails if anything failed or was left out.
-fn report(path: Path, requests: &[Request], runs: Vec<(Result<Tally>, Case)>, begun: Instant) -> Result<()> {
+fn report(path: Path, requests: &[Request], runs: &[(Result<Tally>, Case)], begun: Instant) -> Result<()> {
     let mut failures = Vec::new();
     let (mut spoiled, mut struck, mut given_back, mut swept, mut mails) = (0, 0, 0, 0, 0);
     let mut reached: BTreeSet<(Form, Kind, &Request)> = BTreeSet::new();
-    for (result, case) in &runs {
+    for (result, case) in runs {
         match result {
             Ok(tally) => {
                 reached.extend(tally.struck.first().map(|request| (case.form, case.spoil.kind, request)));
