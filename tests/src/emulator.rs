@@ -29,6 +29,8 @@ impl Pace {
     pub const DEMO: Self = Self { resource_seconds: 0.05, signal_seconds: 3.0, clock: 0.1, visibility: 0.1 };
     /// To be waited for.
     pub const TEST: Self = Self { resource_seconds: 0.05, signal_seconds: 0.3, clock: 0.02, visibility: 0.000_5 };
+    /// To be waited for a thousand times.
+    pub const RUSH: Self = Self { resource_seconds: 0.01, signal_seconds: 0.02, ..Self::TEST };
 }
 
 /// A running emulator. It ends when this is dropped.

@@ -110,7 +110,10 @@ def install() -> None:
         split = _VIRTUAL_HOST.match(helpers._p(params, url_key))
         if split:
             params = {**params, url_key: [f"https://s3.amazonaws.com/{split[1]}/{split[2]}"]}
-        return plain_document(params, body_key, url_key, label)
+        body, error = plain_document(params, body_key, url_key, label)
+        if error and b" not found at " in error[2]:  # AWS passes on what S3 says
+            error = helpers._error("ValidationError", "S3 error: The specified key does not exist.")
+        return body, error
 
     handlers._ACTION_HANDLERS["CreateStack"] = lambda params: _create(plain_create, params)
     handlers._capabilities_enforced = lambda: True

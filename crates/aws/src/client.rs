@@ -6,6 +6,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use cf_core::site::Site;
 
 /// AWS, as one deployment uses it.
@@ -57,7 +59,7 @@ impl Aws {
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudformation: aws_sdk_cloudformation::Client::new(config),
-            ses: aws_sdk_ses::Client::new(config),
+            ses: aws_sdk_ses::Client::from_conf(aws_sdk_ses::config::Builder::from(config).retry_classifier(OnlyRefused).build()),
             site,
             account,
             region,
@@ -68,5 +70,26 @@ impl Aws {
     pub(crate) fn template_url(&self, key: &str) -> String {
         let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         format!("https://s3.{}.{suffix}/{}/{key}", self.region, self.site.system_bucket)
+    }
+}
+
+/// SendEmail knows no token: sent again after an answer that was lost, a mail comes twice. So only a mail that SES has
+/// refused, as one too many, is tried again.
+#[derive(Debug)]
+struct OnlyRefused;
+
+impl ClassifyRetry for OnlyRefused {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let is_refused = context.response().is_some_and(|response| response.status().is_client_error());
+        if is_refused { RetryAction::NoActionIndicated } else { RetryAction::RetryForbidden }
+    }
+
+    fn name(&self) -> &'static str {
+        "only what was refused"
+    }
+
+    /// The last word: those before it ask for another try.
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }
 }

@@ -7,7 +7,7 @@ mod client;
 pub mod event;
 mod fault;
 pub mod function;
-mod handle;
+pub mod handle;
 mod journal;
 mod publish;
 mod see;

@@ -276,7 +276,8 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
 fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<String, String>, Fault> {
     const CALL: &str = "cloudformation:CreateStack";
     if new.template != template.key() {
-        return Err(permanent(CALL, "ValidationError: S3 error: The specified key does not exist."));
+        // In the minute of an upgrade it may still come.
+        return Err(Fault::new(Kind::Transient, CALL, "ValidationError: S3 error: The specified key does not exist."));
     }
     if let Some(unknown) = new.parameters.keys().find(|name| !template.parameters.contains_key(*name)) {
         return Err(permanent(CALL, format!("ValidationError: Parameters: [{unknown}] do not exist in the template")));

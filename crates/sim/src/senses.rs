@@ -20,7 +20,7 @@ impl Observe for World {
     async fn observe(&self, question: Question) -> Result<Sight, Fault> {
         let mut state = self.state();
         state.questions.push(question.clone());
-        Ok(state.answer(question))
+        state.answer(question)
     }
 }
 
@@ -54,27 +54,35 @@ fn object(version: &Version, body: bool) -> Object {
 }
 
 impl State {
-    pub(crate) fn answer(&mut self, question: Question) -> Sight {
+    pub(crate) fn answer(&mut self, question: Question) -> Result<Sight, Fault> {
         let seen_at = self.now - self.lag;
-        match question {
-            Question::Ledger(user) => Sight::Ledger(self.store.get(Bucket::System, &ledger::key(&user)).and_then(|v| {
-                let ledger = serde_json::from_slice(&v.bytes).ok()?;
-                Some((ledger, v.etag()))
-            })),
+        Ok(match question {
+            Question::Ledger(user) => {
+                let Some(version) = self.store.get(Bucket::System, &ledger::key(&user)) else { return Ok(Sight::Ledger(None)) };
+                // One that cannot be read is no empty one.
+                let read =
+                    serde_json::from_slice(&version.bytes).map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", e.to_string()))?;
+                Sight::Ledger(Some((read, version.etag())))
+            }
             Question::Upload { key, body } => Sight::Upload(self.store.get(Bucket::User, &key).map(|v| object(v, body))),
             Question::Folder(prefix) => {
                 let listed = |(k, v): (&String, &Version)| Listed { key: k.clone(), etag: v.etag(), size: v.bytes.len() as u64 };
                 Sight::Folder(self.store.list(Bucket::User, &prefix).map(listed).collect())
             }
-            Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| (v.bytes.to_vec(), v.etag()))),
+            // Nobody reads a state file that is too large to be ours.
+            Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| match v.bytes.len() {
+                0..=BODY_BYTES_MAX => (v.bytes.to_vec(), v.etag()),
+                _ => (Vec::new(), v.etag()),
+            })),
             Question::Profile(user) => {
                 let prefix = format!("customizer/{user}/configure.d/");
-                Sight::Profile(self.store.list(Bucket::Customizer, &prefix).next().is_some())
+                // Consoles make an empty object for a folder; that is no script.
+                Sight::Profile(self.store.list(Bucket::Customizer, &prefix).any(|(key, _)| *key != prefix))
             }
             Question::StackNamed(name) => {
                 if self.blind_looks > 0 {
                     self.blind_looks -= 1;
-                    return Sight::Stack(None);
+                    return Ok(Sight::Stack(None));
                 }
                 let living = |s: &SimStack| s.as_of(seen_at).filter(|s| s.status != StackStatus::DeleteComplete);
                 Sight::Stack(self.stacks.all().iter().filter(|s| s.stack.id.name() == Some(name.as_str())).find_map(living).map(Box::new))
@@ -97,7 +105,7 @@ impl State {
                 let all: Vec<_> = self.stacks.all().iter().filter_map(living).collect();
                 Sight::Stacks(page(&all, token))
             }
-        }
+        })
     }
 
     pub(crate) fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {

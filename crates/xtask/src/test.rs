@@ -1,5 +1,6 @@
 //! Every test there is, part by part, quick ones first. The first part that fails ends it.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -40,6 +41,7 @@ const PARTS: &[Part] = &[
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
+    Part { name: "end to end: the wire", tools: &[Tool::Emulator], run: wire },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
 
@@ -126,6 +128,24 @@ fn end_to_end() -> Result<()> {
     beside_a_bucket()?;
     headline("end to end: the functions' calls against their policies");
     policies::recorded()
+}
+
+/// The adapters in the tests' own process: faults at the wire, and the contract. Each path has an emulator to itself that
+/// nothing is deployed to: together they are too much for one.
+fn wire() -> Result<()> {
+    let reports = root().join("target").join("wire");
+    // What an earlier run said is not what this one came to.
+    if reports.exists() {
+        fs::remove_dir_all(&reports)?;
+    }
+    let emulators = (0..3).map(|_| Emulator::start(None, Pace::RUSH)).collect::<Result<Vec<_>>>()?;
+    let urls = emulators.iter().map(Emulator::url).collect::<Vec<_>>().join(" ");
+    end_to_end_tests(&[(STAND, &urls)], &["wire", "contract"])?;
+    for path in ["Create", "Failure", "Delete"] {
+        let said = fs::read_to_string(reports.join(format!("{path}.txt"))).with_context(|| format!("nothing is said of {path}"))?;
+        println!("  {said}");
+    }
+    Ok(())
 }
 
 /// The access tests, where IAM judges every call. They need LocalEmu, which nothing else does.

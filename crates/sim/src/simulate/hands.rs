@@ -199,7 +199,7 @@ impl Observe for Hands<'_, '_> {
             state.lag = SignedDuration::from_millis(lag);
             let sight = state.answer(asked);
             state.lag = SignedDuration::ZERO;
-            sight
+            sight?
         };
         self.come_back(call, &what).await?;
         Ok(match self.stage.bug {

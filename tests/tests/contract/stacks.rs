@@ -1,0 +1,273 @@
+//! The contract of CloudFormation. Each clause is one thing that AWS does, and that clusterdrop relies on.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use cf_core::causes::StackEvent;
+use cf_core::fault::{Fault, Kind};
+use cf_core::observe::{self, Question, Sight};
+use cf_core::stack::{StackId, StackStatus};
+
+use crate::stage::{Destiny, Stage, Words};
+
+fn kind<T>(done: Result<T, Fault>) -> Option<Kind> {
+    done.err().map(|fault| fault.kind)
+}
+
+async fn status<S: Stage>(s: &S, id: &StackId) -> Result<Option<StackStatus>> {
+    Ok(s.by_id(id).await?.map(|stack| stack.status))
+}
+
+pub async fn what_never_was_is_none_by_name_and_by_id<S: Stage>(s: &S) -> Result<()> {
+    ensure!(s.named().await?.is_none());
+    let id =
+        StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-a-b-00112233/0a1b2c3d-0000-0000-0000-000000000000".into());
+    ensure!(s.by_id(&id).await?.is_none());
+    Ok(())
+}
+
+pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: Stage>(s: &S) -> Result<()> {
+    let new = s.new_stack("first");
+    s.create(new.clone()).await?;
+    let stack = s.named().await?.context("by its name")?;
+    ensure!(stack.status == StackStatus::CreateInProgress, "{}", stack.status);
+    ensure!(stack.tags == new.tags && stack.cluster(&s.site().deployment) == Some(s.cluster()) && stack.parent.is_none());
+    let by_id = s.by_id(&stack.id).await?.context("by its id")?;
+    ensure!(by_id.id == stack.id && by_id.tags == stack.tags);
+    ensure!(stack.id.name() == Some(new.name.as_str()));
+    Ok(())
+}
+
+pub async fn a_stack_shows_every_parameter_defaults_too<S: Stage>(s: &S) -> Result<()> {
+    let new = s.new_stack("first");
+    s.create(new.clone()).await?;
+    let shown = s.named().await?.context("by its name")?.parameters;
+    ensure!(new.parameters.iter().all(|(name, value)| shown.get(name) == Some(value)), "{shown:?}");
+    ensure!(shown.keys().collect::<BTreeSet<_>>() == s.site().template.parameters.keys().collect(), "{:?}", shown.keys());
+    Ok(())
+}
+
+pub async fn a_stack_that_completes_has_its_login<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    let stack = s.by_id(&id).await?.context("by its id")?;
+    ensure!(stack.status == StackStatus::CreateComplete, "{}", stack.status);
+    ensure!(stack.outputs.contains_key(&s.site().template.metadata.login_output), "{:?}", stack.outputs);
+    Ok(())
+}
+
+pub async fn the_same_token_again_is_the_same_stack<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    s.create(s.new_stack("first")).await?;
+    s.settle().await?;
+    ensure!(s.named().await?.is_some_and(|stack| stack.id == id));
+    Ok(())
+}
+
+pub async fn another_token_on_a_name_in_use_is_moved<S: Stage>(s: &S) -> Result<()> {
+    s.create(s.new_stack("first")).await?;
+    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Moved), "while it is made");
+    s.settle().await?;
+    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Moved), "when it stands");
+    Ok(())
+}
+
+pub async fn a_failed_creation_keeps_its_name_until_it_is_deleted<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Fails).await?;
+    ensure!(status(s, &id).await? == Some(StackStatus::RollbackComplete));
+    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Moved));
+    s.delete(&id).await?;
+    s.settle().await?;
+    ensure!(s.named().await?.is_none() && status(s, &id).await? == Some(StackStatus::DeleteComplete));
+    s.create(s.new_stack("second")).await?;
+    Ok(())
+}
+
+pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_finds<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    s.delete(&id).await?;
+    ensure!(status(s, &id).await? == Some(StackStatus::DeleteInProgress));
+    s.settle().await?;
+    ensure!(s.named().await?.is_none() && status(s, &id).await? == Some(StackStatus::DeleteComplete));
+    Ok(())
+}
+
+pub async fn a_token_is_spent_even_after_its_stack_is_gone<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    s.delete(&id).await?;
+    s.settle().await?;
+    ensure!(kind(s.create(s.new_stack("first")).await) == Some(Kind::Spent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn a_name_has_a_second_life_under_another_id<S: Stage>(s: &S) -> Result<()> {
+    let first = s.settled("first", Destiny::Completes).await?;
+    s.delete(&first).await?;
+    s.settle().await?;
+    let second = s.settled("second", Destiny::Completes).await?;
+    ensure!(first != second && status(s, &first).await? == Some(StackStatus::DeleteComplete));
+    ensure!(status(s, &second).await? == Some(StackStatus::CreateComplete));
+    Ok(())
+}
+
+pub async fn a_deletion_by_an_old_id_leaves_the_second_life_alone<S: Stage>(s: &S) -> Result<()> {
+    let first = s.settled("first", Destiny::Completes).await?;
+    s.delete(&first).await?;
+    s.settle().await?;
+    let second = s.settled("second", Destiny::Completes).await?;
+    s.delete(&first).await?;
+    s.settle().await?;
+    ensure!(status(s, &second).await? == Some(StackStatus::CreateComplete));
+    Ok(())
+}
+
+pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    new.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
+    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    new.parameters.insert("AutoscalingPolicy".into(), "perhaps".into());
+    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn a_parameter_without_a_value_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    let wanted = s.site().template.parameters.iter().find(|(_, parameter)| parameter.default.is_none());
+    let name = wanted.map(|(name, _)| name.clone()).context("some parameter of the template has no default")?;
+    ensure!(new.parameters.remove(&name).is_some());
+    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn a_tag_of_awss_own_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    new.tags.insert("aws:cloudformation:stack-name".into(), "mine".into());
+    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn more_than_fifty_tags_are_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    new.tags.extend((0..50).map(|nth| (format!("more-{nth}"), "x".to_owned())));
+    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn an_empty_tag_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    new.tags.insert("project".into(), String::new());
+    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn a_template_that_is_not_there_yet_may_come<S: Stage>(s: &S) -> Result<()> {
+    let mut new = s.new_stack("first");
+    new.template = "templates/cluster-0000000000000000.yaml".into();
+    ensure!(kind(s.create(new).await) == Some(Kind::Transient));
+    ensure!(s.named().await?.is_none());
+    Ok(())
+}
+
+pub async fn a_refused_creation_leaves_its_token_unspent<S: Stage>(s: &S) -> Result<()> {
+    let mut wrong = s.new_stack("first");
+    wrong.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
+    ensure!(kind(s.create(wrong).await) == Some(Kind::Permanent));
+    s.create(s.new_stack("first")).await?;
+    Ok(())
+}
+
+pub async fn a_deletion_of_what_is_gone_or_never_was_is_no_fault<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    s.delete(&id).await?;
+    s.delete(&id).await?;
+    s.settle().await?;
+    s.delete(&id).await?;
+    s.delete(&StackId(
+        "arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-a-b-00112233/0a1b2c3d-0000-0000-0000-000000000000".into(),
+    ))
+    .await?;
+    s.settle().await?;
+    ensure!(status(s, &id).await? == Some(StackStatus::DeleteComplete));
+    Ok(())
+}
+
+pub async fn a_stack_that_is_still_made_can_be_deleted<S: Stage>(s: &S) -> Result<()> {
+    s.create(s.new_stack("first")).await?;
+    let id = s.named().await?.context("by its name")?.id;
+    s.delete(&id).await?;
+    s.settle().await?;
+    ensure!(status(s, &id).await? == Some(StackStatus::DeleteComplete));
+    Ok(())
+}
+
+pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::IsProtected).await?;
+    let refused = s.delete(&id).await;
+    ensure!(kind(refused.clone()) == Some(Kind::Permanent), "{refused:?}");
+    ensure!(refused.is_err_and(|fault| fault.why.contains("TerminationProtection")));
+    ensure!(status(s, &id).await? == Some(StackStatus::CreateComplete));
+    Ok(())
+}
+
+async fn events<S: Stage>(s: &S, id: &StackId) -> Result<Vec<StackEvent>> {
+    let page = |sight| if let Sight::Events(page) = sight { Some(page) } else { None };
+    s.pages(|token| Question::Events(id.clone(), token), page).await
+}
+
+pub async fn events_come_newest_first_and_outlive_the_stack<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    let before = events(s, &id).await?;
+    s.delete(&id).await?;
+    s.settle().await?;
+    let all = events(s, &id).await?;
+    ensure!(all.iter().rev().map(|e| e.at).is_sorted(), "{all:?}");
+    ensure!(all.ends_with(&before), "what was told stays told");
+    let of_stack: Vec<_> = all.iter().filter(|e| e.physical == id.0).map(|e| e.status.as_str()).collect();
+    ensure!(of_stack == ["DELETE_COMPLETE", "DELETE_IN_PROGRESS", "CREATE_COMPLETE", "CREATE_IN_PROGRESS"], "{of_stack:?}");
+    Ok(())
+}
+
+pub async fn the_cause_of_a_failure_is_in_the_events<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Fails).await?;
+    let causes = observe::causes(s, &id).await?;
+    ensure!(causes.len() == 1 && causes[0].logical == "LoginNode" && causes[0].reason.contains("capacity"), "{causes:?}");
+    let stack = s.by_id(&id).await?.context("by its id")?;
+    ensure!(stack.reason.is_none() || !stack.reason.as_deref().unwrap_or_default().is_empty());
+    Ok(())
+}
+
+pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S: Stage>(s: &S) -> Result<()> {
+    let id = s.settled("first", Destiny::Completes).await?;
+    let page = |sight| if let Sight::Resources(page) = sight { Some(page) } else { None };
+    let all = s.pages(|token| Question::Resources(id.clone(), token), page).await?;
+    ensure!(all.iter().all(|status| status == "CREATE_COMPLETE"), "{all:?}");
+    ensure!(!all.is_empty() && all.len() <= s.site().template.resources, "{} of {}", all.len(), s.site().template.resources);
+    Ok(())
+}
+
+pub async fn all_living_stacks_are_listed_each_once_and_the_deleted_ones_not<S: Stage>(s: &S) -> Result<()> {
+    // More than any page holds.
+    s.plant(101).await?;
+    let gone = s.settled("first", Destiny::Completes).await?;
+    s.delete(&gone).await?;
+    s.settle().await?;
+    let lives = s.settled("second", Destiny::Completes).await?;
+    let page = |sight| if let Sight::Stacks(page) = sight { Some(page) } else { None };
+    let all = s.pages(Question::Stacks, page).await?;
+    let ids: BTreeSet<_> = all.iter().map(|stack| stack.id.clone()).collect();
+    ensure!((all.len(), ids.len()) == (102, 102), "{} of which {} differ", all.len(), ids.len());
+    ensure!(ids.contains(&lives) && !ids.contains(&gone));
+    ensure!(all.iter().filter(|stack| stack.cluster(&s.site().deployment).is_some()).count() == 1);
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! What a clause needs of a world besides the domain's two traits: other people's hands, and time.
+
+use anyhow::{Context, Result};
+use cf_core::effect::{Effect, Expect, NewStack};
+use cf_core::fault::Fault;
+use cf_core::names::Cluster;
+use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
+use cf_core::perform::Perform;
+use cf_core::request::{ETag, RequestId};
+use cf_core::site::Site;
+use cf_core::stack::{Stack, StackId, tags};
+use cf_core::testing;
+
+/// One of the deployment's buckets.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    User,
+    Customizer,
+    System,
+}
+
+/// What is to become of the next stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destiny {
+    Completes,
+    Fails,
+    /// It completes, and somebody protects it from termination.
+    IsProtected,
+}
+
+/// A world on which the contract is tried.
+pub trait Stage: Observe + Perform + Sized {
+    /// Nothing is there but a deployment with its template.
+    async fn fresh(is_versioned: bool) -> Result<Self>;
+    fn site(&self) -> &Site;
+    /// Somebody puts an object there.
+    async fn put(&self, place: Place, key: &str, bytes: &[u8]) -> Result<()>;
+    /// Somebody takes an object out of the users' bucket.
+    async fn take_away(&self, key: &str) -> Result<()>;
+    /// To be said before the stack is created.
+    async fn destine(&self, name: &str, destiny: Destiny) -> Result<()>;
+    /// Waits until no stack is in motion.
+    async fn settle(&self) -> Result<()>;
+    /// Stacks of others, named `other-<number>`.
+    async fn plant(&self, count: usize) -> Result<()>;
+    /// Mails that arrived: subject and text.
+    async fn mails(&self) -> Result<Vec<(String, String)>>;
+}
+
+/// A question, with the answer taken out of its wrapping.
+macro_rules! see {
+    ($stage:expr, $question:expr, $answer:ident) => {
+        match $stage.observe($question).await? {
+            Sight::$answer(seen) => seen,
+            other => anyhow::bail!("{other:?} is no answer to that"),
+        }
+    };
+}
+pub(crate) use see;
+
+/// What the clauses say over and over.
+pub trait Words: Stage {
+    fn cluster(&self) -> Cluster {
+        testing::cluster("alice", "demo")
+    }
+
+    /// The stack that alice's `demo` would have, for the request of this name.
+    fn new_stack(&self, request: &str) -> NewStack {
+        let (site, cluster) = (self.site(), self.cluster());
+        let request = RequestId::from_tag(request);
+        let parameters = &site.template.metadata.system_parameters;
+        NewStack {
+            name: site.stack_name(&cluster),
+            token: request.token("create"),
+            parameters: parameters.iter().map(|(name, value)| (name.clone(), site.system_value(*value, &cluster))).collect(),
+            tags: tags(&cluster, &request, &site.deployment),
+            template: site.template.key(),
+        }
+    }
+
+    async fn create(&self, new: NewStack) -> Result<(), Fault> {
+        self.perform(&Effect::CreateStack(Box::new(new))).await.map(drop)
+    }
+
+    async fn delete(&self, id: &StackId) -> Result<(), Fault> {
+        self.perform(&Effect::DeleteStack { id: id.clone() }).await.map(drop)
+    }
+
+    async fn answer(&self, key: &str, text: &str, expect: Expect) -> Result<ETag, Fault> {
+        let written = self.perform(&Effect::WriteAnswer { key: key.to_owned(), text: text.to_owned(), expect }).await?;
+        Ok(written.expect("a write gives the new version"))
+    }
+
+    async fn remove(&self, key: &str, etag: &ETag) -> Result<(), Fault> {
+        self.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: etag.clone() }).await.map(drop)
+    }
+
+    async fn object(&self, key: &str, body: bool) -> Result<Option<Object>> {
+        Ok(see!(self, Question::Upload { key: key.to_owned(), body }, Upload))
+    }
+
+    async fn there(&self, key: &str) -> Result<Object> {
+        self.object(key, true).await?.with_context(|| format!("{key} is there"))
+    }
+
+    async fn folder(&self, prefix: &str) -> Result<Vec<Listed>> {
+        Ok(see!(self, Question::Folder(prefix.to_owned()), Folder))
+    }
+
+    /// The living stack of alice's `demo`.
+    async fn named(&self) -> Result<Option<Box<Stack>>> {
+        Ok(see!(self, Question::StackNamed(self.site().stack_name(&self.cluster())), Stack))
+    }
+
+    async fn by_id(&self, id: &StackId) -> Result<Option<Box<Stack>>> {
+        Ok(see!(self, Question::Stack(id.clone()), Stack))
+    }
+
+    /// Its id, once it has been created for the request of this name and has come to rest.
+    async fn settled(&self, request: &str, destiny: Destiny) -> Result<StackId> {
+        let new = self.new_stack(request);
+        self.destine(new.name.as_str(), destiny).await?;
+        self.create(new).await?;
+        self.settle().await?;
+        Ok(self.named().await?.context("the stack is there")?.id)
+    }
+
+    /// Every page of a list.
+    async fn pages<T>(&self, question: impl Fn(Option<String>) -> Question, page: impl Fn(Sight) -> Option<Page<T>>) -> Result<Vec<T>> {
+        let (mut all, mut token) = (Vec::new(), None);
+        loop {
+            let seen = page(self.observe(question(token)).await?).context("no answer to that")?;
+            all.extend(seen.items);
+            token = seen.next;
+            if token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+impl<S: Stage> Words for S {}

@@ -1,0 +1,232 @@
+//! Three paths through a cluster's life, driven by the events that Lambda would get: first undisturbed, then spoiled.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use cf_aws::Aws;
+use cf_aws::handle::handle;
+use cf_core::key::Answer;
+use cf_core::site::Powers;
+use serde_json::{Value, json};
+
+use crate::bare::Account;
+use crate::layer::Wire;
+use crate::world::World;
+
+/// What happens to the cluster `demo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// It is asked for, and becomes ready.
+    Create,
+    /// It is asked for, and cannot be made; what was made of it is cleared away.
+    Failure,
+    /// It stands, and is deleted.
+    Delete,
+}
+
+impl Path {
+    /// Whose it is. The emulator fails stacks by their name, and the name holds the user.
+    pub const fn user(self) -> &'static str {
+        match self {
+            Self::Create => "carl",
+            Self::Failure => "fay",
+            Self::Delete => "dee",
+        }
+    }
+
+    /// The one final answer.
+    pub const fn answer(self) -> Answer {
+        match self {
+            Self::Create => Answer::Created,
+            Self::Failure => Answer::Failed,
+            Self::Delete => Answer::Deleted,
+        }
+    }
+
+    fn key(self, suffix: &str) -> String {
+        format!("home/{}/demo.{suffix}", self.user())
+    }
+}
+
+/// As many as the product's clients make.
+pub const ATTEMPTS: u32 = 3;
+
+/// Two mend everything; a third finds nothing to do.
+const SWEEPS_MAX: usize = 3;
+
+/// What wakes a function.
+#[derive(Debug, Clone)]
+enum Event {
+    Upload(String),
+    Stack(String, String),
+    Sweep,
+}
+
+impl Event {
+    /// As AWS would send it: the samples in `events/`, with this event's own names.
+    fn json(&self, account: &Account) -> Result<Value> {
+        Ok(match self {
+            Self::Upload(key) => {
+                let mut event: Value = serde_json::from_str(include_str!("../../../events/object-created-create.json"))?;
+                event["detail"]["bucket"]["name"] = json!(account.site.user_bucket);
+                event["detail"]["object"]["key"] = json!(key);
+                event
+            }
+            Self::Stack(id, status) => {
+                let mut event: Value = serde_json::from_str(include_str!("../../../events/stack-create-complete.json"))?;
+                event["resources"] = json!([id]);
+                event["detail"]["stack-id"] = json!(id);
+                event["detail"]["status-details"]["status"] = json!(status);
+                event
+            }
+            Self::Sweep => serde_json::from_str(include_str!("../../../events/sweep.json"))?,
+        })
+    }
+}
+
+/// The three functions.
+struct Hands {
+    create: Aws,
+    delete: Aws,
+    watch: Aws,
+}
+
+impl Hands {
+    async fn on(account: &Account, wire: &Wire, attempts: u32) -> Self {
+        let powers = [Powers::CREATE, Powers::DELETE, Powers::WATCH];
+        let [create, delete, watch] = account.aws(powers, &wire.way(attempts)).await;
+        Self { create, delete, watch }
+    }
+
+    /// The function that template.yaml's rules send the event to.
+    fn of(&self, event: &Event) -> &Aws {
+        match event {
+            Event::Upload(key) if key.ends_with(".cf-create") => &self.create,
+            Event::Upload(_) => &self.delete,
+            Event::Stack(..) | Event::Sweep => &self.watch,
+        }
+    }
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Run {
+    /// What there is in the end.
+    pub world: World,
+    /// Whether a sweep had anything left to do.
+    pub was_swept: bool,
+    /// Passes that gave their event back.
+    pub errors: Vec<String>,
+}
+
+/// One run of a path in an account of its own.
+pub struct Runner<'a> {
+    path: Path,
+    account: &'a Account,
+    wire: &'a Wire,
+    spoiled: Hands,
+    /// What the undisturbed functions call.
+    calls: Wire,
+    calm: Hands,
+    queue: VecDeque<Event>,
+    /// The status that each stack's last event told.
+    told: BTreeMap<String, String>,
+    errors: Vec<String>,
+}
+
+impl<'a> Runner<'a> {
+    /// With the path's beginning in place: the user has a profile, and, where it is to be deleted, the cluster stands.
+    pub async fn new(path: Path, account: &'a Account, wire: &'a Wire, attempts: u32) -> Result<Self> {
+        account.give_profile(path.user()).await?;
+        let calls = Wire::new(account.way.http.clone(), &account.id, None);
+        let calm = Hands::on(account, &calls, ATTEMPTS).await;
+        let spoiled = Hands::on(account, wire, attempts).await;
+        let (queue, told) = (VecDeque::new(), BTreeMap::new());
+        let mut runner = Self { path, account, wire, spoiled, calls, calm, queue, told, errors: Vec::new() };
+        if path == Path::Delete {
+            runner.drop_file("cf-create", b"{}").await?;
+            runner.until_quiet(false).await?;
+        }
+        Ok(runner)
+    }
+
+    /// Runs the path to its end, then sweeps twice over what is left.
+    pub async fn run(mut self) -> Result<Run> {
+        match self.path {
+            Path::Create | Path::Failure => self.drop_file("cf-create", b"{}").await?,
+            Path::Delete => self.drop_file("cf-delete", b"").await?,
+        }
+        self.until_quiet(true).await?;
+        let mut was_swept = false;
+        for _ in 0..SWEEPS_MAX {
+            let writes = self.calls.writes();
+            self.queue.push_back(Event::Sweep);
+            self.until_quiet(false).await?;
+            if self.calls.writes() == writes {
+                let world = World::of(self.account, self.path).await?;
+                return Ok(Run { world, was_swept, errors: self.errors });
+            }
+            was_swept = true;
+        }
+        bail!("the world does not come to rest in {SWEEPS_MAX} sweeps")
+    }
+
+    async fn drop_file(&mut self, suffix: &str, bytes: &[u8]) -> Result<()> {
+        let key = self.path.key(suffix);
+        self.account.put(&self.account.site.user_bucket, &key, bytes).await?;
+        self.queue.push_back(Event::Upload(key));
+        Ok(())
+    }
+
+    /// Delivers events until there are none, and stacks tell nothing new.
+    async fn until_quiet(&mut self, spoil: bool) -> Result<()> {
+        loop {
+            while let Some(event) = self.queue.pop_front() {
+                self.deliver(&event, spoil).await.with_context(|| format!("{event:?}, delivered again after {:?}", self.errors))?;
+            }
+            for (id, status) in settled(self.account).await? {
+                if self.told.insert(id.clone(), status.clone()).as_ref() != Some(&status) {
+                    self.queue.push_back(Event::Stack(id, status));
+                }
+            }
+            if self.queue.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One delivery; where it fails, a second one without faults, which must not.
+    async fn deliver(&mut self, event: &Event, spoil: bool) -> Result<()> {
+        let json = event.json(self.account)?;
+        if spoil {
+            let done = handle(self.spoiled.of(event), &json).await;
+            self.wire.pass_is_over();
+            match done {
+                Ok(_) => return Ok(()),
+                Err(e) if self.wire.struck().is_empty() => bail!("failed unspoiled: {e}"),
+                Err(e) => self.errors.push(e.to_string()),
+            }
+        }
+        handle(self.calm.of(event), &json).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
+    }
+}
+
+/// A stack of this emulator takes a fraction of it.
+const SETTLE_SECONDS_MAX: u64 = 60;
+
+/// All stacks and their statuses, once none is in motion.
+async fn settled(account: &Account) -> Result<Vec<(String, String)>> {
+    let until = Instant::now() + Duration::from_secs(SETTLE_SECONDS_MAX);
+    loop {
+        let stacks = account.stacks().await?;
+        if !stacks.iter().any(|(_, status)| status.ends_with("_IN_PROGRESS")) {
+            return Ok(stacks);
+        }
+        if Instant::now() > until {
+            bail!("a stack was still in motion after {SETTLE_SECONDS_MAX} s: {stacks:?}");
+        }
+        // Waiting for a state, with a bound.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
