@@ -64,6 +64,13 @@ impl Court<'_> {
         self.stacks().any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
     }
 
+    /// The same of the very stack that was made for the request in hand.
+    fn its_stack_was(&self, wanted: impl Fn(StackStatus) -> bool) -> bool {
+        let request = self.truth.last_accepted.get(self.cluster);
+        let mut its = self.stacks().filter(|s| s.stack.request().as_ref() == request);
+        its.any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
+    }
+
     /// Whether there was a moment since then when this cluster did not live.
     fn was_absent(&self) -> bool {
         let covers = |s: &SimStack| {
@@ -111,7 +118,7 @@ impl Court<'_> {
             line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &foreign),
             line if line.contains("cannot be started") => ("something is left of it", &|| self.recently(|s| matches!(s.state(), S::Stuck | S::Failed | S::RollingBack))),
             line if line.contains("was given up") => ("a later delete took it back", &|| self.was_taken_back()),
-            line if line.contains("its stack was removed") => ("its stack was removed", &|| self.ever(|s| matches!(s.state(), S::Leaving | S::Gone))),
+            line if line.contains("its stack was removed") => ("its stack was removed", &|| self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone))),
             line if line.contains("there is no way to log in") => ("it stands without a login", &|| {
                 self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Standing))
             }),
@@ -128,8 +135,8 @@ impl Court<'_> {
     /// The cause that is told is the one that it had: the failure of its creation, or, where somebody removed it meanwhile,
     /// that of its removal.
     fn is_cause(&self, is_failed: impl Fn(StackStatus) -> bool) -> bool {
-        let failed = self.ever(is_failed) && self.has("sufficient capacity");
-        failed || (self.ever(|s| s.state() == S::Stuck) && self.has("could not be removed wholly"))
+        let failed = self.its_stack_was(is_failed) && self.has("sufficient capacity");
+        failed || (self.its_stack_was(|s| s.state() == S::Stuck) && self.has("could not be removed wholly"))
     }
 
     fn breaks_a_rule(&self) -> bool {

@@ -187,8 +187,9 @@ impl Author {
     /// One thing that happens, with what belongs to it.
     fn scene(&mut self) {
         match self.draws.below(100) {
-            0..=39 => self.create(),
-            40..=61 => self.delete(),
+            0..=35 => self.create(),
+            36..=42 => self.change_of_mind(),
+            43..=61 => self.delete(),
             62..=66 => self.odd(),
             67..=72 => self.remove_something(),
             73..=77 => self.write(Deed::RemoveStack),
@@ -215,7 +216,8 @@ impl Author {
         let body = self.content();
         self.write(Deed::Drop { key: key.clone(), body });
         let then = self.draws.below(12);
-        let wait = i64::try_from(self.draws.below(20_000)).unwrap_or(0);
+        let most = *self.draws.pick(&[400, 2_500, 20_000]);
+        let wait = i64::try_from(self.draws.below(most)).unwrap_or(0);
         let begun = self.at;
         self.at += wait;
         match then {
@@ -226,6 +228,20 @@ impl Author {
             }
             3 => self.write(Deed::Remove { key }),
             _ => self.at = begun,
+        }
+    }
+
+    /// A create, and a delete before anything of it can be seen; perhaps another create at once.
+    fn change_of_mind(&mut self) {
+        let stem = self.stem();
+        self.write(Deed::Drop { key: format!("{stem}.cf-create"), body: Content::Plain });
+        let most = *self.draws.pick(&[3_000, 20_000, 120_000]);
+        self.at += i64::try_from(self.draws.below(most)).unwrap_or(0);
+        self.write(Deed::Drop { key: format!("{stem}.cf-delete"), body: Content::Empty });
+        if self.draws.happens(40) {
+            self.at += i64::try_from(self.draws.below(most)).unwrap_or(0);
+            let body = self.content();
+            self.write(Deed::Drop { key: format!("{stem}.cf-create"), body });
         }
     }
 

@@ -90,6 +90,8 @@ pub struct Truth {
     standing: BTreeMap<String, usize>,
     answers: BTreeMap<String, Vec<(i64, Told)>>,
     accepted: BTreeSet<(Cluster, RequestId)>,
+    /// The request that was accepted last, of each cluster.
+    pub last_accepted: BTreeMap<Cluster, RequestId>,
     claims: BTreeSet<(Cluster, RequestId, MailKind)>,
     mails: BTreeMap<(Cluster, MailKind), usize>,
     /// Stacks that the administrator removed by hand.
@@ -267,6 +269,7 @@ impl Truth {
                     let cluster = Cluster { user: user.clone(), name: name.clone() };
                     if let (Phase::Creating { .. }, Some(accepted)) = (entry.phase, &entry.accepted) {
                         self.accepted.insert((cluster.clone(), accepted.request.clone()));
+                        self.last_accepted.insert(cluster.clone(), accepted.request.clone());
                     }
                     self.claims.extend(entry.mails.iter().map(|c| (cluster.clone(), c.request.clone(), c.kind)));
                 }
@@ -280,13 +283,15 @@ impl Truth {
         let Some(nth) = self.standing.remove(key) else { return };
         let put = &self.puts[nth];
         // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
-        let twin = self.puts[..nth].iter().rev().find(|p| p.key == key && p.etag == put.etag);
-        let since = twin.map_or(put.at, |twin| twin.at.max(put.at - TWINS_MAX));
-        let told = self.told_beside(key, since);
-        if told.is_empty() && !self.has_past {
+        let is_twin = |p: &&Put| p.key == key && p.etag == put.etag && put.at - p.at < TWINS_MAX;
+        let since = self.puts[..nth].iter().filter(is_twin).map(|p| p.at).min().unwrap_or(put.at);
+        let (told, told_twins) = (self.told_beside(key, put.at), self.told_beside(key, since));
+        if told_twins.is_empty() && !self.has_past {
             self.wrong(format!("{key} is removed before its answer stands"));
         }
-        self.puts[nth].end = End::Settled { at: self.now, told };
+        let is_one_with_its_twin = told.is_empty();
+        let at = self.now;
+        self.puts[nth].end = if is_one_with_its_twin { End::Withdrawn { at } } else { End::Settled { at, told } };
     }
 
     fn told_beside(&self, key: &str, since: i64) -> Vec<Told> {

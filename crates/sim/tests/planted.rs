@@ -1,0 +1,228 @@
+//! Bugs planted between the functions and their world, each of a kind that a program like ours has had. The simulator must
+//! catch every one of them, and must find nothing in the same run without it.
+
+use cf_core::effect::{Effect, Expect};
+use cf_core::key::{Answer, Verb};
+use cf_core::ledger::{self, Phase};
+use cf_core::observe::{Question, Sight};
+use cf_core::request::{ETag, RequestId};
+use cf_core::stack::{StackState, TAG_REQUEST, tags};
+use cf_core::testing;
+use cf_sim::simulate::script::{CLUSTERS, USERS};
+use cf_sim::simulate::{Bug, Setting, run, shrink, tally};
+use cf_sim::{Bucket, State};
+use jiff::Timestamp;
+
+/// So many runs are tried; a bug that none of them notices is not caught.
+const RUNS: u64 = 3_000;
+
+/// Runs that begin with an empty deployment: there everything that is said is judged.
+fn seeds() -> impl Iterator<Item = u64> {
+    (0..RUNS).map(|n| 2 * n + 1)
+}
+
+/// The first seed that notices a bug, and what it says.
+fn catch(bug: &dyn Bug) -> (u64, String) {
+    let noticed = |seed| run(&Setting { bug: Some(bug), ..tally::setting(seed) }).wrongs.into_iter().next().map(|what| (seed, what));
+    let (seed, what) = seeds().find_map(noticed).expect("a planted bug was not noticed");
+    assert_eq!(run(&tally::setting(seed)).wrongs, Vec::<String>::new(), "seed {seed} without the bug");
+    (seed, what)
+}
+
+/// Each of these faulty programs is caught, and what is said of it names its kind of harm.
+macro_rules! caught {
+    ($($test:ident: $bug:ident says $($word:literal)|+;)*) => {$(
+        #[test]
+        fn $test() {
+            let (seed, what) = catch(&$bug);
+            println!("seed {seed}: {what}");
+            assert!([$($word),+].iter().any(|word| what.contains(word)), "{what}");
+        }
+    )*};
+}
+
+caught! {
+    a_token_made_of_the_name_alone_is_caught: TokenOfTheName says "is not true" | "never answered" | "last wish" | "the ledger says" | "owes";
+    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck says "reaches for another's" | "not ours" | "is not true";
+    an_upload_removed_before_its_answer_is_caught: UploadFirst says "before its answer stands";
+    a_failed_stack_deleted_before_its_upload_is_removed_is_caught: StackFirst says "which it was made for, is removed";
+    a_ledger_written_after_the_effect_is_caught: LedgerLast says "";
+    an_own_earlier_attempt_that_is_not_recognised_is_caught: OwnAttemptForgotten says "";
+    a_missing_sweep_is_caught: NoSweep says "never answered" | "owes" | "the ledger says";
+    a_mail_that_is_not_claimed_is_caught: MailNotClaimed says "mails of the kind";
+    a_delete_answered_while_a_create_is_in_flight_is_caught: FlightForgotten says "still on its way" | "last wish" | "told gone";
+    a_request_id_made_of_the_event_is_caught: RequestOfTheEvent says "";
+    an_upload_removed_whatever_version_it_has_is_caught: AnyVersion says "before its answer stands";
+    a_ledger_written_whatever_stands_there_is_caught: LedgerForced says "";
+    a_state_told_whatever_stands_there_is_caught: StateForced says "after" | "state file";
+}
+
+struct TokenOfTheName;
+impl Bug for TokenOfTheName {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::CreateStack(new) = &mut effect {
+            new.token = format!("create-{}", new.name.as_str());
+        }
+        vec![effect]
+    }
+}
+
+/// Takes every stack of a cluster's name for the cluster's.
+struct NoTagCheck;
+impl Bug for NoTagCheck {
+    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
+        if let Sight::Stack(Some(stack)) = &mut sight
+            && stack.tags.is_empty()
+        {
+            let site = testing::site();
+            let all = USERS.iter().flat_map(|user| CLUSTERS.iter().map(|name| testing::cluster(user, name)));
+            if let Some(cluster) = all.into_iter().find(|c| stack.id.name() == Some(site.stack_name(c).as_str())) {
+                stack.tags = tags(&cluster, &RequestId::from_tag("00000000000000ff"), &site.deployment);
+            }
+        }
+        sight
+    }
+}
+
+struct UploadFirst;
+impl Bug for UploadFirst {
+    fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let Effect::WriteAnswer { key, .. } = effect else { return vec![effect.clone()] };
+        let stem = Answer::ALL.iter().find_map(|a| key.strip_suffix(a.suffix())).unwrap_or_default();
+        let beside = Verb::ALL.iter().filter_map(|verb| {
+            let key = format!("{stem}{}", verb.suffix());
+            let etag = world.store.get(Bucket::User, &key)?.etag();
+            Some(Effect::RemoveUpload { key, etag })
+        });
+        beside.chain([effect.clone()]).collect()
+    }
+}
+
+struct StackFirst;
+impl Bug for StackFirst {
+    fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let Effect::RemoveUpload { key, .. } = effect else { return vec![effect.clone()] };
+        let is_failed = |status: StackState| matches!(status, StackState::Failed);
+        let is_users = |user: Option<&String>| user.is_some_and(|user| key.starts_with(&format!("home/{user}/")));
+        let failed = world.stacks.all_living().find(|s| is_failed(s.stack.status.state()) && is_users(s.stack.tags.get("USER")));
+        failed.map(|s| Effect::DeleteStack { id: s.stack.id.clone() }).into_iter().chain([effect.clone()]).collect()
+    }
+}
+
+/// Writes the ledger once the first thing is done that it should have announced.
+struct LedgerLast;
+impl Bug for LedgerLast {
+    fn does(&self, effect: &Effect, _: &State, held: &mut Vec<Effect>) -> Vec<Effect> {
+        if let (Effect::WriteLedger { .. }, true) = (effect, held.is_empty()) {
+            held.push(effect.clone());
+            return Vec::new();
+        }
+        [effect.clone()].into_iter().chain(held.drain(..)).collect()
+    }
+}
+
+struct OwnAttemptForgotten;
+impl Bug for OwnAttemptForgotten {
+    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
+        if let Sight::Stack(Some(stack)) = &mut sight
+            && let Some(request) = stack.tags.get_mut(TAG_REQUEST)
+        {
+            "0000000000000000".clone_into(request);
+        }
+        sight
+    }
+}
+
+struct NoSweep;
+impl Bug for NoSweep {
+    fn sweeps(&self) -> bool {
+        false
+    }
+}
+
+struct MailNotClaimed;
+impl Bug for MailNotClaimed {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteLedger { ledger, .. } = &mut effect {
+            ledger.clusters.values_mut().for_each(|entry| entry.mails.clear());
+        }
+        vec![effect]
+    }
+}
+
+/// Takes a create that nobody sees for one that never was, at once.
+struct FlightForgotten;
+impl Bug for FlightForgotten {
+    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
+        if let Sight::Ledger(Some((ledger, _))) = &mut sight {
+            for entry in ledger.clusters.values_mut() {
+                if let Phase::Unwanted { since } = &mut entry.phase {
+                    *since = Timestamp::UNIX_EPOCH;
+                }
+            }
+        }
+        sight
+    }
+}
+
+struct RequestOfTheEvent;
+impl Bug for RequestOfTheEvent {
+    fn sees(&self, _: &Question, mut sight: Sight, now: Timestamp) -> Sight {
+        if let Sight::Upload(Some(object)) = &mut sight {
+            object.version = Some(now.to_string());
+        }
+        sight
+    }
+}
+
+struct AnyVersion;
+impl Bug for AnyVersion {
+    fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::RemoveUpload { key, etag } = &mut effect
+            && let Some(version) = world.store.get(Bucket::User, key)
+        {
+            *etag = version.etag();
+        }
+        vec![effect]
+    }
+}
+
+fn whatever_stands(etag: Option<ETag>) -> Expect {
+    Expect::seen(etag.as_ref())
+}
+
+struct LedgerForced;
+impl Bug for LedgerForced {
+    fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteLedger { user, expect, .. } = &mut effect {
+            *expect = whatever_stands(world.store.get(Bucket::System, &ledger::key(user)).map(|v| v.etag()));
+        }
+        vec![effect]
+    }
+}
+
+struct StateForced;
+impl Bug for StateForced {
+    fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteStatus { key, expect, .. } = &mut effect {
+            *expect = whatever_stands(world.store.get(Bucket::User, key).map(|v| v.etag()));
+        }
+        vec![effect]
+    }
+}
+
+#[test]
+fn a_seed_replays_exactly_and_what_fails_is_shrunk_to_less_that_still_fails() {
+    let (seed, _) = catch(&AnyVersion);
+    let setting = Setting { bug: Some(&AnyVersion), tells: true, ..tally::setting(seed) };
+    let (once, twice) = (run(&setting), run(&setting));
+    assert_eq!(once.story, twice.story);
+    let least = run(&shrink(&setting));
+    assert!(!least.wrongs.is_empty());
+    assert!(least.story.len() < once.story.len() && least.struck.len() < once.struck.len(), "{} faults are left", least.struck.len());
+}
