@@ -17,7 +17,7 @@ use people::Stage;
 use uploads::{Dice, Upload};
 
 /// Uploads of the short form.
-const UPLOADS: u64 = 50_000;
+const UPLOADS: u64 = 20_000;
 
 /// One case in so many is followed until its stacks stand, beside the same world without its uploads.
 const FOLLOWED: usize = 8;
