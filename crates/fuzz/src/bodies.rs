@@ -38,8 +38,12 @@ target!(
     reached ["an order", "values, and no order", "no values"],
     |bytes: &[u8]| {
         let u = &mut Unstructured::new(bytes);
-        let pairs: Vec<String> = (0..upto(u, 4)).map(|_| order_line(u)).collect();
-        law(format!("{{{}}}", pairs.join(", ")).as_bytes())
+        let pairs: Vec<(String, String)> = (0..upto(u, 4)).map(|_| order_line(u)).collect();
+        let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
+        let names: std::collections::BTreeSet<&String> = pairs.iter().map(|(name, _)| name).collect();
+        let what = law(format!("{{{}}}", lines.join(", ")).as_bytes());
+        assert!(names.len() == pairs.len() || what == "no values", "a name that is given twice is refused, whichever would win");
+        what
     }
 );
 
@@ -118,21 +122,26 @@ const NUMBERS: [&str; 22] = [
     "Infinity",
 ];
 
-fn order_line(u: &mut Unstructured<'_>) -> String {
+/// A name, now and then one that is the system's, and a value as it stands in JSON.
+fn order_line(u: &mut Unstructured<'_>) -> (String, String) {
     let card = default_template();
-    let name = pick(u, &card.metadata.user_parameters);
+    let name = match upto(u, 7) {
+        0 => pick(u, &card.parameters.keys().cloned().collect::<Vec<_>>()),
+        _ => pick(u, &card.metadata.user_parameters),
+    };
     let parameter = &card.parameters[&name];
-    let value = match upto(u, 5) {
+    let value = match upto(u, 6) {
         0 | 1 if !parameter.allowed_values.is_empty() => pick(u, &parameter.allowed_values),
         2 => parameter.default.clone().unwrap_or_default(),
         3 => parameter.max_value.clone().unwrap_or_default(),
         4 => text(u),
+        5 => "alice".to_owned(),
         _ => upto(u, 40).to_string(),
     };
     let quoted = serde_json::to_string(&value).unwrap_or_default();
     // Whole numbers may be written without quotes.
     let bare = upto(u, 2) == 0 && value.parse::<u32>().is_ok_and(|n| n.to_string() == value);
-    format!("{}: {}", serde_json::to_string(&name).unwrap_or_default(), if bare { value } else { quoted })
+    (name, if bare { value } else { quoted })
 }
 
 fn site() -> &'static Site {
