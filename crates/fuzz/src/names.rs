@@ -46,7 +46,7 @@ target!(
             assert!(!text.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') && !text.starts_with('-'));
         }
         let made = crate::drive::text(&mut Unstructured::new(bytes));
-        let cut: String = made.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+        let cut: String = made.chars().filter(char::is_ascii_graphic).take(64).collect();
         let mut what = "no user";
         for user in [text.as_ref(), &cut].into_iter().filter_map(|text| User::parse(text).ok()) {
             let login = user.login();

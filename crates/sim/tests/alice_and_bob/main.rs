@@ -50,9 +50,8 @@ fn case(nth: u64, stages: &[Stage], counts: &mut Counts) -> Result<u64, String> 
     }
     if dice.below(FOLLOWED) == 0 {
         *counts.entry("followed to its end".into()).or_default() += 1;
-        let seconds = i64::try_from(dropped.len()).unwrap_or(0);
         people::follow(&mut cloud);
-        let wrong = compare::ended_otherwise(&stage.without(seconds), &cloud, stage);
+        let wrong = compare::ended_otherwise(stage.without(dropped.len()), &cloud, stage);
         if !wrong.is_empty() {
             return Err(told(nth, stage, &dropped, &cloud, &wrong));
         }
@@ -96,7 +95,9 @@ fn told(nth: u64, stage: &Stage, dropped: &[Upload], cloud: &Cloud, wrong: &[Str
     for plan in cloud.outcomes.iter().flat_map(|o| &o.plans) {
         text += &format!("\n  {plan}");
     }
-    wrong.iter().for_each(|what| text += &format!("\n  WRONG: {what}"));
+    for what in wrong {
+        text += &format!("\n  WRONG: {what}");
+    }
     text
 }
 
@@ -153,7 +154,9 @@ fn alices_bytes_never_make_an_effect_on_bobs_things() {
     let (mut done, mut counts, mut wrong) = (0, Counts::new(), Vec::new());
     for (some, reached, bad) in parts {
         done += some;
-        reached.into_iter().for_each(|(what, times)| *counts.entry(what).or_default() += times);
+        for (what, times) in reached {
+            *counts.entry(what).or_default() += times;
+        }
         wrong.extend(bad);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

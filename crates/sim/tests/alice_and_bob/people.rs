@@ -30,7 +30,7 @@ fn pairs() -> Vec<(String, String)> {
 }
 
 /// Each drop takes a second for each of its one or two files.
-const SECONDS_MAX: i64 = 2 * super::DROPS_A_CASE as i64;
+const SECONDS_MAX: usize = 2 * super::DROPS_A_CASE;
 
 /// A world with both in it, before Alice's upload.
 pub struct Stage {
@@ -77,14 +77,14 @@ impl Stage {
     }
 
     /// Where this world has gone without Alice's uploads, each of which takes a second.
-    pub fn without(&self, seconds: i64) -> &Cloud {
-        &self.ends[usize::try_from(seconds).unwrap_or(0)]
+    pub fn without(&self, seconds: usize) -> &Cloud {
+        &self.ends[seconds]
     }
 }
 
-fn end(cloud: &Cloud, seconds: i64) -> Cloud {
+fn end(cloud: &Cloud, seconds: usize) -> Cloud {
     let mut cloud = cloud.clone();
-    cloud.world.wait(seconds);
+    (0..seconds).for_each(|_| cloud.world.wait(1));
     follow(&mut cloud);
     cloud
 }

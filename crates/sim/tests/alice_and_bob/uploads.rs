@@ -53,11 +53,7 @@ fn upload(dice: &mut Dice, stage: &Stage) -> Upload {
             key.push('/');
         }
     }
-    if dice.below(8) == 0 {
-        key += &folder(dice, stage)
-    } else {
-        key += name(dice)
-    }
+    key += &if dice.below(8) == 0 { folder(dice, stage) } else { name(dice).to_owned() };
     key += if dice.below(8) == 0 { dice.pick(&ODD_SUFFIXES) } else { dice.pick(&SUFFIXES) };
     Upload { key, bytes: bytes(dice, stage) }
 }
