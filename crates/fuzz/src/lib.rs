@@ -9,7 +9,8 @@
 //! cargo bolero test --package cf-fuzz --sanitizer NONE -T 10min keys::any_text
 //! ```
 //!
-//! What that finds stays in `__fuzz__/`, and every later `cargo test` tries it again.
+//! What fails stays in `__fuzz__/<target>/crashes`, to be committed: every later `cargo test` tries it again. What it has learnt on its
+//! way (`corpus`) stays on the machine.
 
 #[cfg(test)]
 mod bodies;
