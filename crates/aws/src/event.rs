@@ -48,6 +48,10 @@ const SHOWN_BYTES_MAX: usize = 500;
 /// A destination record in a queue wraps an event; nothing wraps deeper than this.
 const DEPTH_MAX: usize = 4;
 
+/// So many records one event may hold, those in its messages included: a batch of SQS has at most as many messages. Each
+/// record that cannot be read is told with its text, and a megabyte holds half a million of them.
+const RECORDS_MAX: usize = 10_000;
+
 fn unreadable(why: impl Into<String>, event: &Value) -> Unreadable {
     let mut shown = event.to_string();
     let cut = (0..=SHOWN_BYTES_MAX.min(shown.len())).rev().find(|&i| shown.is_char_boundary(i)).unwrap_or(0);
@@ -57,18 +61,24 @@ fn unreadable(why: impl Into<String>, event: &Value) -> Unreadable {
 
 /// Reads an event: one result for each of its records.
 pub fn read(event: &Value) -> Vec<Result<Work, Unreadable>> {
-    read_at(event, 0)
+    let mut left = RECORDS_MAX;
+    read_at(event, 0, &mut left)
 }
 
-fn read_at(event: &Value, depth: usize) -> Vec<Result<Work, Unreadable>> {
+/// `left`: how many more records may come.
+fn read_at(event: &Value, depth: usize, left: &mut usize) -> Vec<Result<Work, Unreadable>> {
     if depth > DEPTH_MAX {
         return vec![Err(unreadable("the event is wrapped too deeply", event))];
     }
     if let Some(records) = event["Records"].as_array().filter(|r| !r.is_empty()) {
-        return records.iter().map(|record| read_record(record, depth)).collect();
+        let Some(rest) = left.checked_sub(records.len()) else {
+            return vec![Err(Unreadable { why: format!("the event holds more than {RECORDS_MAX} records"), shown: "{…}".into() })];
+        };
+        *left = rest;
+        return records.iter().map(|record| read_record(record, depth, left)).collect();
     }
     if event["requestPayload"].is_object() {
-        return read_at(&event["requestPayload"], depth + 1);
+        return read_at(&event["requestPayload"], depth + 1, left);
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     vec![match (event["source"].as_str(), event["detail-type"].as_str()) {
@@ -90,18 +100,18 @@ fn read_at(event: &Value, depth: usize) -> Vec<Result<Work, Unreadable>> {
     }]
 }
 
-fn read_record(record: &Value, depth: usize) -> Result<Work, Unreadable> {
+fn read_record(record: &Value, depth: usize, left: &mut usize) -> Result<Work, Unreadable> {
     match record["eventSource"].as_str().or_else(|| record["EventSource"].as_str()) {
-        Some("aws:sqs") => Ok(read_message(record, depth)),
+        Some("aws:sqs") => Ok(read_message(record, depth, left)),
         Some("aws:s3") => read_notification(record),
         _ => Err(unreadable("the record has no source that clusterdrop knows", record)),
     }
 }
 
-fn read_message(record: &Value, depth: usize) -> Work {
+fn read_message(record: &Value, depth: usize, left: &mut usize) -> Work {
     let id = record["messageId"].as_str().unwrap_or_default().to_owned();
     let work = match record["body"].as_str().map(serde_json::from_str::<Value>) {
-        Some(Ok(body)) => read_at(&body, depth + 1),
+        Some(Ok(body)) => read_at(&body, depth + 1, left),
         Some(Err(e)) => vec![Err(unreadable(format!("the message is not JSON ({e})"), record))],
         None => vec![Err(unreadable("the message has no body", record))],
     };
@@ -152,6 +162,19 @@ mod tests {
             json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}});
         let read = read(&json!({"Records": [good, {"eventSource": "aws:s3"}, {"x": 1}, good]}));
         assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
+    }
+
+    #[test]
+    fn more_records_than_any_queue_gives_are_one_error() {
+        let zeros = |count: usize| json!({"Records": vec![0; count]});
+        assert_eq!(read(&zeros(RECORDS_MAX)).len(), RECORDS_MAX);
+        let told = read(&zeros(RECORDS_MAX + 1));
+        assert!(matches!(&told[..], [Err(e)] if e.to_string().contains("10000 records")), "{told:?}");
+        // However they are spread over messages.
+        let message = |count| json!({"eventSource": "aws:sqs", "messageId": "m", "body": zeros(count).to_string()});
+        let told = read(&json!({"Records": [message(6_000), message(6_000)]}));
+        let counts: Vec<_> = told.iter().map(|m| if let Ok(Work::Message { work, .. }) = m { work.len() } else { 0 }).collect();
+        assert_eq!(counts, [6_000, 1]);
     }
 
     #[test]

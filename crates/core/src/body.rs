@@ -70,7 +70,8 @@ fn broken(stands: &str, next: &str) -> Problem {
 }
 
 fn twice(key: &str, value: &str) -> Problem {
-    Problem::new(format!("{key} = {}", quoted(value)), format!("{key} is given more than once"), "keep one of them")
+    let name = shown(key);
+    Problem::new(format!("{name} = {}", quoted(value)), format!("{name} is given more than once"), "keep one of them")
 }
 
 /// Bytes to JSON. A UTF-8 byte order mark is accepted; UTF-16, which `PowerShell`'s `>` writes, is called by its name.
@@ -137,7 +138,7 @@ impl Value {
             Self::Fraction(digits) => refuse(
                 &digits,
                 "a number that is not whole may change on its way",
-                &format!("write it in quotes, as in \"{key}\": \"0.03\""),
+                &format!("write it in quotes, as in \"{}\": \"0.03\"", shown(key)),
             ),
             Self::Null => refuse("null", "null is not a value", "give a value, or leave the line out to take the default"),
             Self::Array => refuse("[…]", "an array is not a value", "give one value in quotes"),
@@ -257,6 +258,17 @@ mod tests {
         assert!(only_problem(r#"{"a": {"b": 1}}"#).contains("object"));
         assert!(only_problem(&format!("{{\"a\": {}{}}}", "[".repeat(5000), "]".repeat(5000))).contains("recursion"));
         assert!(only_problem("{\"a\": \"\\ud800\"}").contains("not JSON"));
+    }
+
+    /// Found by fuzzing: two of the sentences gave a name back as it was, however long, and whatever it does to a terminal.
+    #[test]
+    fn a_name_is_told_cut_and_escaped_in_every_sentence() {
+        for name in ["é".repeat(5000), "a\u{202e}b".to_owned()] {
+            for text in [format!(r#"{{"{name}": 0.5}}"#), format!(r#"{{"{name}": 1, "{name}": 2}}"#), format!(r#"{{"{name}": null}}"#)] {
+                let told = only_problem(&text);
+                assert!(told.len() < 1000 && !told.contains('\u{202e}'), "{told}");
+            }
+        }
     }
 
     #[test]

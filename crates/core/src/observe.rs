@@ -257,11 +257,14 @@ impl Near {
     }
 }
 
+/// What lies in one folder. Deeper folders may begin as the cluster's files do (`x.cf-old/x.cf-create`), a thousand on a page:
+/// they are other folders, and each upload in them has an event of its own.
 async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Near, Fault> {
     let listed = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
     let mut near = Near::default();
     let mut requests = Vec::new();
-    for Listed { key, etag, size } in listed {
+    let is_here = |l: &Listed| l.key.strip_prefix(folder.as_str()).is_some_and(|name| !name.contains('/'));
+    for Listed { key, etag, size } in listed.into_iter().filter(is_here) {
         match read(&key) {
             Reading::Request(request) if request.cluster == *cluster => requests.push((request, size)),
             _ if key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| key.ends_with(a.suffix())) => {

@@ -283,8 +283,8 @@ impl Truth {
         let Some(nth) = self.standing.remove(key) else { return };
         let put = &self.puts[nth];
         // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
-        let is_twin = |p: &&Put| p.key == key && p.etag == put.etag && put.at - p.at < TWINS_MAX;
-        let since = self.puts[..nth].iter().filter(is_twin).map(|p| p.at).min().unwrap_or(put.at);
+        let has_twin = self.puts[..nth].iter().any(|p| p.key == key && p.etag == put.etag);
+        let since = if has_twin { put.at - TWINS_MAX } else { put.at };
         let (told, told_twins) = (self.told_beside(key, put.at), self.told_beside(key, since));
         if told_twins.is_empty() && !self.has_past {
             self.wrong(format!("{key} is removed before its answer stands"));

@@ -1,0 +1,221 @@
+//! Bodies: any bytes are either an order within the template's constraints, or refused with reasons.
+
+use arbitrary::Unstructured;
+use cf_core::body::{self, Body, Choices};
+use cf_core::order;
+use cf_core::problem::Problem;
+use cf_core::site::Site;
+use cf_core::template::default_template;
+use cf_core::testing;
+
+use crate::drive::{mostly, pick, target, text, upto};
+
+target!(
+    /// Any bytes at all.
+    any_bytes,
+    one in 1,
+    reached ["no values"],
+    law
+);
+
+target!(
+    /// Something like JSON, put together from what JSON readers stumble over.
+    pieces,
+    one in 1,
+    reached ["an empty order", "values, and no order", "no values"],
+    |bytes: &[u8]| {
+        let u = &mut Unstructured::new(bytes);
+        let begin = mostly(u, "", &["\u{feff}", " \n", "\u{feff}\u{feff}", "// x\n"]);
+        let end = mostly(u, "", &["\n", "}", ",", "\0", "{}"]);
+        law(format!("{begin}{}{end}", object(u)).as_bytes())
+    }
+);
+
+target!(
+    /// Orders that are near to being right: known names, with values on the edge of what they take.
+    orders,
+    one in 2,
+    reached ["an order", "values, and no order", "no values"],
+    |bytes: &[u8]| {
+        let u = &mut Unstructured::new(bytes);
+        let pairs: Vec<(String, String)> = (0..upto(u, 4)).map(|_| order_line(u)).collect();
+        let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
+        let names: std::collections::BTreeSet<&String> = pairs.iter().map(|(name, _)| name).collect();
+        let what = law(format!("{{{}}}", lines.join(", ")).as_bytes());
+        assert!(names.len() == pairs.len() || what == "no values", "a name that is given twice is refused, whichever would win");
+        what
+    }
+);
+
+fn object(u: &mut Unstructured<'_>) -> String {
+    let pairs: Vec<String> =
+        (0..upto(u, 4)).map(|_| format!("{}{}{}", name(u), mostly(u, ":", &[": ", " :", "", "="]), value(u))).collect();
+    let between = mostly(u, ",", &[", ", " ", ",,"]);
+    format!("{}{}{}", mostly(u, "{", &["[", "{{", ""]), pairs.join(between), mostly(u, "}", &["]", ",}", ""]))
+}
+
+fn name(u: &mut Unstructured<'_>) -> String {
+    match upto(u, 9) {
+        0..=4 => format!("{:?}", pick(u, &default_template().metadata.user_parameters)),
+        5 => format!(
+            "\"{}\"",
+            pick(u, &["AccessUsername", "FlightProfiles", "SubnetId", "ClusterUser", "Template", "__proto__", "computemaxnodes"])
+        ),
+        6 => pick(
+            u,
+            &["\"\\u0000\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "\"a\nb\"", "'a'", "a", "1", "null", "\"\\x\"", "\"", "\"\u{202e}\""],
+        )
+        .to_owned(),
+        _ => serde_json::to_string(&text(u)).unwrap_or_default(),
+    }
+}
+
+fn value(u: &mut Unstructured<'_>) -> String {
+    match upto(u, 7) {
+        0 => pick(u, &NUMBERS).to_owned(),
+        1 => pick(u, &["true", "false", "null", "NaN", "undefined", "\"\"", "True"]).to_owned(),
+        2 => pick(
+            u,
+            &[
+                "\"{{resolve:ssm:/x}}\"",
+                "\"{{\"",
+                "\"\\u007b\\u007bresolve:x\"",
+                "\"\\ud800\"",
+                "\"\\udc00\\ud800\"",
+                "\"\\u000a\"",
+                "\"\u{85}\"",
+            ],
+        )
+        .to_owned(),
+        3 if upto(u, 3) == 0 => {
+            let depth = upto(u, 400);
+            format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+        }
+        4 if upto(u, 3) == 0 => "{\"a\":".repeat(upto(u, 200)),
+        5 => object(&mut Unstructured::new(u.bytes(8).unwrap_or_default())),
+        _ => serde_json::to_string(&text(u)).unwrap_or_default(),
+    }
+}
+
+const NUMBERS: [&str; 22] = [
+    "0",
+    "-0",
+    "8",
+    "00",
+    "1.0",
+    "1e3",
+    "1E400",
+    "-1e400",
+    "0.03",
+    "1e-400",
+    "9007199254740993",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "123456789012345678901234567890",
+    "+1",
+    ".5",
+    "5.",
+    "0x10",
+    "1_000",
+    "١٢",
+    "Infinity",
+];
+
+/// A name, now and then one that is the system's, and a value as it stands in JSON.
+fn order_line(u: &mut Unstructured<'_>) -> (String, String) {
+    let card = default_template();
+    let name = match upto(u, 7) {
+        0 => pick(u, &card.parameters.keys().cloned().collect::<Vec<_>>()),
+        _ => pick(u, &card.metadata.user_parameters),
+    };
+    let parameter = &card.parameters[&name];
+    let value = match upto(u, 6) {
+        0 | 1 if !parameter.allowed_values.is_empty() => pick(u, &parameter.allowed_values),
+        2 => parameter.default.clone().unwrap_or_default(),
+        3 => parameter.max_value.clone().unwrap_or_default(),
+        4 => text(u),
+        5 => "alice".to_owned(),
+        _ => upto(u, 40).to_string(),
+    };
+    let quoted = serde_json::to_string(&value).unwrap_or_default();
+    // Whole numbers may be written without quotes.
+    let bare = upto(u, 2) == 0 && value.parse::<u32>().is_ok_and(|n| n.to_string() == value);
+    (name, if bare { value } else { quoted })
+}
+
+fn site() -> &'static Site {
+    static SITE: std::sync::OnceLock<Site> = std::sync::OnceLock::new();
+    SITE.get_or_init(testing::site)
+}
+
+fn read(bytes: &[u8]) -> Result<Choices, Vec<Problem>> {
+    order::read(&Body::Read(bytes.to_vec()), site())
+}
+
+fn law(bytes: &[u8]) -> &'static str {
+    let plain = body::read(&Body::Read(bytes.to_vec()));
+    let read = read(bytes);
+    match &plain {
+        Ok(choices) => again(choices, |text| body::read(&Body::Read(text.to_vec()))),
+        Err(problems) => {
+            refused(problems);
+            assert_eq!(read.as_ref(), Err(problems), "what is no object of values is no order");
+        }
+    }
+    match &read {
+        Ok(choices) => {
+            assert_eq!(plain.as_ref(), Ok(choices), "an order is what was written, and nothing is put in its place");
+            accepted(choices);
+            again(choices, self::read);
+        }
+        Err(problems) => refused(problems),
+    }
+    match (&plain, &read) {
+        (_, Ok(choices)) if choices.is_empty() => "an empty order",
+        (_, Ok(_)) => "an order",
+        (Ok(_), Err(_)) => "values, and no order",
+        (Err(_), Err(_)) => "no values",
+    }
+}
+
+/// Written down as JSON, in whatever form, and read once more.
+fn again(choices: &Choices, read: impl Fn(&[u8]) -> Result<Choices, Vec<Problem>>) {
+    let mut forms =
+        [serde_json::to_vec(choices), serde_json::to_vec_pretty(choices)].map(|json| json.expect("texts have a JSON form")).to_vec();
+    forms.push([b"\xEF\xBB\xBF", forms[0].as_slice(), b"\n"].concat());
+    for form in forms.iter().filter(|form| form.len() <= body::BODY_BYTES_MAX) {
+        assert_eq!(read(form).as_ref(), Ok(choices));
+    }
+}
+
+/// By the template's own words, and not by what our own check says of them.
+fn accepted(choices: &Choices) {
+    let card = default_template();
+    for (name, value) in choices {
+        assert!(card.metadata.user_parameters.contains(name) && !card.metadata.system_parameters.contains_key(name), "{name}");
+        assert!(!value.contains("{{") && !value.chars().any(char::is_control) && value.len() <= 4096, "{name} = {value:?}");
+        let parameter = &card.parameters[name];
+        assert!(parameter.allowed_values.is_empty() || parameter.allowed_values.contains(value), "{name} = {value:?}");
+        if parameter.kind == "Number" {
+            let number: f64 = value.parse().expect("a number");
+            let bound = |text: &Option<String>| text.as_ref().map(|t| t.parse::<f64>().expect("the template's bounds are numbers"));
+            assert!(bound(&parameter.min_value).is_none_or(|least| number >= least), "{name} = {value}");
+            assert!(bound(&parameter.max_value).is_none_or(|most| number <= most), "{name} = {value}");
+        }
+    }
+    let nodes = |name: &str| card.effective(choices, name).and_then(|n| n.parse::<u64>().ok()).expect("a whole number");
+    assert!(nodes("ComputeInitialNodes") <= nodes("ComputeMaxNodes") && nodes("ComputeMaxNodes") <= u64::from(site().nodes_max));
+}
+
+/// A refusal is for people: in each part something, nothing that a terminal would act on, and never a wall of text.
+fn refused(problems: &[Problem]) {
+    assert!(!problems.is_empty() && problems.is_sorted());
+    for problem in problems {
+        for part in [&problem.asked, &problem.stands, &problem.next] {
+            assert!(!part.trim().is_empty(), "{problem:?}");
+            assert!(!part.contains(|c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)), "{problem:?}");
+            assert!(part.len() < 2000, "{} bytes: {part:.200}", part.len());
+        }
+    }
+}
