@@ -94,6 +94,7 @@ impl Store {
 
     /// The keys that begin with `prefix`.
     pub fn list(&self, bucket: Bucket, prefix: &str) -> impl Iterator<Item = (&String, &Version)> {
-        self.objects.iter().filter(move |((b, key), _)| *b == bucket && key.starts_with(prefix)).map(|((_, key), version)| (key, version))
+        let from = self.objects.range((bucket, prefix.to_owned())..);
+        from.take_while(move |((b, key), _)| *b == bucket && key.starts_with(prefix)).map(|((_, key), version)| (key, version))
     }
 }

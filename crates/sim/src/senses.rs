@@ -7,24 +7,26 @@ use cf_core::ledger;
 use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
+use cf_core::seen::{self, Seen};
 
 use crate::s3::{Bucket, Version};
 use crate::world::{Spoil, State, When, World};
-
-/// Events come in pages of a hundred on AWS; smaller ones here, so that every test pages.
-const PAGE: usize = 3;
 
 impl Observe for World {
     async fn observe(&self, question: Question) -> Result<Sight, Fault> {
         let mut state = self.state();
         state.questions.push(question.clone());
-        Ok(state.answer(question))
+        state.answer(question)
     }
 }
 
 impl Perform for World {
     async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let mut state = self.state();
+        // Part of no plan: what it may cost to lose it is put to the test by itself.
+        if let Effect::WriteSeen(seen) = effect {
+            return state.remember(seen);
+        }
         let nth = state.effects.len();
         state.effects.push(effect.clone());
         let Some(Spoil { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.site) };
@@ -36,10 +38,12 @@ impl Perform for World {
     }
 }
 
-fn page<T: Clone>(items: &[T], token: Option<String>) -> Page<T> {
+/// One page of a list. Only what is on it is made: some tests have long lists.
+fn page<T, U>(items: impl Iterator<Item = T>, size: usize, token: Option<String>, make: impl Fn(T) -> U) -> Page<U> {
     let from: usize = token.and_then(|t| t.parse().ok()).unwrap_or(0);
-    let to = items.len().min(from + PAGE);
-    Page { items: items[from.min(to)..to].to_vec(), next: (to < items.len()).then(|| to.to_string()) }
+    let mut rest = items.skip(from);
+    let items = rest.by_ref().take(size).map(make).collect();
+    Page { items, next: rest.next().map(|_| (from + size).to_string()) }
 }
 
 fn object(version: &Version, body: bool) -> Object {
@@ -52,8 +56,8 @@ fn object(version: &Version, body: bool) -> Object {
 }
 
 impl State {
-    fn answer(&mut self, question: Question) -> Sight {
-        match question {
+    fn answer(&mut self, question: Question) -> Result<Sight, Fault> {
+        Ok(match question {
             Question::Ledger(user) => Sight::Ledger(self.store.get(Bucket::System, &ledger::key(&user)).and_then(|v| {
                 let ledger = serde_json::from_slice(&v.bytes).ok()?;
                 Some((ledger, v.etag()))
@@ -71,28 +75,38 @@ impl State {
             Question::StackNamed(name) => {
                 if self.blind_looks > 0 {
                     self.blind_looks -= 1;
-                    return Sight::Stack(None);
+                    return Ok(Sight::Stack(None));
                 }
                 Sight::Stack(self.stacks.living(name.as_str()).map(|s| Box::new(s.stack.clone())))
             }
             Question::Stack(id) => Sight::Stack(self.stacks.by_id(&id).map(|s| Box::new(s.stack.clone()))),
             Question::Events(id, token) => {
-                let mut events = self.stacks.by_id(&id).map(|s| s.events.clone()).unwrap_or_default();
-                events.reverse();
-                Sight::Events(page(&events, token))
+                let events = self.stacks.by_id(&id).map(|s| s.events.as_slice()).unwrap_or_default();
+                Sight::Events(page(events.iter().rev(), self.pages.events, token, Clone::clone))
             }
             Question::Resources(..) => {
                 Sight::Resources(Page { items: vec!["CREATE_COMPLETE".into(), "CREATE_IN_PROGRESS".into()], next: None })
             }
             Question::Ledgers(token) => {
-                let all: Vec<_> = self.store.list(Bucket::System, ledger::PREFIX).map(|(k, v)| (k.clone(), v.etag())).collect();
-                Sight::Ledgers(page(&all, token))
+                let all = self.store.list(Bucket::System, ledger::PREFIX);
+                Sight::Ledgers(page(all, self.pages.keys, token, |(k, v)| (k.clone(), v.etag())))
             }
             Question::Stacks(token) => {
-                let all: Vec<_> = self.stacks.all_living().map(|s| s.stack.clone()).collect();
-                Sight::Stacks(page(&all, token))
+                Sight::Stacks(page(self.stacks.all_living(), self.pages.stacks, token, |s| s.stack.clone()))
             }
+            Question::Seen if self.cache_lost => return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came")),
+            Question::Seen => Sight::Seen(self.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.clone())),
+        })
+    }
+
+    /// Keeps what a sweep has seen, unless that goes wrong.
+    fn remember(&mut self, seen: &Seen) -> Result<Option<ETag>, Fault> {
+        self.remembered += 1;
+        if self.cache_lost {
+            return Err(Fault::new(Kind::Transient, "s3:PutObject", "no answer came"));
         }
+        let now = self.now;
+        Ok(Some(self.store.put(Bucket::System, seen::KEY, &seen.bytes(), now)))
     }
 
     fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
@@ -124,6 +138,7 @@ impl State {
                 self.mails.push(mail.clone());
                 Ok(None)
             }
+            Effect::WriteSeen(seen) => self.remember(seen),
         }
     }
 }
