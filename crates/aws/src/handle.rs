@@ -110,7 +110,8 @@ async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
 /// Looks at what nobody told of. A cluster's fault does not keep the others from their look, and is not given back: the
 /// next sweep comes anyway, while a sweep in the failure queue would be one too many.
 async fn sweep(aws: &Aws) -> Result<(), Fault> {
-    let found = sweep::find(aws, &aws.site, clock()).await?;
+    // Boxed, as a pass is.
+    let found = Box::pin(sweep::find(aws, &aws.site, clock())).await?;
     journal::found(&found);
     let (count, unread) = (found.wanting.len(), found.unread.len());
     let looks = stream::iter(found.wanting).map(|cluster| async move {

@@ -69,13 +69,7 @@ pub async fn find<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) 
 }
 
 /// Reads the ledgers whose turn it is; what could not be read stays unknown.
-async fn read<W: Observe>(
-    world: &W,
-    turn: Vec<User>,
-    lines: &mut BTreeMap<User, Line>,
-    unknown: &mut BTreeSet<User>,
-    found: &mut Found,
-) {
+async fn read<W: Observe>(world: &W, turn: Vec<User>, lines: &mut BTreeMap<User, Line>, unknown: &mut BTreeSet<User>, found: &mut Found) {
     found.read = turn.len();
     found.left = unknown.len() - turn.len();
     for some in turn.chunks(SIDE_BY_SIDE) {

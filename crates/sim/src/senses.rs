@@ -91,9 +91,7 @@ impl State {
                 let all = self.store.list(Bucket::System, ledger::PREFIX);
                 Sight::Ledgers(page(all, self.pages.keys, token, |(k, v)| (k.clone(), v.etag())))
             }
-            Question::Stacks(token) => {
-                Sight::Stacks(page(self.stacks.all_living(), self.pages.stacks, token, |s| s.stack.clone()))
-            }
+            Question::Stacks(token) => Sight::Stacks(page(self.stacks.all_living(), self.pages.stacks, token, |s| s.stack.clone())),
             Question::Seen if self.cache_lost => return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came")),
             Question::Seen => Sight::Seen(self.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.clone())),
         })
