@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::{DEPLOYMENT, USER_BUCKET};
 use crate::emulator::REGION;
+use crate::invocations::Invocation;
 
 /// The environment variable that tells the tests where the deployment is.
 pub const STAND: &str = "CLUSTERDROP_STAND";
@@ -186,6 +187,18 @@ impl Stand {
     /// Every call that a function has made since this was last asked.
     pub fn take_function_calls(&self) -> Result<Value> {
         Ok(ureq::delete(format!("{}/_clusterdrop/function-calls", self.url)).call()?.body_mut().read_json()?)
+    }
+
+    /// The invocations of functions after the one with this number, in the order in which they began.
+    pub fn invocations(&self, after: u64) -> Result<Vec<Invocation>> {
+        let all = self.get(&format!("/_clusterdrop/invocations?after={after}"))?;
+        all["invocations"].as_array().into_iter().flatten().map(|told| Invocation::read(told, &self.system_bucket)).collect()
+    }
+
+    /// What AWS has put on the bus about a stack, oldest first: `Stack` or `Resource` status changes.
+    pub fn events(&self, about: &str, stack: &str) -> Result<Vec<Value>> {
+        let all = self.get(&format!("/_clusterdrop/events?detail_type={about}%20Status&text={stack}"))?;
+        Ok(all["events"].as_array().cloned().unwrap_or_default())
     }
 
     /// Puts an event on the bus, also one that only AWS may send.

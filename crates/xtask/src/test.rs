@@ -119,6 +119,9 @@ fn end_to_end() -> Result<()> {
     on(&emulator, &["own_template"])?;
     policies::record(&emulator, "main")?;
     drop(emulator);
+    // What is counted must be nobody else's: no other test, and no sweep.
+    recorded_on(&deployed_at(Pace::COUNT, &[])?, "calls")?;
+    recorded_on(&deployed_at(Pace::TEST, burst::PARAMETERS)?, "burst")?;
     recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
     // Alarms are the whole deployment's: nobody else may set them off.
     recorded_on(&deployed(&[])?, "nets")?;
@@ -173,7 +176,11 @@ fn recorded_on(emulator: &Emulator, file: &str) -> Result<()> {
 
 /// A fresh deployment on a fresh emulator.
 fn deployed(overrides: &[&str]) -> Result<Emulator> {
-    let emulator = Emulator::start(None, Pace::TEST)?;
+    deployed_at(Pace::TEST, overrides)
+}
+
+fn deployed_at(pace: Pace, overrides: &[&str]) -> Result<Emulator> {
+    let emulator = Emulator::start(None, pace)?;
     println!("  sam deploy to {} {}", emulator.url(), overrides.join(" "));
     deploy::verify_sender(&emulator.url())?;
     if overrides.contains(&"UserBucketMode=existing") {
