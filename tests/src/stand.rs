@@ -165,12 +165,16 @@ impl Stand {
 
     /// The mails that tell of a user's cluster: subject and text.
     pub fn mails(&self, user: &str, cluster: &str) -> Result<Vec<(String, String)>> {
+        let about = format!("{user}/{cluster} ");
+        Ok(self.all_mails()?.into_iter().filter(|(subject, _)| subject.contains(&about)).collect())
+    }
+
+    /// All mails there are: subject and text.
+    pub fn all_mails(&self) -> Result<Vec<(String, String)>> {
         let all = self.get("/_ministack/ses/messages")?;
         let part = |mail: &Value, name: &str| mail[name].as_str().unwrap_or_default().to_owned();
         let accounts = all["messages"].as_object().into_iter().flat_map(|accounts| accounts.values());
-        let mails = accounts.filter_map(Value::as_array).flatten().map(|m| (part(m, "Subject"), part(m, "BodyText")));
-        let about = format!("{user}/{cluster} ");
-        Ok(mails.filter(|(subject, _)| subject.contains(&about)).collect())
+        Ok(accounts.filter_map(Value::as_array).flatten().map(|m| (part(m, "Subject"), part(m, "BodyText"))).collect())
     }
 
     /// Orders a fault of the emulator; it ends with the guard.

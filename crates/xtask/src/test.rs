@@ -40,6 +40,7 @@ const PARTS: &[Part] = &[
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
+    Part { name: "burst: uploads at once", tools: &[Tool::Emulator, Tool::Sam], run: burst },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
 
@@ -121,7 +122,6 @@ fn end_to_end() -> Result<()> {
     drop(emulator);
     // What is counted must be nobody else's: no other test, and no sweep.
     recorded_on(&deployed_at(Pace::COUNT, &[])?, "calls")?;
-    recorded_on(&deployed_at(Pace::TEST, burst::PARAMETERS)?, "burst")?;
     recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
     // Alarms are the whole deployment's: nobody else may set them off.
     recorded_on(&deployed(&[])?, "nets")?;
@@ -129,6 +129,14 @@ fn end_to_end() -> Result<()> {
     beside_a_bucket()?;
     headline("end to end: the functions' calls against their policies");
     policies::recorded()
+}
+
+/// Many uploads at once: a hundred, or as many as `CLUSTERDROP_BURST` says (`200x5`: users, and files of each).
+fn burst() -> Result<()> {
+    println!("  sam build (the first time takes minutes)");
+    deploy::build()?;
+    // An account's concurrency has an end, and so has this machine's.
+    on(&deployed_at(Pace::COUNT, &["ReservedConcurrency=20"])?, &["burst"])
 }
 
 /// The access tests, where IAM judges every call. They need LocalEmu, which nothing else does.
