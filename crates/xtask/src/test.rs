@@ -135,8 +135,7 @@ fn end_to_end() -> Result<()> {
 fn burst() -> Result<()> {
     println!("  sam build (the first time takes minutes)");
     deploy::build()?;
-    // An account's concurrency has an end, and so has this machine's.
-    on(&deployed_at(Pace::COUNT, &["ReservedConcurrency=20"])?, &["burst"])
+    on(&deployed_at(Pace::COUNT, &[])?, &["burst"])
 }
 
 /// The access tests, where IAM judges every call. They need LocalEmu, which nothing else does.
