@@ -231,7 +231,8 @@ impl Stand {
     }
 
     fn get(&self, path: &str) -> Result<Value> {
-        Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().read_json()?)
+        // A thousand uploads make more to tell than ureq takes by itself.
+        Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().with_config().limit(1 << 30).read_json()?)
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value> {
