@@ -1,5 +1,6 @@
 // Puts every effect of every plan to the policies: the committed plans (crates/core/tests/snapshots/plans.snap) hold an
-// example of each course that the decision table knows, and a test of the core keeps them current.
+// example of each course that the decision table knows, and a test of the core keeps them current. What is done outside of
+// plans gives its own example in effects.yaml; a test of the core keeps that current, too (crates/core/src/sweep.rs).
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,11 +48,13 @@ async function checkLine(line, seen) {
   const kinds = Object.entries(effects).filter(([, { prints }]) => new RegExp(prints).test(line))
   if (kinds.length !== 1)
     return wrong.push(`${plansFile}: "${line}" is ${kinds.length === 0 ? 'no' : 'more than one'} effect of tests/iam/effects.yaml`)
-  const [[kind, { prints, call, asked, power }]] = kinds
+  const [[kind, { prints, call, asked, power, only, outside_plans: outside }]] = kinds
   seen.add(kind)
+  if (outside && line !== outside)
+    return wrong.push(`${plansFile}: "${line}" stands in a plan, and tests/iam/effects.yaml says that no plan does so`)
   const requests = requestsOf({ call, asked: fill(asked, line.match(new RegExp(prints))), status: 200 })
   for (const who of functions) {
-    const may = !power || powersOf(who)[power]
+    const may = only ? only.includes(who) : !power || powersOf(who)[power]
     const answers = []
     for (const request of requests) answers.push({ words: told({ who, ...request }), ...(await judge({ who, ...request })) })
     const refused = answers.filter(({ result }) => result !== 'allow')
@@ -59,7 +62,7 @@ async function checkLine(line, seen) {
       for (const { words, result, problem } of refused) {
         wrong.push(`"${line}": ${who} does this, and\n  asked:    ${words}\n  expected: allow\n  got:      ${problem ?? result}`)
       }
-    } else if (refused.length === 0) wrong.push(`"${line}": ${who} has no such power, and its policy would let it`)
+    } else if (refused.length === 0) wrong.push(`"${line}": this is not for ${who}, and its policy would let it`)
   }
 }
 
@@ -67,7 +70,8 @@ const known = Object.keys(effects)
 for (const name of variants().filter((v) => !known.includes(v))) wrong.push(`The effect ${name} is not in tests/iam/effects.yaml`)
 for (const name of known.filter((v) => !variants().includes(v))) wrong.push(`tests/iam/effects.yaml tells of ${name}, which is no effect`)
 const seen = new Set()
-const all = lines()
+const outside = Object.values(effects).flatMap(({ outside_plans: line }) => (line ? [line] : []))
+const all = [...lines(), ...outside]
 for (const line of all) await checkLine(line, seen)
 for (const name of known.filter((v) => !seen.has(v))) wrong.push(`No plan in ${plansFile} does ${name}: then nothing here speaks of it`)
 for (const text of wrong) console.error(text)

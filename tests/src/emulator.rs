@@ -18,19 +18,23 @@ pub struct Pace {
     pub resource_seconds: f64,
     /// Seconds until a node signals.
     pub signal_seconds: f64,
-    /// Factor for the waits that AWS prescribes: retries, sweeps, batching windows, timeouts.
+    /// Factor for the waits that AWS prescribes: retries, batching windows, timeouts.
     pub clock: f64,
+    /// Factor for the time between sweeps.
+    pub sweeps: f64,
     /// Factor for how long a failed message stays hidden: eight hours of growing delays are to pass within a test.
     pub visibility: f64,
 }
 
 impl Pace {
     /// To be watched.
-    pub const DEMO: Self = Self { resource_seconds: 0.05, signal_seconds: 3.0, clock: 0.1, visibility: 0.1 };
+    pub const DEMO: Self = Self { resource_seconds: 0.05, signal_seconds: 3.0, clock: 0.1, sweeps: 0.1, visibility: 0.1 };
     /// To be waited for.
-    pub const TEST: Self = Self { resource_seconds: 0.05, signal_seconds: 0.3, clock: 0.02, visibility: 0.000_5 };
+    pub const TEST: Self = Self { resource_seconds: 0.05, signal_seconds: 0.3, clock: 0.02, sweeps: 0.02, visibility: 0.000_5 };
     /// To be waited for a thousand times.
     pub const RUSH: Self = Self { resource_seconds: 0.01, signal_seconds: 0.02, ..Self::TEST };
+    /// To be counted: no sweep comes in between.
+    pub const COUNT: Self = Self { sweeps: 1.0, ..Self::TEST };
 }
 
 /// A running emulator. It ends when this is dropped.
@@ -70,6 +74,7 @@ impl Emulator {
             .env("CLUSTERDROP_RESOURCE_SECONDS", pace.resource_seconds.to_string())
             .env("CLUSTERDROP_SIGNAL_SECONDS", pace.signal_seconds.to_string())
             .env("CLUSTERDROP_CLOCK", pace.clock.to_string())
+            .env("CLUSTERDROP_RATE_SCALE", pace.sweeps.to_string())
             .env("CLUSTERDROP_VISIBILITY_SCALE", pace.visibility.to_string())
             .stdout(out.try_clone()?)
             .stderr(out);

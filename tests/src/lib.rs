@@ -6,6 +6,7 @@ pub mod cli;
 pub mod deploy;
 pub mod emulator;
 pub mod function;
+pub mod invocations;
 pub mod live;
 pub mod localemu;
 pub mod record;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::{DEPLOYMENT, USER_BUCKET};
 use crate::emulator::REGION;
+use crate::invocations::Invocation;
 
 /// The environment variable that tells the tests where the deployment is.
 pub const STAND: &str = "CLUSTERDROP_STAND";
@@ -164,12 +165,16 @@ impl Stand {
 
     /// The mails that tell of a user's cluster: subject and text.
     pub fn mails(&self, user: &str, cluster: &str) -> Result<Vec<(String, String)>> {
+        let about = format!("{user}/{cluster} ");
+        Ok(self.all_mails()?.into_iter().filter(|(subject, _)| subject.contains(&about)).collect())
+    }
+
+    /// All mails there are: subject and text.
+    pub fn all_mails(&self) -> Result<Vec<(String, String)>> {
         let all = self.get("/_ministack/ses/messages")?;
         let part = |mail: &Value, name: &str| mail[name].as_str().unwrap_or_default().to_owned();
         let accounts = all["messages"].as_object().into_iter().flat_map(|accounts| accounts.values());
-        let mails = accounts.filter_map(Value::as_array).flatten().map(|m| (part(m, "Subject"), part(m, "BodyText")));
-        let about = format!("{user}/{cluster} ");
-        Ok(mails.filter(|(subject, _)| subject.contains(&about)).collect())
+        Ok(accounts.filter_map(Value::as_array).flatten().map(|m| (part(m, "Subject"), part(m, "BodyText"))).collect())
     }
 
     /// Orders a fault of the emulator; it ends with the guard.
@@ -186,6 +191,18 @@ impl Stand {
     /// Every call that a function has made since this was last asked.
     pub fn take_function_calls(&self) -> Result<Value> {
         Ok(ureq::delete(format!("{}/_clusterdrop/function-calls", self.url)).call()?.body_mut().read_json()?)
+    }
+
+    /// The invocations of functions after the one with this number, in the order in which they began.
+    pub fn invocations(&self, after: u64) -> Result<Vec<Invocation>> {
+        let all = self.get(&format!("/_clusterdrop/invocations?after={after}"))?;
+        all["invocations"].as_array().into_iter().flatten().map(|told| Invocation::read(told, &self.system_bucket)).collect()
+    }
+
+    /// What AWS has put on the bus about a stack, oldest first: `Stack` or `Resource` status changes.
+    pub fn events(&self, about: &str, stack: &str) -> Result<Vec<Value>> {
+        let all = self.get(&format!("/_clusterdrop/events?detail_type={about}%20Status&text={stack}"))?;
+        Ok(all["events"].as_array().cloned().unwrap_or_default())
     }
 
     /// Puts an event on the bus, also one that only AWS may send.
@@ -214,7 +231,8 @@ impl Stand {
     }
 
     fn get(&self, path: &str) -> Result<Value> {
-        Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().read_json()?)
+        // A thousand uploads make more to tell than ureq takes by itself.
+        Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().with_config().limit(1 << 30).read_json()?)
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value> {

@@ -9,7 +9,7 @@ import re
 import time
 from urllib.parse import parse_qs, unquote_plus
 
-from emulator import asked, faults, functions
+from emulator import asked, faults, functions, invocations
 
 OWNER = os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")
 LOG: collections.deque = collections.deque(maxlen=20000)
@@ -109,6 +109,7 @@ async def pass_on(app, scope, receive, send) -> None:
     if caller.startswith("function/"):
         entry["asked"] = asked.asked(call, scope, headers, body)
         asked.OF_FUNCTIONS.append(entry)
+        invocations.note(headers, entry)
     fault = faults.take("call", call=call, caller=caller, text=f"{raw}\n{unquote_plus(raw)}")
     # Every bucket that a test reaches is its caller's own; a key of 12 digits is an account by itself.
     owner = caller if re.fullmatch(r"\d{12}", caller) else OWNER

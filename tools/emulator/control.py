@@ -3,7 +3,7 @@
 import json
 from urllib.parse import parse_qs
 
-from emulator import asked, bus, calls, faults, schedules
+from emulator import asked, bus, calls, faults, invocations, schedules
 
 PREFIX = "/_clusterdrop/"
 
@@ -78,6 +78,11 @@ def _take_function_calls(given, query, rest):
     return {"count": len(taken), "calls": taken}
 
 
+def _invocations(given, query, rest):
+    found = [entry for entry in list(invocations.LOG) if query.get("function", "") in entry["function"]]
+    return {"invocations": [entry for entry in found if entry["n"] > int(query.get("after", 0))]}
+
+
 _ROUTES = {
     ("GET", "ready"): lambda *_: {"ready": True},
     ("GET", "faults"): lambda *_: {"faults": faults.listing()},
@@ -87,6 +92,7 @@ _ROUTES = {
     ("GET", "function-calls"): lambda *_: {"count": len(asked.OF_FUNCTIONS), "calls": list(asked.OF_FUNCTIONS)},
     ("DELETE", "function-calls"): _take_function_calls,
     ("DELETE", "calls"): _clear(calls.LOG),
+    ("GET", "invocations"): _invocations,
     ("GET", "events"): _events,
     ("POST", "events"): _send_event,
     ("DELETE", "events"): _clear(bus.SENT),

@@ -8,6 +8,7 @@ use cf_core::fault::{Fault, Kind};
 use cf_core::ledger;
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
+use cf_core::seen::{self, Seen};
 use cf_core::stack::StackId;
 
 use crate::client::Aws;
@@ -30,6 +31,7 @@ impl Perform for Aws {
             }
             Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
             Effect::SendMail(mail) => self.send(mail).await,
+            Effect::WriteSeen(seen) => self.remember(seen).await,
         }
     }
 }
@@ -50,6 +52,13 @@ impl Aws {
             Err(e) if code(&e) == "NoSuchKey" => Err(Fault::new(Kind::Moved, "s3:PutObject", "what was to be replaced is gone")),
             Err(e) => Err(fault("s3:PutObject", &e)),
         }
+    }
+
+    /// On no condition: each line of it stands for itself (`cf_core::seen`).
+    async fn remember(&self, seen: &Seen) -> Result<Option<ETag>, Fault> {
+        let request = self.s3.put_object().bucket(&self.site.system_bucket).key(seen::KEY).content_type("application/json");
+        let request = request.body(ByteStream::from(seen.bytes())).expected_bucket_owner(&self.account);
+        request.send().await.map(|_| None).map_err(|e| fault("s3:PutObject", &e))
     }
 
     async fn remove(&self, key: &str, etag: &ETag) -> Result<Option<ETag>, Fault> {

@@ -110,11 +110,10 @@ async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
 /// Looks at what nobody told of. A cluster's fault does not keep the others from their look, and is not given back: the
 /// next sweep comes anyway, while a sweep in the failure queue would be one too many.
 async fn sweep(aws: &Aws) -> Result<(), Fault> {
-    let found = sweep::find(aws, &aws.site).await?;
-    for fault in &found.unread {
-        journal::failed("sweep", fault);
-    }
-    let count = found.wanting.len();
+    // Boxed, as a pass is.
+    let found = Box::pin(sweep::find(aws, &aws.site, clock())).await?;
+    journal::found(&found);
+    let (count, unread) = (found.wanting.len(), found.unread.len());
     let looks = stream::iter(found.wanting).map(|cluster| async move {
         let done = look_at(aws, Subject { cluster: cluster.clone(), upload: None }).await;
         if let Err(fault) = &done {
@@ -123,6 +122,6 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
         done.is_err()
     });
     let failed = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count().await;
-    journal::swept(count, failed + found.unread.len(), &found.living);
+    journal::swept(count, failed + unread, &found.living);
     Ok(())
 }

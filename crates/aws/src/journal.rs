@@ -8,6 +8,7 @@ use cf_core::fault::Fault;
 use cf_core::names::Cluster;
 use cf_core::perform::Outcome;
 use cf_core::stack::StackState;
+use cf_core::sweep::Found;
 use serde_json::{Value, json};
 
 /// JSON lines on standard output; Lambda adds the time.
@@ -54,6 +55,17 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
 /// A fault that the event is given back for.
 pub fn failed(what: &str, fault: &Fault) {
     tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event is given back");
+}
+
+/// What a sweep has found, before it looks at any cluster.
+pub fn found(found: &Found) {
+    tracing::info!(wanting = found.wanting.len(), ledgers_read = found.read, ledgers_left = found.left, "sweeping");
+    for fault in &found.unread {
+        failed("sweep", fault);
+    }
+    for fault in &found.cache {
+        tracing::warn!(call = fault.call, why = fault.why, "what sweeps remember is lost; it costs calls and nothing else");
+    }
 }
 
 /// A sweep that came to its end: the metric is what tells of sweeps that do not run. The clusters by state are told at each,

@@ -7,8 +7,9 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use cf_core::fault::{Fault, Kind};
+use cf_core::names::Cluster;
 use cf_core::observe;
-use cf_core::stack::{Stack, StackState};
+use cf_core::stack::StackState;
 use cf_core::template::DEFAULT_TEXT;
 use serde_json::{Value, json};
 
@@ -24,8 +25,8 @@ impl Aws {
     pub(crate) async fn publish(&self, request: &Value) -> Result<(), Fault> {
         let done = match request["RequestType"].as_str() {
             // A look that failed is no answer: Lambda tries twice more, within the time that CloudFormation gives.
-            Some("Delete") => match observe::everything(self, &self.site).await {
-                Ok((_, stacks)) => self.refuse_while_clusters_live(&stacks),
+            Some("Delete") => match observe::living(self, &self.site).await {
+                Ok(living) => refuse_while_clusters_live(&living),
                 Err(fault) if fault.kind == Kind::Transient => return Err(fault),
                 Err(fault) => Err(fault.to_string()),
             },
@@ -43,20 +44,6 @@ impl Aws {
             "Data": {"Key": self.site.template.key()},
         });
         respond(text("ResponseURL"), &answer).await
-    }
-
-    /// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)
-    fn refuse_while_clusters_live(&self, stacks: &[Stack]) -> Result<(), String> {
-        let living: Vec<_> = stacks.iter().filter(|s| s.status.state() != StackState::Gone).collect();
-        if living.is_empty() {
-            return Ok(());
-        }
-        let named: Vec<_> = living.iter().filter_map(|s| s.cluster(&self.site.deployment)).take(NAMED_MAX).map(|c| c.to_string()).collect();
-        let more = if living.len() > named.len() { ", …" } else { "" };
-        let (count, named) = (living.len(), named.join(", "));
-        Err(format!(
-            "clusters that live: {count} ({named}{more}). Delete them first, by .cf-delete or their stacks by hand; then delete the deployment again"
-        ))
     }
 
     async fn publish_template(&self, properties: &Value) -> Result<(), String> {
@@ -83,6 +70,19 @@ impl Aws {
             .map(drop)
             .map_err(|e| fault("s3:PutObject", &e).to_string())
     }
+}
+
+/// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)
+fn refuse_while_clusters_live(living: &[(Cluster, StackState)]) -> Result<(), String> {
+    if living.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<_> = living.iter().map(|(cluster, _)| cluster.to_string()).take(NAMED_MAX).collect();
+    let more = if living.len() > named.len() { ", …" } else { "" };
+    let (count, named) = (living.len(), named.join(", "));
+    Err(format!(
+        "clusters that live: {count} ({named}{more}). Delete them first, by .cf-delete or their stacks by hand; then delete the deployment again"
+    ))
 }
 
 /// CloudFormation's bucket answers in a fraction of this.

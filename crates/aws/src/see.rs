@@ -9,6 +9,7 @@ use cf_core::ledger::{self, Ledger};
 use cf_core::names::User;
 use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
+use cf_core::seen;
 use jiff::Timestamp;
 
 use crate::client::Aws;
@@ -32,6 +33,7 @@ impl Observe for Aws {
                 Sight::Ledgers(Page { items: page.items.into_iter().map(|l| (l.key, l.etag)).collect(), next: page.next })
             }
             Question::Stacks(token) => Sight::Stacks(self.stacks(token).await?),
+            Question::Seen => Sight::Seen(self.seen().await?),
         })
     }
 }
@@ -41,10 +43,10 @@ fn timestamp(at: Option<&DateTime>) -> Timestamp {
     at.and_then(|at| Timestamp::from_second(at.secs()).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// No object of ours is read beyond this, whatever its Content-Length said.
-async fn read_bounded(output: GetObjectOutput) -> Result<Body, Fault> {
+/// No object is read beyond its limit, whatever its Content-Length said.
+async fn read_bounded(output: GetObjectOutput, most: usize) -> Result<Body, Fault> {
     let length = u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
-    if length > BODY_BYTES_MAX as u64 {
+    if length > most as u64 {
         return Ok(Body::TooLarge(length));
     }
     let mut stream = output.body;
@@ -52,7 +54,7 @@ async fn read_bounded(output: GetObjectOutput) -> Result<Body, Fault> {
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", e.to_string()))?;
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > BODY_BYTES_MAX {
+        if bytes.len() > most {
             return Ok(Body::TooLarge(bytes.len() as u64));
         }
     }
@@ -84,7 +86,7 @@ impl Aws {
             version: output.version_id().map(str::to_owned),
             etag: etag(output.e_tag()),
             modified: timestamp(output.last_modified()),
-            body: read_bounded(output).await?,
+            body: read_bounded(output, BODY_BYTES_MAX).await?,
         }))
     }
 
@@ -114,11 +116,20 @@ impl Aws {
     async fn status(&self, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         let Some(output) = self.fetch(&self.site.user_bucket, key).await? else { return Ok(None) };
         let etag = etag(output.e_tag());
-        Ok(Some(match read_bounded(output).await? {
+        Ok(Some(match read_bounded(output, BODY_BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
             // Somebody put something else there: it is written over.
             Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => (Vec::new(), etag),
         }))
+    }
+
+    async fn seen(&self) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(output) = self.fetch(&self.site.system_bucket, seen::KEY).await? else { return Ok(None) };
+        Ok(match read_bounded(output, seen::BYTES_MAX).await? {
+            Body::Read(bytes) => Some(bytes),
+            // No function of ours writes so much: it is written anew.
+            Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => None,
+        })
     }
 
     async fn profile(&self, user: &User) -> Result<bool, Fault> {

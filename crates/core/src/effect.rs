@@ -6,6 +6,7 @@ use std::fmt;
 use crate::ledger::{Ledger, MailKind};
 use crate::names::{StackName, User};
 use crate::request::ETag;
+use crate::seen::Seen;
 use crate::stack::StackId;
 use crate::status::Status;
 
@@ -62,6 +63,8 @@ pub enum Effect {
     },
     /// Write to the administrator. Its failure stops nothing, and is counted.
     SendMail(Mail),
+    /// Keep what a sweep has seen, for the next one. No plan does this; a sweep does. Its failure stops nothing.
+    WriteSeen(Seen),
 }
 
 /// What must be at a key for a write to happen. Where something else is there, the world has moved.
@@ -125,6 +128,7 @@ impl fmt::Display for Effect {
             Self::RemoveAnswer { key, .. } => write!(f, "remove the old answer {key}"),
             Self::RemoveUpload { key, .. } => write!(f, "remove the upload {key}"),
             Self::SendMail(mail) => write!(f, "mail: {}", mail.subject),
+            Self::WriteSeen(seen) => write!(f, "remember {} ledgers for the next sweep", seen.len()),
         }
     }
 }

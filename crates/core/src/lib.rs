@@ -18,6 +18,7 @@ pub mod perform;
 pub mod problem;
 pub mod request;
 mod say;
+pub mod seen;
 pub mod site;
 pub mod stack;
 pub mod status;

@@ -16,6 +16,7 @@ use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, StackName, User};
 use crate::request::{ETag, RequestId};
+use crate::seen::Seen;
 use crate::site::Site;
 use crate::stack::{Stack, StackId, StackState};
 use crate::status::{Progress, Status};
@@ -50,6 +51,8 @@ pub enum Question {
     Ledgers(Option<String>),
     /// One page of all stacks.
     Stacks(Option<String>),
+    /// What the last sweep has left for the next one.
+    Seen,
 }
 
 /// What the world answers.
@@ -75,6 +78,8 @@ pub enum Sight {
     Ledgers(Page<(String, ETag)>),
     /// To `Stacks`.
     Stacks(Page<Stack>),
+    /// To `Seen`: its text.
+    Seen(Option<Vec<u8>>),
 }
 
 /// One page of a list, and how to ask for the next.
@@ -371,25 +376,35 @@ async fn progress<W: Observe>(world: &W, id: &StackId, total: usize) -> Result<P
     Ok(Progress { done, total: total.max(all) })
 }
 
-/// Every page of the ledgers' keys, and of the stacks that bear this deployment's tags.
-pub async fn everything<W: Observe>(world: &W, site: &Site) -> Result<(Vec<User>, Vec<Stack>), Fault> {
-    let (mut users, mut stacks) = (Vec::new(), Vec::new());
-    let mut page = None;
+/// Every ledger there is, and its version.
+pub async fn ledgers<W: Observe>(world: &W) -> Result<Vec<(User, ETag)>, Fault> {
+    let (mut all, mut page) = (Vec::new(), None);
     loop {
         let seen = ask!(world, Question::Ledgers(page), Ledgers)?;
-        users.extend(seen.items.iter().filter_map(|(key, _)| crate::ledger::user_of(key)));
+        all.extend(seen.items.into_iter().filter_map(|(key, etag)| Some((crate::ledger::user_of(&key)?, etag))));
         page = seen.next;
         if page.is_none() {
-            break;
+            return Ok(all);
         }
     }
+}
+
+/// Every stack that bears this deployment's tags and lives. Of each no more is kept than whose it is and how it stands.
+pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<(Cluster, StackState)>, Fault> {
+    let (mut all, mut page) = (Vec::new(), None);
     loop {
         let seen = ask!(world, Question::Stacks(page), Stacks)?;
-        stacks.extend(seen.items.into_iter().filter(|s| s.cluster(&site.deployment).is_some()));
+        let ours = seen.items.iter().filter_map(|s| Some((s.cluster(&site.deployment)?, s.status.state())));
+        all.extend(ours.filter(|(_, state)| *state != StackState::Gone));
         page = seen.next;
         if page.is_none() {
-            break;
+            return Ok(all);
         }
     }
-    Ok((users, stacks))
+}
+
+/// What the last sweep has left, if it is of any use.
+pub async fn seen<W: Observe>(world: &W) -> Result<Option<Seen>, Fault> {
+    let text = ask!(world, Question::Seen, Seen)?;
+    Ok(text.and_then(|text| Seen::read(&text)))
 }

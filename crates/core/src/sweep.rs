@@ -1,16 +1,21 @@
-//! The sweep: what to look at when no event came. It reads the ledger and the living stacks, never `home/`, which
-//! holds people's data.
+//! The sweep: what to look at when no event came. It reads the ledgers and the living stacks, never `home/`, which holds
+//! people's data. A ledger that was not written since the last sweep is not read again (`seen`), so the calls of a sweep
+//! grow with pages, not with clusters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
+use futures_util::join;
+use jiff::Timestamp;
 
+use crate::effect::Effect;
 use crate::fault::Fault;
-use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, User};
 use crate::observe::{self, Observe};
+use crate::perform::Perform;
+use crate::seen::{Line, Seen, Standing};
 use crate::site::Site;
-use crate::stack::{Stack, StackState};
+use crate::stack::StackState;
 
 /// What a sweep has found.
 #[derive(Debug, Default)]
@@ -19,6 +24,12 @@ pub struct Found {
     pub wanting: Vec<Cluster>,
     /// Ledgers that could not be read. They do not keep the others from being looked at.
     pub unread: Vec<Fault>,
+    /// How many ledgers were read.
+    pub read: usize,
+    /// How many ledgers were left to the next sweeps.
+    pub left: usize,
+    /// What went wrong with the cache: it costs calls, and nothing else.
+    pub cache: Vec<Fault>,
     /// How many clusters' stacks there are in each state.
     pub living: BTreeMap<StackState, usize>,
 }
@@ -26,59 +37,185 @@ pub struct Found {
 /// Ledgers read side by side.
 const SIDE_BY_SIDE: usize = 8;
 
+/// So many ledgers are read in one sweep. Where more have changed, or the cache is lost, each has its turn within a few
+/// sweeps; a sweep that took on all of them would run out of time, and leave nothing for the next.
+pub const READ_MAX: usize = 1000;
+
+/// About how far apart sweeps are. Nothing but whose turn it is hangs on it.
+const SWEEP_SECONDS: usize = 300;
+
 /// Looks for what nobody told of.
-pub async fn find<W: Observe>(world: &W, site: &Site) -> Result<Found, Fault> {
-    let (users, stacks) = observe::everything(world, site).await?;
-    let mut ledgers = BTreeMap::new();
-    let mut unread = Vec::new();
-    for some in users.chunks(SIDE_BY_SIDE) {
-        let read = join_all(some.iter().map(|user| observe::ledger(world, user))).await;
-        for (user, ledger) in some.iter().zip(read) {
-            match ledger {
-                Ok(Some((ledger, _))) => drop(ledgers.insert(user.clone(), ledger)),
-                Ok(None) => {}
-                Err(fault) => unread.push(fault),
-            }
-        }
+pub async fn find<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) -> Result<Found, Fault> {
+    let mut found = Found::default();
+    let (listed, living, before) = join!(observe::ledgers(world), observe::living(world, site), observe::seen(world));
+    let (listed, living) = (listed?, living?);
+    let before = before.unwrap_or_else(|fault| {
+        found.cache.push(fault);
+        None
+    });
+    let none = Seen::default();
+    let (mut lines, mut unknown) = before.as_ref().unwrap_or(&none).split(listed);
+    read(world, turn(&unknown, now), &mut lines, &mut unknown, &mut found).await;
+    // Before anybody looks at a cluster: what was read is not to be read again, even if a look hangs.
+    let after = Seen::of(&lines);
+    if before.as_ref() != Some(&after) {
+        found.cache.extend(world.perform(&Effect::WriteSeen(after)).await.err());
     }
-    let mut living = BTreeMap::new();
-    for stack in &stacks {
-        *living.entry(stack.status.state()).or_default() += 1;
+    for (_, state) in &living {
+        *found.living.entry(*state).or_default() += 1;
     }
-    Ok(Found { wanting: compare(&ledgers, &stacks, site), unread, living })
+    found.wanting = compare(&lines, &living, &unknown);
+    Ok(found)
 }
 
-/// Pure: ledgers against stacks.
-pub fn compare(ledgers: &BTreeMap<User, Ledger>, stacks: &[Stack], site: &Site) -> Vec<Cluster> {
-    let living: BTreeMap<Cluster, StackState> = stacks
-        .iter()
-        .filter_map(|s| Some((s.cluster(&site.deployment)?, s.status.state())))
-        .filter(|(_, s)| *s != StackState::Gone)
-        .collect();
+/// Reads the ledgers whose turn it is; what could not be read stays unknown.
+async fn read<W: Observe>(world: &W, turn: Vec<User>, lines: &mut BTreeMap<User, Line>, unknown: &mut BTreeSet<User>, found: &mut Found) {
+    found.read = turn.len();
+    found.left = unknown.len() - turn.len();
+    for some in turn.chunks(SIDE_BY_SIDE) {
+        let ledgers = join_all(some.iter().map(|user| observe::ledger(world, user))).await;
+        for (user, ledger) in some.iter().zip(ledgers) {
+            match ledger {
+                Ok(Some((ledger, etag))) => drop(lines.insert(user.clone(), Line::of(&ledger, etag))),
+                // Gone since it was listed.
+                Ok(None) => {}
+                Err(fault) => {
+                    found.unread.push(fault);
+                    continue;
+                }
+            }
+            unknown.remove(user);
+        }
+    }
+}
+
+/// Whose ledgers are read now. Where there are too many, each sweep begins where the one before has ended; told by the
+/// time, so that everybody has a turn even where no cache can be written.
+fn turn(unknown: &BTreeSet<User>, now: Timestamp) -> Vec<User> {
+    let sweeps = usize::try_from(now.as_second()).unwrap_or(0) / SWEEP_SECONDS;
+    let start = if unknown.len() > READ_MAX { sweeps * READ_MAX % unknown.len() } else { 0 };
+    unknown.iter().cycle().skip(start).take(unknown.len().min(READ_MAX)).cloned().collect()
+}
+
+/// Pure: ledgers against stacks. Of a user whose ledger is not known nothing is said: it is read by one of the next sweeps.
+pub fn compare(lines: &BTreeMap<User, Line>, living: &[(Cluster, StackState)], unknown: &BTreeSet<User>) -> Vec<Cluster> {
+    let living: BTreeMap<&Cluster, StackState> = living.iter().map(|(cluster, state)| (cluster, *state)).collect();
     let mut wanting = BTreeSet::new();
-    for (user, ledger) in ledgers {
-        for (name, entry) in &ledger.clusters {
+    for (user, line) in lines {
+        for (name, standing) in &line.clusters {
             let cluster = Cluster { user: user.clone(), name: name.clone() };
-            if entry.is_owed() || !agrees(entry, living.get(&cluster).copied()) {
+            if !agrees(*standing, living.get(&cluster).copied()) {
                 wanting.insert(cluster);
             }
         }
     }
-    for cluster in living.keys() {
-        if !ledgers.get(&cluster.user).is_some_and(|l| l.clusters.contains_key(&cluster.name)) {
+    for &cluster in living.keys() {
+        let is_known = lines.get(&cluster.user).is_some_and(|l| l.clusters.contains_key(&cluster.name));
+        if !is_known && !unknown.contains(&cluster.user) {
             wanting.insert(cluster.clone());
         }
     }
     wanting.into_iter().collect()
 }
 
-/// Whether a ledger entry to which nothing is owed fits the stack.
-const fn agrees(entry: &Entry, stack: Option<StackState>) -> bool {
+/// Whether what a ledger says fits the stack.
+const fn agrees(standing: Standing, stack: Option<StackState>) -> bool {
     matches!(
-        (&entry.phase, stack),
-        (Phase::Ready, Some(StackState::Standing | StackState::Changing))
+        (standing, stack),
+        (Standing::Ready, Some(StackState::Standing | StackState::Changing))
             // What is left of a failed creation may be as hard to delete as a cluster.
-            | (Phase::Stuck, Some(StackState::Stuck | StackState::Failed))
-            | (Phase::New | Phase::Gone { .. }, None)
+            | (Standing::Stuck, Some(StackState::Stuck | StackState::Failed))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Reading, read};
+    use crate::ledger::{End, Entry, Ledger, Open, Phase};
+    use crate::request::{ETag, RequestId};
+    use crate::testing;
+
+    const STATES: [Option<StackState>; 8] = [
+        None,
+        Some(StackState::Making),
+        Some(StackState::Standing),
+        Some(StackState::Changing),
+        Some(StackState::RollingBack),
+        Some(StackState::Failed),
+        Some(StackState::Leaving),
+        Some(StackState::Stuck),
+    ];
+
+    /// What a sweep wants to look at, told from the whole entry.
+    fn is_wanting(entry: &Entry, stack: Option<StackState>) -> bool {
+        let agrees = matches!(
+            (&entry.phase, stack),
+            (Phase::Ready, Some(StackState::Standing | StackState::Changing))
+                | (Phase::Stuck, Some(StackState::Stuck | StackState::Failed))
+                | (Phase::New | Phase::Gone { .. }, None)
+        );
+        entry.is_owed() || !agrees
+    }
+
+    #[test]
+    fn a_line_says_all_that_a_sweep_asks_of_an_entry() {
+        let at = Timestamp::UNIX_EPOCH;
+        let Reading::Request(key) = read("home/alice/demo.cf-create") else { panic!("a request") };
+        let phases = [
+            Phase::New,
+            Phase::Creating { since: at },
+            Phase::Ready,
+            Phase::Failing,
+            Phase::Deleting { since: at },
+            Phase::Unwanted { since: at },
+            Phase::Stuck,
+            Phase::Gone { at, end: End::Deleted },
+        ];
+        let cluster = testing::cluster("alice", "demo");
+        let mut wanted = 0;
+        for phase in phases {
+            for open in [vec![], vec![Open { key: key.clone(), request: RequestId::from_tag("00"), joined: true }]] {
+                for stack in STATES {
+                    let entry = Entry { phase, open: open.clone(), ..Entry::default() };
+                    let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry.clone())].into() };
+                    let lines = [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into();
+                    let living: Vec<_> = stack.map(|state| (cluster.clone(), state)).into_iter().collect();
+                    let got = compare(&lines, &living, &BTreeSet::new());
+                    let want: Vec<_> = is_wanting(&entry, stack).then(|| cluster.clone()).into_iter().collect();
+                    assert_eq!(got, want, "{entry:?} and {stack:?}");
+                    wanted += want.len();
+                }
+            }
+        }
+        assert_eq!(wanted, 8 * 16 - 6, "all but a cluster that stands, one that is stuck, and nothing where nothing should be");
+    }
+
+    /// The policies are put to effects by how these print (`tests/iam/effects.mjs`); this one is in no plan's snapshot.
+    #[test]
+    fn what_is_remembered_prints_as_the_policies_are_asked() {
+        let line = Line { etag: ETag(String::new()), clusters: BTreeMap::new() };
+        let lines = ["a", "b", "c"].map(|user| (User::parse(user).unwrap(), line.clone())).into();
+        let prints = format!("  outside_plans: {}\n", Effect::WriteSeen(Seen::of(&lines)));
+        assert!(include_str!("../../../tests/iam/effects.yaml").contains(&prints), "{prints}");
+    }
+
+    #[test]
+    fn of_a_user_whose_ledger_is_not_known_nothing_is_said() {
+        let clusters = [testing::cluster("alice", "demo"), testing::cluster("bob", "demo")];
+        let living = clusters.clone().map(|cluster| (cluster, StackState::Making));
+        assert_eq!(compare(&BTreeMap::new(), &living, &BTreeSet::new()), clusters);
+        assert_eq!(compare(&BTreeMap::new(), &living, &[clusters[0].user.clone()].into()), clusters[1..]);
+    }
+
+    #[test]
+    fn everybody_has_a_turn_even_where_nothing_is_remembered() {
+        let all: BTreeSet<User> = (0..READ_MAX * 3 + 7).map(|n| User::parse(&format!("u{n}")).unwrap()).collect();
+        let sweep = |nth: i64| turn(&all, Timestamp::from_second(1_795_257_600 + nth * 300).unwrap());
+        assert_eq!(sweep(0).len(), READ_MAX);
+        let read: BTreeSet<User> = (0..4).flat_map(sweep).collect();
+        assert_eq!(read, all);
+        let few: BTreeSet<User> = all.iter().take(9).cloned().collect();
+        assert_eq!(turn(&few, Timestamp::UNIX_EPOCH), few.into_iter().collect::<Vec<_>>());
+    }
 }

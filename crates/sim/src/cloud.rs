@@ -98,7 +98,7 @@ impl Cloud {
                 seen.map_or(Ok(()), |cluster| self.look_at(cluster))
             }
             Event::Sweep => {
-                let wanting = now(sweep::find(&self.world, &self.world.site))?.wanting;
+                let wanting = now(sweep::find(&self.world, &self.world.site, self.world.now()))?.wanting;
                 wanting.into_iter().try_for_each(|cluster| self.look_at(cluster))
             }
         }

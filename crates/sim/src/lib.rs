@@ -16,4 +16,4 @@ mod world;
 pub use cloud::{Cloud, Event};
 pub use cloudformation::{Fate, SimStack};
 pub use s3::{Bucket, Store};
-pub use world::{Spoil, State, When, World};
+pub use world::{Pages, Spoil, State, When, World};

@@ -30,7 +30,8 @@ impl State {
             | Effect::WriteStatus { .. }
             | Effect::WriteAnswer { .. }
             | Effect::RemoveAnswer { .. }
-            | Effect::SendMail(_) => None,
+            | Effect::SendMail(_)
+            | Effect::WriteSeen(_) => None,
         };
         self.wrongs.extend(wrong);
     }

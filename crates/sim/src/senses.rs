@@ -7,14 +7,12 @@ use cf_core::ledger;
 use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
+use cf_core::seen::{self, Seen};
 use cf_core::stack::StackStatus;
 
 use crate::cloudformation::SimStack;
 use crate::s3::{Bucket, Version};
 use crate::world::{Spoil, State, When, World};
-
-/// Events come in pages of a hundred on AWS; smaller ones here, so that every test pages.
-const PAGE: usize = 3;
 
 impl Observe for World {
     async fn observe(&self, question: Question) -> Result<Sight, Fault> {
@@ -27,6 +25,10 @@ impl Observe for World {
 impl Perform for World {
     async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let mut state = self.state();
+        // Part of no plan: what it may cost to lose it is put to the test by itself.
+        if let Effect::WriteSeen(seen) = effect {
+            return state.remember(seen);
+        }
         let nth = state.effects.len();
         state.effects.push(effect.clone());
         let Some(Spoil { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.site) };
@@ -38,10 +40,12 @@ impl Perform for World {
     }
 }
 
-fn page<T: Clone>(items: &[T], token: Option<String>) -> Page<T> {
+/// One page of a list. Only what is on it is made: some tests have long lists.
+fn page<T, U>(items: impl Iterator<Item = T>, size: usize, token: Option<String>, make: impl Fn(T) -> U) -> Page<U> {
     let from: usize = token.and_then(|t| t.parse().ok()).unwrap_or(0);
-    let to = items.len().min(from + PAGE);
-    Page { items: items[from.min(to)..to].to_vec(), next: (to < items.len()).then(|| to.to_string()) }
+    let mut rest = items.skip(from);
+    let items = rest.by_ref().take(size).map(make).collect();
+    Page { items, next: rest.next().map(|_| (from + size).to_string()) }
 }
 
 fn object(version: &Version, body: bool) -> Object {
@@ -89,23 +93,34 @@ impl State {
             }
             Question::Stack(id) => Sight::Stack(self.stacks.by_id(&id).and_then(|s| s.as_of(seen_at)).map(Box::new)),
             Question::Events(id, token) => {
-                let mut events = self.stacks.by_id(&id).map(|s| s.events.clone()).unwrap_or_default();
-                events.reverse();
-                Sight::Events(page(&events, token))
+                let events = self.stacks.by_id(&id).map(|s| s.events.as_slice()).unwrap_or_default();
+                Sight::Events(page(events.iter().rev(), self.pages.events, token, Clone::clone))
             }
             Question::Resources(..) => {
                 Sight::Resources(Page { items: vec!["CREATE_COMPLETE".into(), "CREATE_IN_PROGRESS".into()], next: None })
             }
             Question::Ledgers(token) => {
-                let all: Vec<_> = self.store.list(Bucket::System, ledger::PREFIX).map(|(k, v)| (k.clone(), v.etag())).collect();
-                Sight::Ledgers(page(&all, token))
+                let all = self.store.list(Bucket::System, ledger::PREFIX);
+                Sight::Ledgers(page(all, self.pages.keys, token, |(k, v)| (k.clone(), v.etag())))
             }
             Question::Stacks(token) => {
                 let living = |s: &SimStack| s.as_of(seen_at).filter(|s| s.status != StackStatus::DeleteComplete);
                 let all: Vec<_> = self.stacks.all().iter().filter_map(living).collect();
-                Sight::Stacks(page(&all, token))
+                Sight::Stacks(page(all.iter(), self.pages.stacks, token, |s| (*s).clone()))
             }
+            Question::Seen if self.cache_lost => return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came")),
+            Question::Seen => Sight::Seen(self.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.to_vec())),
         })
+    }
+
+    /// Keeps what a sweep has seen, unless that goes wrong.
+    fn remember(&mut self, seen: &Seen) -> Result<Option<ETag>, Fault> {
+        self.remembered += 1;
+        if self.cache_lost {
+            return Err(Fault::new(Kind::Transient, "s3:PutObject", "no answer came"));
+        }
+        let now = self.now;
+        Ok(Some(self.store.put(Bucket::System, seen::KEY, &seen.bytes(), now)))
     }
 
     pub(crate) fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
@@ -137,6 +152,7 @@ impl State {
                 self.mails.push(mail.clone());
                 Ok(None)
             }
+            Effect::WriteSeen(seen) => self.remember(seen),
         }
     }
 }

@@ -3,6 +3,7 @@
 use cf_core::effect::Effect;
 use cf_core::ledger;
 use cf_core::observe::Question;
+use cf_core::seen;
 
 use crate::world::State;
 
@@ -18,6 +19,7 @@ impl State {
             Question::Stack(id) | Question::Events(id, _) | Question::Resources(id, _) => stack(id.name()),
             Question::Ledgers(_) => ledger::PREFIX.to_owned(),
             Question::Stacks(_) => "stack/".to_owned(),
+            Question::Seen => seen::KEY.to_owned(),
         });
         let written = self.effects.iter().map(|effect| match effect {
             Effect::WriteLedger { user, .. } => ledger::key(user),
@@ -28,6 +30,7 @@ impl State {
             | Effect::RemoveAnswer { key, .. }
             | Effect::RemoveUpload { key, .. } => key.clone(),
             Effect::SendMail(mail) => format!("mail/{}", mail.subject),
+            Effect::WriteSeen(_) => seen::KEY.to_owned(),
         });
         read.chain(written).collect()
     }

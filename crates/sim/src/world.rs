@@ -44,7 +44,7 @@ pub struct State {
     pub mail_works: bool,
     /// The time.
     pub now: Timestamp,
-    /// Effects performed or tried since the last spoil was set, in order.
+    /// Effects performed or tried since the last spoil was set, in order, without what sweeps remember.
     pub effects: Vec<Effect>,
     /// Questions asked, in order.
     pub questions: Vec<Question>,
@@ -62,6 +62,31 @@ pub struct State {
     pub lag: SignedDuration,
     /// Whether effects and questions are kept, for those who ask what was done.
     pub is_recording: bool,
+    /// How long a page of a list is.
+    pub pages: Pages,
+    /// Whether what sweeps remember can neither be read nor written.
+    pub cache_lost: bool,
+    /// How often a sweep wrote down what it had seen, or tried to.
+    pub remembered: usize,
+}
+
+/// How many items a page of a list has at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// Keys in a bucket.
+    pub keys: usize,
+    /// Stacks.
+    pub stacks: usize,
+    /// Events of a stack.
+    pub events: usize,
+}
+
+impl Pages {
+    /// So short that every test pages.
+    pub const SHORT: Self = Self { keys: 3, stacks: 3, events: 3 };
+    /// AWS's. Keys: API reference, `ListObjectsV2`. Stacks: a page ends at 1 MB (API reference, `DescribeStacks`), where some
+    /// 200 of ours would fit, and people have met pages of 100 (rebuy-de/aws-nuke #240, cfn-sphere #96): the shorter one.
+    pub const AWS: Self = Self { keys: 1000, stacks: 100, events: 100 };
 }
 
 /// A world behind the domain's two traits.
@@ -100,6 +125,9 @@ impl World {
             blind_looks: 0,
             lag: SignedDuration::ZERO,
             is_recording: true,
+            pages: Pages::SHORT,
+            cache_lost: false,
+            remembered: 0,
         };
         Self { state: Mutex::new(state), site }
     }

@@ -128,7 +128,8 @@ fn a_state_file_and_a_pattern_take_little() {
         bounded(&format!("{what} as a state file"), || serde_json::from_slice::<Status>(&bytes).is_ok());
     }
     for pattern in ["(((a{50}){50}){50}){50}", "(a|b|c|d){1000}", "(((((a*)*)*)*)*)*", "[a-z]{1,1000}[a-z]{1,1000}"] {
-        let parameter = Parameter { kind: "String".into(), allowed_pattern: Some(pattern.into()), ..Parameter::default() };
+        let card = serde_json::json!({ "Type": "String", "AllowedPattern": pattern });
+        let parameter: Parameter = serde_json::from_value(card).unwrap();
         bounded(pattern, || parameter.check("P", &"a".repeat(4096)));
     }
 }

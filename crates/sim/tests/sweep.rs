@@ -209,6 +209,7 @@ fn name(effect: &Effect) -> &'static str {
         Effect::RemoveAnswer { .. } => "remove an answer",
         Effect::RemoveUpload { .. } => "remove an upload",
         Effect::SendMail(_) => "send a mail",
+        Effect::WriteSeen(_) => "remember the ledgers",
     }
 }
 

@@ -42,6 +42,7 @@ const PARTS: &[Part] = &[
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
     Part { name: "end to end: the wire", tools: &[Tool::Emulator], run: wire },
+    Part { name: "burst: uploads at once", tools: &[Tool::Emulator, Tool::Sam], run: burst },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
 
@@ -121,6 +122,8 @@ fn end_to_end() -> Result<()> {
     on(&emulator, &["own_template"])?;
     policies::record(&emulator, "main")?;
     drop(emulator);
+    // What is counted must be nobody else's: no other test, and no sweep.
+    recorded_on(&deployed_at(Pace::COUNT, &[])?, "calls")?;
     recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
     // Alarms are the whole deployment's: nobody else may set them off.
     recorded_on(&deployed(&[])?, "nets")?;
@@ -146,6 +149,13 @@ fn wire() -> Result<()> {
         println!("  {said}");
     }
     Ok(())
+}
+
+/// Many uploads at once: a hundred, or as many as `CLUSTERDROP_BURST` says (`200x5`: users, and files of each).
+fn burst() -> Result<()> {
+    println!("  sam build (the first time takes minutes)");
+    deploy::build()?;
+    on(&deployed_at(Pace::COUNT, &[])?, &["burst"])
 }
 
 /// The access tests, where IAM judges every call. They need LocalEmu, which nothing else does.
@@ -193,7 +203,11 @@ fn recorded_on(emulator: &Emulator, file: &str) -> Result<()> {
 
 /// A fresh deployment on a fresh emulator.
 fn deployed(overrides: &[&str]) -> Result<Emulator> {
-    let emulator = Emulator::start(None, Pace::TEST)?;
+    deployed_at(Pace::TEST, overrides)
+}
+
+fn deployed_at(pace: Pace, overrides: &[&str]) -> Result<Emulator> {
+    let emulator = Emulator::start(None, pace)?;
     println!("  sam deploy to {} {}", emulator.url(), overrides.join(" "));
     deploy::verify_sender(&emulator.url())?;
     if overrides.contains(&"UserBucketMode=existing") {

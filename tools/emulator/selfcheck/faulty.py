@@ -7,7 +7,7 @@ import sys
 import time
 
 from emulator.selfcheck.world import (
-    QUEUE, TOOLS, aws, check, control, create, function, message, order, queue, refused, unique)
+    QUEUE, TOOLS, aws, check, control, create, function, message, order, queue, refused, unique, until)
 
 
 @check
@@ -44,6 +44,31 @@ def an_answer_can_be_lost_after_the_call_was_done():
     order(kind="call", call="cloudformation.CreateStack", text=name, when="after", error="InternalFailure", status=500)
     refused("InternalFailure", create, {"A": QUEUE}, name)
     refused("AlreadyExistsException", create, {"A": QUEUE}, name)
+
+
+@check
+def an_invocation_is_told_with_its_own_calls_its_time_and_its_memory():
+    url, _ = queue()
+    name, _ = function(f"""
+time.sleep(0.3)
+for _ in range(event["calls"]):
+    aws("sqs").get_queue_attributes(QueueUrl="{url}")
+return 1 / (2 - event["calls"])""")
+    for calls in (1, 3):
+        aws("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=f'{{"calls": {calls}, "clusterdrop": "x"}}')
+
+    def told(count):
+        found = control("GET", f"invocations?function={name}")["invocations"]
+        return len(found) >= count and all(i["ms"] for i in found) and found
+
+    both = until(lambda: told(2))
+    assert sorted(len(i["calls"]) for i in both) == [1, 3], both
+    for one in both:
+        assert one["by"] == "x" and one["cold"] and one["error"] is None and one["ms"] >= 300, one
+        assert one["peak_kib"] > 1000 and {c["call"] for c in one["calls"]} == {"sqs.GetQueueAttributes"}, one
+    aws("lambda").invoke(FunctionName=name, Payload='{"calls": 2}')
+    third = until(lambda: told(3))[2]
+    assert not third["cold"] and "division" in third["error"] and len(third["calls"]) == 2, third
 
 
 @check

@@ -144,6 +144,7 @@ def handle(event):
 while True:
     with urllib.request.urlopen(api + "next") as request:
         event, number = json.load(request), request.headers["Lambda-Runtime-Aws-Request-Id"]
+        os.environ["_X_AMZN_TRACE_ID"] = request.headers.get("Lambda-Runtime-Trace-Id", "")
     try:
         answer, kind = handle(event), "response"
     except Exception as error:

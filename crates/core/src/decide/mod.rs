@@ -63,7 +63,8 @@ impl Plan {
             | Effect::WriteAnswer { .. }
             | Effect::RemoveAnswer { .. }
             | Effect::RemoveUpload { .. }
-            | Effect::SendMail(_) => false,
+            | Effect::SendMail(_)
+            | Effect::WriteSeen(_) => false,
         };
         if let Some(first) = self.effects.iter().position(forbidden) {
             self.effects.truncate(first);

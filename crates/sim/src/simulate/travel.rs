@@ -109,7 +109,7 @@ pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Resul
             }
         }
         Work::Sweep => {
-            let found = sweep::find(&hands(None, 4), stage.site(to)).await?;
+            let found = sweep::find(&hands(None, 4), stage.site(to), stage.clock()).await?;
             let looks = stream::iter(found.wanting).map(|cluster| {
                 let part = under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7));
                 look_at(stage, to, hands(Some(cluster), part), None)

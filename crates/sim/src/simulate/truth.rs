@@ -338,6 +338,8 @@ fn belongs(effect: &Effect, cluster: &Cluster, state: &State, site: &Site) -> bo
         | Effect::RemoveAnswer { key, .. }
         | Effect::RemoveUpload { key, .. } => is_file(key),
         Effect::SendMail(mail) => mail.subject.contains(&cluster.to_string()),
+        // Only the sweep itself writes it.
+        Effect::WriteSeen(_) => false,
     }
 }
 

@@ -82,7 +82,7 @@ fn drop_and_handle(cloud: &mut Cloud, some: &[Upload], counts: &mut Counts) {
         };
         *counts.entry(reading.to_owned()).or_default() += 1;
     }
-    for course in cloud.outcomes.iter().flat_map(|o| &o.courses) {
+    for course in cloud.outcomes.iter().flat_map(|o| o.courses()) {
         *counts.entry(format!("{course:?}")).or_default() += 1;
     }
 }
