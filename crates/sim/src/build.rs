@@ -32,6 +32,9 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
         (_, _, P::Ready | P::Failing | P::Deleting | P::Stuck) if row.stack == K::Foreign => {
             "its stack is known by id, and ids are never used again"
         }
+        (_, _, P::Ready | P::Failing | P::Stuck) if row.stack == K::Ours(StackStatus::CreateInProgress) => {
+            "its creation was seen to its end, and a stack is created once: only a look that lags shows it"
+        }
         _ if is_unseen && is_deleted => "without an id, a deleted stack is not found",
         (_, _, P::Blocked) if !is_there => "what is in the way is a stack of ours",
         (C::None, _, P::Blocked) => "an accepted create is open until it is answered",
@@ -40,7 +43,9 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
         (C::Same | C::Other, _, _) if is_idle && !is_there => "there is nothing to compare it with",
         (C::Own, _, P::New) if !is_there => "what it was made for is not there",
         (C::Own, _, P::Gone) => "it is over: its create has its answer",
+        (C::Outlived, D::Surplus, _) => "a crowd that loses one has room again: which is answered first decides how it ends",
         (_, D::Late, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready) => "nothing lives, or is on its way",
+        (C::Own, D::Overtaken, P::Creating | P::Blocked | P::Ready) => "what lives was asked for since: it is late",
         (C::None, D::Overtaken, _) => "nothing has overtaken it",
         (_, D::None, P::Deleting | P::Unwanted | P::UnwantedLong) => "an accepted delete is open until it is answered",
         (_, D::Own | D::OwnAwaited, P::New | P::Creating | P::Blocked) => "a delete is accepted together with its phase",
@@ -165,6 +170,9 @@ impl Builder {
         if row.phase == P::New || (row.phase == P::Creating && row.create == C::None) {
             return;
         }
+        if row.create == C::Own {
+            self.entry.note_wish(Verb::Create, self.at(100));
+        }
         let old = RequestId::from_tag("00000000000000aa");
         let is_under_way = matches!(row.phase, P::Creating | P::Blocked | P::Deleting | P::Unwanted | P::UnwantedLong);
         let request = match create {
@@ -215,7 +223,10 @@ impl Builder {
         let knows_id = matches!(row.phase, P::Ready | P::Failing | P::Deleting | P::Stuck | P::Gone);
         // A look that lags may miss a stack whose id is known.
         let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
-        if knows_id || (is_deleted && matches!(row.phase, P::Unwanted | P::UnwantedLong)) || (row.phase == P::Creating && matches!(row.stack, K::Ours(_))) {
+        if knows_id
+            || (is_deleted && matches!(row.phase, P::Unwanted | P::UnwantedLong))
+            || (row.phase == P::Creating && matches!(row.stack, K::Ours(_)))
+        {
             self.entry.stack = Some(id.clone());
         }
         let (status, is_ours) = match row.stack {

@@ -210,13 +210,18 @@ impl Stacks {
 impl SimStack {
     /// The stack as DescribeStacks shows it to one who sees the world as it was then; `None` before it was made.
     pub fn as_of(&self, at: Timestamp) -> Option<Stack> {
-        let (_, status) = self.history.iter().rev().find(|(since, _)| *since <= at)?;
+        let status = self.status_at(at)?;
         let mut stack = self.stack.clone();
-        stack.status = *status;
-        if *status == StackStatus::CreateInProgress {
+        stack.status = status;
+        if status == StackStatus::CreateInProgress {
             stack.outputs.clear();
         }
         Some(stack)
+    }
+
+    /// Its status then.
+    pub fn status_at(&self, at: Timestamp) -> Option<StackStatus> {
+        self.history.iter().rev().find(|(since, _)| *since <= at).map(|(_, status)| *status)
     }
 
     fn next_status(&self) -> Option<StackStatus> {

@@ -104,9 +104,9 @@ impl State {
                 Sight::Ledgers(page(all, self.pages.keys, token, |(k, v)| (k.clone(), v.etag())))
             }
             Question::Stacks(token) => {
-                let living = |s: &SimStack| s.as_of(seen_at).filter(|s| s.status != StackStatus::DeleteComplete);
-                let all: Vec<_> = self.stacks.all().iter().filter_map(living).collect();
-                Sight::Stacks(page(all.iter(), self.pages.stacks, token, |s| (*s).clone()))
+                let living = |s: &&SimStack| s.status_at(seen_at).is_some_and(|status| status != StackStatus::DeleteComplete);
+                let all = self.stacks.all().iter().filter(living);
+                Sight::Stacks(page(all, self.pages.stacks, token, |s| s.as_of(seen_at).unwrap_or_else(|| s.stack.clone())))
             }
             Question::Seen if self.cache_lost => return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came")),
             Question::Seen => Sight::Seen(self.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.to_vec())),

@@ -6,6 +6,7 @@ mod deny;
 mod policies;
 mod rules;
 mod shell;
+mod simulate;
 mod sync;
 mod test;
 mod threats;
@@ -38,6 +39,12 @@ enum Chore {
         /// Only the parts whose names contain this
         part: Option<String>,
     },
+    /// Simulate whole lives of clusters, with everything that can go wrong; `-- --help` tells of its options
+    Simulate {
+        /// Passed on: --seeds N, --seed S, --whole, --rate
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Write into template.yaml what follows from other files: the template's digest, and the policies of iam/
     Sync,
 }
@@ -49,6 +56,7 @@ async fn main() -> ExitCode {
         match chore {
             Chore::Demo { keep, port } => demo::run(keep, port).await,
             Chore::Test { part } => test::run(part.as_deref()).await,
+            Chore::Simulate { options } => tokio::task::spawn_blocking(move || simulate::run(&options)).await?,
             Chore::Sync => sync::run(),
         }
     };

@@ -19,7 +19,7 @@ use cf_e2e::tools::{Tool, path_with};
 use console::style;
 
 use crate::chore::{headline, step};
-use crate::{deny, policies, rules, shell, sync, threats};
+use crate::{deny, policies, rules, shell, simulate, sync, threats};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -39,6 +39,7 @@ const PARTS: &[Part] = &[
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
+    Part { name: "simulate: lives of clusters, with everything that can go wrong", tools: &[], run: simulate::check },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
     Part { name: "end to end: the wire", tools: &[Tool::Emulator], run: wire },

@@ -116,9 +116,13 @@ impl Court<'_> {
             line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
             line if line.contains("exists already") => ("it lives and differs", &|| self.recently(|s| s.state() != S::Gone)),
             line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &foreign),
-            line if line.contains("cannot be started") => ("something is left of it", &|| self.recently(|s| matches!(s.state(), S::Stuck | S::Failed | S::RollingBack))),
+            line if line.contains("cannot be started") => {
+                ("something is left of it", &|| self.recently(|s| matches!(s.state(), S::Stuck | S::Failed | S::RollingBack)))
+            }
             line if line.contains("was given up") => ("a later delete took it back", &|| self.was_taken_back()),
-            line if line.contains("its stack was removed") => ("its stack was removed", &|| self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone))),
+            line if line.contains("its stack was removed") => {
+                ("its stack was removed", &|| self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone)))
+            }
             line if line.contains("there is no way to log in") => ("it stands without a login", &|| {
                 self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Standing))
             }),
@@ -172,8 +176,10 @@ impl Truth {
     fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<String> {
         let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
         // On the same second the delete counts as the later one.
-        let (last, verb) = wishes.filter(|(put, _)| put.is_order).max_by_key(|(put, verb)| (put.modified, *verb == Verb::Delete, put.at))?;
-        let mine: Vec<&SimStack> = state.stacks.all().iter().filter(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)).collect();
+        let (last, verb) =
+            wishes.filter(|(put, _)| put.is_order).max_by_key(|(put, verb)| (put.modified, *verb == Verb::Delete, put.at))?;
+        let mine: Vec<&SimStack> =
+            state.stacks.all().iter().filter(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)).collect();
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
         let End::Settled { told, .. } = &last.end else { return None };
         match (verb, living) {

@@ -63,8 +63,8 @@ pub struct Weather {
 }
 
 impl Weather {
-    /// The weather of a seed.
-    pub fn new(seed: u64, calmed: BTreeSet<(Mishap, u64)>) -> Self {
+    /// The weather of a seed. `gales`: kinds that strike so many times out of ten thousand, whatever the seed says.
+    pub fn new(seed: u64, calmed: BTreeSet<(Mishap, u64)>, gales: &[(Mishap, u64)]) -> Self {
         let dice = Dice::new(seed);
         let mut rates = [0; KINDS];
         for (nth, (rate, kind)) in rates.iter_mut().zip(Mishap::ALL).enumerate() {
@@ -74,6 +74,9 @@ impl Weather {
                 2..=5 => kind.often(),
                 _ => kind.often() * 3,
             };
+        }
+        for (kind, rate) in gales {
+            rates[*kind as usize] = *rate;
         }
         Self { dice, rates, calmed, struck: Vec::new() }
     }

@@ -6,10 +6,7 @@ use super::script::{Content, Deed, Line, Script};
 /// One life; whether it came to its end as it should.
 pub fn life(seed: u64) -> bool {
     let drop = |at, key: &str, body| Line { at, deed: Deed::Drop { key: key.to_owned(), body } };
-    let lines = vec![
-        drop(1_000, "home/alice/demo.cf-create", Content::Plain),
-        drop(600_000, "home/alice/demo.cf-delete", Content::Empty),
-    ];
+    let lines = vec![drop(1_000, "home/alice/demo.cf-create", Content::Plain), drop(600_000, "home/alice/demo.cf-delete", Content::Empty)];
     let report = run_script(&Setting { seed, is_calm: true, ..Setting::default() }, &Script { lines, is_versioned: true, users: 1 });
     report.wrongs.is_empty() && report.lives == 1 && report.struck.is_empty()
 }

@@ -38,6 +38,8 @@ pub struct Setting<'b> {
     pub left_out: BTreeSet<usize>,
     /// Faults that are left out.
     pub calmed: BTreeSet<(Mishap, u64)>,
+    /// Kinds of faults that strike so many times out of ten thousand, whatever the seed says.
+    pub gales: Vec<(Mishap, u64)>,
     /// A planted bug.
     pub bug: Option<&'b dyn Bug>,
     /// Whether the story is told.
@@ -132,7 +134,7 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
     let inner = Inner {
         now: 0,
         calm_at: if setting.is_calm { 0 } else { calm_at },
-        weather: Weather::new(setting.seed, setting.calmed.clone()),
+        weather: Weather::new(setting.seed, setting.calmed.clone(), &setting.gales),
         wakes: Vec::new(),
         orphans: Vec::new(),
         has_died: false,

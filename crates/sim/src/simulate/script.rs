@@ -95,7 +95,8 @@ pub const USERS: [&str; 3] = ["alice", "bob.x", "bob-x"];
 pub const CLUSTERS: [&str; 2] = ["demo", "x"];
 const FOLDERS: [&str; 3] = ["", "old runs/", "a/b/"];
 /// Keys that mean to be requests and are none, and some that mean to be somebody else's.
-const ODD: [&str; 6] = ["../alice/demo.cf-create", "x+y.cf-create", "a%2Fb.cf-delete", "//demo.cf-create", "no_name.cf-create", ".cf-delete"];
+const ODD: [&str; 6] =
+    ["../alice/demo.cf-create", "x+y.cf-create", "a%2Fb.cf-delete", "//demo.cf-create", "no_name.cf-create", ".cf-delete"];
 
 /// One line of the script: after how many milliseconds, and what.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cf_core::effect::Effect;
 use cf_core::ledger;
 use cf_core::names::User;
+use cf_core::seen;
 use cf_core::stack::TAG_USER;
 use cf_sim::{Bucket, Cloud, SimStack, State};
 
@@ -27,7 +28,8 @@ fn is_stack_of(stack: &SimStack, user: &str) -> bool {
 
 /// The objects of a bucket that are not Alice's.
 fn others<'a>(state: &'a State, bucket: Bucket, people: &'a Stage) -> impl Iterator<Item = (&'a String, impl PartialEq + 'a)> {
-    state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice))
+    // What sweeps remember is everybody's: each line stands for the version of one ledger, and is compared with that.
+    state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice) && *key != seen::KEY)
 }
 
 /// Every object, stack and mail that is not Alice's, compared to the last byte, version and time.
@@ -81,7 +83,8 @@ fn told(effect: &Effect) -> Option<&str> {
         | Effect::CreateStack(_)
         | Effect::DeleteStack { .. }
         | Effect::RemoveAnswer { .. }
-        | Effect::RemoveUpload { .. } => None,
+        | Effect::RemoveUpload { .. }
+        | Effect::WriteSeen(_) => None,
     }
 }
 
@@ -99,6 +102,8 @@ fn against(effect: &Effect, state: &State, people: &Stage) -> Option<String> {
                 && new.parameters.iter().all(|(name, value)| value != &people.bob || name == "ClusterName" || value == &login(alice))
         }
         Effect::DeleteStack { id } => state.stacks.by_id(id).is_some_and(|stack| is_stack_of(stack, alice)),
+        // Only the sweep itself writes it.
+        Effect::WriteSeen(_) => false,
         Effect::WriteStatus { .. }
         | Effect::WriteAnswer { .. }
         | Effect::RemoveAnswer { .. }
@@ -121,7 +126,7 @@ fn bobs(cloud: &Cloud, people: &Stage) -> BTreeMap<String, String> {
     let ids: Vec<(String, String)> =
         stacks.clone().map(|s| (s.stack.id.0.clone(), s.stack.id.name().unwrap_or_default().to_owned())).collect();
     for bucket in BUCKETS {
-        for (key, version) in state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice)) {
+        for (key, version) in state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice) && *key != seen::KEY) {
             let text = String::from_utf8_lossy(&version.bytes).into_owned();
             let text = ids.iter().fold(text, |text, (id, name)| if text.contains(id) { text.replace(id, name) } else { text });
             all.insert(format!("{bucket:?}/{key}"), text);
