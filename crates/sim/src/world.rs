@@ -100,10 +100,10 @@ pub struct World {
 impl World {
     /// A fresh deployment: template published, buckets empty.
     pub fn new(site: Site) -> Self {
-        // A Saturday morning; any would do.
-        let now = Timestamp::from_second(1_795_257_600).unwrap_or(Timestamp::UNIX_EPOCH);
         // The template is large, and the same in all worlds: they share it.
         static FRESH: OnceLock<Store> = OnceLock::new();
+        // A Saturday morning; any would do.
+        let now = Timestamp::from_second(1_795_257_600).unwrap_or(Timestamp::UNIX_EPOCH);
         let fresh = FRESH.get_or_init(|| {
             let mut store = Store::default();
             store.versioned = true;

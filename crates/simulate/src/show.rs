@@ -1,4 +1,5 @@
 //! What is shown: counts, failures, stories, and the rate of plain lives.
+#![expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^52")]
 
 use std::time::Instant;
 

@@ -19,10 +19,10 @@ pub fn carry_out(run: &mut Run<'_, '_>, deed: &Deed, key: u64) {
         Deed::Drop { key: at, body } => {
             stage.tell(|| format!("somebody drops {at} ({body:?})"));
             {
-                let mut state = stage.world.state();
-                let now = state.now;
-                state.store.put(Bucket::User, at, &body.bytes(), now);
-                stage.inner().truth.put(at, Some(*body), &state);
+                let mut world = stage.world.state();
+                let now = world.now;
+                world.store.put(Bucket::User, at, &body.bytes(), now);
+                stage.inner().truth.put(at, Some(*body), &world);
             }
             if Verb::ALL.iter().any(|verb| at.ends_with(verb.suffix())) {
                 run.tell_of_upload(at.clone(), key);
@@ -90,21 +90,21 @@ fn by_hand(run: &Run<'_, '_>, deed: &Deed, key: u64) {
     const CHANGES: [StackStatus; 4] =
         [StackStatus::UpdateInProgress, StackStatus::UpdateRollbackInProgress, StackStatus::ImportInProgress, StackStatus::Unknown];
     let (stage, dice) = (run.stage, run.stage.dice);
-    let mut state = stage.world.state();
-    let candidates = candidates(&state, deed);
+    let mut world = stage.world.state();
+    let candidates = candidates(&world, deed);
     if candidates.is_empty() {
         return;
     }
     let pick = |part: u64, most: usize| usize::try_from(dice.below(under(key, part), most as u64)).unwrap_or(0);
     let nth = candidates[pick(1, candidates.len())];
-    let (id, now) = (state.stacks.all()[nth].stack.id.clone(), state.now);
+    let (id, now) = (world.stacks.all()[nth].stack.id.clone(), world.now);
     stage.tell(|| format!("the administrator: {deed:?}, {}", id.name().unwrap_or_default()));
     match deed {
-        Deed::ChangeStack => state.stacks.set_status(&id, CHANGES[pick(2, CHANGES.len())], now),
-        Deed::ProtectStack => state.stacks.doom(nth, Fate::Protected),
-        Deed::UnprotectStack | Deed::MendStack => state.stacks.doom(nth, Fate::Succeeds),
+        Deed::ChangeStack => world.stacks.set_status(&id, CHANGES[pick(2, CHANGES.len())], now),
+        Deed::ProtectStack => world.stacks.doom(nth, Fate::Protected),
+        Deed::UnprotectStack | Deed::MendStack => world.stacks.doom(nth, Fate::Succeeds),
         _ => {
-            if state.stacks.delete(&id, now).is_ok() {
+            if world.stacks.delete(&id, now).is_ok() {
                 stage.inner().truth.by_hand.insert(id);
             }
         }

@@ -59,7 +59,7 @@ impl Default for Tally {
     }
 }
 
-fn index(row: &Row) -> usize {
+fn index(row: Row) -> usize {
     let stack = match row.stack {
         StackKind::Absent => 0,
         StackKind::Foreign => 1,
@@ -77,7 +77,7 @@ impl Tally {
             self.struck[*kind as usize] += 1;
         }
         for row in &report.rows {
-            self.rows[index(row)] += 1;
+            self.rows[index(*row)] += 1;
         }
         self.lives += report.lives as u64;
         self.uploads += report.uploads as u64;
@@ -111,11 +111,11 @@ impl Tally {
 
     /// Rows that were met although they are said not to exist.
     pub fn rows_impossible(&self) -> Vec<Row> {
-        all_rows().filter(|row| build::why_not(row).is_some() && self.rows[index(row)] > 0).collect()
+        all_rows().filter(|row| build::why_not(row).is_some() && self.rows[index(*row)] > 0).collect()
     }
 
     /// Rows that can exist and were not met.
     pub fn rows_missed(&self) -> Vec<Row> {
-        possible_rows().iter().filter(|row| self.rows[index(row)] == 0).copied().collect()
+        possible_rows().iter().filter(|row| self.rows[index(**row)] == 0).copied().collect()
     }
 }

@@ -234,11 +234,7 @@ impl Truth {
     /// An effect is about to happen.
     pub fn lands(&mut self, effect: &Effect, state: &State) {
         match effect {
-            Effect::RemoveUpload { key, etag } => {
-                if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) {
-                    self.settle(key);
-                }
-            }
+            Effect::RemoveUpload { key, etag } if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) => self.settle(key),
             Effect::WriteStatus { key, status, .. } => {
                 let before = state.store.get(Bucket::User, key).and_then(|v| serde_json::from_slice::<Status>(&v.bytes).ok());
                 if let Some(before) = before.filter(|b| b.request == status.request && !status.state.may_follow(b.state)) {
