@@ -5,7 +5,7 @@ use cf_core::effect::{Effect, Expect};
 use cf_core::key::{Answer, Verb};
 use cf_core::ledger::{self, Phase};
 use cf_core::observe::{Question, Sight};
-use cf_core::request::{ETag, RequestId};
+use cf_core::request::RequestId;
 use cf_core::stack::{StackState, TAG_REQUEST, tags};
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
@@ -190,16 +190,12 @@ impl Bug for AnyVersion {
     }
 }
 
-fn whatever_stands(etag: Option<ETag>) -> Expect {
-    Expect::seen(etag.as_ref())
-}
-
 struct LedgerForced;
 impl Bug for LedgerForced {
     fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
         let mut effect = effect.clone();
         if let Effect::WriteLedger { user, expect, .. } = &mut effect {
-            *expect = whatever_stands(world.store.get(Bucket::System, &ledger::key(user)).map(|v| v.etag()));
+            *expect = Expect::seen(world.store.get(Bucket::System, &ledger::key(user)).map(|v| &v.etag));
         }
         vec![effect]
     }
