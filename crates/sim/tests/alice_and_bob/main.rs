@@ -12,6 +12,7 @@ mod uploads;
 use std::collections::BTreeMap;
 
 use cf_core::key::{self, Reading};
+use cf_core::perform::Outcome;
 use cf_sim::Cloud;
 use people::Stage;
 use uploads::{Dice, Upload};
@@ -82,7 +83,7 @@ fn drop_and_handle(cloud: &mut Cloud, some: &[Upload], counts: &mut Counts) {
         };
         *counts.entry(reading.to_owned()).or_default() += 1;
     }
-    for course in cloud.outcomes.iter().flat_map(|o| o.courses()) {
+    for course in cloud.outcomes.iter().flat_map(Outcome::courses) {
         *counts.entry(format!("{course:?}")).or_default() += 1;
     }
 }
