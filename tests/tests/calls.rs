@@ -154,7 +154,7 @@ async fn life() -> Result<Vec<(String, Vec<Call>)>> {
     let _removing = of_stack(json!({"kind": "pace", "resource": "LoginSecurityGroup", "on": "delete", "each": 10}))?;
     let mut life = Life { s, stack: String::new(), seen: stand.invocations(0)?.last().map_or(0, |i| i.n), passes: Vec::new() };
     life.upload("demo.cf-create", EXAMPLE).await?;
-    life.stack = life.s.only_stack("demo").await?.stack_name().context("a stack has a name")?.to_owned();
+    life.stack = life.s.only_stack("demo").await?.stack_name.context("a stack has a name")?;
     life.told("CREATE_IN_PROGRESS").await?;
     let node = life.only_the_node_is_missing().await?;
     life.progress("creating, with news").await?;
@@ -207,7 +207,7 @@ async fn free_run(s: &Stage) -> Result<Vec<Invocation>> {
     let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-free-", "each": 0.5}))?;
     s.drop("demo.cf-create", EXAMPLE).await?;
     s.answer("demo.cf-created").await?;
-    let stack = s.only_stack("demo").await?.stack_name().context("a stack has a name")?.to_owned();
+    let stack = s.only_stack("demo").await?.stack_name.context("a stack has a name")?;
     s.rest().await?;
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-deleted").await?;
@@ -242,19 +242,24 @@ fn count(all: &[Invocation]) -> Counted {
 
 /// What a life costs at most that is so many minutes in the making, and as many in the going: no more batches than windows,
 /// no more than events, and a whole second for each invocation. Beside it the original, which sleeps in its function until
-/// the stack is complete (two seconds, look, again), and is billed for all of that; its other calls are left out.
+/// the stack is complete (two seconds, look, again), and is billed for all of that; its other calls are left out. The last
+/// column says how long an invocation may take for the original to cost a hundred times as much.
 fn cost(counted: &Counted, minutes: f64) -> String {
     let windows = 2.0 * (minutes * 60.0 / WINDOW_SECONDS);
-    let fixed = (counted.invocations - counted.batches) as f64;
-    let invocations = fixed + windows.min(counted.messages as f64);
+    let invocations = number(counted.invocations - counted.batches) + windows.min(number(counted.messages));
     let (ours, theirs) = (invocations * GB, minutes * 60.0 * GB);
     let dollars = |gb_seconds: f64, invocations: f64| (gb_seconds * GB_SECOND + invocations * INVOCATION) * 1000.0;
     format!(
-        "{minutes:3} min: {invocations:3} invocations, {ours:5.1} GB-s, {:.3} $ for 1,000 clusters | original {theirs:5.1} GB-s, {:.3} $ | {:.0} times\n",
+        "{minutes:2} min | {invocations:2} invocations, {ours:4.1} GB-s, {:.3} $ for 1,000 clusters | original {theirs:5.1} GB-s, {:.3} $ | {:2.0} times, 100 times at {:3.0} ms\n",
         dollars(ours, invocations),
         dollars(theirs, 2.0),
         theirs / ours,
+        minutes * 60_000.0 / invocations / 100.0,
     )
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 #[tokio::test]
@@ -273,8 +278,12 @@ async fn a_life_in_free_run_takes_no_invocation_and_no_call_too_many() -> Result
     }
     let crossed = all.iter().filter(|i| i.looks().len() > 1).count();
     println!(
-        "free run: {} invocations, {} of them for {} progress events, {crossed} crossed; {} calls; {:.0} ms in all here",
-        counted.invocations, counted.batches, counted.messages, counted.calls, counted.milliseconds
+        "free run: {} invocations, {} of them for {} progress events, {crossed} crossed; {} calls; here {:.0} ms each, cold starts and all",
+        counted.invocations,
+        counted.batches,
+        counted.messages,
+        counted.calls,
+        counted.milliseconds / number(counted.invocations)
     );
     let table: String = [3.0, 6.0, 15.0].map(|minutes| cost(&counted, minutes)).concat();
     insta::assert_snapshot!("cost", table);
