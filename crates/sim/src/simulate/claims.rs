@@ -96,7 +96,8 @@ impl Court<'_> {
     fn holds_beside(&self, verb: Verb, holds: impl Fn(&Put) -> bool) -> bool {
         let stem = self.key.strip_suffix(Answer::Failed.suffix()).unwrap_or_default();
         let key = format!("{stem}{}", verb.suffix());
-        self.truth.recent(&key).all(|put| put.at > self.truth.looked_at) || self.truth.recent(&key).any(holds)
+        self.truth.recent(&key).all(|put| put.at > self.truth.looked_at)
+            || self.truth.recent(&key).flat_map(|put| self.truth.with_twins(put)).any(holds)
     }
 
     /// Each sentence by its words, and what must be so.

@@ -154,6 +154,11 @@ impl Truth {
         }
     }
 
+    /// A file, and the equal ones that stood at its key shortly before it: to S3's conditions, and so to us, they are one.
+    pub fn with_twins<'t>(&'t self, put: &'t Put) -> impl Iterator<Item = &'t Put> {
+        self.puts.iter().filter(move |p| p.key == put.key && p.etag == put.etag && (0..TWINS_MAX).contains(&(put.at - p.at)))
+    }
+
     /// A CreateStack has arrived, or never will.
     pub fn end_flight(&mut self, cluster: &Cluster) {
         if let Some(nth) = self.flights.iter().position(|of| of == cluster) {
