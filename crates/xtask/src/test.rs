@@ -42,7 +42,7 @@ const PARTS: &[Part] = &[
     Part { name: "simulate: lives of clusters, with everything that can go wrong", tools: &[], run: simulate::check },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
-    Part { name: "end to end: the wire", tools: &[Tool::Emulator], run: wire },
+    Part { name: "wire: every request spoiled", tools: &[Tool::Emulator], run: wire },
     Part { name: "burst: uploads at once", tools: &[Tool::Emulator, Tool::Sam], run: burst },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
 ];
