@@ -72,7 +72,7 @@ async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
         return Err(Fault::new(Kind::Permanent, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
     }
     match key::read(key) {
-        Reading::Request(upload) => look_at(aws, Subject { cluster: upload.cluster.clone(), upload: Some(upload) }).await,
+        Reading::Request(upload) => look_at(aws, Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }).await,
         Reading::Refused { problem, .. } => {
             tracing::info!(key, problem = %problem, "refused by its key");
             pass_stray(aws, key).await
@@ -97,7 +97,7 @@ async fn stack(aws: &Aws, id: &StackId) -> Result<(), Fault> {
         tracing::info!(stack = %id, "not a cluster of this deployment");
         return Ok(());
     };
-    look_at(aws, Subject { cluster, upload: None }).await
+    look_at(aws, Subject { cluster, upload: None, stack: seen }).await
 }
 
 async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
@@ -115,7 +115,7 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
     journal::found(&found);
     let (count, unread) = (found.wanting.len(), found.unread.len());
     let looks = stream::iter(found.wanting).map(|cluster| async move {
-        let done = look_at(aws, Subject { cluster: cluster.clone(), upload: None }).await;
+        let done = look_at(aws, Subject { cluster: cluster.clone(), upload: None, stack: None }).await;
         if let Err(fault) = &done {
             journal::failed(&cluster.to_string(), fault);
         }

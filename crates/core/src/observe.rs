@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::body::{BODY_BYTES_MAX, Body};
 use crate::causes::{self, Cause, StackEvent};
+use crate::decide::row::is_to_be_judged;
 use crate::decide::{self, Course};
 use crate::facts::{Facts, Setback, StackSeen, Upload};
 use crate::fault::{Fault, Kind};
@@ -140,6 +141,8 @@ pub struct Subject {
     pub cluster: Cluster,
     /// The upload that the event named.
     pub upload: Option<UploadKey>,
+    /// The stack that the event named, as it was seen a moment ago: the first look does not ask for it again.
+    pub stack: Option<Box<Stack>>,
 }
 
 /// Takes one look at one cluster. Reads that do not need each other go together.
@@ -154,7 +157,7 @@ pub async fn look<'a, W: Observe>(
     let named = site.stack_name(cluster);
     let (ledger, by_name, has_profile, mut near) = try_join!(
         ledger(world, &cluster.user),
-        stack_named(world, &named),
+        stack_named(world, &named, subject.stack.as_deref()),
         async {
             if subject.upload.as_ref().is_some_and(|key| key.verb == Verb::Create) {
                 profile(world, &cluster.user).await.map(Some)
@@ -173,13 +176,16 @@ pub async fn look<'a, W: Observe>(
     let entry = ledger.entry(&cluster.name);
     let seen_folder = subject.upload.as_ref().map(|key| key.folder.clone());
     let others: BTreeSet<Folder> = folders(&entry).filter(|f| Some(f) != seen_folder.as_ref()).collect();
-    let (elsewhere, stack, shown) =
-        try_join!(try_join_all(others.iter().map(|f| folder(world, f, cluster))), known_stack(world, &entry, by_name), async {
+    let (elsewhere, stack, shown) = try_join!(
+        try_join_all(others.iter().map(|f| folder(world, f, cluster))),
+        known_stack(world, &entry, by_name, subject.stack.as_deref()),
+        async {
             match &entry.accepted {
                 Some(accepted) => status(world, &accepted.key.status()).await.map(Some),
                 None => Ok(None),
             }
-        },)?;
+        },
+    )?;
     for more in elsewhere {
         near.merge(more);
     }
@@ -190,10 +196,10 @@ pub async fn look<'a, W: Observe>(
         Some(stack) if stack.cluster(&site.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
         Some(_) => StackSeen::Foreign,
     };
-    // A create that no event of its own brought here meets the gate as any other.
+    // A create that no event of its own brought here meets the gate as any other, unless it has been past it.
     let has_profile = match has_profile {
         Some(has) => has,
-        None if near.uploads.iter().any(|u| u.key.verb == Verb::Create) => profile(world, &cluster.user).await?,
+        None if near.uploads.iter().any(|u| is_to_be_judged(&entry, u)) => profile(world, &cluster.user).await?,
         None => false,
     };
     let mut facts = Facts {
@@ -299,9 +305,15 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, size: u64) -> Result<Opti
 }
 
 /// The stack that the ledger knows by id, dead or alive; else the living one of the cluster's name.
-async fn known_stack<W: Observe>(world: &W, entry: &Entry, by_name: Option<Box<Stack>>) -> Result<Option<Box<Stack>>, Fault> {
+async fn known_stack<W: Observe>(
+    world: &W,
+    entry: &Entry,
+    by_name: Option<Box<Stack>>,
+    seen: Option<&Stack>,
+) -> Result<Option<Box<Stack>>, Fault> {
     let is_over = matches!(entry.phase, Phase::New | Phase::Gone { .. });
     match &entry.stack {
+        Some(id) if !is_over && seen.is_some_and(|s| s.id == *id) => Ok(seen.cloned().map(Box::new)),
         Some(id) if !is_over && by_name.as_ref().map(|s| &s.id) != Some(id) => ask!(world, Question::Stack(id.clone()), Stack),
         _ => Ok(by_name),
     }
@@ -322,7 +334,12 @@ pub async fn head<W: Observe>(world: &W, key: &str) -> Result<Option<Object>, Fa
     ask!(world, Question::Upload { key: key.to_owned(), body: false }, Upload)
 }
 
-async fn stack_named<W: Observe>(world: &W, name: &StackName) -> Result<Option<Box<Stack>>, Fault> {
+/// The living stack of a name: the one that was just seen, if it is that.
+async fn stack_named<W: Observe>(world: &W, name: &StackName, seen: Option<&Stack>) -> Result<Option<Box<Stack>>, Fault> {
+    let is_it = |s: &&Stack| s.id.name() == Some(name.as_str()) && s.status.state() != StackState::Gone;
+    if let Some(stack) = seen.filter(is_it) {
+        return Ok(Some(Box::new(stack.clone())));
+    }
     ask!(world, Question::StackNamed(name.clone()), Stack)
 }
 

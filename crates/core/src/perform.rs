@@ -47,9 +47,11 @@ pub async fn pass<W: Observe + Perform>(
     clock: &(impl Fn() -> Timestamp + Sync),
 ) -> Result<Outcome, Fault> {
     let mut outcome = Outcome::default();
-    let mut setback = None;
+    let (mut subject, mut setback) = (subject.clone(), None);
     for _ in 0..LOOKS_MAX {
-        let facts = observe::look(world, site, subject, clock(), setback.take()).await?;
+        let facts = observe::look(world, site, &subject, clock(), setback.take()).await?;
+        // What the event's stack looked like is old by the next look.
+        subject.stack = None;
         let plan = decide::decide(&facts);
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
         let done = carry_out(world, &plan, &mut outcome, || clock().as_second() > stale_at).await;

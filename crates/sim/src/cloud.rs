@@ -88,14 +88,15 @@ impl Cloud {
                         Verb::Create => Powers::CREATE,
                         Verb::Delete => Powers::DELETE,
                     };
-                    self.pass(powers, &Subject { cluster: upload.cluster.clone(), upload: Some(upload) })
+                    self.pass(powers, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
                 }
                 Reading::Refused { .. } => now(pass_stray(&self.world, key)),
                 Reading::NotARequest => Ok(()),
             },
             Event::Stack(id) => {
-                let seen = self.world.state().stacks.by_id(id).and_then(|s| s.stack.cluster(&self.world.site.deployment));
-                seen.map_or(Ok(()), |cluster| self.look_at(cluster))
+                let stack = self.world.state().stacks.by_id(id).map(|s| Box::new(s.stack.clone()));
+                let cluster = stack.as_ref().and_then(|s| s.cluster(&self.world.site.deployment));
+                cluster.map_or(Ok(()), |cluster| self.pass(Powers::WATCH, &Subject { cluster, upload: None, stack }))
             }
             Event::Sweep => {
                 let wanting = now(sweep::find(&self.world, &self.world.site, self.world.now()))?.wanting;
@@ -105,7 +106,7 @@ impl Cloud {
     }
 
     fn look_at(&mut self, cluster: Cluster) -> Result<(), Fault> {
-        self.pass(Powers::WATCH, &Subject { cluster, upload: None })
+        self.pass(Powers::WATCH, &Subject { cluster, upload: None, stack: None })
     }
 
     fn pass(&mut self, powers: Powers, subject: &Subject) -> Result<(), Fault> {

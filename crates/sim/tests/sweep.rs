@@ -36,9 +36,9 @@ fn subject(event: &Event) -> (Powers, Subject) {
         Event::Upload(key) => {
             let key = build::upload_key(key);
             let powers = if key.verb == Verb::Create { Powers::CREATE } else { Powers::DELETE };
-            (powers, Subject { cluster, upload: Some(key) })
+            (powers, Subject { cluster, upload: Some(key), stack: None })
         }
-        Event::Stack(_) | Event::Sweep => (Powers::WATCH, Subject { cluster, upload: None }),
+        Event::Stack(_) | Event::Sweep => (Powers::WATCH, Subject { cluster, upload: None, stack: None }),
     }
 }
 

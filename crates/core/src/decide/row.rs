@@ -204,6 +204,7 @@ fn oldest<'a>(facts: &'a Facts<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool
     facts.uploads.iter().filter(|u| u.key.verb == verb && wanted(u)).min_by_key(|u| (u.modified, &u.key))
 }
 
+/// Whether an upload shares in what is under way.
 fn is_joined(entry: &Entry, upload: &Upload) -> bool {
     // Where nothing is under way there is nothing to share in.
     let is_idle = matches!(entry.phase, Phase::New | Phase::Gone { .. });
@@ -242,6 +243,11 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
     }
     chosen.create = oldest(facts, Verb::Create, |_| true);
     if chosen.create.is_some() || entry.joined(Verb::Create).next().is_some() { CreateAsk::Own } else { CreateAsk::None }
+}
+
+/// Whether a create may still have to meet the rules: one that has its answer, or shares in what is under way, has met them.
+pub fn is_to_be_judged(entry: &Entry, upload: &Upload) -> bool {
+    upload.key.verb == Verb::Create && !entry.has_answered(&upload.request) && !is_joined(entry, upload)
 }
 
 /// The rules, for a create that is not our own earlier attempt.
