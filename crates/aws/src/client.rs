@@ -5,10 +5,15 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
-use aws_smithy_http_client::tls;
+use aws_sdk_cloudformation::config::endpoint as stacks;
+use aws_sdk_cloudformation::config::endpoint::ResolveEndpoint as _;
+use aws_sdk_s3::config::endpoint as objects;
+use aws_sdk_s3::config::endpoint::ResolveEndpoint as _;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
-use cf_core::site::Site;
+use cf_core::site::{Powers, Site};
+
+use crate::wire::Wire;
 
 /// AWS, as one deployment uses it.
 #[derive(Debug, Clone)]
@@ -29,26 +34,47 @@ const CALL_SECONDS_MAX: u64 = 10;
 const ATTEMPT_SECONDS_MAX: u64 = 4;
 
 impl Aws {
-    /// Clients with the credentials that Lambda puts into the environment. The SDK's default chain would
-    /// look for them in six more places first, and set up TLS for STS to do so.
+    /// Clients with the credentials that Lambda puts into the environment, and their connections. The SDK's default chain
+    /// would look for credentials in six more places first, and set up TLS for STS to do so.
     pub async fn from_environment(site: Site, account: String, region: String) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
+        let wire = Wire::from_environment();
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
             .operation_timeout(Duration::from_secs(CALL_SECONDS_MAX))
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
             .credentials_provider(aws_config::environment::EnvironmentVariableCredentialsProvider::new())
-            .http_client(http)
+            .http_client(wire.clone())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .load()
             .await;
-        Self::new(&config, site, account, region)
+        let aws = Self::new(&config, site, account, region);
+        wire.open(aws.origins(config.endpoint_url()).await).await;
+        aws
+    }
+
+    /// Where the first calls of a pass go: the SDK asks each bucket at a host of its own, or all of them at `endpoint`.
+    async fn origins(&self, endpoint: Option<&str>) -> Vec<String> {
+        let site = &self.site;
+        let mut buckets = vec![&site.system_bucket, &site.user_bucket];
+        // Only who takes uploads of .cf-create asks for profiles at each of them.
+        if site.powers == Powers::CREATE {
+            buckets.push(&site.customizer_bucket);
+        }
+        let mut found = Vec::new();
+        for bucket in buckets {
+            let asked = objects::Params::builder().region(&self.region).bucket(bucket).set_endpoint(endpoint.map(str::to_owned));
+            if let Ok(asked) = asked.force_path_style(endpoint.is_some()).build() {
+                found.extend(objects::DefaultResolver::new().resolve_endpoint(&asked).await);
+            }
+        }
+        let asked = stacks::Params::builder().region(&self.region).set_endpoint(endpoint.map(str::to_owned));
+        if let Ok(asked) = asked.build() {
+            found.extend(stacks::DefaultResolver::new().resolve_endpoint(&asked).await);
+        }
+        found.iter().map(|endpoint| endpoint.url().to_owned()).collect()
     }
 
     /// Clients on a configuration made elsewhere.

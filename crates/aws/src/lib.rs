@@ -13,6 +13,7 @@ mod publish;
 mod see;
 mod settings;
 mod stacks;
+mod wire;
 
 pub use client::Aws;
 pub use settings::{SettingError, site_from};
