@@ -1,4 +1,4 @@
-//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, and three that only check.
+//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, three that only check, and a baseline.
 
 use std::env;
 use std::fs;
@@ -25,6 +25,8 @@ pub enum Tool {
     Iam,
     /// LocalEmu under our launcher: the local AWS that enforces IAM.
     LocalEmu,
+    /// What the benchmark's baseline in Python is written with.
+    Bench,
 }
 
 /// Who installs it.
@@ -37,7 +39,7 @@ enum Kind {
 
 impl Tool {
     /// All there are.
-    pub const ALL: [Self; 6] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam, Self::LocalEmu];
+    pub const ALL: [Self; 7] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam, Self::LocalEmu, Self::Bench];
 
     const fn name(self) -> &'static str {
         match self {
@@ -47,6 +49,7 @@ impl Tool {
             Self::Guard => "guard",
             Self::Iam => "iam",
             Self::LocalEmu => "localemu",
+            Self::Bench => "bench",
         }
     }
 
@@ -58,12 +61,13 @@ impl Tool {
             Self::Guard => "cfn-guard",
             Self::Iam => "an IAM simulator",
             Self::LocalEmu => "the local AWS that enforces IAM",
+            Self::Bench => "boto3 and Lambda's runtime for Python",
         }
     }
 
     const fn kind(self) -> Kind {
         match self {
-            Self::Emulator | Self::Sam | Self::Checks | Self::LocalEmu => Kind::Python,
+            Self::Emulator | Self::Sam | Self::Checks | Self::LocalEmu | Self::Bench => Kind::Python,
             Self::Guard | Self::Iam => Kind::Npm,
         }
     }
@@ -77,6 +81,7 @@ impl Tool {
             Self::Guard => &["guard/package.json", "guard/package-lock.json"],
             Self::Iam => &["iam/package.json", "iam/package-lock.json"],
             Self::LocalEmu => &["requirements-localemu.txt", "constraints-localemu.txt"],
+            Self::Bench => &["requirements-bench.txt", "constraints-bench.txt"],
         }
     }
 

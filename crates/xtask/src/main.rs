@@ -13,6 +13,7 @@ mod threats;
 
 use std::process::ExitCode;
 
+use cf_bench::How;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,6 +46,18 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Measure cold start, latency and memory beside a floor and a baseline: some minutes, on a quiet machine
+    Bench {
+        /// A few processes only, for a look
+        #[arg(long)]
+        quick: bool,
+        /// What lies in target/release is measured as it is: to compare builds
+        #[arg(long)]
+        no_build: bool,
+        /// So many fresh processes of each; with 0, only sizes and the functions' instructions are told
+        #[arg(long)]
+        turns: Option<usize>,
+    },
     /// Write into template.yaml what follows from other files: the template's digest, and the policies of iam/
     Sync,
 }
@@ -57,6 +70,10 @@ async fn main() -> ExitCode {
             Chore::Demo { keep, port } => demo::run(keep, port).await,
             Chore::Test { part } => test::run(part.as_deref()).await,
             Chore::Simulate { options } => tokio::task::spawn_blocking(move || simulate::run(&options)).await?,
+            Chore::Bench { quick, no_build, turns } => {
+                let how = if quick { How::QUICK } else { How::FULL };
+                cf_bench::run(How { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
+            }
             Chore::Sync => sync::run(),
         }
     };

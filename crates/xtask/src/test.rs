@@ -37,6 +37,7 @@ const PARTS: &[Part] = &[
     Part { name: "policies", tools: &[Tool::Iam], run: policies::run },
     Part { name: "deny", tools: &[Tool::Checks], run: deny::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
+    Part { name: "counts: libraries, size, calls, instructions", tools: &[], run: counts },
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "simulate: lives of clusters, with everything that can go wrong", tools: &[], run: simulate::check },
@@ -98,6 +99,15 @@ pub fn show(command: &mut Command, what: &str) -> Result<()> {
     println!("  $ {what}");
     let status = children::status(command.current_dir(root())).with_context(|| format!("{what} could not be started"))?;
     if status.success() { Ok(()) } else { bail!("{what} ended with {status}") }
+}
+
+/// What cold start and bill hang on, as far as it can be counted.
+fn counts() -> Result<()> {
+    for what in tokio::runtime::Handle::current().block_on(cf_bench::counts::check())? {
+        println!("  {what}");
+        left_out(&what);
+    }
+    Ok(())
 }
 
 fn templates() -> Result<()> {
