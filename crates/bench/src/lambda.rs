@@ -20,7 +20,7 @@ use crate::share::Share;
 use crate::subject::Subject;
 
 /// Nothing takes longer, not even Python under 128 MB's share of a processor, or a function under Valgrind.
-const STEP_SECONDS_MAX: u64 = 180;
+const STEP_SECONDS_MAX: u64 = 600;
 
 /// A function that runs.
 pub struct Function {
