@@ -81,15 +81,28 @@ fn list(found: &Found) -> Vec<Aim> {
         let samples = found.conditions.get(nth)?.samples.get(CREATE)?;
         paired(&column(samples, of), &column(samples, path))
     };
+    // Against 20 ms a round as they were meant: what the stub and a busy machine add counts against the function.
+    let meant = |nth: usize, of: fn(&Sample) -> f64| {
+        let condition = found.conditions.get(nth)?;
+        let samples = condition.samples.get(CREATE)?;
+        #[expect(clippy::cast_precision_loss, reason = "some rounds of some milliseconds")]
+        let paths: Vec<f64> = samples.iter().map(|s| (s.rounds as u64 * condition.latency) as f64).collect();
+        paired(&column(samples, of), &paths)
+    };
     let counted = |of: fn(&crate::instructions::Instructions) -> f64| spread(&[of(found.instructions.get(CREATE)?)]);
     let zip = found.sizes.values().map(|(_, zip)| *zip).fold(0.0, f64::max);
     let aim = |what, is, bound, least| Aim { what, is, bound, least };
     vec![
-        aim("warm ÷ critical path, 20 ms a call", path(1, |s| s.warm, |s| s.warm_path), 1.06, false),
+        aim("warm ÷ critical path as the stub clocked it, 20 ms a call", path(1, |s| s.warm, |s| s.warm_path), 1.06, false),
         aim("first ÷ critical path, connections opened in init", path(1, |s| s.first, |s| s.first_path), 1.10, false),
         aim("first ÷ critical path, at 128 MB's share", path(2, |s| s.first, |s| s.first_path), 1.5, false),
+        aim("warm ÷ 20 ms a round", meant(1, |s| s.warm), 1.06, false),
+        aim("first ÷ 20 ms a round", meant(1, |s| s.first), 1.10, false),
+        aim("first ÷ 20 ms a round, at 128 MB's share", meant(2, |s| s.first), 1.5, false),
         aim("Python's first ÷ ours, at 128 MB's share", ratio(2, PYTHON, CREATE, |s| s.first), 20.0, true),
         aim("Python's init and first ÷ ours, at 128 MB's share", ratio(2, PYTHON, CREATE, |s| s.init + s.first), 20.0, true),
+        aim("init ÷ hello's, as it ships", ratio(0, CREATE, HELLO, |s| s.init), 2.2, false),
+        aim("Python's init ÷ ours, as it ships", ratio(0, PYTHON, CREATE, |s| s.init), 50.0, true),
         aim("init ÷ hello's, no connections opened", ratio(0, IDLE, HELLO, |s| s.init), 2.2, false),
         aim("Python's init ÷ ours, no connections opened", ratio(0, PYTHON, IDLE, |s| s.init), 50.0, true),
         aim("peak memory ÷ hello's", ratio(0, CREATE, HELLO, |s| s.memory), 3.4, false),
