@@ -65,6 +65,11 @@ impl State {
         self.rank() >= earlier.rank() || matches!((earlier, self), (Self::Deleting | Self::Deleted, Self::Ready | Self::Failed))
     }
 
+    /// Whether something has come to its end with it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Ready | Self::Failed | Self::Deleted)
+    }
+
     const fn rank(self) -> u8 {
         match self {
             Self::Scheduled => 0,

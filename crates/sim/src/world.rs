@@ -60,7 +60,7 @@ pub struct State {
     pub blind_looks: usize,
     /// How far DescribeStacks lags behind what is.
     pub lag: SignedDuration,
-    /// Whether effects and questions are kept, for those who ask what was done.
+    /// Whether effects and questions are kept, for those who ask what was done; the simulator of whole lives does not.
     pub is_recording: bool,
     /// How long a page of a list is.
     pub pages: Pages,

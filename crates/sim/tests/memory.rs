@@ -211,7 +211,7 @@ fn a_full_ledger_is_read_changed_and_written() {
     for body in [&b"{}"[..], b"no order"] {
         cloud.drop_file("home/alice/demo.cf-create", body);
         let key = upload_key("", "demo");
-        let subject = Subject { cluster: key.cluster.clone(), upload: Some(key) };
+        let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None };
         bounded("a pass over it", || {
             pass(&Forgetful(&cloud.world), &testing::site(), &subject, &|| at)
                 .now_or_never()

@@ -4,7 +4,7 @@ use super::row::{self, Chosen};
 use crate::effect::{Effect, Expect, Mail};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
-use crate::ledger::{Entry, Ledger, MailKind, Open};
+use crate::ledger::{Entry, Ledger, MailKind, Open, Phase};
 use crate::request::RequestId;
 use crate::status::{Progress, State, Status};
 
@@ -38,7 +38,7 @@ impl<'a> Draft<'a> {
         }
         // One that waited and was withdrawn, or replaced, is owed nothing any more.
         entry.open.retain(|o| o.joined || facts.uploads.iter().any(|u| u.request == o.request));
-        Self {
+        let mut draft = Self {
             facts,
             chosen,
             entry,
@@ -49,7 +49,20 @@ impl<'a> Draft<'a> {
             wrote_ledger: false,
             wrote_status: false,
             settled: Vec::new(),
+        };
+        if !matches!(draft.entry.phase, Phase::Creating { .. } | Phase::Ready | Phase::Failing | Phase::Stuck) {
+            draft.drop_unheard();
         }
+        draft
+    }
+
+    /// Where a create can only be told that it was given up, or that all is over, one whose upload is gone is owed nothing
+    /// any more: it was told before, or its user has put another in its place, beside which the answer would be read as that
+    /// one's.
+    pub fn drop_unheard(&mut self) {
+        let uploads = &self.facts.uploads;
+        let is_there = |o: &Open| uploads.iter().any(|u| u.request == o.request);
+        self.entry.open.retain(|o| o.key.verb == Verb::Delete || is_there(o));
     }
 
     /// Whether the ledger says less than it should.
@@ -156,7 +169,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Tells the state beside the accepted create: only what is new, and never a passing state after a final one.
+    /// Tells the state beside the accepted create: only what is new, and never a passing state after a final one. A final one
+    /// is told again by each pass that tells of the end, so that a passing one on its way meets another version.
     pub fn status(&mut self, state: State, message: String, progress: Option<Progress>) {
         let Some(accepted) = self.entry.accepted.clone() else { return };
         let status = Status {
@@ -171,7 +185,7 @@ impl<'a> Draft<'a> {
             updated: self.facts.now,
         };
         if let Some(shown) = self.facts.shown.as_ref().filter(|s| s.request == status.request)
-            && (!state.may_follow(shown.state) || !status.says_more_than(shown))
+            && (!state.may_follow(shown.state) || (!state.is_final() && !status.says_more_than(shown)))
         {
             return;
         }

@@ -19,18 +19,10 @@ fn join_deletes(d: &mut Draft<'_>) {
     }
 }
 
-/// Where another upload stands in its place by now, the answer would be read as that one's.
-fn answer_withdrawn(d: &mut Draft<'_>, open: &Open) {
-    let is_replaced = d.facts.uploads.iter().any(|u| u.key == open.key && u.request != open.request);
-    if !is_replaced {
-        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
-    }
-}
-
 /// A create that a delete took back is answered and removed, before its stack is.
 fn withdraw_joined(d: &mut Draft<'_>) {
     for open in d.joined(Verb::Create) {
-        answer_withdrawn(d, &open);
+        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
         d.settle(&open.request);
     }
 }
@@ -43,6 +35,7 @@ fn delete_stack(d: &mut Draft<'_>) {
 
 pub fn remove(d: &mut Draft<'_>) {
     join_deletes(d);
+    d.drop_unheard();
     let deleting = match d.entry.phase {
         Phase::Deleting { since } => Phase::Deleting { since },
         _ => Phase::Deleting { since: d.facts.now },
@@ -74,6 +67,7 @@ pub fn remove(d: &mut Draft<'_>) {
 
 pub fn unwish(d: &mut Draft<'_>) {
     join_deletes(d);
+    d.drop_unheard();
     d.entry.phase = Phase::Unwanted { since: d.facts.now };
     d.write_ledger();
     for open in d.joined(Verb::Delete) {
@@ -98,7 +92,7 @@ pub fn finish(d: &mut Draft<'_>) {
     // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
     let creates = d.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
-        answer_withdrawn(d, open);
+        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
     }
     d.forget_created();
     d.status(State::Deleted, states::deleted(), None);
@@ -122,7 +116,10 @@ pub fn lost(d: &mut Draft<'_>) {
     d.part_from(Verb::Create);
     d.write_ledger();
     let joined = d.joined(Verb::Create);
-    d.answer(&accepted.key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
+    let elsewhere = joined.iter().map(|o| &o.key).filter(|key| **key != accepted.key);
+    for key in elsewhere.chain([&accepted.key]) {
+        d.answer(key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
+    }
     d.forget_created();
     d.status(State::Deleted, states::removed(), None);
     if claimed {

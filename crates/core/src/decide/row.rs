@@ -204,12 +204,15 @@ fn oldest<'a>(facts: &'a Facts<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool
     facts.uploads.iter().filter(|u| u.key.verb == verb && wanted(u)).min_by_key(|u| (u.modified, &u.key))
 }
 
+/// Whether nothing is under way, so that there is nothing to share in.
+pub const fn is_idle(entry: &Entry) -> bool {
+    matches!(entry.phase, Phase::New | Phase::Gone { .. })
+}
+
 /// Whether an upload shares in what is under way.
 fn is_joined(entry: &Entry, upload: &Upload) -> bool {
-    // Where nothing is under way there is nothing to share in.
-    let is_idle = matches!(entry.phase, Phase::New | Phase::Gone { .. });
     let is_accepted = || entry.accepted.as_ref().is_some_and(|a| a.request == upload.request);
-    !is_idle && (is_accepted() || entry.open.iter().any(|o| o.joined && o.request == upload.request))
+    !is_idle(entry) && (is_accepted() || entry.open.iter().any(|o| o.joined && o.request == upload.request))
 }
 
 fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, chosen: &mut Chosen<'a>) -> CreateAsk {
@@ -242,7 +245,8 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
         };
     }
     chosen.create = oldest(facts, Verb::Create, |_| true);
-    if chosen.create.is_some() || entry.joined(Verb::Create).next().is_some() { CreateAsk::Own } else { CreateAsk::None }
+    let is_shared = !is_idle(entry) && entry.joined(Verb::Create).next().is_some();
+    if chosen.create.is_some() || is_shared { CreateAsk::Own } else { CreateAsk::None }
 }
 
 /// Whether a create may still have to meet the rules: one that has its answer, or shares in what is under way, has met them.

@@ -66,8 +66,7 @@ impl Court<'_> {
 
     /// The same of the very stack that was made for the request in hand.
     fn its_stack_was(&self, wanted: impl Fn(StackStatus) -> bool) -> bool {
-        let request = self.truth.last_accepted.get(self.cluster);
-        let mut its = self.stacks().filter(|s| s.stack.request().as_ref() == request);
+        let mut its = self.stacks().filter(|s| self.truth.in_hand(self.cluster).any(|request| s.stack.request().as_ref() == Some(request)));
         its.any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
     }
 
@@ -80,34 +79,37 @@ impl Court<'_> {
         !self.stacks().any(covers)
     }
 
+    /// Whether a stack that is not ours had the cluster's name since then.
+    fn has_foreign(&self) -> bool {
+        let name = self.site.stack_name(self.cluster);
+        let is_it = |s: &&SimStack| s.stack.id.name() == Some(name.as_str()) && s.stack.cluster(&self.site.deployment).is_none();
+        self.state.stacks.all().iter().any(|s| is_it(&s) && was(s, self.since(), |status| status != StackStatus::DeleteComplete))
+    }
+
     fn has(&self, words: &str) -> bool {
         self.text.contains(words)
     }
 
     fn deleted(&self) -> Option<String> {
-        if self.truth.flights.contains(self.cluster) {
+        // While another's stack bears the name, none of ours can arrive.
+        if self.truth.flights.contains(self.cluster) && !self.has_foreign() {
             return Some("it is told gone while a CreateStack is still on its way".into());
         }
         (!self.was_absent()).then(|| "it is told gone, and lives".into())
     }
 
-    /// Whether it holds of an upload that this answer stands beside. Where none was there when the look began, it is about
-    /// one that has gone, and nobody is misled.
+    /// Whether it holds of an upload that this answer stands beside. Where none was there when the look began, or its user
+    /// has taken it back since, it is about one that has gone, and nobody is misled.
     fn holds_beside(&self, verb: Verb, holds: impl Fn(&Put) -> bool) -> bool {
         let stem = self.key.strip_suffix(Answer::Failed.suffix()).unwrap_or_default();
         let key = format!("{stem}{}", verb.suffix());
-        self.truth.recent(&key).all(|put| put.at > self.truth.looked_at)
-            || self.truth.recent(&key).flat_map(|put| self.truth.with_twins(put)).any(holds)
+        let is_misled = |put: &Put| put.at <= self.truth.looked_at && !matches!(put.end, End::Withdrawn { .. });
+        !self.truth.recent(&key).any(is_misled) || self.truth.recent(&key).flat_map(|put| self.truth.with_twins(put)).any(holds)
     }
 
     /// Each sentence by its words, and what must be so.
     fn failed(&self) -> Option<String> {
         let is_failed = |s: StackStatus| matches!(s.state(), S::Failed | S::RollingBack);
-        let foreign = || {
-            let name = self.site.stack_name(self.cluster);
-            let is_it = |s: &&SimStack| s.stack.id.name() == Some(name.as_str()) && s.stack.cluster(&self.site.deployment).is_none();
-            self.state.stacks.all().iter().any(|s| is_it(&s) && was(s, self.since(), |status| status != StackStatus::DeleteComplete))
-        };
         let (says, holds): (_, &dyn Fn() -> bool) = match self.text.lines().next().unwrap_or_default() {
             line if line.contains("could not be made") => {
                 // Somebody may have removed it before anybody looked, but then its events still tell the cause.
@@ -116,7 +118,7 @@ impl Court<'_> {
             line if line.contains("was not started. Nothing") => ("CloudFormation refused it", &|| self.has("LimitExceeded")),
             line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
             line if line.contains("exists already") => ("it lives and differs", &|| self.recently(|s| s.state() != S::Gone)),
-            line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &foreign),
+            line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &|| self.has_foreign()),
             line if line.contains("cannot be started") => {
                 ("something is left of it", &|| self.recently(|s| matches!(s.state(), S::Stuck | S::Failed | S::RollingBack)))
             }
@@ -141,7 +143,8 @@ impl Court<'_> {
     /// that of its removal.
     fn is_cause(&self, is_failed: impl Fn(StackStatus) -> bool) -> bool {
         let failed = self.its_stack_was(is_failed) && self.has("sufficient capacity");
-        failed || (self.its_stack_was(|s| s.state() == S::Stuck) && self.has("could not be removed wholly"))
+        let is_left = self.has("could not be removed wholly") || self.has("dependent object");
+        failed || (is_left && self.its_stack_was(|s| s.state() == S::Stuck))
     }
 
     fn breaks_a_rule(&self) -> bool {

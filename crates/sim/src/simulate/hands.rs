@@ -29,6 +29,8 @@ pub struct Hands<'s, 'b> {
     key: u64,
     calls: AtomicU64,
     looked_at: AtomicI64,
+    /// When the look in hand saw the files of each of the cluster's places.
+    listed: Mutex<Vec<(String, i64)>>,
     held: Mutex<Vec<Effect>>,
 }
 
@@ -44,7 +46,8 @@ fn transient(why: &str) -> Fault {
 impl<'s, 'b> Hands<'s, 'b> {
     /// A pass; `key` tells its dice apart from all others'.
     pub const fn new(stage: &'s Stage<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
-        Self { stage, task, function, cluster, key, calls: AtomicU64::new(0), looked_at: AtomicI64::new(0), held: Mutex::new(Vec::new()) }
+        let (calls, looked_at) = (AtomicU64::new(0), AtomicI64::new(0));
+        Self { stage, task, function, cluster, key, calls, looked_at, listed: Mutex::new(Vec::new()), held: Mutex::new(Vec::new()) }
     }
 
     fn call(&self) -> u64 {
@@ -58,6 +61,13 @@ impl<'s, 'b> Hands<'s, 'b> {
 
     fn below(&self, call: u64, part: u64, most: u64) -> i64 {
         i64::try_from(self.stage.dice.below(under(call, part), most)).unwrap_or(0)
+    }
+
+    /// When the look in hand saw the files that an answer is written beside.
+    fn listed_at(&self, effect: &Effect) -> Option<i64> {
+        let Effect::WriteAnswer { key, .. } = effect else { return None };
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.iter().find(|(stem, _)| key.strip_prefix(stem.as_str()).is_some_and(|rest| !rest.contains('/'))).map(|(_, at)| *at)
     }
 
     async fn die(&self) {
@@ -104,11 +114,13 @@ impl<'s, 'b> Hands<'s, 'b> {
     async fn do_one(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let call = self.call();
         let what = || effect.to_string();
+        let looked_at = self.looked_at.load(Ordering::Relaxed);
         {
-            let (state, looked_at) = (self.stage.world.state(), self.looked_at.load(Ordering::Relaxed));
-            self.stage.inner().truth.says(effect, self.cluster.as_ref(), looked_at, &state, &self.stage.world.site);
+            let state = self.stage.world.state();
+            let times = (looked_at, self.listed_at(effect).unwrap_or(looked_at));
+            self.stage.inner().truth.says(effect, self.cluster.as_ref(), times, &state, &self.stage.world.site);
         }
-        let mut flight = Flight::begin(self, effect, call);
+        let mut flight = Flight::begin(self, effect, call, looked_at);
         if let Err(fault) = self.go(call, &what).await {
             flight.end();
             return Err(fault);
@@ -120,7 +132,7 @@ impl<'s, 'b> Hands<'s, 'b> {
             return Err(transient("timed out"));
         }
         flight.end();
-        let done = self.stage.land(effect, call);
+        let done = self.stage.land(effect, call, looked_at);
         self.stage.tell(|| match &done {
             Ok(_) => format!("{}: {effect}", self.function.name()),
             Err(fault) => format!("{}: {effect} -> {fault}", self.function.name()),
@@ -135,16 +147,17 @@ struct Flight<'h, 's, 'b> {
     hands: &'h Hands<'s, 'b>,
     effect: Option<&'h Effect>,
     call: u64,
+    looked_at: i64,
     sent: i64,
 }
 
 impl<'h, 's, 'b> Flight<'h, 's, 'b> {
-    fn begin(hands: &'h Hands<'s, 'b>, effect: &'h Effect, call: u64) -> Self {
+    fn begin(hands: &'h Hands<'s, 'b>, effect: &'h Effect, call: u64, looked_at: i64) -> Self {
         let mut inner = hands.stage.inner();
         if let Effect::CreateStack(_) = effect {
             inner.truth.flights.extend(hands.cluster.clone());
         }
-        Self { hands, effect: Some(effect), call, sent: inner.now }
+        Self { hands, effect: Some(effect), call, looked_at, sent: inner.now }
     }
 
     /// It has arrived, or never will.
@@ -161,7 +174,8 @@ impl<'h, 's, 'b> Flight<'h, 's, 'b> {
         let delay = i64::try_from(stage.dice.below(under(self.call, 3), ON_ITS_WAY_MAX)).unwrap_or(0);
         let mut inner = stage.inner();
         let at = (self.sent + delay).max(inner.now + 1);
-        inner.orphans.push(Orphan { at, effect: effect.clone(), cluster: self.hands.cluster.clone(), call: self.call });
+        let cluster = self.hands.cluster.clone();
+        inner.orphans.push(Orphan { at, effect: effect.clone(), cluster, call: self.call, looked_at: self.looked_at });
     }
 }
 
@@ -181,6 +195,7 @@ impl Observe for Hands<'_, '_> {
         if matches!(question, Question::Ledger(_)) {
             // Every look begins with it.
             self.looked_at.store(self.stage.inner().now, Ordering::Relaxed);
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let what = || format!("{question:?}");
         self.go(call, &what).await?;
@@ -201,6 +216,10 @@ impl Observe for Hands<'_, '_> {
             state.lag = SignedDuration::ZERO;
             sight?
         };
+        if let Question::Folder(stem) = &question {
+            let now = self.stage.inner().now;
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).push((stem.clone(), now));
+        }
         self.come_back(call, &what).await?;
         Ok(match self.stage.bug {
             Some(bug) => bug.sees(&question, sight, self.stage.clock()),

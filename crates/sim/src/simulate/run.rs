@@ -387,8 +387,8 @@ impl<'s, 'b> Run<'s, 'b> {
         }
     }
 
-    fn land(&mut self, Orphan { effect, cluster, call, .. }: &Orphan) {
-        let done = self.stage.land(effect, *call);
+    fn land(&mut self, Orphan { effect, cluster, call, looked_at, .. }: &Orphan) {
+        let done = self.stage.land(effect, *call, *looked_at);
         self.stage.tell(|| format!("(arrives late) {effect}{}", done.err().map(|f| format!(" -> {f}")).unwrap_or_default()));
         if let (Effect::CreateStack(_), Some(cluster)) = (effect, cluster) {
             self.stage.inner().truth.end_flight(cluster);

@@ -58,6 +58,8 @@ pub struct Orphan {
     pub cluster: Option<Cluster>,
     /// The call that sent it.
     pub call: u64,
+    /// When the look began that led to it, in milliseconds.
+    pub looked_at: i64,
 }
 
 /// What changes in the course of a run.
@@ -143,14 +145,14 @@ impl<'b> Stage<'b> {
         Sleep { stage: self, until, task, has_asked: false }
     }
 
-    /// An effect arrives at AWS.
-    pub fn land(&self, effect: &Effect, call: u64) -> Result<Option<ETag>, Fault> {
+    /// An effect arrives at AWS; it comes of a look that began at `looked_at`.
+    pub fn land(&self, effect: &Effect, call: u64, looked_at: i64) -> Result<Option<ETag>, Fault> {
         let refused = self.refusal(effect, call);
         if let Some(fault) = refused {
             return Err(fault);
         }
         let mut state = self.world.state();
-        self.inner().truth.lands(effect, &state);
+        self.inner().truth.lands(effect, looked_at, &state);
         if let Effect::CreateStack(new) = effect {
             state.stacks.next_fate = self.fate(new.name.as_str(), state.stacks.all().len());
         }

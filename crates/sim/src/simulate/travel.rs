@@ -5,7 +5,7 @@ use cf_core::key::{self, Reading};
 use cf_core::names::Cluster;
 use cf_core::observe::{self, Subject};
 use cf_core::perform::{Outcome, pass, pass_stray};
-use cf_core::stack::StackId;
+use cf_core::stack::{Stack, StackId};
 use cf_core::sweep;
 use futures_util::{StreamExt, stream};
 
@@ -97,14 +97,16 @@ pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Resul
     let hands = |cluster, part| Hands::new(stage, task, to, cluster, under(key, part));
     match work {
         Work::Upload(at) => match key::read(&at) {
-            Reading::Request(upload) => look_at(stage, to, hands(Some(upload.cluster.clone()), 1), Some(upload)).await.map(|o| vec![o]),
+            Reading::Request(upload) => {
+                look_at(stage, to, hands(Some(upload.cluster.clone()), 1), Some(upload), None).await.map(|o| vec![o])
+            }
             Reading::Refused { .. } => pass_stray(&hands(None, 1), &at).await.map(|()| Vec::new()),
             Reading::NotARequest => Ok(Vec::new()),
         },
         Work::Stack(id) => {
             let seen = observe::stack(&hands(None, 2), &id).await?;
-            match seen.and_then(|s| s.cluster(&stage.world.site.deployment)) {
-                Some(cluster) => look_at(stage, to, hands(Some(cluster), 3), None).await.map(|o| vec![o]),
+            match seen.as_ref().and_then(|s| s.cluster(&stage.world.site.deployment)) {
+                Some(cluster) => look_at(stage, to, hands(Some(cluster), 3), None, seen).await.map(|o| vec![o]),
                 None => Ok(Vec::new()),
             }
         }
@@ -112,7 +114,7 @@ pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Resul
             let found = sweep::find(&hands(None, 4), stage.site(to), stage.clock()).await?;
             let looks = stream::iter(found.wanting).map(|cluster| {
                 let part = under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7));
-                look_at(stage, to, hands(Some(cluster), part), None)
+                look_at(stage, to, hands(Some(cluster), part), None, None)
             });
             Ok(looks.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| std::future::ready(done.ok())).collect().await)
         }
@@ -124,8 +126,9 @@ async fn look_at(
     function: Function,
     hands: Hands<'_, '_>,
     upload: Option<cf_core::key::UploadKey>,
+    seen: Option<Box<Stack>>,
 ) -> Result<Outcome, Fault> {
     let Some(cluster): Option<Cluster> = hands.cluster.clone() else { return Ok(Outcome::default()) };
-    let subject = Subject { cluster, upload };
+    let subject = Subject { cluster, upload, stack: seen };
     pass(&hands, stage.site(function), &subject, &|| stage.clock()).await
 }

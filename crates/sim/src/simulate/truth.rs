@@ -90,8 +90,8 @@ pub struct Truth {
     standing: BTreeMap<String, usize>,
     answers: BTreeMap<String, Vec<(i64, Told)>>,
     accepted: BTreeSet<(Cluster, RequestId)>,
-    /// The request that was accepted last, of each cluster.
-    pub last_accepted: BTreeMap<Cluster, RequestId>,
+    /// The requests that were accepted, of each cluster, and when, in order.
+    lives: BTreeMap<Cluster, Vec<(i64, RequestId)>>,
     claims: BTreeSet<(Cluster, RequestId, MailKind)>,
     mails: BTreeMap<(Cluster, MailKind), usize>,
     /// Stacks that the administrator removed by hand.
@@ -109,6 +109,8 @@ pub struct Truth {
     now: i64,
     /// When the look began that led to what is said now.
     pub looked_at: i64,
+    /// When that look saw the files beside what is said now.
+    pub listed_at: i64,
 }
 
 /// The removal of an upload may be on its way for so long, in milliseconds, and take an equal one that came after it.
@@ -166,9 +168,9 @@ impl Truth {
         }
     }
 
-    /// The files that stood at a key since the look began that is spoken of.
+    /// The files at a key that the look in hand can have seen.
     pub fn recent<'t>(&'t self, key: &'t str) -> impl Iterator<Item = &'t Put> {
-        let since = self.looked_at;
+        let since = self.listed_at;
         self.puts.iter().filter(move |put| {
             let is_there = match put.end {
                 End::Standing => true,
@@ -176,6 +178,13 @@ impl Truth {
             };
             is_there && put.key == key
         })
+    }
+
+    /// The requests that a look can have found accepted: the last one before it began, and those since.
+    pub fn in_hand<'t>(&'t self, cluster: &Cluster) -> impl Iterator<Item = &'t RequestId> {
+        let lives = self.lives.get(cluster).map_or(&[][..], Vec::as_slice);
+        let since = lives.iter().rposition(|(at, _)| *at <= self.looked_at).unwrap_or(0);
+        lives[since..].iter().map(|(_, request)| request)
     }
 
     /// All files of one cluster and verb.
@@ -187,9 +196,9 @@ impl Truth {
         self.wrongs.push(format!("at {}.{:03} s: {}", self.now / 1000, self.now % 1000, what.into()));
     }
 
-    /// A function is about to do something.
-    pub fn says(&mut self, effect: &Effect, cluster: Option<&Cluster>, looked_at: i64, state: &State, site: &Site) {
-        self.looked_at = looked_at;
+    /// A function is about to do something, after a look that began and saw the files at these times.
+    pub fn says(&mut self, effect: &Effect, cluster: Option<&Cluster>, (looked_at, listed_at): (i64, i64), state: &State, site: &Site) {
+        (self.looked_at, self.listed_at) = (looked_at, listed_at);
         if let Some(cluster) = cluster
             && !belongs(effect, cluster, state, site)
         {
@@ -204,6 +213,10 @@ impl Truth {
             }
             (Effect::DeleteStack { id }, _) => self.says_delete(id, state, site),
             (Effect::WriteAnswer { key, text, .. }, Some(cluster)) => {
+                // Told as refused for good: should an earlier attempt arrive all the same, it is cleared away.
+                if text.contains("was not started. Nothing") {
+                    self.flights.retain(|of| of != cluster);
+                }
                 if let Some(lie) = claims::lie(self, cluster, key, text, state, site) {
                     self.wrong(format!("{key} says what is not true: {lie}"));
                 }
@@ -236,10 +249,13 @@ impl Truth {
         }
     }
 
-    /// An effect is about to happen.
-    pub fn lands(&mut self, effect: &Effect, state: &State) {
+    /// An effect is about to happen; it comes of a look that began at `looked_at`.
+    pub fn lands(&mut self, effect: &Effect, looked_at: i64, state: &State) {
         match effect {
-            Effect::RemoveUpload { key, etag } if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) => self.settle(key),
+            Effect::RemoveUpload { key, etag } if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) => {
+                let was_answered = self.has_past && state.answered.contains(&(key.clone(), etag.clone()));
+                self.settle(key, looked_at, was_answered);
+            }
             Effect::WriteStatus { key, status, .. } => {
                 let before = state.store.get(Bucket::User, key).and_then(|v| serde_json::from_slice::<Status>(&v.bytes).ok());
                 if let Some(before) = before.filter(|b| b.request == status.request && !status.state.may_follow(b.state)) {
@@ -270,7 +286,10 @@ impl Truth {
                     let cluster = Cluster { user: user.clone(), name: name.clone() };
                     if let (Phase::Creating { .. }, Some(accepted)) = (entry.phase, &entry.accepted) {
                         self.accepted.insert((cluster.clone(), accepted.request.clone()));
-                        self.last_accepted.insert(cluster.clone(), accepted.request.clone());
+                        let lives = self.lives.entry(cluster.clone()).or_default();
+                        if lives.last().is_none_or(|(_, request)| *request != accepted.request) {
+                            lives.push((self.now, accepted.request.clone()));
+                        }
                     }
                     self.claims.extend(entry.mails.iter().map(|c| (cluster.clone(), c.request.clone(), c.kind)));
                 }
@@ -279,18 +298,20 @@ impl Truth {
         }
     }
 
-    /// A function removes an upload that is there: its answer must stand.
-    fn settle(&mut self, key: &str) {
+    /// A function removes an upload that is there: its answer must stand. Of a world that begins in the middle, the world
+    /// knows what was answered before.
+    fn settle(&mut self, key: &str, looked_at: i64, was_answered: bool) {
         let Some(nth) = self.standing.remove(key) else { return };
         let put = &self.puts[nth];
         // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
         let has_twin = self.puts[..nth].iter().any(|p| p.key == key && p.etag == put.etag);
         let since = if has_twin { put.at - TWINS_MAX } else { put.at };
         let (told, told_twins) = (self.told_beside(key, put.at), self.told_beside(key, since));
-        if told_twins.is_empty() && !self.has_past {
+        // Who looked before it came has meant the first.
+        let is_one_with_its_twin = told.is_empty() || (has_twin && looked_at < put.at);
+        if told_twins.is_empty() && !was_answered {
             self.wrong(format!("{key} is removed before its answer stands"));
         }
-        let is_one_with_its_twin = told.is_empty();
         let at = self.now;
         self.puts[nth].end = if is_one_with_its_twin { End::Withdrawn { at } } else { End::Settled { at, told } };
     }
