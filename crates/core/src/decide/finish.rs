@@ -207,6 +207,8 @@ pub fn undeletable(d: &mut Draft<'_>, why: &str) {
     }
     d.entry.phase = if stands { Phase::Ready } else { Phase::Stuck };
     d.close();
+    // A create that waited for its end is to hear what stands in its place.
+    d.look_again |= !d.joined(Verb::Create).is_empty();
 }
 
 /// A request that already has its answer, and an upload that outlived it.

@@ -3,19 +3,22 @@
 //! and calls are lost, late and throttled. At every step nothing may be said that is not true and nobody may touch what is
 //! another's; and once the faults have ended, two sweeps later nobody is owed anything.
 //!
-//! A run is a queue of things that happen at their time (`run.rs`). Functions are the real domain's futures, polled when
+//! A run ([`run`]) is a queue of things that happen at their time (`agenda.rs`). Functions are the real domain's futures, polled when
 //! their call's answer has come, so that many run at once and meet between any two calls. Every fall of the dice has its own
 //! key ([`dice`]), so a seed replays exactly, and a failing run is shrunk by leaving things out ([`mod@shrink`]).
 
+mod agenda;
 pub mod bug;
 mod claims;
 mod deeds;
 pub mod dice;
 mod hands;
 pub mod mishap;
+mod motion;
 pub mod plain;
 mod run;
 pub mod script;
+mod setting;
 pub mod shrink;
 mod stage;
 pub mod tally;
@@ -24,6 +27,7 @@ mod truth;
 
 pub use bug::Bug;
 pub use mishap::Mishap;
-pub use run::{Report, Setting, run};
+pub use run::run;
+pub use setting::{Report, Setting};
 pub use shrink::shrink;
 pub use tally::Tally;

@@ -1,7 +1,8 @@
 //! A plain life, for the rate: created, ready, deleted, gone. Nothing goes wrong, and nothing is left.
 
-use super::run::{Setting, run_script};
+use super::run::run_script;
 use super::script::{Content, Deed, Line, Script};
+use super::setting::Setting;
 
 /// One life; whether it came to its end as it should.
 pub fn life(seed: u64) -> bool {

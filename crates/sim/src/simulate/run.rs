@@ -1,116 +1,34 @@
 //! One run, from its seed to its end: a queue of things that happen, each at its time, until nothing moves any more.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use cf_core::decide::Row;
 use cf_core::effect::Effect;
 use cf_core::fault::Fault;
 use cf_core::key::Verb;
 use cf_core::perform::Outcome;
-use cf_core::stack::StackStatus;
 use cf_core::testing;
 
+use super::agenda::{Agenda, Happening};
 use super::bug::Bug;
 use super::deeds;
-use super::dice::{Dice, named, under};
+use super::dice::{Dice, under};
 use super::mishap::{Mishap, Weather};
 use super::script::{Line, Script, USERS};
+use super::setting::{Report, Setting};
 use super::stage::{Function, Inner, Orphan, Stage};
 use super::travel::{Delivery, Queue, Work, handle};
 use super::truth::{End, Truth};
 use crate::build;
 use crate::cloud::{Cloud, Event};
-use crate::cloudformation::Fate;
 use crate::s3::Bucket;
 use crate::world::World;
-
-/// What one run is made of. Everything follows from it.
-#[derive(Clone, Default)]
-pub struct Setting<'b> {
-    /// The seed.
-    pub seed: u64,
-    /// The row of the table that the world begins at; an empty deployment without.
-    pub row: Option<Row>,
-    /// Lines of the script that are left out.
-    pub left_out: BTreeSet<usize>,
-    /// Faults that are left out.
-    pub calmed: BTreeSet<(Mishap, u64)>,
-    /// Kinds of faults that strike so many times out of ten thousand, whatever the seed says.
-    pub gales: Vec<(Mishap, u64)>,
-    /// A planted bug.
-    pub bug: Option<&'b dyn Bug>,
-    /// Whether the story is told.
-    pub tells: bool,
-    /// Whether nothing goes wrong at all.
-    pub is_calm: bool,
-}
-
-/// How a run went.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// What went wrong; empty where all is well.
-    pub wrongs: Vec<String>,
-    /// Every fault that struck, and where.
-    pub struck: Vec<(Mishap, u64)>,
-    /// Rows of the table that passes met.
-    pub rows: Vec<Row>,
-    /// Lines of the script.
-    pub lines: usize,
-    /// Stacks that were made.
-    pub lives: usize,
-    /// Files that were dropped.
-    pub uploads: usize,
-    /// Passes that came to their end.
-    pub passes: usize,
-    /// Sweeps that it took after the faults had ended, while nothing else moved.
-    pub sweeps: usize,
-    /// Whether two users took part, and whether an upload was replaced while it stood.
-    pub is_shared: bool,
-    /// The story, where it was asked for.
-    pub story: Vec<String>,
-}
 
 type Running<'s> = Pin<Box<dyn Future<Output = Result<Vec<Outcome>, Fault>> + 's>>;
 
 struct Task<'s> {
     running: Running<'s>,
     delivery: Delivery,
-}
-
-enum Happening {
-    Deed(usize),
-    Arrive(Box<Delivery>),
-    Wake(usize, Waker),
-    Deadline(usize),
-    Move(usize, StackStatus),
-    Land(Box<Orphan>),
-    Tick(u64),
-}
-
-struct Due {
-    at: i64,
-    nth: u64,
-    what: Happening,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.nth) == (other.at, other.nth)
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.nth).cmp(&(other.at, other.nth))
-    }
 }
 
 /// Sweeps are five minutes apart.
@@ -133,6 +51,7 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
     let calm_at = last + 60_000 + i64::try_from(dice.below(under(7, 7), 600_000)).unwrap_or(0);
     let inner = Inner {
         now: 0,
+        quiet_until: setting.quiet_until,
         calm_at: if setting.is_calm { 0 } else { calm_at },
         weather: Weather::new(setting.seed, setting.calmed.clone(), &setting.gales),
         wakes: Vec::new(),
@@ -165,43 +84,29 @@ fn beginning(setting: &Setting<'_>, script: &Script) -> (World, Vec<Event>) {
 pub(super) struct Run<'s, 'b> {
     pub(super) stage: &'s Stage<'b>,
     script: &'s Script,
-    due: BinaryHeap<Reverse<Due>>,
-    counted: u64,
+    agenda: Agenda,
     tasks: Vec<Option<Task<'s>>>,
     /// Running functions, events on their way, and stacks in motion: while there are any, the world is not quiet.
     running: usize,
     arriving: usize,
-    moving: usize,
+    pub(super) moving: usize,
     parked: Vec<Delivery>,
     pub(super) report: Report,
     is_over: bool,
 }
 
 impl<'s, 'b> Run<'s, 'b> {
-    const fn new(stage: &'s Stage<'b>, script: &'s Script) -> Self {
-        let report = Report {
-            wrongs: Vec::new(),
-            struck: Vec::new(),
-            rows: Vec::new(),
-            lines: 0,
-            lives: 0,
-            uploads: 0,
-            passes: 0,
-            sweeps: 0,
-            is_shared: false,
-            story: Vec::new(),
-        };
+    fn new(stage: &'s Stage<'b>, script: &'s Script) -> Self {
         Self {
             stage,
             script,
-            due: BinaryHeap::new(),
-            counted: 0,
+            agenda: Agenda::default(),
             tasks: Vec::new(),
             running: 0,
             arriving: 0,
             moving: 0,
             parked: Vec::new(),
-            report,
+            report: Report::default(),
             is_over: false,
         }
     }
@@ -233,21 +138,20 @@ impl<'s, 'b> Run<'s, 'b> {
         (0..stacks).for_each(|nth| self.set_in_motion(nth));
     }
 
-    fn at(&mut self, at: i64, what: Happening) {
-        self.counted += 1;
-        self.due.push(Reverse(Due { at, nth: self.counted, what }));
+    pub(super) fn at(&mut self, at: i64, what: Happening) {
+        self.agenda.at(at, what);
     }
 
     pub(super) fn now(&self) -> i64 {
         self.stage.inner().now
     }
 
-    fn below(&self, key: u64, most: u64) -> i64 {
+    pub(super) fn below(&self, key: u64, most: u64) -> i64 {
         i64::try_from(self.stage.dice.below(key, most)).unwrap_or(0)
     }
 
     fn go(&mut self) {
-        while let Some(Reverse(Due { at, what, .. })) = self.due.pop() {
+        while let Some((at, what)) = self.agenda.next() {
             self.stage.set_clock(at);
             self.stage.inner().truth.set_clock(at);
             match what {
@@ -301,7 +205,7 @@ impl<'s, 'b> Run<'s, 'b> {
         self.emit(Work::Upload(at), to, Queue::Lambda, key);
     }
 
-    fn emit(&mut self, work: Work, to: Function, queue: Queue, key: u64) {
+    pub(super) fn emit(&mut self, work: Work, to: Function, queue: Queue, key: u64) {
         let stage = self.stage;
         if matches!(work, Work::Stack(_)) && stage.strikes(Mishap::EventLost, key) {
             stage.tell(|| "EventBridge loses an event of a stack".into());
@@ -393,59 +297,6 @@ impl<'s, 'b> Run<'s, 'b> {
         if let (Effect::CreateStack(_), Some(cluster)) = (effect, cluster) {
             self.stage.inner().truth.end_flight(cluster);
         }
-    }
-
-    // ---- stacks
-
-    fn tell_of_stack(&mut self, nth: usize) {
-        let (id, status, turns) = {
-            let state = self.stage.world.state();
-            let stack = &state.stacks.all()[nth];
-            (stack.stack.id.clone(), stack.stack.status, stack.history.len())
-        };
-        self.stage.tell(|| format!("{} is {status}", id.name().unwrap_or_default()));
-        let key = under(under(0x5A, named(&id.0)), turns as u64);
-        self.emit(Work::Stack(id.clone()), Function::Watch, Queue::Lambda, key);
-        if status == StackStatus::CreateInProgress {
-            self.report.lives += 1;
-            self.emit(Work::Stack(id), Function::Watch, Queue::Progress, under(key, 9));
-        }
-        self.set_in_motion(nth);
-    }
-
-    /// Lets a stack go on in its own time.
-    fn set_in_motion(&mut self, nth: usize) {
-        let (status, hangs, is_in_motion, key) = {
-            let state = self.stage.world.state();
-            let stack = &state.stacks.all()[nth];
-            let hangs = stack.fate == Fate::Hangs && stack.stack.status == StackStatus::CreateInProgress;
-            (stack.stack.status, hangs, state.stacks.is_in_motion(nth), under(named(&stack.stack.id.0), stack.history.len() as u64))
-        };
-        let wait = match status {
-            _ if hangs => 600_000 + self.below(key, 3_000_000),
-            StackStatus::CreateInProgress => 15_000 + self.below(key, 400_000),
-            _ => 5_000 + self.below(key, 150_000),
-        };
-        if is_in_motion || hangs {
-            self.moving += 1;
-            self.at(self.now() + wait, Happening::Move(nth, status));
-        }
-    }
-
-    fn move_stack(&mut self, nth: usize, from: StackStatus) {
-        self.moving -= 1;
-        let login = self.stage.world.site.template.metadata.login_output.clone();
-        let mut state = self.stage.world.state();
-        let now = state.now;
-        let stack = &state.stacks.all()[nth];
-        if stack.stack.status != from {
-            return;
-        }
-        if stack.fate == Fate::Hangs && from == StackStatus::CreateInProgress {
-            // Its creation policy's time is over.
-            state.stacks.doom(nth, Fate::Fails);
-        }
-        state.stacks.advance(nth, &login, now);
     }
 
     // ---- the clock

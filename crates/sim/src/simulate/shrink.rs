@@ -2,7 +2,8 @@
 //! Every fall of the dice has its own key, so what is left behaves as it did.
 
 use super::mishap::Mishap;
-use super::run::{Report, Setting, run};
+use super::run::run;
+use super::setting::{Report, Setting};
 
 /// So many runs are tried at most.
 const TRIALS_MAX: usize = 4_000;

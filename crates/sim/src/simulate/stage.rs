@@ -66,6 +66,8 @@ pub struct Orphan {
 pub struct Inner {
     /// Milliseconds since its start.
     pub now: i64,
+    /// Until then nothing goes wrong yet.
+    pub quiet_until: i64,
     /// From then on nothing goes wrong any more.
     pub calm_at: i64,
     /// What goes wrong.
@@ -128,7 +130,7 @@ impl<'b> Stage<'b> {
     /// Whether this kind of fault strikes at this place.
     pub fn strikes(&self, kind: Mishap, place: u64) -> bool {
         let mut inner = self.inner();
-        inner.now < inner.calm_at && inner.weather.strikes(kind, place)
+        (inner.quiet_until..inner.calm_at).contains(&inner.now) && inner.weather.strikes(kind, place)
     }
 
     /// Adds a line to the story, if it is told.

@@ -6,7 +6,7 @@ use cf_core::decide::Row;
 use cf_core::decide::row::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
 
 use super::mishap::{KINDS, Mishap};
-use super::run::{Report, Setting};
+use super::setting::{Report, Setting};
 use crate::build;
 
 /// Every row of the table that can exist.
@@ -25,11 +25,18 @@ fn all_rows() -> impl Iterator<Item = Row> {
     })
 }
 
+/// In each so manieth round through the table the first minute is quiet, so that a pass comes to its end there.
+const QUIET_ROUND: u64 = 16;
+
 /// The run of a seed: the odd ones begin with an empty deployment, the even ones go round the rows of the table.
 pub fn setting(seed: u64) -> Setting<'static> {
     let rows = possible_rows();
-    let nth = usize::try_from((seed / 2) % rows.len() as u64).unwrap_or(0);
-    Setting { seed, row: seed.is_multiple_of(2).then(|| rows[nth]), ..Setting::default() }
+    if !seed.is_multiple_of(2) {
+        return Setting { seed, ..Setting::default() };
+    }
+    let (round, nth) = (seed / 2 / rows.len() as u64, (seed / 2) % rows.len() as u64);
+    let row = usize::try_from(nth).ok().map(|nth| rows[nth]);
+    Setting { seed, row, quiet_until: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..Setting::default() }
 }
 
 /// Counts over many runs.

@@ -1,0 +1,56 @@
+//! What a run is made of, and how it went.
+
+use std::collections::BTreeSet;
+
+use cf_core::decide::Row;
+
+use super::bug::Bug;
+use super::mishap::Mishap;
+
+/// What one run is made of. Everything follows from it.
+#[derive(Clone, Default)]
+pub struct Setting<'b> {
+    /// The seed.
+    pub seed: u64,
+    /// The row of the table that the world begins at; an empty deployment without.
+    pub row: Option<Row>,
+    /// Lines of the script that are left out.
+    pub left_out: BTreeSet<usize>,
+    /// Faults that are left out.
+    pub calmed: BTreeSet<(Mishap, u64)>,
+    /// Kinds of faults that strike so many times out of ten thousand, whatever the seed says.
+    pub gales: Vec<(Mishap, u64)>,
+    /// A planted bug.
+    pub bug: Option<&'b dyn Bug>,
+    /// Whether the story is told.
+    pub tells: bool,
+    /// Whether nothing goes wrong at all.
+    pub is_calm: bool,
+    /// Nothing goes wrong before this time, in milliseconds.
+    pub quiet_until: i64,
+}
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What went wrong; empty where all is well.
+    pub wrongs: Vec<String>,
+    /// Every fault that struck, and where.
+    pub struck: Vec<(Mishap, u64)>,
+    /// Rows of the table that passes met.
+    pub rows: Vec<Row>,
+    /// Lines of the script.
+    pub lines: usize,
+    /// Stacks that were made.
+    pub lives: usize,
+    /// Files that were dropped.
+    pub uploads: usize,
+    /// Passes that came to their end.
+    pub passes: usize,
+    /// Sweeps that it took after the faults had ended, while nothing else moved.
+    pub sweeps: usize,
+    /// Whether two users took part, and whether an upload was replaced while it stood.
+    pub is_shared: bool,
+    /// The story, where it was asked for.
+    pub story: Vec<String>,
+}
