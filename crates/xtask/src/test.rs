@@ -43,6 +43,7 @@ const PARTS: &[Part] = &[
     Part { name: "simulate: lives of clusters, with everything that can go wrong", tools: &[], run: simulate::check },
     Part { name: "templates", tools: &[Tool::Sam], run: templates },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
+    Part { name: "emulator: what its launcher promises", tools: &[Tool::Emulator], run: emulator },
     Part { name: "wire: every request spoiled", tools: &[Tool::Emulator], run: wire },
     Part { name: "burst: uploads at once", tools: &[Tool::Emulator, Tool::Sam], run: burst },
     Part { name: "end to end", tools: &[Tool::Emulator, Tool::Sam, Tool::Iam], run: end_to_end },
@@ -119,6 +120,12 @@ fn templates() -> Result<()> {
     };
     tool("cfn-lint", &["templates/cluster.yaml", "template.yaml"])?;
     tool("sam", &["validate", "--lint"])
+}
+
+/// Everything else on the emulator stands on this.
+fn emulator() -> Result<()> {
+    let mut command = Command::new(Tool::Emulator.program("python"));
+    show(command.args(["-m", "emulator.selfcheck"]).env("PYTHONPATH", root().join("tools")), "python -m emulator.selfcheck")
 }
 
 fn end_to_end() -> Result<()> {

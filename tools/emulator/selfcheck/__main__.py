@@ -30,7 +30,8 @@ def main() -> int:
             for done in concurrent.futures.as_completed([pool.submit(run, check) for check in chosen]):
                 results.append(done.result())
                 print(results[-1][1], flush=True)
-        for last in (faulty.it_listens_on_loopback_only, faulty.it_ends_quickly_and_leaves_no_child):
+        for last in (faulty.what_functions_ask_for_is_kept_when_calls_are_cleared, faulty.it_listens_on_loopback_only,
+                      faulty.it_ends_quickly_and_leaves_no_child):
             results.append(run(last, emulator))
             print(results[-1][1], flush=True)
     finally:

@@ -28,7 +28,8 @@ def an_instance_waits_for_its_signal_and_has_addresses():
     outputs = {key: {"Value": {"Fn::GetAtt": ["Login", key]}} for key in ("PublicIp", "PrivateIp", "PublicDnsName")}
     name = unique("waits")
     order(kind="node", stack=name, after=3)
-    _, id_ = create({"Login": node()}, name, {"Outputs": outputs}, Tags=[{"Key": "USER", "Value": "alice"}])
+    # It waits longer than a busy machine may delay the signal.
+    _, id_ = create({"Login": node("PT30M")}, name, {"Outputs": outputs}, Tags=[{"Key": "USER", "Value": "alice"}])
     until(lambda: "Initiated" in str(story(id_)))
     time.sleep(0.8)  # longer than a resource takes, shorter than the signal
     assert stack(name)["StackStatus"] == "CREATE_IN_PROGRESS"
