@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use cf_e2e::deploy::USER_BUCKET;
+use cf_e2e::invocations::Invocation;
 use cf_e2e::root;
 use common::{Stage, stage};
 use serde_json::{Value, json};
@@ -56,9 +57,16 @@ impl Alice {
         if name.starts_with("stack-") || name == "sqs-resource-changes.json" {
             event = about(&event, self.stack().await?.stack_id().unwrap_or_default())?;
         }
+        let before = self.s.stand.invocations(0)?.last().map_or(0, |i| i.n);
         let told = self.s.invoke(function, &event)?;
         assert_eq!(told.error, None, "{name}: {told:?}");
         assert_eq!(told.payload["batchItemFailures"].as_array().map_or(0, Vec::len), 0, "{name}: {told:?}");
+        // Her own events are lost, so who looks at her ledger now, and is no sweep, was woken by the sample.
+        if ["object-", "stack-", "sqs-"].iter().any(|kind| name.starts_with(kind)) {
+            let is_hers = |i: &Invocation| i.function == *function && i.calls.iter().any(|call| call.what.contains("ledger/alice.json"));
+            let looked = self.s.stand.invocations(before)?.iter().any(|i| i.by != "sweep" && is_hers(i));
+            assert!(looked, "{name}: nobody looked at what it tells of");
+        }
         Ok(())
     }
 

@@ -16,6 +16,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use futures_util::future::join_all;
 use rustls::CertificateError::UnknownIssuer;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// Amazon Trust Services' five roots (amazontrust.com/repository), which the certificates of AWS's endpoints come from. They
 /// spare a cold start the reading of the platform's 144.
@@ -41,6 +44,7 @@ struct Trust {
 
 impl Wire {
     /// `AWS_CA_BUNDLE` or `SSL_CERT_FILE` say which roots are to be believed, and then these alone are, as everywhere else.
+    /// `SSL_CERT_DIR` alone adds a folder to look in where Amazon's do not do.
     pub fn from_environment() -> Self {
         let is_told = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"].iter().any(|name| told(name).is_some());
         let amazon = (!is_told).then(|| connector(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)));
@@ -83,21 +87,24 @@ impl HttpClient for Wire {
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (connector, is_amazon) = self.connector();
+        let again = if is_amazon { request.try_clone() } else { None };
         let call = connector.call(request);
-        if !is_amazon {
-            return call;
-        }
+        let Some(again) = again else { return call };
         let wire = self.clone();
         HttpConnectorFuture::new(async move {
             let result = call.await;
-            // Roots change. Should AWS take others, or a proxy stand in between, the SDK's next attempt asks the platform.
-            if let Err(error) = &result
-                && comes_from_elsewhere(error)
-                && !wire.0.is_elsewhere.swap(true, Ordering::Relaxed)
-            {
-                tracing::warn!("a certificate is not from Amazon's roots; the platform's roots decide from now on");
+            // Roots change. Should AWS take others, or a proxy stand in between, the platform is asked. A handshake that failed
+            // has sent nothing of the request, so it goes out now for the first time: that is no attempt of the SDK's, which
+            // for a mail makes only one.
+            match &result {
+                Err(error) if comes_from_elsewhere(error) => {
+                    if !wire.0.is_elsewhere.swap(true, Ordering::Relaxed) {
+                        tracing::warn!("a certificate is not from Amazon's roots; the platform's roots decide from now on");
+                    }
+                    wire.connector().0.call(again).await
+                }
+                _ => result,
             }
-            result
         })
     }
 }
@@ -107,12 +114,21 @@ fn told(name: &str) -> Option<String> {
 }
 
 fn platform() -> TrustStore {
-    // `SSL_CERT_FILE` and `SSL_CERT_DIR` are read where the platform's roots are. A bundle that cannot be read believes nobody,
-    // and each call says so.
-    match told("AWS_CA_BUNDLE").map(fs::read) {
-        Some(bundle) => TrustStore::empty().with_pem_certificate(bundle.unwrap_or_default()),
+    // `SSL_CERT_FILE` and `SSL_CERT_DIR` are read where the platform's roots are. A bundle that cannot be read, or is broken,
+    // believes nobody, and each call says so; the connector would panic on it.
+    match told("AWS_CA_BUNDLE").map(|path| fs::read(path).ok().filter(|bundle| is_sound(bundle))) {
+        Some(Some(bundle)) => TrustStore::empty().with_pem_certificate(bundle),
+        Some(None) => {
+            tracing::error!("AWS_CA_BUNDLE names no file of certificates that can be read: nobody is believed");
+            TrustStore::empty()
+        }
         None => TrustStore::default(),
     }
+}
+
+/// Whether these are certificates, each of which can stand as a root.
+fn is_sound(bundle: &[u8]) -> bool {
+    CertificateDer::pem_slice_iter(bundle).all(|der| der.is_ok_and(|der| RootCertStore::empty().add(der).is_ok()))
 }
 
 fn connector(trust: TrustStore) -> SharedHttpConnector {
@@ -139,8 +155,6 @@ fn comes_from_elsewhere(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
     use sha2::{Digest, Sha256};
 
     /// The fingerprints that amazontrust.com/repository gives.
@@ -157,6 +171,13 @@ mod tests {
         let roots: Vec<_> = CertificateDer::pem_slice_iter(AMAZON_ROOTS).map(Result::unwrap).collect();
         let prints: Vec<String> = roots.iter().map(|der| Sha256::digest(der).iter().map(|b| format!("{b:02x}")).collect()).collect();
         assert_eq!(prints, PUBLISHED);
+    }
+
+    #[test]
+    fn a_broken_bundle_is_known_before_anything_is_built_of_it() {
+        assert!(is_sound(AMAZON_ROOTS) && is_sound(b""));
+        let broken = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        assert!(!is_sound(broken) && !is_sound(&[AMAZON_ROOTS, broken].concat()));
     }
 
     #[test]

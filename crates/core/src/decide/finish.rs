@@ -1,6 +1,7 @@
 //! The courses of a delete, and of stacks that go: remove, finish, stuck, lost, cleared.
 
 use super::draft::Draft;
+use super::row::is_in_the_way;
 use crate::effect::Effect;
 use crate::key::{Answer, Verb};
 use crate::ledger::{End, MailKind, Open, Phase};
@@ -116,6 +117,7 @@ pub fn lost(d: &mut Draft<'_>) {
     d.part_from(Verb::Create);
     d.write_ledger();
     let joined = d.joined(Verb::Create);
+    // An entry that was recovered from its stack may have another upload's place for its answers.
     let elsewhere = joined.iter().map(|o| &o.key).filter(|key| **key != accepted.key);
     for key in elsewhere.chain([&accepted.key]) {
         d.answer(key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
@@ -187,6 +189,13 @@ pub fn tell_stuck(d: &mut Draft<'_>) {
 }
 
 pub fn undeletable(d: &mut Draft<'_>, why: &str) {
+    // It is an earlier request's, and nobody asked for its removal: what stands is not what the accepted create is for.
+    if d.facts.stack().is_some_and(|s| is_in_the_way(&d.entry, s)) {
+        super::start::occupied(d);
+        // What stands is written back into the ledger, so that it is seen.
+        d.look_again = true;
+        return;
+    }
     let deletes = d.joined(Verb::Delete);
     let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
     d.write_ledger();

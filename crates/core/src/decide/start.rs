@@ -244,7 +244,8 @@ pub fn differ(d: &mut Draft<'_>) {
 }
 
 pub fn occupied(d: &mut Draft<'_>) {
-    let text = answers::occupied(d.facts);
+    // Ours, but another request's.
+    let text = if d.facts.stack().is_some() { answers::leftover(d.facts) } else { answers::occupied(d.facts) };
     let owed = d.owed(Verb::Create, d.chosen.create);
     let claimed: Vec<_> = owed.iter().filter(|o| d.claim(&o.request, MailKind::Occupied)).cloned().collect();
     d.write_ledger();

@@ -86,13 +86,19 @@ impl Court<'_> {
         self.state.stacks.all().iter().any(|s| is_it(&s) && was(s, self.since(), |status| status != StackStatus::DeleteComplete))
     }
 
+    /// Whether a stack that is not ours has the cluster's name now.
+    fn is_taken(&self) -> bool {
+        let name = self.site.stack_name(self.cluster);
+        self.state.stacks.living(name.as_str()).is_some_and(|s| s.stack.cluster(&self.site.deployment).is_none())
+    }
+
     fn has(&self, words: &str) -> bool {
         self.text.contains(words)
     }
 
     fn deleted(&self) -> Option<String> {
         // While another's stack bears the name, none of ours can arrive.
-        if self.truth.flights.contains(self.cluster) && !self.has_foreign() {
+        if self.truth.has_flight(self.cluster) && !self.is_taken() {
             return Some("it is told gone while a CreateStack is still on its way".into());
         }
         (!self.was_absent()).then(|| "it is told gone, and lives".into())
@@ -103,7 +109,7 @@ impl Court<'_> {
     fn holds_beside(&self, verb: Verb, holds: impl Fn(&Put) -> bool) -> bool {
         let stem = self.key.strip_suffix(Answer::Failed.suffix()).unwrap_or_default();
         let key = format!("{stem}{}", verb.suffix());
-        let is_misled = |put: &Put| put.at <= self.truth.looked_at && !matches!(put.end, End::Withdrawn { .. });
+        let is_misled = |put: &Put| put.at <= self.truth.listed_at && !matches!(put.end, End::Withdrawn { .. });
         !self.truth.recent(&key).any(is_misled) || self.truth.recent(&key).flat_map(|put| self.truth.with_twins(put)).any(holds)
     }
 
@@ -113,15 +119,13 @@ impl Court<'_> {
         let (says, holds): (_, &dyn Fn() -> bool) = match self.text.lines().next().unwrap_or_default() {
             line if line.contains("could not be made") => {
                 // Somebody may have removed it before anybody looked, but then its events still tell the cause.
-                ("it failed, for this cause", &|| self.is_cause(is_failed))
+                ("it failed, for this cause", &|| self.is_cause(is_failed) && !(self.has("is being removed") && self.stays_stuck()))
             }
             line if line.contains("was not started. Nothing") => ("CloudFormation refused it", &|| self.has("LimitExceeded")),
             line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
             line if line.contains("exists already") => ("it lives and differs", &|| self.recently(|s| s.state() != S::Gone)),
             line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &|| self.has_foreign()),
-            line if line.contains("cannot be started") => {
-                ("something is left of it", &|| self.recently(|s| matches!(s.state(), S::Stuck | S::Failed | S::RollingBack)))
-            }
+            line if line.contains("cannot be started") => ("something is left of it", &|| self.recently(|s| s.state() != S::Gone)),
             line if line.contains("was given up") => ("a later delete took it back", &|| self.was_taken_back()),
             line if line.contains("its stack was removed") => {
                 ("its stack was removed", &|| self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone)))
@@ -137,6 +141,12 @@ impl Court<'_> {
             _ => ("this sentence is known", &|| false),
         };
         (!holds()).then(|| format!("{says}? {}", self.text.replace('\n', " ")))
+    }
+
+    /// Whether what is left of it has not gone on its way since the look began.
+    fn stays_stuck(&self) -> bool {
+        self.stacks().any(|s| s.stack.status.state() == S::Stuck)
+            && !self.recently(|status| status.state() != S::Stuck && status != StackStatus::DeleteComplete)
     }
 
     /// The cause that is told is the one that it had: the failure of its creation, or, where somebody removed it meanwhile,

@@ -155,7 +155,7 @@ impl<'h, 's, 'b> Flight<'h, 's, 'b> {
     fn begin(hands: &'h Hands<'s, 'b>, effect: &'h Effect, call: u64, looked_at: i64) -> Self {
         let mut inner = hands.stage.inner();
         if let Effect::CreateStack(_) = effect {
-            inner.truth.flights.extend(hands.cluster.clone());
+            hands.cluster.iter().for_each(|cluster| inner.truth.begin_flight(cluster, call));
         }
         Self { hands, effect: Some(effect), call, looked_at, sent: inner.now }
     }
@@ -163,7 +163,7 @@ impl<'h, 's, 'b> Flight<'h, 's, 'b> {
     /// It has arrived, or never will.
     fn end(&mut self) {
         if let (Some(Effect::CreateStack(_)), Some(cluster)) = (self.effect.take(), &self.hands.cluster) {
-            self.hands.stage.inner().truth.end_flight(cluster);
+            self.hands.stage.inner().truth.end_flight(cluster, self.call);
         }
     }
 

@@ -295,7 +295,7 @@ impl<'s, 'b> Run<'s, 'b> {
         let done = self.stage.land(effect, *call, *looked_at);
         self.stage.tell(|| format!("(arrives late) {effect}{}", done.err().map(|f| format!(" -> {f}")).unwrap_or_default()));
         if let (Effect::CreateStack(_), Some(cluster)) = (effect, cluster) {
-            self.stage.inner().truth.end_flight(cluster);
+            self.stage.inner().truth.end_flight(cluster, *call);
         }
     }
 

@@ -99,7 +99,7 @@ pub struct Truth {
     /// Users whose profile was taken away at some time.
     pub without_profile: BTreeSet<User>,
     /// CreateStack calls that may still arrive although nobody waits for them.
-    pub flights: Vec<Cluster>,
+    flights: Vec<(Cluster, u64)>,
     /// Whether there was a past before the run began, which the truth knows nothing of.
     pub has_past: bool,
     /// What went wrong.
@@ -162,10 +162,18 @@ impl Truth {
     }
 
     /// A CreateStack has arrived, or never will.
-    pub fn end_flight(&mut self, cluster: &Cluster) {
-        if let Some(nth) = self.flights.iter().position(|of| of == cluster) {
-            self.flights.swap_remove(nth);
-        }
+    pub fn end_flight(&mut self, cluster: &Cluster, call: u64) {
+        self.flights.retain(|(of, nth)| (of, *nth) != (cluster, call));
+    }
+
+    /// A CreateStack has been sent.
+    pub fn begin_flight(&mut self, cluster: &Cluster, call: u64) {
+        self.flights.push((cluster.clone(), call));
+    }
+
+    /// Whether a CreateStack for this cluster is on its way.
+    pub fn has_flight(&self, cluster: &Cluster) -> bool {
+        self.flights.iter().any(|(of, _)| of == cluster)
     }
 
     /// The files at a key that the look in hand can have seen.
@@ -213,10 +221,6 @@ impl Truth {
             }
             (Effect::DeleteStack { id }, _) => self.says_delete(id, state, site),
             (Effect::WriteAnswer { key, text, .. }, Some(cluster)) => {
-                // Told as refused for good: should an earlier attempt arrive all the same, it is cleared away.
-                if text.contains("was not started. Nothing") {
-                    self.flights.retain(|of| of != cluster);
-                }
                 if let Some(lie) = claims::lie(self, cluster, key, text, state, site) {
                     self.wrong(format!("{key} says what is not true: {lie}"));
                 }
@@ -274,6 +278,11 @@ impl Truth {
         match effect {
             Effect::WriteAnswer { key, text, .. } => {
                 let now = self.now;
+                // Told as refused for good: should an earlier attempt arrive all the same, it is cleared away.
+                let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| text.contains("was not started. Nothing"));
+                if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
+                    self.flights.retain(|(cluster, _)| *cluster != of.cluster);
+                }
                 self.answers.entry(key.clone()).or_default().extend(Told::read(key, text).map(|told| (now, told)));
             }
             Effect::WriteStatus { .. } => {
