@@ -1,5 +1,5 @@
-//! Seeds that go wrong where the mending of a fault is taken out, as was seen of each of them when it was written down. What
-//! is told of a seed is what the simulator had found in the product, and the code that keeps it from coming back.
+//! Seeds that were seen to go wrong without the mending of a fault of the product: the first ten with the mending taken out
+//! again, the last four before it was made. Beside each stands the fault, and the code that keeps it from coming back.
 //!
 //! A seed's story follows from the code that writes scripts (`simulate/script.rs`) and from the calls of each pass. Where those
 //! change, look for new seeds the same way: take the mending out, and simulate.
@@ -12,18 +12,18 @@ const FOUND: [(u64, &str, &str); 14] = [
     (151_267, "a state was told under the version of another look", "Near::see_status: the version is that of what was read"),
     (156_136, "the same, where a removal was under way", "Near::see_status"),
     (27, "a create whose event came after a later delete was done was started", "CreateAsk::Outlived"),
-    (107, "the same, in another order", "CreateAsk::Outlived"),
+    (107, "the same", "CreateAsk::Outlived"),
     (205, "a delete whose event came after a later create was ready removed it", "DeleteAsk::Late"),
-    (621, "a late delete withdrew a create that was younger, to make room for another", "DeleteAsk::Late"),
+    (621, "a late delete took back a create that was younger", "DeleteAsk::Late"),
     (197, "a new upload was told that it was given up, which was its predecessor", "Draft::drop_unheard"),
-    (275, "the same, after the new one had been answered and removed", "Draft::drop_unheard"),
+    (275, "the same", "Draft::drop_unheard"),
     (242, "an upload that was one too many was never answered", "read_create: a crowd's surplus comes first"),
     (5_336_531, "a `deleting` on its way came after `failed`, and stood for ever", "Draft::status: a final state is written anew"),
     (5_386_692, "a create in an entry that was over was owed an answer for ever", "Draft::drop_unheard, read_create: nothing to share in"),
     (5_125_704, "a cluster removed by hand: the upload that it was made for went without an answer", "lost: each place is told"),
     (
         821_360,
-        "where an old stack would not go, the waiting create was answered late, with the old one's address",
+        "where an old stack would not go, the waiting create was answered late",
         "undeletable: it is told as occupied, and what stands is recovered",
     ),
 ];
