@@ -9,7 +9,7 @@ import re
 import time
 from urllib.parse import parse_qs, unquote_plus
 
-from emulator import asked, faults, functions, invocations
+from emulator import asked, faults, invocations
 
 OWNER = os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")
 LOG: collections.deque = collections.deque(maxlen=20000)
@@ -128,7 +128,7 @@ async def pass_on(app, scope, receive, send) -> None:
         if not silent:
             return None
     if fault.get("kill"):
-        functions.kill(caller.removeprefix("function/"))
+        invocations.kill(headers)
     code = fault.get("error", "InternalFailure")
     status = int(fault.get("status", 500 if fault.get("kill") else 400))
     entry["status"] = status

@@ -10,7 +10,7 @@ KINDS = {
     "node": (("stack",), None, ("signal", "after", "timeout")),
     "pace": (("stack",), None, ("total", "each", "resource", "on")),
     "call": (("call", "caller", "text"), 1, ("error", "status", "message", "when", "kill", "delay", "hold")),
-    "function": (("function", "text"), 1, ("do", "reason", "seconds")),
+    "function": (("function", "text"), 1, ("do", "reason")),
     "event": (("detail_type", "text", "function"), 1, ("do", "seconds", "error", "reason")),
 }
 

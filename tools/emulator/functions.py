@@ -84,17 +84,6 @@ def _give_up(config: dict, settings_of: dict, event: dict, result: dict, conditi
         lambda_svc._route_async_failure(destination, config.get("FunctionName"), event, result)
 
 
-def kill(name: str) -> None:
-    """End the processes that run this function now, as a host failure would."""
-    from ministack.core import lambda_runtime
-
-    with lambda_runtime._lock:
-        doomed = [w for key, workers in lambda_runtime._workers.items() if name and name in key
-                  for w in workers if w.in_use and w._proc is not None]
-    for worker in doomed:
-        worker._proc.kill()
-
-
 def end_all() -> None:
     """End every bootstrap at once; MiniStack's own reset waits two seconds for each of them to say goodbye."""
     from ministack.core import lambda_runtime
@@ -118,8 +107,6 @@ def install() -> None:
         if act in _PLAYED:
             reason = fault.get("reason", "ordered by a test")
             return {"body": {"errorMessage": reason, "errorType": _PLAYED[act]}, "error": True, "log": ""}
-        if act == "kill":  # it really runs, and really dies
-            threading.Timer(float(fault.get("seconds", 0)), kill, (name,)).start()
         result = plain_execute(function, config, event, *rest)
         if act == "lose":  # it did its work, and nobody heard
             return {"body": {"errorMessage": "lost by order", "errorType": "Unhandled"}, "error": True, "log": ""}

@@ -6,20 +6,37 @@ with every call. MiniStack gives one only where tracing is on.
 
 import collections
 import itertools
+import logging
 import re
 import time
 
+log = logging.getLogger("emulator.invocations")
 LOG: collections.deque = collections.deque(maxlen=20000)
 _numbers = itertools.count(1)
-_running: dict[int, dict] = {}
+_running: dict[int, tuple[dict, object]] = {}  # by number: what is told of it, and who runs it
 _TRACE = re.compile(r"Root=1-00000000-([0-9a-f]{24})")
+
+
+def _of(headers: dict) -> tuple[dict, object] | None:
+    """The invocation that makes a call."""
+    found = _TRACE.search(headers.get("x-amzn-trace-id", ""))
+    return _running.get(int(found[1], 16)) if found else None
 
 
 def note(headers: dict, call: dict) -> None:
     """Add a call to the invocation that makes it."""
-    found = _TRACE.search(headers.get("x-amzn-trace-id", ""))
-    if found and int(found[1], 16) in _running:
-        _running[int(found[1], 16)]["calls"].append(call)
+    if found := _of(headers):
+        found[0]["calls"].append(call)
+
+
+def kill(headers: dict) -> None:
+    """End the process that makes a call, as a failing host would; others that run the same function live on."""
+    found = _of(headers)
+    process = found and found[1]._proc
+    if process is None:
+        log.warning("nobody is killed: the call is no running invocation's")
+    else:
+        process.kill()
 
 
 def _woken_by(event: dict) -> dict:
@@ -54,7 +71,7 @@ def install() -> None:
         entry = {"n": number, "function": worker.func_name, **_woken_by(event if isinstance(event, dict) else {}),
                  "cold": cold, "at": round(time.time(), 3), "ms": None, "error": None, "peak_kib": None, "calls": []}
         LOG.append(entry)
-        _running[number] = entry
+        _running[number] = entry, worker
         worker._begun, worker._ended = time.monotonic(), None
         try:
             result = plain_invoke(worker, event, request_id, trace_id=f"Root=1-00000000-{number:024x};Sampled=0", **more)

@@ -1,5 +1,6 @@
 """Checks of ordered faults, of the log of calls, and of how the process begins and ends."""
 
+import concurrent.futures
 import contextlib
 import os
 import socket
@@ -82,6 +83,26 @@ def a_function_can_die_at_a_call():
     message(url, 20)
     made = [c["call"] for c in control("GET", f"calls?caller=function/{name}")["calls"]]
     assert made == ["sqs.GetQueueAttributes", "sqs.SendMessage"] * 2, made
+
+
+@check
+def who_dies_at_a_call_takes_no_other_invocation_with_it():
+    url, _ = queue()
+    name, _ = function(f"""
+if event["dies"]:
+    aws("sqs").send_message(QueueUrl="{url}", MessageBody="1")
+else:
+    aws("sqs").get_queue_attributes(QueueUrl="{url}")
+    while not aws("sqs").receive_message(QueueUrl="{url}").get("Messages"):
+        time.sleep(0.05)
+""")
+    order(kind="call", caller=f"function/{name}", call="sqs.SendMessage", kill=True)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        other = pool.submit(aws("lambda").invoke, FunctionName=name, Payload='{"dies": false}')
+        until(lambda: control("GET", f"calls?caller=function/{name}")["calls"])
+        # It dies, and is tried again; what it sends then is what the other waits for.
+        aws("lambda").invoke(FunctionName=name, InvocationType="Event", Payload='{"dies": true}')
+        assert "FunctionError" not in other.result(), other.result()["Payload"].read()
 
 
 @check
