@@ -7,7 +7,7 @@ use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, Ledger};
 use cf_core::names::User;
-use cf_core::observe::{Listed, Object, Observe, Page, Question, Sight};
+use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
 use cf_core::seen;
 use jiff::Timestamp;

@@ -16,6 +16,7 @@ pub mod observe;
 pub mod order;
 pub mod perform;
 pub mod problem;
+pub mod question;
 pub mod request;
 mod say;
 pub mod seen;

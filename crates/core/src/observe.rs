@@ -1,7 +1,6 @@
-//! Looking: the questions that can be asked of the world, and the one way in which a cluster is looked at.
+//! Looking: the one way in which a cluster is looked at, and the few in which all of them are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 
 use futures_util::future::try_join_all;
 use futures_util::try_join;
@@ -16,111 +15,12 @@ use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, StackName, User};
+use crate::question::{Listed, Object, Observe, Question, Sight};
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
 use crate::site::Site;
 use crate::stack::{Stack, StackId, StackState};
 use crate::status::{Progress, Status};
-
-/// A question to the world. One page, one object, one stack each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// A user's ledger.
-    Ledger(User),
-    /// An object in the user bucket; its content only if `body`, and only up to the limit.
-    Upload {
-        /// Where.
-        key: String,
-        /// Whether its content matters.
-        body: bool,
-    },
-    /// The objects in the user bucket that begin with this.
-    Folder(String),
-    /// A state file.
-    Status(String),
-    /// Whether anything lies under a user's `configure.d`.
-    Profile(User),
-    /// A living stack, by name.
-    StackNamed(StackName),
-    /// A stack, dead or alive.
-    Stack(StackId),
-    /// One page of a stack's events, newest first.
-    Events(StackId, Option<String>),
-    /// One page of a stack's resources.
-    Resources(StackId, Option<String>),
-    /// One page of the ledgers' keys.
-    Ledgers(Option<String>),
-    /// One page of all stacks.
-    Stacks(Option<String>),
-    /// What the last sweep has left for the next one.
-    Seen,
-}
-
-/// What the world answers.
-#[derive(Debug, Clone)]
-pub enum Sight {
-    /// To `Ledger`.
-    Ledger(Option<(Ledger, ETag)>),
-    /// To `Upload`.
-    Upload(Option<Object>),
-    /// To `Folder`.
-    Folder(Vec<Listed>),
-    /// To `Status`.
-    Status(Option<(Vec<u8>, ETag)>),
-    /// To `Profile`.
-    Profile(bool),
-    /// To `Stack` and `StackNamed`.
-    Stack(Option<Box<Stack>>),
-    /// To `Events`.
-    Events(Page<StackEvent>),
-    /// To `Resources`: their statuses.
-    Resources(Page<String>),
-    /// To `Ledgers`: keys and versions.
-    Ledgers(Page<(String, ETag)>),
-    /// To `Stacks`.
-    Stacks(Page<Stack>),
-    /// To `Seen`: its text.
-    Seen(Option<Vec<u8>>),
-}
-
-/// One page of a list, and how to ask for the next.
-#[derive(Debug, Clone)]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// The token of the next page.
-    pub next: Option<String>,
-}
-
-/// An object as a listing shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its key.
-    pub key: String,
-    /// Its `ETag`.
-    pub etag: ETag,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
-/// An object as GET or HEAD returned it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    /// Its version id, in a versioned bucket.
-    pub version: Option<String>,
-    /// Its `ETag`.
-    pub etag: ETag,
-    /// Its Last-Modified, in whole seconds.
-    pub modified: Timestamp,
-    /// Its content, if asked for.
-    pub body: Body,
-}
-
-/// The eyes. Behind it stands AWS, or a world in memory.
-pub trait Observe: Sync {
-    /// Answers one question.
-    fn observe(&self, question: Question) -> impl Future<Output = Result<Sight, Fault>> + Send;
-}
 
 /// A list longer than this is not read to its end: 100 pages of 100 events are far more than any stack of ours has.
 const PAGES_MAX: usize = 100;

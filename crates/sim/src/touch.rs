@@ -2,7 +2,7 @@
 
 use cf_core::effect::Effect;
 use cf_core::ledger;
-use cf_core::observe::Question;
+use cf_core::question::Question;
 use cf_core::seen;
 
 use crate::world::State;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use cf_core::effect::{Effect, Mail};
-use cf_core::observe::Question;
+use cf_core::question::Question;
 use cf_core::request::ETag;
 use cf_core::site::Site;
 use cf_core::template::DEFAULT_TEXT;

@@ -4,7 +4,7 @@
 use cf_core::effect::{Effect, Expect};
 use cf_core::key::{Answer, Verb};
 use cf_core::ledger::{self, Phase};
-use cf_core::observe::{Question, Sight};
+use cf_core::question::{Question, Sight};
 use cf_core::request::RequestId;
 use cf_core::stack::{StackState, TAG_REQUEST, tags};
 use cf_core::testing;

@@ -6,7 +6,7 @@ use cf_core::effect::{Effect, Expect, Mail};
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, End, Entry, Ledger, MailKind, Phase};
 use cf_core::names::User;
-use cf_core::observe::{Question, Sight};
+use cf_core::question::{Question, Sight};
 use cf_core::request::{ETag, RequestId};
 use jiff::Timestamp;
 

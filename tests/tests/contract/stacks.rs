@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use cf_core::causes::StackEvent;
 use cf_core::fault::{Fault, Kind};
-use cf_core::observe::{self, Question, Sight};
+use cf_core::observe;
+use cf_core::question::{Question, Sight};
 use cf_core::stack::{StackId, StackStatus};
 
 use crate::stage::{Destiny, Stage, Words};

@@ -2,7 +2,7 @@
 //! faulty program would. The product itself is never touched, and nothing here plants anything.
 
 use cf_core::effect::Effect;
-use cf_core::observe::{Question, Sight};
+use cf_core::question::{Question, Sight};
 use jiff::Timestamp;
 
 use crate::world::State;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
 use cf_core::names::Cluster;
-use cf_core::observe::{Observe, Question, Sight};
 use cf_core::perform::Perform;
+use cf_core::question::{Observe, Question, Sight};
 use cf_core::request::ETag;
 use jiff::SignedDuration;
 

@@ -2,7 +2,7 @@
 
 use cf_core::effect::{Effect, Expect, Mail};
 use cf_core::ledger::{Ledger, MailKind};
-use cf_core::observe::Question;
+use cf_core::question::Question;
 use cf_core::stack::StackStatus;
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud};
