@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::scratch::Scratch;
 use crate::tools::Tool;
 use crate::{children, root};
 
@@ -44,6 +45,8 @@ pub struct Emulator {
     /// Its port on 127.0.0.1.
     pub port: u16,
     log: PathBuf,
+    // Dropped last, when nothing writes to it any more.
+    _scratch: Scratch,
 }
 
 /// It is ready in a third of a second on a quiet machine.
@@ -66,10 +69,12 @@ impl Emulator {
         fs::create_dir_all(&folder)?;
         let log = folder.join(format!("{port}.log"));
         let out = File::create(&log)?;
+        let scratch = Scratch::new(&format!("emulator-{port}"))?;
         let mut command = Command::new(Tool::Emulator.program("python"));
         command
             .arg(root().join("tools").join("emulator"))
             .env("GATEWAY_PORT", port.to_string())
+            .env("TMPDIR", scratch.path())
             .env("AWS_DEFAULT_REGION", REGION)
             .env("CLUSTERDROP_RESOURCE_SECONDS", pace.resource_seconds.to_string())
             .env("CLUSTERDROP_SIGNAL_SECONDS", pace.signal_seconds.to_string())
@@ -79,7 +84,7 @@ impl Emulator {
             .stdout(out.try_clone()?)
             .stderr(out);
         let child = children::spawn(&mut command).context("the emulator could not be started")?;
-        let mut emulator = Self { child, port, log };
+        let mut emulator = Self { child, port, log, _scratch: scratch };
         emulator.wait_until_ready()?;
         Ok(emulator)
     }

@@ -10,6 +10,7 @@ pub mod invocations;
 pub mod live;
 pub mod localemu;
 pub mod record;
+pub mod scratch;
 pub mod stand;
 pub mod tools;
 

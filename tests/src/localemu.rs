@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::emulator::REGION;
+use crate::scratch::Scratch;
 use crate::tools::Tool;
 use crate::{children, root};
 
@@ -19,6 +20,8 @@ pub struct LocalEmu {
     /// Its port.
     pub port: u16,
     folder: PathBuf,
+    // Dropped last, when nothing writes to it any more.
+    _scratch: Scratch,
 }
 
 /// It takes four seconds on a quiet machine; the first time, Python compiles it.
@@ -40,17 +43,19 @@ impl LocalEmu {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let folder = folder(port);
         fs::create_dir_all(&folder)?;
+        let scratch = Scratch::new(&format!("localemu-{port}"))?;
         let out = File::create(folder.join("log"))?;
         let mut command = Command::new(Tool::LocalEmu.program("python"));
         command
             .arg(root().join("tools").join("localemu"))
             .env("GATEWAY_PORT", port.to_string())
             .env("CLUSTERDROP_FOLDER", &folder)
+            .env("TMPDIR", scratch.path())
             .env("AWS_DEFAULT_REGION", REGION)
             .stdout(out.try_clone()?)
             .stderr(out);
         let child = children::spawn(&mut command).context("LocalEmu could not be started")?;
-        let mut started = Self { child, port, folder };
+        let mut started = Self { child, port, folder, _scratch: scratch };
         started.wait_until_ready()?;
         Ok(started)
     }

@@ -186,6 +186,9 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// How the system tells of `ENOSPC`, and every program after it.
+const DISK_FULL: &str = "No space left on device";
+
 /// Runs a command to its end; where it fails, its last words are in the error.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
     let output = children::output(command).with_context(|| format!("{what} could not be started: {hint}"))?;
@@ -196,6 +199,8 @@ pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
     let all = format!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
     let last: Vec<&str> = all.lines().filter(|l| !l.trim().is_empty()).collect();
     let last = last[last.len().saturating_sub(12)..].join("\n  ");
+    // A full disk is told in the last words of many programs, below a guess of ours that points elsewhere.
+    let hint = if all.contains(DISK_FULL) { "the disk is full: make room, then try again" } else { hint };
     bail!("{what} failed: {hint}\n  {last}")
 }
 
@@ -203,4 +208,25 @@ pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
 pub fn path_with(folder: &Path) -> String {
     let old = env::var("PATH").unwrap_or_default();
     format!("{}:{old}", folder.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(script: &str) -> String {
+        let ended = run(Command::new("sh").args(["-c", script]), "pip install", "is the Python package index within reach?");
+        ended.map_or_else(|error| error.to_string(), |said| format!("went well: {said}"))
+    }
+
+    #[test]
+    fn a_command_that_fails_tells_its_last_words_and_what_to_do() {
+        assert_eq!(failed("echo no route; exit 1"), "pip install failed: is the Python package index within reach?\n  no route");
+    }
+
+    #[test]
+    fn a_full_disk_is_called_one() {
+        let said = failed("echo 'OSError: [Errno 28] No space left on device' >&2; exit 1");
+        assert!(said.starts_with("pip install failed: the disk is full: make room, then try again\n"), "{said}");
+    }
 }

@@ -81,6 +81,7 @@ async fn main() -> ExitCode {
         ended = work => ended,
         () = interrupted() => {
             cf_e2e::children::end_all();
+            cf_e2e::scratch::remove_all();
             eprintln!("\nInterrupted; nothing is left running.");
             // Threads that waited for a child have nothing more to do.
             std::process::exit(130);

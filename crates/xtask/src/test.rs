@@ -14,6 +14,7 @@ use cf_e2e::emulator::{Emulator, Pace, REGION};
 use cf_e2e::live::{LIVE, Live};
 use cf_e2e::localemu::LocalEmu;
 use cf_e2e::root;
+use cf_e2e::scratch::Scratch;
 use cf_e2e::stand::STAND;
 use cf_e2e::tools::{Tool, path_with};
 use console::style;
@@ -125,7 +126,9 @@ fn templates() -> Result<()> {
 /// Everything else on the emulator stands on this.
 fn emulator() -> Result<()> {
     let mut command = Command::new(Tool::Emulator.program("python"));
-    show(command.args(["-m", "emulator.selfcheck"]).env("PYTHONPATH", root().join("tools")), "python -m emulator.selfcheck")
+    let scratch = Scratch::new("selfcheck")?;
+    command.args(["-m", "emulator.selfcheck"]).env("PYTHONPATH", root().join("tools")).env("TMPDIR", scratch.path());
+    show(&mut command, "python -m emulator.selfcheck")
 }
 
 fn end_to_end() -> Result<()> {

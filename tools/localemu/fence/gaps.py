@@ -1,5 +1,8 @@
 """What the deployment and the functions rely on, and LocalEmu's services lack."""
 
+import os
+import tempfile
+
 from localemu.services.cloudformation.engine.v2 import change_set_model_preproc
 from localemu.services.s3 import provider
 
@@ -22,4 +25,6 @@ def _delete_object(original):
 def install() -> None:
     # LocalEmu puts its own host's name there, and no TemplateURL would match the policies.
     change_set_model_preproc._AWS_URL_SUFFIX = "amazonaws.com"
+    # It has a folder of its own for what buckets hold, beside any that it is told of.
+    provider.DEFAULT_S3_TMP_DIR = os.path.join(tempfile.gettempdir(), "s3")
     provider.S3Provider.delete_object = _delete_object(provider.S3Provider.delete_object)
