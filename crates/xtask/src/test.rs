@@ -90,10 +90,16 @@ fn has_nextest() -> bool {
     Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success())
 }
 
+/// Packages that are built together share their features: with the whole workspace named wherever tests are built, the SDK is
+/// compiled for them once, and which tests are run is a matter of a filter.
 fn unit() -> Result<()> {
-    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
     // CI=1: a snapshot that differs fails, and is not written anew.
-    cargo(&[runner, &["--workspace", "--exclude", "cf-e2e"]].concat(), &[("CI", "1")])
+    let quietly = [("CI", "1")];
+    if has_nextest() {
+        return cargo(&["nextest", "run", "--workspace", "--filterset", "not (package(cf-e2e) and kind(test))"], &quietly);
+    }
+    cargo(&["test", "--workspace", "--exclude", "cf-e2e"], &quietly)?;
+    cargo(&["test", "--package", "cf-e2e", "--lib"], &quietly)
 }
 
 /// Runs a command with its output on the screen.
@@ -246,7 +252,9 @@ fn on(emulator: &Emulator, files: &[&str]) -> Result<()> {
 
 fn end_to_end_tests(environment: &[(&str, &str)], files: &[&str]) -> Result<()> {
     let environment = [environment, &[("RUST_BACKTRACE", "0")]].concat();
-    let runner: &[&str] = if has_nextest() { &["nextest", "run", "--profile", "e2e"] } else { &["test", "--no-fail-fast"] };
+    // Other packages have tests of the same names.
+    let ours = ["nextest", "run", "--profile", "e2e", "--workspace", "--filterset", "package(cf-e2e)"];
+    let runner: &[&str] = if has_nextest() { &ours } else { &["test", "--no-fail-fast", "--package", "cf-e2e"] };
     let files: Vec<&str> = files.iter().flat_map(|file| ["--test", file]).collect();
-    cargo(&[runner, &["--package", "cf-e2e"], &files].concat(), &environment)
+    cargo(&[runner, &files].concat(), &environment)
 }
