@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::emulator::REGION;
 use crate::root;
+use crate::scratch::Scratch;
 use crate::tools::{Tool, path_with, run};
 
 /// The users' bucket of the demo and the tests.
@@ -27,7 +28,7 @@ pub fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
 }
 
-fn sam(args: &[&str]) -> Command {
+fn sam(args: &[&str], scratch: &Scratch) -> Command {
     let mut command = Command::new(Tool::Sam.program("sam"));
     command
         .args(args)
@@ -35,6 +36,7 @@ fn sam(args: &[&str]) -> Command {
         .env("PATH", path_with(&Tool::Sam.folder().join("bin")))
         .env("AWS_DEFAULT_REGION", REGION)
         .env("SAM_CLI_TELEMETRY", "0")
+        .env("TMPDIR", scratch.path())
         // Seconds between looks at a deployment; the local one is quick.
         .env("SAM_CLI_POLL_DELAY", "0.2")
         // What ships is built with the release profile as it stands in Cargo.toml. Here the same code is built in a
@@ -51,11 +53,8 @@ const BUILT: &str = "target/local-sam";
 /// `sam build` for this machine.
 pub fn build() -> Result<()> {
     let architecture = format!("Architecture={}", architecture());
-    run(
-        &mut sam(&["build", "--config-env", "local", "--build-dir", BUILT, "--parameter-overrides", &architecture]),
-        "sam build",
-        "the messages above it tell",
-    )?;
+    let args = ["build", "--config-env", "local", "--build-dir", BUILT, "--parameter-overrides", &architecture];
+    run(&mut sam(&args, &Scratch::new("sam")?), "sam build", "the messages above it tell")?;
     Ok(())
 }
 
@@ -76,7 +75,7 @@ pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
     let mut args = vec!["deploy", "--template-file", &built, "--config-file", &config, "--config-env", "local"];
     args.extend(["--no-progressbar", "--region", REGION, "--parameter-overrides"]);
     args.extend(parameters);
-    run(emulated(&mut sam(&args), endpoint), "sam deploy", "the messages above it tell")?;
+    run(emulated(&mut sam(&args, &Scratch::new("sam")?), endpoint), "sam deploy", "the messages above it tell")?;
     Ok(())
 }
 

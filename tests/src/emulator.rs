@@ -69,7 +69,7 @@ impl Emulator {
         fs::create_dir_all(&folder)?;
         let log = folder.join(format!("{port}.log"));
         let out = File::create(&log)?;
-        let scratch = Scratch::new(&format!("emulator-{port}"))?;
+        let scratch = Scratch::new("emulator")?;
         let mut command = Command::new(Tool::Emulator.program("python"));
         command
             .arg(root().join("tools").join("emulator"))

@@ -43,7 +43,7 @@ impl LocalEmu {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let folder = folder(port);
         fs::create_dir_all(&folder)?;
-        let scratch = Scratch::new(&format!("localemu-{port}"))?;
+        let scratch = Scratch::new("localemu")?;
         let out = File::create(folder.join("log"))?;
         let mut command = Command::new(Tool::LocalEmu.program("python"));
         command

@@ -1,9 +1,10 @@
-//! Where the local AWSes put what they write on the side: unpacked functions, tens of megabytes for each deployment. Left to
-//! the system's own folder for such things it would stay there when they end, run after run, until the disk is full.
+//! Where the local AWSes, and SAM, put what they write on the side: unpacked functions, tens of megabytes for each deployment.
+//! Left to the system's own folder for such things it would stay there when they end, run after run, until the disk is full.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -22,12 +23,11 @@ fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes it, empty, whatever an earlier process of the same name that was killed has left.
-    pub fn new(name: &str) -> Result<Self> {
+    /// Makes one, empty, for a process that is called so.
+    pub fn new(process: &str) -> Result<Self> {
+        static NTH: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{process}-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed));
         let folder = root().join("target").join("scratch").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("{} could not be emptied", folder.display()))?;
-        }
         fs::create_dir_all(&folder).with_context(|| format!("{} could not be made", folder.display()))?;
         held().insert(folder.clone());
         Ok(Self(folder))
@@ -41,7 +41,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A function that is still ending may write: what stays is under `target`, and goes with the next of this name.
+        // A function that is still ending may write: what stays is under `target` at least.
         let _ = fs::remove_dir_all(&self.0);
         held().remove(&self.0);
     }
@@ -59,20 +59,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_of_it_nor_found_in_the_next_nor_after_an_interruption() -> Result<()> {
-        let name = format!("test-{}", std::process::id());
-        let first = Scratch::new(&name)?;
-        fs::write(first.path().join("left"), "by one that was killed")?;
-        // As in a process that is killed: what it made is not taken away.
-        std::mem::forget(first);
-        let second = Scratch::new(&name)?;
-        assert_eq!(fs::read_dir(second.path())?.count(), 0);
-        let folder = second.path().to_path_buf();
-        drop(second);
-        assert!(!folder.exists());
-        let interrupted = Scratch::new(&name)?;
+    fn nothing_is_left_of_it_also_where_it_is_never_dropped() -> Result<()> {
+        let (first, second) = (Scratch::new("test")?, Scratch::new("test")?);
+        fs::write(first.path().join("a"), "by a process")?;
+        fs::write(second.path().join("a"), "by another of the same name")?;
+        let folder = first.path().to_path_buf();
+        drop(first);
+        assert!(!folder.exists() && second.path().join("a").exists());
         remove_all();
-        assert!(!interrupted.path().exists());
+        assert!(!second.path().exists());
         Ok(())
     }
 }
