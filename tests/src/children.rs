@@ -18,11 +18,20 @@ fn running() -> MutexGuard<'static, Option<BTreeSet<u32>>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What `cargo run` tells the program that it runs of its package. A cargo that such a program starts would pass it on to build
+/// scripts that watch it (ring's), and compile anew what hangs on them; and so would the next one without it.
+fn is_of_our_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+}
+
 /// Starts a command as the leader of its own group, without a standard input.
 pub fn spawn(command: &mut Command) -> Result<Child> {
     // The lock is held over the start, so that an interruption finds either nothing started or its id noted.
     let mut running = running();
     let Some(ids) = running.as_mut() else { bail!("interrupted") };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_our_package)) {
+        command.env_remove(name);
+    }
     let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
     ids.insert(child.id());
     Ok(child)
@@ -50,6 +59,12 @@ pub fn output(command: &mut Command) -> Result<Output> {
     let output = child.wait_with_output();
     forget(id);
     Ok(output?)
+}
+
+/// Whether a process of this id runs; our own, or the leader of one of our groups.
+pub fn is_alive(id: u32) -> bool {
+    let kill = Command::new("kill").args(["-0", &id.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    kill.is_ok_and(|status| status.success())
 }
 
 /// Asks a group to end.

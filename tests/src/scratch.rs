@@ -9,7 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::root;
+use crate::{children, root};
+
+fn all() -> PathBuf {
+    root().join("target").join("scratch")
+}
 
 /// Those of this process, for an end in which nothing is dropped.
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -27,7 +31,7 @@ impl Scratch {
     pub fn new(process: &str) -> Result<Self> {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let name = format!("{process}-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed));
-        let folder = root().join("target").join("scratch").join(name);
+        let folder = all().join(name);
         fs::create_dir_all(&folder).with_context(|| format!("{} could not be made", folder.display()))?;
         held().insert(folder.clone());
         Ok(Self(folder))
@@ -44,6 +48,16 @@ impl Drop for Scratch {
         // A function that is still ending may write: what stays is under `target` at least.
         let _ = fs::remove_dir_all(&self.0);
         held().remove(&self.0);
+    }
+}
+
+/// Removes what processes have left that were killed: the folder's name tells whose it is.
+pub fn sweep() {
+    for folder in fs::read_dir(all()).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let owner = folder.file_name().and_then(|name| name.to_str()?.rsplit('-').nth(1)?.parse().ok());
+        if !owner.is_some_and(children::is_alive) {
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 }
 
@@ -66,8 +80,15 @@ mod tests {
         let folder = first.path().to_path_buf();
         drop(first);
         assert!(!folder.exists() && second.path().join("a").exists());
+        sweep();
+        assert!(second.path().exists(), "its process lives");
         remove_all();
         assert!(!second.path().exists());
+        // No process has this number: it is above what Linux gives, and macOS.
+        let killed = all().join("test-4194305-0");
+        fs::create_dir_all(&killed)?;
+        sweep();
+        assert!(!killed.exists());
         Ok(())
     }
 }

@@ -186,8 +186,8 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// How the system tells of `ENOSPC`, and every program after it.
-const DISK_FULL: &str = "No space left on device";
+/// How the system tells of `ENOSPC`, and most programs after it; npm and Go write it small.
+const DISK_FULL: &str = "no space left on device";
 
 /// Runs a command to its end; where it fails, its last words are in the error.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
@@ -200,7 +200,7 @@ pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
     let last: Vec<&str> = all.lines().filter(|l| !l.trim().is_empty()).collect();
     let last = last[last.len().saturating_sub(12)..].join("\n  ");
     // A full disk is told in the last words of many programs, below a guess of ours that points elsewhere.
-    let hint = if all.contains(DISK_FULL) { "the disk is full: make room, then try again" } else { hint };
+    let hint = if all.to_lowercase().contains(DISK_FULL) { "the disk is full: make room, then try again" } else { hint };
     bail!("{what} failed: {hint}\n  {last}")
 }
 
@@ -226,7 +226,9 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_called_one() {
-        let said = failed("echo 'OSError: [Errno 28] No space left on device' >&2; exit 1");
-        assert!(said.starts_with("pip install failed: the disk is full: make room, then try again\n"), "{said}");
+        for words in ["OSError: [Errno 28] No space left on device", "npm error nospc ENOSPC: no space left on device, write"] {
+            let said = failed(&format!("echo '{words}' >&2; exit 1"));
+            assert!(said.starts_with("pip install failed: the disk is full: make room, then try again\n"), "{said}");
+        }
     }
 }

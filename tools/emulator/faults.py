@@ -13,6 +13,8 @@ KINDS = {
     "function": (("function", "text"), 1, ("do", "reason")),
     "event": (("detail_type", "text", "function"), 1, ("do", "seconds", "error", "reason")),
 }
+# kind -> what it may have done
+DEEDS = {"function": ("crash", "error", "lose"), "event": ("drop", "double", "delay", "undeliverable")}
 
 
 class BadFault(ValueError):
@@ -51,6 +53,8 @@ def add(order: dict) -> Fault:
     unknown = set(order) - {"kind", "times", "skip", *wanted, *others}
     if unknown:  # a misspelt choice would match everything
         raise BadFault(f"a fault of kind {kind} has no {', '.join(sorted(unknown))}")
+    if "do" in order and order["do"] not in DEEDS[kind]:  # it would count as done, and do nothing
+        raise BadFault(f"do must be one of {', '.join(DEEDS[kind])}; it is {order['do']!r}")
     times = order.get("times", KINDS[kind][1])
     if times is not None and (not isinstance(times, int) or times < 1):
         raise BadFault(f"times must be a whole number of at least 1, or null; it is {times!r}")

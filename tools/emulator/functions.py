@@ -1,4 +1,4 @@
-"""Lambda: asynchronous invocations as AWS retries them, who a function is, and functions that die by order.
+"""Lambda: asynchronous invocations as AWS retries them, who a function is, and functions that fail by order.
 
 MiniStack counts a throttled event as a failed try and gives up after three; AWS keeps it, for up to six hours.
 """

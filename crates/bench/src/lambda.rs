@@ -87,7 +87,7 @@ impl Function {
         }
     }
 
-    /// The most memory it has held, in MB.
+    /// The most memory it has held, in MiB.
     pub fn peak_megabytes(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells no peak")?;

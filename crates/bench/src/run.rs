@@ -46,7 +46,7 @@ pub struct Sample {
     pub first: f64,
     /// The median of the events after it.
     pub warm: f64,
-    /// The most memory that it held, in MB.
+    /// The most memory that it held, in MiB.
     pub memory: f64,
     /// What the critical path of the first event took in the stub.
     pub first_path: f64,

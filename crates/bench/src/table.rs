@@ -10,7 +10,7 @@ const ORDER: [&str; 5] = [HELLO, CREATE, IDLE, SWEEP, PYTHON];
 
 /// Prints all of it.
 pub fn print(found: &Found) {
-    println!("\n  Medians of {} fresh processes each, in turns; least and most in brackets. Milliseconds and MB.", found.turns);
+    println!("\n  Medians of {} fresh processes each, in turns; least and most in brackets. Milliseconds and MiB.", found.turns);
     for condition in &found.conditions {
         one(condition, found.held_by);
     }

@@ -65,6 +65,7 @@ enum Chore {
 #[tokio::main]
 async fn main() -> ExitCode {
     let chore = Arguments::parse().chore;
+    cf_e2e::scratch::sweep();
     let work = async {
         match chore {
             Chore::Demo { keep, port } => demo::run(keep, port).await,

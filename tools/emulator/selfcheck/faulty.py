@@ -95,7 +95,7 @@ else:
     aws("sqs").get_queue_attributes(QueueUrl="{url}")
     while not aws("sqs").receive_message(QueueUrl="{url}").get("Messages"):
         time.sleep(0.05)
-""")
+""", timeout=60)
     order(kind="call", caller=f"function/{name}", call="sqs.SendMessage", kill=True)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         other = pool.submit(aws("lambda").invoke, FunctionName=name, Payload='{"dies": false}')
@@ -150,7 +150,8 @@ def what_functions_ask_for_is_kept_when_calls_are_cleared(_):
 
 @check
 def a_wrong_order_is_refused():
-    for body in ({"kind": "weather"}, {"kind": "call", "times": 0}, {"kind": "node", "stak": "a"}):
+    for body in ({"kind": "weather"}, {"kind": "call", "times": 0}, {"kind": "node", "stak": "a"},
+                 {"kind": "function", "do": "kill"}):
         try:
             control("POST", "faults", body)
         except OSError as error:

@@ -170,10 +170,10 @@ def role(*actions: str) -> str:
     return made
 
 
-def function(body: str, may: str = "sqs:*", **more) -> tuple[str, str]:
+def function(body: str, may: str = "sqs:*", timeout: int = 10, **more) -> tuple[str, str]:
     name = unique("function")
     made = aws("lambda").create_function(
-        FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=10, Code={"ZipFile": bootstrap(body)},
+        FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=timeout, Code={"ZipFile": bootstrap(body)},
         Role=role(may), **more)
     return name, made["FunctionArn"]
 

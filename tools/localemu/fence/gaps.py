@@ -26,5 +26,5 @@ def install() -> None:
     # LocalEmu puts its own host's name there, and no TemplateURL would match the policies.
     change_set_model_preproc._AWS_URL_SUFFIX = "amazonaws.com"
     # It has a folder of its own for what buckets hold, beside any that it is told of.
-    provider.DEFAULT_S3_TMP_DIR = os.path.join(tempfile.gettempdir(), "s3")
+    provider.DEFAULT_S3_TMP_DIR = os.path.join(tempfile.gettempdir(), "localemu-s3")
     provider.S3Provider.delete_object = _delete_object(provider.S3Provider.delete_object)

@@ -20,7 +20,7 @@ def prepare_environment() -> None:
         EC2_VM_MANAGER="none",
         # What it has no maker for (launch templates, Auto Scaling groups, single rules) is entered as made.
         CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES="1",
-        # Everything that it writes, and the certificate that it makes for itself, is below one folder.
+        # What it writes, but for what buckets hold (gaps.py), and the certificate that it makes for itself, is below one folder.
         OVERRIDE_IN_DOCKER="0",
         FILESYSTEM_ROOT=folder,
         LOCALEMU_VOLUME_DIR=folder,
