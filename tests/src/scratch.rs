@@ -32,6 +32,10 @@ impl Scratch {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let name = format!("{process}-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed));
         let folder = all().join(name);
+        // Of one that was killed, long ago, and had our number.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("{} could not be emptied", folder.display()))?;
+        }
         fs::create_dir_all(&folder).with_context(|| format!("{} could not be made", folder.display()))?;
         held().insert(folder.clone());
         Ok(Self(folder))
