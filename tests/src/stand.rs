@@ -183,6 +183,11 @@ impl Stand {
         Ok(Fault { stand: self, id })
     }
 
+    /// Ends a fault that was kept. One that the emulator has forgotten is no error.
+    pub fn end_fault(&self, id: u64) {
+        let _ = ureq::delete(format!("{}/_clusterdrop/faults/{id}", self.url)).call();
+    }
+
     /// The calls to AWS that the emulator has logged, by what the query picks.
     pub fn calls(&self, query: &str) -> Result<Vec<Value>> {
         Ok(self.get(&format!("/_clusterdrop/calls?{query}"))?["calls"].as_array().cloned().unwrap_or_default())
@@ -254,10 +259,17 @@ impl Fault<'_> {
         let mine = all["faults"].as_array().and_then(|list| list.iter().find(|f| f["id"] == self.id));
         mine.and_then(|f| f["hits"].as_u64()).context("the emulator has forgotten the fault")
     }
+
+    /// Lets it hold until [`Stand::end_fault`] is called with the number that this gives.
+    pub fn keep(self) -> u64 {
+        let id = self.id;
+        std::mem::forget(self);
+        id
+    }
 }
 
 impl Drop for Fault<'_> {
     fn drop(&mut self) {
-        let _ = ureq::delete(format!("{}/_clusterdrop/faults/{}", self.stand.url, self.id)).call();
+        self.stand.end_fault(self.id);
     }
 }

@@ -145,7 +145,7 @@ fn end_to_end() -> Result<()> {
     cargo(&["build", "--workspace", "--bin", "clusterdrop"], &[])?;
     policies::forget()?;
     let emulator = deployed(&[])?;
-    on(&emulator, &["acceptance", "boot", "cli", "events", "faults", "replaced"])?;
+    on(&emulator, &["acceptance", "boot", "cases", "cli", "events", "faults", "replaced"])?;
     // This one changes what everybody gets, so it runs alone.
     on(&emulator, &["own_template"])?;
     policies::record(&emulator, "main")?;
