@@ -82,7 +82,7 @@ fn read_at(event: &Value, depth: usize, left: &mut usize) -> Vec<Result<Work, Un
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     vec![match (event["source"].as_str(), event["detail-type"].as_str()) {
-        (Some("aws.s3"), Some("Object Created")) => {
+        (Some("aws.s3"), Some("Object Created" | "Object Restore Completed")) => {
             match (text(&event["detail"]["bucket"]["name"]), text(&event["detail"]["object"]["key"])) {
                 // EventBridge gives the key as it is; S3's own notifications encode it.
                 (Some(bucket), Some(key)) => Ok(Work::Upload { bucket, key }),
@@ -120,7 +120,10 @@ fn read_message(record: &Value, depth: usize, left: &mut usize) -> Work {
 
 fn read_notification(record: &Value) -> Result<Work, Unreadable> {
     let name = record["eventName"].as_str().unwrap_or_default();
-    if !name.is_empty() && !name.starts_with("ObjectCreated:") {
+    let name = name.strip_prefix("s3:").unwrap_or(name);
+    // A copy that was restored from the archive can be read now; an event only says where to look.
+    let tells_of_an_object = name.starts_with("ObjectCreated:") || name.starts_with("ObjectRestore:Completed");
+    if !name.is_empty() && !tells_of_an_object {
         return Ok(Work::Nothing("S3 tells of something else than a new object"));
     }
     match (record["s3"]["bucket"]["name"].as_str(), record["s3"]["object"]["key"].as_str()) {
@@ -132,8 +135,9 @@ fn read_notification(record: &Value) -> Result<Work, Unreadable> {
     }
 }
 
-/// Form-encoding, undone exactly once: `+` is a space, `%2B` a plus (S3 User Guide, notification-content-structure).
-fn decode(key: &str) -> Option<String> {
+/// Form-encoding, undone exactly once: `+` is a space, `%2B` a plus (S3 User Guide, notification-content-structure; the same in
+/// listings with `EncodingType=url`, which botocore undoes by `unquote_plus`).
+pub(crate) fn decode(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

@@ -43,12 +43,6 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         {
             Kind::Permanent
         }
-        // An upload in the archive, or under a key that we do not have: it stays so until somebody uploads it anew.
-        "InvalidObjectState" | "InvalidRequest" | "KMS.DisabledException" | "KMS.NotFoundException" | "KMS.KMSInvalidStateException"
-            if call == "s3:GetObject" =>
-        {
-            Kind::Permanent
-        }
         // Throttling, 5xx, and a permission that an administrator may mend: the event comes again, and is parked in the end.
         _ => Kind::Transient,
     }
@@ -74,7 +68,6 @@ mod tests {
             ("cloudformation:CreateStack", "InsufficientCapabilitiesException", "", Kind::Permanent),
             ("s3:PutObject", "SlowDown", "", Kind::Transient),
             ("s3:GetObject", "AccessDenied", "", Kind::Transient),
-            ("s3:GetObject", "InvalidObjectState", "", Kind::Permanent),
             ("s3:PutObject", "InvalidRequest", "", Kind::Transient),
             ("cloudformation:CreateStack", "AccessDenied", "", Kind::Permanent),
             ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Transient),

@@ -1,12 +1,14 @@
 //! From an event to passes: each piece of work alone, so that one fault does not hide the rest.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{self, Reading};
 use cf_core::observe::{self, Subject};
-use cf_core::perform::{pass, pass_stray};
+use cf_core::perform::{Clock, pass, pass_stray};
 use cf_core::stack::StackId;
 use cf_core::sweep;
 use futures_util::{StreamExt, stream};
@@ -67,15 +69,29 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
     })
 }
 
+/// The key at which the object lies. EventBridge gives keys as they are (S3 User Guide, "EventBridge"), but events that were put
+/// together elsewhere come with them encoded: where nothing lies at such a key, and something at what it decodes to, that is it.
+async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
+    let Some(decoded) = event::decode(key).filter(|decoded| decoded != key) else { return Ok(Cow::Borrowed(key)) };
+    if observe::listed(aws, key).await?.is_some() || observe::listed(aws, &decoded).await?.is_none() {
+        return Ok(Cow::Borrowed(key));
+    }
+    Ok(Cow::Owned(decoded))
+}
+
 async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     if bucket != aws.site.user_bucket {
         return Err(Fault::new(Kind::Permanent, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
     }
+    let key = &*true_key(aws, key).await?;
     match key::read(key) {
         Reading::Request(upload) => look_at(aws, Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }).await,
         Reading::Refused { problem, .. } => {
             tracing::info!(key, problem = %problem, "refused by its key");
-            pass_stray(aws, key).await
+            if !pass_stray(aws, key).await? {
+                journal::without_upload(key);
+            }
+            Ok(())
         }
         Reading::NotARequest => {
             tracing::info!(key, "not a request");
@@ -84,10 +100,26 @@ async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     }
 }
 
-/// The time in whole seconds: people read it.
-fn clock() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
+/// A function's time.
+struct Time;
+
+/// The first wait after a lost race is at most so long, each further one twice as long, up to the last.
+const BACK_OFF_MS: (u64, u64) = (25, 1_500);
+
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
+    /// Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): any time up to the limit, so that passes which lost
+    /// the same race do not meet again. The clock's nanoseconds are as good as dice here, and need no source of entropy.
+    async fn back_off(&self, nth: usize) {
+        let (first, last) = BACK_OFF_MS;
+        let most = first.saturating_mul(1 << nth.min(16)).min(last);
+        let dice = u64::from(Timestamp::now().subsec_nanosecond().unsigned_abs() / 100);
+        tokio::time::sleep(Duration::from_millis(dice % (most + 1))).await;
+    }
 }
 
 /// An event of a stack says only which cluster to look at, and only its tags say that.
@@ -102,8 +134,11 @@ async fn stack(aws: &Aws, id: &StackId) -> Result<(), Fault> {
 
 async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
     // Boxed: a pass's future is large, and every caller's would hold it.
-    let outcome = Box::pin(pass(aws, &aws.site, &subject, &clock)).await?;
+    let outcome = Box::pin(pass(aws, &aws.site, &subject, &Time)).await?;
     journal::passed(&subject.cluster, &outcome);
+    if let Some(upload) = subject.upload.filter(|_| outcome.is_without_upload) {
+        journal::without_upload(&upload.to_string());
+    }
     Ok(())
 }
 
@@ -111,7 +146,7 @@ async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
 /// next sweep comes anyway, while a sweep in the failure queue would be one too many.
 async fn sweep(aws: &Aws) -> Result<(), Fault> {
     // Boxed, as a pass is.
-    let found = Box::pin(sweep::find(aws, &aws.site, clock())).await?;
+    let found = Box::pin(sweep::find(aws, &aws.site, Time.now())).await?;
     journal::found(&found);
     let (count, unread) = (found.wanting.len(), found.unread.len());
     let looks = stream::iter(found.wanting).map(|cluster| async move {

@@ -45,11 +45,20 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("UploadsRefused", count(|c| matches!(c, Course::Refuse | Course::Crowded | Course::Differ | Course::Occupied | Course::Leftover))),
         ("MailsLost", outcome.mails_lost.len()),
         ("MailsInDoubt", outcome.mails_in_doubt()),
+        ("PassesOvertaken", outcome.moves),
+        ("PassesHandedOver", usize::from(outcome.is_handed_over)),
     ];
     let mut measured: Vec<Measured> =
         counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect();
     measured.extend(outcome.ready_seconds.map(|s| Measured { name: "TimeToReady", unit: "Seconds", value: json!(s) }));
     measure(&measured);
+}
+
+/// An event of a file that is not there: it was answered and removed since, its user took it back, or the key is not the one
+/// that it has.
+pub fn without_upload(key: &str) {
+    tracing::info!(key, "the event's file is not there");
+    measure(&[Measured { name: "EventsWithoutUpload", unit: "Count", value: json!(1) }]);
 }
 
 /// A fault that the event is given back for.

@@ -7,9 +7,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use cf_core::fault::{Fault, Kind};
-use cf_core::names::Cluster;
-use cf_core::observe;
-use cf_core::stack::StackState;
+use cf_core::observe::{self, Living};
 use cf_core::template::DEFAULT_TEXT;
 use serde_json::{Value, json};
 
@@ -73,11 +71,11 @@ impl Aws {
 }
 
 /// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)
-fn refuse_while_clusters_live(living: &[(Cluster, StackState)]) -> Result<(), String> {
+fn refuse_while_clusters_live(living: &[Living]) -> Result<(), String> {
     if living.is_empty() {
         return Ok(());
     }
-    let named: Vec<_> = living.iter().map(|(cluster, _)| cluster.to_string()).take(NAMED_MAX).collect();
+    let named: Vec<_> = living.iter().map(|one| one.cluster.to_string()).take(NAMED_MAX).collect();
     let more = if living.len() > named.len() { ", …" } else { "" };
     let (count, named) = (living.len(), named.join(", "));
     Err(format!(

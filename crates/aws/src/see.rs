@@ -2,7 +2,9 @@
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::EncodingType;
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, Ledger};
@@ -13,6 +15,7 @@ use cf_core::seen;
 use jiff::Timestamp;
 
 use crate::client::Aws;
+use crate::event;
 use crate::fault::{code, fault};
 
 impl Observe for Aws {
@@ -21,7 +24,8 @@ impl Observe for Aws {
             Question::Ledger(user) => Sight::Ledger(self.ledger(&user).await?),
             Question::Upload { key, body: true } => Sight::Upload(self.get(&key).await?),
             Question::Upload { key, body: false } => Sight::Upload(self.head(&key).await?),
-            Question::Folder(prefix) => Sight::Folder(self.list(&self.site.user_bucket, &prefix, None).await?.items),
+            Question::Folder(prefix) => Sight::Folder(self.folder(&prefix).await?),
+            Question::Listed(key) => Sight::Listed(self.listed(&key).await?),
             Question::Status(key) => Sight::Status(self.status(&key).await?),
             Question::Profile(user) => Sight::Profile(self.profile(&user).await?),
             Question::StackNamed(name) => Sight::Stack(self.stack(name.as_str()).await?),
@@ -71,17 +75,18 @@ impl Aws {
         }
     }
 
+    /// A file of a user. `Permanent` where S3 does not give this one out.
+    async fn fetch_file(&self, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
+        let got = self.s3.get_object().bucket(&self.site.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
+        match got {
+            Ok(output) => Ok(Some(output)),
+            Err(e) if is_missing(&code(&e)) => Ok(None),
+            Err(e) => Err(of_a_file(fault("s3:GetObject", &e), &code(&e))),
+        }
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>, Fault> {
-        let output = match self.fetch(&self.site.user_bucket, key).await {
-            Ok(Some(output)) => output,
-            Ok(None) => return Ok(None),
-            // Told to its user, instead of being tried until it is parked.
-            Err(fault) if fault.kind == Kind::Permanent => {
-                let head = self.head(key).await?;
-                return Ok(head.map(|object| Object { body: Body::Unreadable(fault.why), ..object }));
-            }
-            Err(fault) => return Err(fault),
-        };
+        let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
         Ok(Some(Object {
             version: output.version_id().map(str::to_owned),
             etag: etag(output.e_tag()),
@@ -100,7 +105,7 @@ impl Aws {
                 body: Body::Unread,
             })),
             Err(e) if is_missing(&code(&e)) || matches!(&e, SdkError::ServiceError(s) if s.err().is_not_found()) => Ok(None),
-            Err(e) => Err(fault("s3:HeadObject", &e)),
+            Err(e) => Err(of_a_file(fault("s3:HeadObject", &e), &code(&e))),
         }
     }
 
@@ -114,7 +119,7 @@ impl Aws {
     }
 
     async fn status(&self, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
-        let Some(output) = self.fetch(&self.site.user_bucket, key).await? else { return Ok(None) };
+        let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
         let etag = etag(output.e_tag());
         Ok(Some(match read_bounded(output, BODY_BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
@@ -143,11 +148,45 @@ impl Aws {
     async fn list(&self, bucket: &str, prefix: &str, token: Option<String>) -> Result<Page<Listed>, Fault> {
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(token);
         let listed = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
-        let size = |o: &aws_sdk_s3::types::Object| u64::try_from(o.size().unwrap_or(0)).unwrap_or(0);
-        let item = |o: &aws_sdk_s3::types::Object| Some(Listed { key: o.key()?.to_owned(), etag: etag(o.e_tag()), size: size(o) });
-        let items = listed.contents().iter().filter_map(item).collect();
-        Ok(Page { items, next: listed.next_continuation_token().map(str::to_owned) })
+        Ok(page_of(&listed, |o| o.key().map(str::to_owned)))
     }
+
+    /// The first page of a user's files whose keys begin so. Deeper folders are one line each; keys come encoded, because a user
+    /// may put characters into one that XML cannot carry, and then no line of the page could be read.
+    async fn folder(&self, prefix: &str) -> Result<Page<Listed>, Fault> {
+        let request = self.s3.list_objects_v2().bucket(&self.site.user_bucket).prefix(prefix).delimiter("/");
+        let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
+        let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+        Ok(page_of(&listed, |o| event::decode(o.key()?)))
+    }
+
+    /// The object at a key, by a listing of one: of all keys that begin with it, it comes first.
+    async fn listed(&self, key: &str) -> Result<Option<Listed>, Fault> {
+        let request = self.s3.list_objects_v2().bucket(&self.site.user_bucket).prefix(key).max_keys(1);
+        let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
+        let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+        Ok(page_of(&listed, |o| event::decode(o.key()?)).items.into_iter().find(|l| l.key == key))
+    }
+}
+
+fn page_of(listed: &ListObjectsV2Output, key: impl Fn(&aws_sdk_s3::types::Object) -> Option<String>) -> Page<Listed> {
+    let item = |o: &aws_sdk_s3::types::Object| {
+        let size = u64::try_from(o.size().unwrap_or(0)).unwrap_or(0);
+        Some(Listed { key: key(o)?, etag: etag(o.e_tag()), size, modified: timestamp(o.last_modified()) })
+    };
+    // A page without a token that is cut off all the same has a rest, whatever it lacks.
+    let next = listed.next_continuation_token().map(str::to_owned);
+    let next = next.or_else(|| listed.is_truncated().unwrap_or(false).then(String::new));
+    Page { items: listed.contents().iter().filter_map(item).collect(), next }
+}
+
+/// S3 does not give this file out, and will not as it is: archived, encrypted with a key that we do not have (KMS: 403, the
+/// user's own: 400; S3 User Guide, "Using server-side encryption with customer-provided keys"), or another account's. HEAD has
+/// no body, so there the status must do.
+fn of_a_file(fault: Fault, code: &str) -> Fault {
+    let is_withheld = matches!(code, "AccessDenied" | "InvalidRequest" | "InvalidObjectState" | "InvalidArgument" | "400" | "403")
+        || code.starts_with("KMS.");
+    if is_withheld { Fault { kind: Kind::Permanent, ..fault } } else { fault }
 }
 
 fn etag(text: Option<&str>) -> ETag {

@@ -35,8 +35,10 @@ pub fn read(body: &Body) -> Result<Choices, Vec<Problem>> {
         Body::TooLarge(size) => return Err(vec![too_large(*size)]),
         Body::Unreadable(why) => {
             return Err(vec![broken(
-                &format!("S3 does not give it out ({why})"),
-                "upload it again, with the bucket's own encryption and storage class",
+                &format!(
+                    "S3 does not give it out: it is archived, encrypted with a key that clusterdrop may not use, or another account's ({why})"
+                ),
+                "upload it again plainly: without a key of your own (no --sse-c, no --sse-kms-key-id), in the storage class STANDARD",
             )]);
         }
         Body::Unread => return Err(vec![broken("it was not read", "upload it again")]),

@@ -8,7 +8,7 @@ use crate::body::Body;
 use crate::causes::Cause;
 use crate::fault::Fault;
 use crate::key::{Answer, UploadKey};
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Entry, Ledger, Sighting, Wish};
 use crate::names::Cluster;
 use crate::request::{ETag, RequestId};
 use crate::site::Site;
@@ -93,6 +93,18 @@ impl Facts<'_> {
             StackSeen::Ours(stack) => Some(stack),
             StackSeen::Absent | StackSeen::Foreign => None,
         }
+    }
+
+    /// The revision in which this look's pass notes what it sees for the first time.
+    pub const fn revision(&self) -> u64 {
+        self.ledger.revision + 1
+    }
+
+    /// An upload as its user's wish, by what is known of when it was made.
+    pub fn wish(&self, entry: &Entry, upload: &Upload) -> Wish {
+        let known = entry.open.iter().find(|o| o.request == upload.request);
+        let seen = known.map_or(self.revision(), |open| open.seen);
+        Wish { at: upload.modified, sighting: Some(Sighting { folder: upload.key.folder.clone(), seen }) }
     }
 
     /// The login address among the stack's outputs.

@@ -89,6 +89,12 @@ impl Folder {
     pub fn status(&self, name: &ClusterName) -> String {
         format!("{}{name}{STATUS_SUFFIX}", self.0)
     }
+
+    /// The keys of all files that matter to a cluster in this folder: requests, answers, and the state.
+    pub fn files(&self, name: &ClusterName) -> Vec<String> {
+        let suffixes = Verb::ALL.map(Verb::suffix).into_iter().chain(Answer::ALL.map(Answer::suffix)).chain([STATUS_SUFFIX]);
+        suffixes.map(|suffix| format!("{}{name}{suffix}", self.0)).collect()
+    }
 }
 
 /// A request's key, read once and trusted from then on.

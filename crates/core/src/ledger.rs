@@ -1,12 +1,13 @@
 //! The ledger: what is owed to one user, in one small JSON object that only the functions reach.
 //! It is changed only with If-Match on its ETag, written before a plan's first effect and cleared after its last.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::key::{UploadKey, Verb};
+use crate::key::{Folder, UploadKey, Verb};
 use crate::names::{ClusterName, User};
 use crate::request::RequestId;
 use crate::stack::StackId;
@@ -42,7 +43,7 @@ pub const HISTORY_MAX: usize = 50;
 /// How many answered requests an entry remembers: a late or doubled event asks for one of the last few.
 pub const ANSWERED_MAX: usize = 16;
 
-/// How many uploads of one cluster may be open at a time. Each has a folder that every look lists: a user who drops the
+/// How many files of one cluster may be open at a time, each by its key. Each has a folder that every look lists: a user who drops the
 /// same name into ten thousand folders must not make every pass, and the sweep of all, ten thousand lists long.
 pub const OPEN_MAX: usize = 16;
 
@@ -67,6 +68,19 @@ pub struct Entry {
     /// S3's time of the latest delete that was accepted or answered. A create that is older, and was only late, is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<Timestamp>,
+    /// Where and when the file of `last_create` was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_create_seen: Option<Sighting>,
+    /// Where and when the file of `last_delete` was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_delete_seen: Option<Sighting>,
+    /// The create that was given up because a delete came within the same second, so that nobody knows which was the later.
+    /// What tells of it stands until the next create is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tied: Option<Tied>,
+    /// The login address that was told last; empty where it was told that there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
     /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
@@ -150,6 +164,52 @@ pub struct Open {
     pub request: RequestId,
     /// Whether the answer of the work in hand answers it too; a waiting one has its turn later.
     pub joined: bool,
+    /// The revision of the ledger in which it was first noted.
+    #[serde(default)]
+    pub seen: u64,
+}
+
+/// Where and when a file was first seen. S3 tells times in whole seconds only, but its listings are strongly consistent (User
+/// Guide, "Amazon S3 data consistency model"), and every file that a look lists is noted in the ledger, whose writes have an
+/// order. So of two files in one folder the one that was noted first was there when the other was not: it is the older one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// The folder that was listed.
+    pub folder: Folder,
+    /// The revision of the ledger in which it was first noted.
+    pub seen: u64,
+}
+
+/// A wish with all that tells when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// S3's time, in whole seconds.
+    pub at: Timestamp,
+    /// Where and when its file was first seen, where that is known.
+    pub sighting: Option<Sighting>,
+}
+
+impl Wish {
+    /// Which of two wishes was made first; `None` where they were made within one second and nothing else tells.
+    pub fn order(&self, other: &Self) -> Option<Ordering> {
+        let by_sight = || {
+            let (mine, its) = self.sighting.as_ref().zip(other.sighting.as_ref())?;
+            (mine.folder == its.folder && mine.seen != its.seen).then(|| mine.seen.cmp(&its.seen))
+        };
+        match self.at.cmp(&other.at) {
+            Ordering::Equal => by_sight(),
+            order => Some(order),
+        }
+    }
+}
+
+/// A create that was given up because a delete came within the same second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tied {
+    /// The second, by S3's clock.
+    pub at: Timestamp,
+    /// The create's file.
+    pub key: UploadKey,
 }
 
 /// A mail of one kind for one request, sent at most once.
@@ -175,6 +235,8 @@ pub enum MailKind {
     Stuck,
     /// A stack that is not ours has the name that a cluster needs.
     Occupied,
+    /// S3 does not give an upload out.
+    Unreadable,
 }
 
 impl Ledger {
@@ -240,32 +302,68 @@ impl Entry {
     }
 
     /// Notes an upload that has no answer yet, or changes whether it is joined. A known one keeps its place: the first of
-    /// several gives its name to the news, and a second pass must name the same.
-    pub fn note_open(&mut self, key: &UploadKey, request: &RequestId, joined: bool) {
-        match self.open.iter_mut().find(|o| &o.request == request) {
-            Some(known) => known.joined = joined,
-            None => self.open.push(Open { key: key.clone(), request: request.clone(), joined }),
+    /// several gives its name to the news, and a second pass must name the same. A file that is put again and again at one key
+    /// is one that waits, not many: its latest version takes the place of the one before.
+    pub fn note_open(&mut self, key: &UploadKey, request: &RequestId, joined: bool, seen: u64) {
+        let seen = match self.open.iter_mut().find(|o| &o.request == request) {
+            Some(known) => {
+                known.joined = joined;
+                known.seen
+            }
+            None => seen,
+        };
+        let open = Open { key: key.clone(), request: request.clone(), joined, seen };
+        match self.open.iter().position(|o| o.key == *key && o.joined == joined) {
+            Some(at) => {
+                let before = std::mem::replace(&mut self.open[at], open);
+                self.pass_claims_on(&before, request);
+            }
+            None => self.open.push(open),
+        }
+        let mut is_first = true;
+        self.open.retain(|o| &o.request != request || std::mem::take(&mut is_first));
+    }
+
+    /// The news of a removal bear the name of a delete that asked for it: they are the same news if its file is put again.
+    fn pass_claims_on(&mut self, before: &Open, request: &RequestId) {
+        if before.key.verb == Verb::Delete {
+            self.mails.iter_mut().filter(|c| c.request == before.request).for_each(|c| c.request = request.clone());
         }
     }
 
     /// Notes that an upload was taken as its user's wish; events are late now and then, so the latest wish counts, not the
     /// last to be heard of.
-    pub fn note_wish(&mut self, verb: Verb, modified: Timestamp) {
-        let last = match verb {
-            Verb::Create => &mut self.last_create,
-            Verb::Delete => &mut self.last_delete,
+    pub fn note_wish(&mut self, verb: Verb, wish: &Wish) {
+        let is_latest = self.last(verb).is_none_or(|last| last.order(wish).is_none_or(Ordering::is_lt) && last.at <= wish.at);
+        if is_latest {
+            let (at, seen) = match verb {
+                Verb::Create => (&mut self.last_create, &mut self.last_create_seen),
+                Verb::Delete => (&mut self.last_delete, &mut self.last_delete_seen),
+            };
+            *at = Some(wish.at);
+            seen.clone_from(&wish.sighting);
+        }
+    }
+
+    /// The latest wish of a verb that was accepted.
+    pub fn last(&self, verb: Verb) -> Option<Wish> {
+        let (at, sighting) = match verb {
+            Verb::Create => (self.last_create, &self.last_create_seen),
+            Verb::Delete => (self.last_delete, &self.last_delete_seen),
         };
-        *last = (*last).max(Some(modified));
+        at.map(|at| Wish { at, sighting: sighting.clone() })
     }
 
     /// Whether a later create was accepted, and what it asked for lives or is on its way.
-    pub fn has_overtaken(&self, delete: Timestamp) -> bool {
-        matches!(self.phase, Phase::Creating { .. } | Phase::Ready) && self.last_create.is_some_and(|create| create > delete)
+    pub fn has_overtaken(&self, delete: &Wish) -> bool {
+        matches!(self.phase, Phase::Creating { .. } | Phase::Ready)
+            && self.last(Verb::Create).is_some_and(|create| create.order(delete) == Some(Ordering::Greater))
     }
 
-    /// Whether a create was taken back by a delete that is as young or younger, and was heard of first.
-    pub fn has_outlived(&self, create: Timestamp) -> bool {
-        self.last_delete.is_some_and(|delete| delete >= create)
+    /// Whether a create was taken back by a later delete, which was heard of first. A delete of the same second counts as the
+    /// later one where nothing tells: what it does costs nothing.
+    pub fn has_outlived(&self, create: &Wish) -> bool {
+        self.last(Verb::Delete).is_some_and(|delete| delete.order(create) != Some(Ordering::Less))
     }
 
     /// Whether the address stands in so many folders that one more could not be remembered with those that wait.
@@ -286,9 +384,10 @@ impl Entry {
         }
     }
 
-    /// Whether one more upload is one too many.
-    pub fn is_crowded_for(&self, request: &RequestId) -> bool {
-        self.open.len() >= OPEN_MAX && !self.open.iter().any(|o| &o.request == request)
+    /// Whether a file at one more key is one too many.
+    pub fn is_crowded_for(&self, key: &UploadKey) -> bool {
+        let keys: BTreeSet<&UploadKey> = self.open.iter().map(|o| &o.key).collect();
+        keys.len() >= OPEN_MAX && !keys.contains(key)
     }
 
     /// Notes that a request has its final answer.

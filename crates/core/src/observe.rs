@@ -15,7 +15,7 @@ use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, StackName, User};
-use crate::question::{Listed, Object, Observe, Question, Sight};
+use crate::question::{Listed, Observe, Question, Sight};
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
 use crate::site::Site;
@@ -29,9 +29,13 @@ macro_rules! ask {
     ($world:expr, $question:expr, $answer:ident) => {
         match $world.observe($question).await? {
             Sight::$answer(seen) => Ok(seen),
-            other => Err(Fault::new(Kind::Permanent, "observe", format!("{other:?} does not answer the question"))),
+            other => Err(mismatch(&other)),
         }
     };
+}
+
+fn mismatch(sight: &Sight) -> Fault {
+    Fault::new(Kind::Permanent, "observe", format!("{sight:?} does not answer the question"))
 }
 
 /// What brings us here: which cluster, and what the event already knew.
@@ -81,7 +85,7 @@ pub async fn look<'a, W: Observe>(
         known_stack(world, &entry, by_name, subject.stack.as_deref()),
         async {
             match &entry.accepted {
-                Some(accepted) => status(world, &accepted.key.status()).await.map(Some),
+                Some(accepted) => status(world, &accepted.key.status()).await,
                 None => Ok(None),
             }
         },
@@ -168,39 +172,73 @@ impl Near {
     }
 }
 
-/// What lies in one folder. Deeper folders may begin as the cluster's files do (`x.cf-old/x.cf-create`), a thousand on a page:
-/// they are other folders, and each upload in them has an event of its own.
+/// The files of one cluster in one folder. Deeper folders may begin as the cluster's files do (`x.cf-old/x.cf-create`): they are
+/// other folders, and each upload in them has an event of its own.
 async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Near, Fault> {
-    let listed = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
     let mut near = Near::default();
     let mut requests = Vec::new();
-    let is_here = |l: &Listed| l.key.strip_prefix(folder.as_str()).is_some_and(|name| !name.contains('/'));
-    for Listed { key, etag, size } in listed.into_iter().filter(is_here) {
-        match read(&key) {
-            Reading::Request(request) if request.cluster == *cluster => requests.push((request, size)),
-            _ if key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| key.ends_with(a.suffix())) => {
-                drop(near.answers.insert(key, etag));
+    for listed in files(world, folder, cluster).await? {
+        match read(&listed.key) {
+            Reading::Request(request) if request.cluster == *cluster => requests.push((request, listed)),
+            _ if listed.key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| listed.key.ends_with(a.suffix())) => {
+                drop(near.answers.insert(listed.key, listed.etag));
             }
             _ => {}
         }
     }
-    let found = try_join_all(requests.into_iter().map(|(key, size)| upload(world, key, size))).await?;
+    let found = try_join_all(requests.into_iter().map(|(key, listed)| upload(world, key, listed))).await?;
     near.uploads = found.into_iter().flatten().collect();
     Ok(near)
 }
 
+/// What lies in a folder under the names that matter to a cluster. Where that does not fit on one page of a listing, the user
+/// has files of other names there that begin alike: then each name that matters is looked up alone, so that a look costs the
+/// same however many there are.
+async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Vec<Listed>, Fault> {
+    let page = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
+    if page.next.is_none() {
+        let is_here = |l: &Listed| l.key.strip_prefix(folder.as_str()).is_some_and(|name| !name.contains('/'));
+        return Ok(page.items.into_iter().filter(is_here).collect());
+    }
+    let names = folder.files(&cluster.name);
+    let found = try_join_all(names.iter().map(|key| listed(world, key))).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
 /// The listing is newer than the event, so its size decides whether the content is asked for at all; GET's own length is
 /// looked at again before anything is read, for the upload may have been replaced since.
-async fn upload<W: Observe>(world: &W, key: UploadKey, size: u64) -> Result<Option<Upload>, Fault> {
+async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result<Option<Upload>, Fault> {
+    let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
     let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
-    let object = ask!(world, question, Upload)?;
-    Ok(object.map(|o| Upload {
-        request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
+    match world.observe(question).await {
+        Ok(Sight::Upload(object)) => Ok(object.map(|o| Upload {
+            request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
+            key,
+            etag: o.etag,
+            modified: o.modified,
+            body: if is_large { Body::TooLarge(size) } else { o.body },
+        })),
+        Ok(other) => Err(mismatch(&other)),
+        Err(fault) if fault.kind == Kind::Permanent => withheld(world, key, &listed, fault).await,
+        Err(fault) => Err(fault),
+    }
+}
+
+/// An upload that S3 does not give out. It must not keep its neighbours from their answers, so it is known by its line in a
+/// listing: made anew, for S3 says "forbidden" of an object that has gone, too, where it does not trust the caller to list.
+async fn withheld<W: Observe>(world: &W, key: UploadKey, before: &Listed, fault: Fault) -> Result<Option<Upload>, Fault> {
+    let now = listed(world, &key.to_string()).await?;
+    if now.as_ref().is_some_and(|now| now != before) {
+        // What was put in its place may be given out.
+        return Err(Fault { kind: Kind::Moved, ..fault });
+    }
+    Ok(now.map(|l| Upload {
+        request: RequestId::of(&l.key, None, &l.etag, l.modified),
+        body: if key.verb == Verb::Create { Body::Unreadable(fault.why) } else { Body::Unread },
         key,
-        etag: o.etag,
-        modified: o.modified,
-        body: if is_large { Body::TooLarge(size) } else { o.body },
+        etag: l.etag,
+        modified: l.modified,
     }))
 }
 
@@ -229,9 +267,9 @@ pub async fn stack<W: Observe>(world: &W, id: &StackId) -> Result<Option<Box<Sta
     ask!(world, Question::Stack(id.clone()), Stack)
 }
 
-/// An object in the user bucket, without its content.
-pub async fn head<W: Observe>(world: &W, key: &str) -> Result<Option<Object>, Fault> {
-    ask!(world, Question::Upload { key: key.to_owned(), body: false }, Upload)
+/// An object in the user bucket, as a listing shows it.
+pub async fn listed<W: Observe>(world: &W, key: &str) -> Result<Option<Listed>, Fault> {
+    ask!(world, Question::Listed(key.to_owned()), Listed)
 }
 
 /// The living stack of a name: the one that was just seen, if it is that.
@@ -247,8 +285,14 @@ async fn profile<W: Observe>(world: &W, user: &User) -> Result<bool, Fault> {
     ask!(world, Question::Profile(user.clone()), Profile)
 }
 
-async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
-    ask!(world, Question::Status(key.to_owned()), Status)
+/// A state file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.
+async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
+    match world.observe(Question::Status(key.to_owned())).await {
+        Ok(Sight::Status(seen)) => Ok(Some(seen)),
+        Ok(other) => Err(mismatch(&other)),
+        Err(fault) if fault.kind == Kind::Permanent => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The first real causes of a failure, through all pages and into nested stacks.
@@ -306,13 +350,28 @@ pub async fn ledgers<W: Observe>(world: &W) -> Result<Vec<(User, ETag)>, Fault> 
     }
 }
 
-/// Every stack that bears this deployment's tags and lives. Of each no more is kept than whose it is and how it stands.
-pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<(Cluster, StackState)>, Fault> {
+/// A stack of this deployment that lives, as far as a sweep needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Living {
+    /// Whose it is.
+    pub cluster: Cluster,
+    /// How it stands.
+    pub state: StackState,
+    /// The login address among its outputs; empty where there is none.
+    pub login: String,
+}
+
+/// Every stack that bears this deployment's tags and lives.
+pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<Living>, Fault> {
     let (mut all, mut page) = (Vec::new(), None);
+    let login = |stack: &Stack| stack.outputs.get(&site.template.metadata.login_output).map(|l| l.trim().to_owned()).unwrap_or_default();
     loop {
         let seen = ask!(world, Question::Stacks(page), Stacks)?;
-        let ours = seen.items.iter().filter_map(|s| Some((s.cluster(&site.deployment)?, s.status.state())));
-        all.extend(ours.filter(|(_, state)| *state != StackState::Gone));
+        let ours = seen
+            .items
+            .iter()
+            .filter_map(|s| Some(Living { cluster: s.cluster(&site.deployment)?, state: s.status.state(), login: login(s) }));
+        all.extend(ours.filter(|l| l.state != StackState::Gone));
         page = seen.next;
         if page.is_none() {
             return Ok(all);

@@ -22,6 +22,16 @@ pub trait Perform: Sync {
     fn perform(&self, effect: &Effect) -> impl Future<Output = Result<Option<ETag>, Fault>> + Send;
 }
 
+/// The time, and waiting: a function's, or a world's in memory.
+pub trait Clock: Sync {
+    /// The time in whole seconds: people read it.
+    fn now(&self) -> Timestamp;
+
+    /// Waits after the `nth` look in a row (from 0) that another pass was quicker than: longer each time, and not as long as
+    /// the other passes that wait.
+    fn back_off(&self, nth: usize) -> impl Future<Output = ()> + Send;
+}
+
 /// How a pass ended.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -31,31 +41,53 @@ pub struct Outcome {
     pub mails_lost: Vec<String>,
     /// Seconds from the acceptance of a create to its address, where that was given now.
     pub ready_seconds: Option<i64>,
+    /// Whether the file that the event named was not there any more, or never.
+    pub is_without_upload: bool,
+    /// How often another pass was quicker.
+    pub moves: usize,
+    /// Whether it was left to the sweep, because other passes were quicker each time.
+    pub is_handed_over: bool,
 }
 
-/// So many looks one pass takes. Each needs another upload, a lost race or a refused call; what is left then comes again
-/// with its event, or with the sweep.
+/// So many looks one pass takes that lead on to another. Each needs another upload or a refused call; what is left then comes
+/// again with its event, or with the sweep.
 const LOOKS_MAX: usize = 12;
+
+/// So many looks more it takes where another pass was quicker. All passes of one user write one ledger, one after the other.
+const MOVES_MAX: usize = 24;
+
+/// No further look begins after so many seconds: the shortest of the functions' timeouts is thirty, and a look with its plan
+/// takes up to ten where every call is slow.
+const LOOKING_SECONDS_MAX: i64 = 18;
 
 /// No effect is begun later than this after the look that it was decided on: what was seen grows stale.
 const PASS_SECONDS_MAX: i64 = 20;
 
 /// One pass over one cluster: look, decide, do, until there is nothing more to do.
-pub async fn pass<W: Observe + Perform>(
-    world: &W,
-    site: &Site,
-    subject: &Subject,
-    clock: &(impl Fn() -> Timestamp + Sync),
-) -> Result<Outcome, Fault> {
+pub async fn pass<W: Observe + Perform>(world: &W, site: &Site, subject: &Subject, clock: &impl Clock) -> Result<Outcome, Fault> {
     let mut outcome = Outcome::default();
     let (mut subject, mut setback) = (subject.clone(), None);
-    for _ in 0..LOOKS_MAX {
-        let facts = observe::look(world, site, &subject, clock(), setback.take()).await?;
+    let (until, mut looks) = (clock.now().as_second() + LOOKING_SECONDS_MAX, 0);
+    loop {
+        let facts = match observe::look(world, site, &subject, clock.now(), setback.clone()).await {
+            // A file was replaced between two of the look's questions.
+            Err(fault) if fault.kind == Kind::Moved && outcome.moves < MOVES_MAX => {
+                clock.back_off(outcome.moves).await;
+                outcome.moves += 1;
+                continue;
+            }
+            seen => seen?,
+        };
+        setback = None;
+        if looks + outcome.moves == 0 {
+            outcome.is_without_upload = subject.upload.as_ref().is_some_and(|key| facts.uploads.iter().all(|u| u.key != *key));
+        }
         // What the event's stack looked like is old by the next look.
         subject.stack = None;
         let plan = decide::decide(&facts);
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
-        let done = carry_out(world, &plan, &mut outcome, || clock().as_second() > stale_at).await;
+        let done = carry_out(world, &plan, &mut outcome, || clock.now().as_second() > stale_at).await;
+        let is_moved = matches!(&done, Err(stop) if stop.fault.kind == Kind::Moved);
         let (course, look_again) = (plan.course, plan.look_again);
         outcome.plans.push(plan);
         match done {
@@ -71,19 +103,42 @@ pub async fn pass<W: Observe + Perform>(
                 Kind::Transient | Kind::Permanent | Kind::Spent => return Err(stop.fault),
             },
         }
+        let is_over = looks + 1 >= LOOKS_MAX || outcome.moves >= MOVES_MAX || clock.now().as_second() >= until;
+        if is_over && is_known(&facts, &subject) {
+            outcome.is_handed_over = true;
+            return Ok(outcome);
+        }
+        if is_over {
+            let why = format!("{} is busy: others were quicker at {} of {} looks", subject.cluster, outcome.moves, looks + outcome.moves);
+            return Err(Fault::new(Kind::Transient, "pass", why));
+        }
+        if is_moved {
+            clock.back_off(outcome.moves).await;
+            outcome.moves += 1;
+        } else {
+            looks += 1;
+        }
     }
-    Err(Fault::new(Kind::Transient, "pass", format!("{} is busy: the world moved at each of {LOOKS_MAX} looks", subject.cluster)))
 }
 
-/// An upload whose key cannot be a request: answered beside it, and removed.
-pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<(), Fault> {
-    let Reading::Refused { answer, problem } = key::read(key) else { return Ok(()) };
-    let Some(object) = observe::head(world, key).await? else { return Ok(()) };
-    let standing = observe::head(world, &answer).await?;
+/// Whether the ledger, as it was seen, makes the sweep look at what the event told of: then nothing is lost if this pass ends.
+fn is_known(facts: &Facts<'_>, subject: &Subject) -> bool {
+    let entry = facts.entry();
+    match &subject.upload {
+        Some(key) => facts.uploads.iter().filter(|u| u.key == *key).all(|u| entry.open.iter().any(|o| o.request == u.request)),
+        None => entry.is_owed(),
+    }
+}
+
+/// An upload whose key cannot be a request: answered beside it, and removed. False where it is not there.
+pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<bool, Fault> {
+    let Reading::Refused { answer, problem } = key::read(key) else { return Ok(true) };
+    let Some(object) = observe::listed(world, key).await? else { return Ok(false) };
+    let standing = observe::listed(world, &answer).await?;
     let expect = Expect::seen(standing.as_ref().map(|o| &o.etag));
     world.perform(&Effect::WriteAnswer { key: answer, text: answers::stray(&problem), expect }).await?;
     world.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await?;
-    Ok(())
+    Ok(true)
 }
 
 struct Stop {

@@ -24,8 +24,10 @@ pub enum Question {
         /// Whether its content matters.
         body: bool,
     },
-    /// The objects in the user bucket that begin with this.
+    /// The first page of the objects in the user bucket whose keys begin with this, without those in deeper folders.
     Folder(String),
+    /// The object at exactly this key in the user bucket, as a listing shows it: also one that S3 does not give out.
+    Listed(String),
     /// A state file.
     Status(String),
     /// Whether anything lies under a user's `configure.d`.
@@ -54,7 +56,9 @@ pub enum Sight {
     /// To `Upload`.
     Upload(Option<Object>),
     /// To `Folder`.
-    Folder(Vec<Listed>),
+    Folder(Page<Listed>),
+    /// To `Listed`.
+    Listed(Option<Listed>),
     /// To `Status`.
     Status(Option<(Vec<u8>, ETag)>),
     /// To `Profile`.
@@ -91,6 +95,8 @@ pub struct Listed {
     pub etag: ETag,
     /// Its length in bytes.
     pub size: u64,
+    /// Its Last-Modified, in whole seconds.
+    pub modified: Timestamp,
 }
 
 /// An object as GET or HEAD returned it.

@@ -21,7 +21,7 @@ pub const KEY: &str = "sweep/seen.json";
 pub const BYTES_MAX: usize = 4 << 20;
 
 /// Changes whenever a line comes to mean something else: what an older or newer function has written is not used then.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Line {
     /// Its clusters, without those that are over or never began: to a sweep they are as good as not there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clusters: BTreeMap<ClusterName, Standing>,
+    /// The login addresses that were told, of those that stand.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub logins: BTreeMap<ClusterName, String>,
 }
 
 /// What a cluster's entry says to a sweep.
@@ -72,13 +75,16 @@ impl Line {
     /// The line of a ledger as it was read.
     pub fn of(ledger: &Ledger, etag: ETag) -> Self {
         let clusters = ledger.clusters.iter().filter_map(|(name, entry)| Some((name.clone(), Standing::of(entry)?)));
-        Self { etag, clusters: clusters.collect() }
+        let ready = ledger.clusters.iter().filter(|(_, entry)| entry.phase == Phase::Ready);
+        let logins = ready.filter_map(|(name, entry)| Some((name.clone(), entry.login.clone()?)));
+        Self { etag, clusters: clusters.collect(), logins: logins.collect() }
     }
 
     /// No less than it takes up as JSON: quotes, commas, words and the escaped quotes of an `ETag` are counted generously.
     fn weight(&self, user: &User) -> usize {
         let clusters: usize = self.clusters.keys().map(|name| name.as_str().len() + 16).sum();
-        user.as_str().len() + self.etag.0.len() + clusters + 48
+        let logins: usize = self.logins.iter().map(|(name, login)| name.as_str().len() + login.len() + 8).sum();
+        user.as_str().len() + self.etag.0.len() + clusters + logins + 64
     }
 }
 
@@ -147,24 +153,24 @@ mod tests {
     #[test]
     fn a_line_is_what_it_was() {
         let text = r#"{"revision": 9, "clusters": {
-            "a": {"phase": {"is": "ready"}},
+            "a": {"phase": {"is": "ready"}, "login": "192.0.2.1"},
             "b": {"phase": {"is": "stuck"}},
             "c": {"phase": {"is": "failing"}},
             "d": {"phase": {"is": "new"}},
             "e": {"phase": {"is": "gone", "at": "2026-11-21T10:00:00Z", "end": "deleted"}}}}"#;
         let line = Line::of(&serde_json::from_str(text).unwrap(), ETag("\"9f\"".into()));
         let seen = Seen::of(&[(user("alice"), line)].into());
-        let written = r#"{"format":1,"ledgers":{"alice":{"etag":"\"9f\"","clusters":{"a":"ready","b":"stuck","c":"owed"}}}}"#;
+        let written = r#"{"format":2,"ledgers":{"alice":{"etag":"\"9f\"","clusters":{"a":"ready","b":"stuck","c":"owed"},"logins":{"a":"192.0.2.1"}}}}"#;
         assert_eq!(String::from_utf8(seen.bytes()).unwrap(), written);
         assert_eq!(Seen::read(written.as_bytes()), Some(seen));
     }
 
     #[test]
     fn what_another_function_wrote_is_not_used() {
-        for text in ["", "{}", "[]", "\u{0}", r#"{"format":2,"ledgers":{}}"#, r#"{"format":1}"#] {
+        for text in ["", "{}", "[]", "\u{0}", r#"{"format":1,"ledgers":{}}"#, r#"{"format":2}"#] {
             assert_eq!(Seen::read(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(Seen::read(br#"{"format":1,"ledgers":{}}"#), Some(Seen::default()));
+        assert_eq!(Seen::read(br#"{"format":2,"ledgers":{}}"#), Some(Seen::default()));
     }
 
     #[test]
@@ -173,6 +179,7 @@ mod tests {
         let many = |names: usize| Line {
             etag: etag.clone(),
             clusters: (0..names).map(|n| (testing::cluster("u", &format!("{n:040}")).name, Standing::Stuck)).collect(),
+            logins: (0..names).map(|n| (testing::cluster("u", &format!("{n:040}")).name, "192.0.2.100".to_owned())).collect(),
         };
         for names in [0, 1, 200] {
             let line = many(names);

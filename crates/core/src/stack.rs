@@ -94,6 +94,8 @@ pub enum StackState {
     RollingBack,
     /// Its creation failed; the stack keeps its name until it is deleted.
     Failed,
+    /// Somebody has made a change set and not executed it: the stack holds its name, and nothing is made.
+    Planned,
     /// It is being deleted.
     Leaving,
     /// Its deletion failed; what is left may still cost money.
@@ -124,8 +126,8 @@ impl StackStatus {
             | Self::UpdateRollbackCompleteCleanupInProgress
             | Self::ImportInProgress
             | Self::ImportRollbackInProgress
-            | Self::ReviewInProgress
             | Self::Unknown => StackState::Changing,
+            Self::ReviewInProgress => StackState::Planned,
             Self::RollbackInProgress => StackState::RollingBack,
             // CREATE_FAILED is where a creation ends that may not roll back.
             Self::CreateFailed | Self::RollbackFailed | Self::RollbackComplete => StackState::Failed,

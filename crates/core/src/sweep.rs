@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::effect::Effect;
 use crate::fault::Fault;
-use crate::names::{Cluster, User};
-use crate::observe;
+use crate::names::{Cluster, ClusterName, User};
+use crate::observe::{self, Living};
 use crate::perform::Perform;
 use crate::question::Observe;
 use crate::seen::{Line, Seen, Standing};
@@ -62,8 +62,8 @@ pub async fn find<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) 
     if before.as_ref() != Some(&after) {
         found.cache.extend(world.perform(&Effect::WriteSeen(after)).await.err());
     }
-    for (_, state) in &living {
-        *found.living.entry(*state).or_default() += 1;
+    for one in &living {
+        *found.living.entry(one.state).or_default() += 1;
     }
     found.wanting = compare(&lines, &living, &unknown);
     Ok(found)
@@ -99,13 +99,14 @@ fn turn(unknown: &BTreeSet<User>, now: Timestamp) -> Vec<User> {
 }
 
 /// Pure: ledgers against stacks. Of a user whose ledger is not known nothing is said: it is read by one of the next sweeps.
-pub fn compare(lines: &BTreeMap<User, Line>, living: &[(Cluster, StackState)], unknown: &BTreeSet<User>) -> Vec<Cluster> {
-    let living: BTreeMap<&Cluster, StackState> = living.iter().map(|(cluster, state)| (cluster, *state)).collect();
+pub fn compare(lines: &BTreeMap<User, Line>, living: &[Living], unknown: &BTreeSet<User>) -> Vec<Cluster> {
+    let living: BTreeMap<&Cluster, &Living> = living.iter().map(|one| (&one.cluster, one)).collect();
     let mut wanting = BTreeSet::new();
     for (user, line) in lines {
         for (name, standing) in &line.clusters {
             let cluster = Cluster { user: user.clone(), name: name.clone() };
-            if !agrees(*standing, living.get(&cluster).copied()) {
+            let one = living.get(&cluster).copied();
+            if !agrees(*standing, one.map(|l| l.state)) || one.is_some_and(|l| has_moved(line, name, l)) {
                 wanting.insert(cluster);
             }
         }
@@ -117,6 +118,11 @@ pub fn compare(lines: &BTreeMap<User, Line>, living: &[(Cluster, StackState)], u
         }
     }
     wanting.into_iter().collect()
+}
+
+/// Whether a cluster that stands has another address than its user was told.
+fn has_moved(line: &Line, name: &ClusterName, one: &Living) -> bool {
+    one.state == StackState::Standing && line.logins.get(name).is_some_and(|told| *told != one.login)
 }
 
 /// Whether what a ledger says fits the stack.
@@ -148,6 +154,10 @@ mod tests {
         Some(StackState::Stuck),
     ];
 
+    fn one(cluster: &Cluster, state: StackState, login: &str) -> Living {
+        Living { cluster: cluster.clone(), state, login: login.to_owned() }
+    }
+
     /// What a sweep wants to look at, told from the whole entry.
     fn is_wanting(entry: &Entry, stack: Option<StackState>) -> bool {
         let agrees = matches!(
@@ -176,12 +186,12 @@ mod tests {
         let cluster = testing::cluster("alice", "demo");
         let mut wanted = 0;
         for phase in phases {
-            for open in [vec![], vec![Open { key: key.clone(), request: RequestId::from_tag("00"), joined: true }]] {
+            for open in [vec![], vec![Open { key: key.clone(), request: RequestId::from_tag("00"), joined: true, seen: 0 }]] {
                 for stack in STATES {
                     let entry = Entry { phase, open: open.clone(), ..Entry::default() };
                     let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry.clone())].into() };
                     let lines = [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into();
-                    let living: Vec<_> = stack.map(|state| (cluster.clone(), state)).into_iter().collect();
+                    let living: Vec<_> = stack.map(|state| one(&cluster, state, "")).into_iter().collect();
                     let got = compare(&lines, &living, &BTreeSet::new());
                     let want: Vec<_> = is_wanting(&entry, stack).then(|| cluster.clone()).into_iter().collect();
                     assert_eq!(got, want, "{entry:?} and {stack:?}");
@@ -195,16 +205,33 @@ mod tests {
     /// The policies are put to effects by how these print (`tests/iam/effects.mjs`); this one is in no plan's snapshot.
     #[test]
     fn what_is_remembered_prints_as_the_policies_are_asked() {
-        let line = Line { etag: ETag(String::new()), clusters: BTreeMap::new() };
+        let line = Line { etag: ETag(String::new()), clusters: BTreeMap::new(), logins: BTreeMap::new() };
         let lines = ["a", "b", "c"].map(|user| (User::parse(user).unwrap(), line.clone())).into();
         let prints = format!("  outside_plans: {}\n", Effect::WriteSeen(Seen::of(&lines)));
         assert!(include_str!("../../../tests/iam/effects.yaml").contains(&prints), "{prints}");
     }
 
     #[test]
+    fn a_cluster_whose_address_has_changed_is_looked_at() {
+        let cluster = testing::cluster("alice", "demo");
+        let told = |login: Option<&str>| {
+            let entry = Entry { phase: Phase::Ready, login: login.map(str::to_owned), ..Entry::default() };
+            let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry)].into() };
+            [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into()
+        };
+        let wanted = |login, state, now| compare(&told(login), &[one(&cluster, state, now)], &BTreeSet::new()).len();
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Standing, "192.0.2.1"), 0);
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Standing, "192.0.2.2"), 1);
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Standing, ""), 1);
+        // While it is changed its outputs are the old ones, or half of each; and what was never told cannot have changed.
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Changing, "192.0.2.2"), 0);
+        assert_eq!(wanted(None, StackState::Standing, "192.0.2.2"), 0);
+    }
+
+    #[test]
     fn of_a_user_whose_ledger_is_not_known_nothing_is_said() {
         let clusters = [testing::cluster("alice", "demo"), testing::cluster("bob", "demo")];
-        let living = clusters.clone().map(|cluster| (cluster, StackState::Making));
+        let living = clusters.clone().map(|cluster| one(&cluster, StackState::Making, ""));
         assert_eq!(compare(&BTreeMap::new(), &living, &BTreeSet::new()), clusters);
         assert_eq!(compare(&BTreeMap::new(), &living, &[clusters[0].user.clone()].into()), clusters[1..]);
     }

@@ -101,9 +101,10 @@ fn reads_again(bytes: &[u8]) -> &'static str {
 fn change(u: &mut Unstructured<'_>, entry: &mut Entry) {
     let (key, request) = (upload(u), request(u));
     match upto(u, 6) {
-        0 | 1 if !entry.is_crowded_for(&request) && !entry.has_answered(&request) => {
-            entry.note_open(&key, &request, u.arbitrary().unwrap_or(false));
-            assert!(entry.open.len() <= OPEN_MAX && entry.open.iter().filter(|o| o.request == request).count() == 1);
+        0 | 1 if !entry.is_crowded_for(&key) && !entry.has_answered(&request) => {
+            entry.note_open(&key, &request, u.arbitrary().unwrap_or(false), u.arbitrary().unwrap_or(0));
+            assert!(entry.open.len() <= 2 * OPEN_MAX && entry.open.iter().filter(|o| o.request == request).count() == 1);
+            assert!(entry.open.iter().filter(|o| o.key == key).count() <= 2, "one joined, one that waits");
         }
         2 => {
             entry.note_answered(&request);

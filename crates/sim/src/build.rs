@@ -3,10 +3,10 @@
 use cf_core::decide::Row;
 use cf_core::decide::row::{CreateAsk as C, DeleteAsk as D, PhaseKind as P, StackKind as K};
 use cf_core::key::{self, Answer, Reading, UploadKey, Verb};
-use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase};
+use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase, Wish};
 use cf_core::names::Cluster;
 use cf_core::request::RequestId;
-use cf_core::stack::{Stack, StackId, StackStatus, tags};
+use cf_core::stack::{Stack, StackId, StackState, StackStatus, tags};
 use cf_core::status::{State as Word, Status};
 use cf_core::testing;
 use jiff::{SignedDuration, Timestamp};
@@ -28,8 +28,13 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
     let is_unseen = matches!(row.phase, P::New | P::Gone | P::Blocked);
     let is_there = matches!(row.stack, K::Ours(_));
     let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
+    let is_planned = row.stack == K::Ours(StackStatus::ReviewInProgress);
     Some(match (row.create, row.delete, row.phase) {
-        (_, _, P::Ready | P::Failing | P::Deleting | P::Stuck) if row.stack == K::Foreign => {
+        (_, _, P::Moved) if row.stack.state() != Some(StackState::Standing) => "only a stack that stands tells of another address",
+        (_, _, phase) if is_planned && !matches!(phase, P::New | P::Blocked | P::Deleting) => {
+            "its stack was created, or is being, and never waits for a change set again"
+        }
+        (_, _, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck) if row.stack == K::Foreign => {
             "its stack is known by id, and ids are never used again"
         }
         (_, _, P::Ready | P::Failing | P::Stuck) if row.stack == K::Ours(StackStatus::CreateInProgress) => {
@@ -44,13 +49,13 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
         (C::Own, _, P::New) if !is_there => "what it was made for is not there",
         (C::Own, _, P::Gone) => "it is over: its create has its answer",
         (C::Outlived, D::Surplus, _) => "a crowd that loses one has room again: which is answered first decides how it ends",
-        (_, D::Late, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready) => "nothing lives, or is on its way",
-        (C::Own, D::Overtaken, P::Creating | P::Blocked | P::Ready) => "what lives was asked for since: it is late",
+        (_, D::Late, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready | P::Moved) => "nothing lives, or is on its way",
+        (C::Own, D::Overtaken, P::Creating | P::Blocked | P::Ready | P::Moved) => "what lives was asked for since: it is late",
         (C::None, D::Overtaken, _) => "nothing has overtaken it",
         (_, D::None, P::Deleting | P::Unwanted | P::UnwantedLong) => "an accepted delete is open until it is answered",
         (_, D::Own | D::OwnAwaited, P::New | P::Creating | P::Blocked) => "a delete is accepted together with its phase",
         (_, D::Own | D::OwnAwaited, P::Gone) => "the end has answered it",
-        (_, D::Own | D::OwnAwaited, P::Ready | P::Failing) if is_there && !is_deleted => {
+        (_, D::Own | D::OwnAwaited, P::Ready | P::Moved | P::Failing) if is_there && !is_deleted => {
             "only at a cluster's end is a delete accepted before its phase is written"
         }
         (_, D::Surplus, phase) if !matches!(phase, P::Creating | P::Deleting) => "a crowd gathers only while others wait for the same end",
@@ -101,6 +106,11 @@ impl Builder {
         self.start + SignedDuration::from_secs(seconds)
     }
 
+    fn note_wish(&mut self, verb: Verb, seconds: i64) {
+        let at = self.at(seconds);
+        self.entry.note_wish(verb, &Wish { at, sighting: None });
+    }
+
     fn put(&self, bucket: Bucket, key: &str, bytes: &[u8], seconds: i64) -> RequestId {
         let at = self.at(seconds);
         let mut state = self.cloud.world.state();
@@ -121,7 +131,7 @@ impl Builder {
             self.settled(CREATE, &request);
         }
         if row.create == C::Outlived {
-            self.entry.note_wish(Verb::Delete, self.at(150));
+            self.note_wish(Verb::Delete, 150);
         }
         Some(request)
     }
@@ -132,7 +142,7 @@ impl Builder {
             return None;
         }
         if row.delete == D::Late {
-            self.entry.note_wish(Verb::Create, self.at(100));
+            self.note_wish(Verb::Create, 100);
         }
         let request = self.put(Bucket::User, DELETE, b"", if is_early { 50 } else { 200 });
         if row.delete == D::Settled {
@@ -158,7 +168,7 @@ impl Builder {
         self.entry.phase = match row.phase {
             P::New => Phase::New,
             P::Creating | P::Blocked => Phase::Creating { since: now },
-            P::Ready => Phase::Ready,
+            P::Ready | P::Moved => Phase::Ready,
             P::Failing => Phase::Failing,
             P::Deleting => Phase::Deleting { since: now },
             P::Unwanted => Phase::Unwanted { since: now },
@@ -166,12 +176,15 @@ impl Builder {
             P::Stuck => Phase::Stuck,
             P::Gone => Phase::Gone { at: now, end: End::Deleted },
         };
+        if row.phase == P::Moved {
+            self.entry.login = Some("192.0.2.1".to_owned());
+        }
         // A creation without its create was recovered from the stack.
         if row.phase == P::New || (row.phase == P::Creating && row.create == C::None) {
             return;
         }
         if row.create == C::Own {
-            self.entry.note_wish(Verb::Create, self.at(100));
+            self.note_wish(Verb::Create, 100);
         }
         let old = RequestId::from_tag("00000000000000aa");
         let is_under_way = matches!(row.phase, P::Creating | P::Blocked | P::Deleting | P::Unwanted | P::UnwantedLong);
@@ -189,15 +202,16 @@ impl Builder {
         let accepted = self.entry.accepted.as_ref().map(|a| a.request.clone());
         if row.create == C::Own && row.phase != P::New {
             let request = create.cloned().unwrap_or_else(|| RequestId::from_tag("-"));
-            self.entry.note_open(&upload_key(CREATE), &request, true);
+            self.entry.note_open(&upload_key(CREATE), &request, true, 0);
         } else if let (P::Creating | P::Blocked, Some(request)) = (row.phase, accepted) {
             // Its upload was withdrawn, or replaced.
-            self.entry.note_open(&upload_key(CREATE), &request, true);
+            self.entry.note_open(&upload_key(CREATE), &request, true, 0);
         }
         if let (D::Own | D::OwnAwaited, Some(request)) = (row.delete, delete) {
-            self.entry.note_open(&upload_key(DELETE), request, true);
+            self.entry.note_open(&upload_key(DELETE), request, true, 0);
         } else if matches!(row.phase, P::Deleting | P::Unwanted | P::UnwantedLong) {
-            self.entry.note_open(&upload_key(DELETE), &RequestId::from_tag("00000000000000dd"), true);
+            let place = if row.delete == D::Surplus { "home/alice/elsewhere/demo.cf-delete" } else { DELETE };
+            self.entry.note_open(&upload_key(place), &RequestId::from_tag("00000000000000dd"), true, 0);
         }
         if row.delete == D::Surplus {
             self.crowd(row, create);
@@ -207,12 +221,16 @@ impl Builder {
     /// As many uploads as may wait; their files were withdrawn since, for the work that they wait for goes on all the same.
     fn crowd(&mut self, row: Row, create: Option<&RequestId>) {
         if let (Some(request), C::Fresh | C::Same | C::Other) = (create, row.create) {
-            self.entry.note_open(&upload_key(CREATE), request, false);
+            self.entry.note_open(&upload_key(CREATE), request, false, 0);
         }
         let suffix = if row.phase == P::Creating { "cf-create" } else { "cf-delete" };
-        for nth in self.entry.open.len()..OPEN_MAX {
-            let key = upload_key(&format!("home/alice/folder {nth}/demo.{suffix}"));
-            self.entry.note_open(&key, &RequestId::from_tag(&format!("{nth:016}")), true);
+        let place = |nth: usize| upload_key(&format!("home/alice/folder {nth}/demo.{suffix}"));
+        for nth in 0..OPEN_MAX {
+            let key = place(nth);
+            if self.entry.is_crowded_for(&key) {
+                return;
+            }
+            self.entry.note_open(&key, &RequestId::from_tag(&format!("{nth:016}")), true, 0);
         }
     }
 
@@ -220,7 +238,7 @@ impl Builder {
         let site = self.cloud.world.site.clone();
         let name = site.stack_name(&self.cluster);
         let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/planted", name.as_str()));
-        let knows_id = matches!(row.phase, P::Ready | P::Failing | P::Deleting | P::Stuck | P::Gone);
+        let knows_id = matches!(row.phase, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck | P::Gone);
         // A look that lags may miss a stack whose id is known.
         let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
         if knows_id
@@ -267,6 +285,7 @@ impl Builder {
             P::New => return,
             P::Creating | P::Blocked => (Word::Creating, None),
             P::Ready => (Word::Ready, Some((Answer::Created, "198.51.100.7\n"))),
+            P::Moved => (Word::Ready, Some((Answer::Created, "192.0.2.1\n"))),
             P::Failing | P::Stuck => (Word::Failed, Some((Answer::Failed, "It failed.\n"))),
             P::Deleting | P::Unwanted | P::UnwantedLong => (Word::Deleting, None),
             P::Gone => (Word::Deleted, Some((Answer::Deleted, "It is gone.\n"))),

@@ -6,11 +6,12 @@ use cf_core::fault::Fault;
 use cf_core::key::{self, Reading, Verb};
 use cf_core::names::Cluster;
 use cf_core::observe::Subject;
-use cf_core::perform::{Outcome, pass, pass_stray};
+use cf_core::perform::{Clock, Outcome, pass, pass_stray};
 use cf_core::site::{Powers, Site};
 use cf_core::stack::StackId;
 use cf_core::sweep;
 use futures_util::FutureExt;
+use jiff::Timestamp;
 
 use crate::s3::Bucket;
 use crate::world::World;
@@ -41,6 +42,15 @@ pub struct Cloud {
 
 /// A run that is not quiet after so many rounds never will be.
 const ROUNDS_MAX: usize = 200;
+
+/// The world's own time, in which nobody waits.
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        World::now(self)
+    }
+
+    async fn back_off(&self, _: usize) {}
+}
 
 /// The in-memory world answers at once: a future that waits is a bug in the test.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -90,7 +100,7 @@ impl Cloud {
                     };
                     self.pass(powers, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
                 }
-                Reading::Refused { .. } => now(pass_stray(&self.world, key)),
+                Reading::Refused { .. } => now(pass_stray(&self.world, key)).map(drop),
                 Reading::NotARequest => Ok(()),
             },
             Event::Stack(id) => {
@@ -111,7 +121,7 @@ impl Cloud {
 
     fn pass(&mut self, powers: Powers, subject: &Subject) -> Result<(), Fault> {
         let site = Site { powers, ..self.world.site.clone() };
-        let outcome = now(pass(&self.world, &site, subject, &|| self.world.now()))?;
+        let outcome = now(pass(&self.world, &site, subject, &self.world))?;
         self.outcomes.push(outcome);
         Ok(())
     }

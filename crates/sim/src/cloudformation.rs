@@ -111,7 +111,10 @@ impl Stacks {
                 ));
             }
             // Not to be begun while another operation runs: whether AWS would take it is not certain.
-            status if status.as_str().ends_with("IN_PROGRESS") && status != StackStatus::CreateInProgress => {
+            status
+                if status.as_str().ends_with("IN_PROGRESS")
+                    && !matches!(status, StackStatus::CreateInProgress | StackStatus::ReviewInProgress) =>
+            {
                 return Err(permanent(CALL, format!("ValidationError: the stack is in {status}")));
             }
             _ => found.stack.status = StackStatus::DeleteInProgress,
@@ -240,7 +243,6 @@ impl SimStack {
             (T::UpdateCompleteCleanupInProgress | T::Unknown, _) => T::UpdateComplete,
             (T::ImportInProgress, _) => T::ImportComplete,
             (T::ImportRollbackInProgress, _) => T::ImportRollbackComplete,
-            (T::ReviewInProgress, _) => T::CreateComplete,
             _ => return None,
         })
     }

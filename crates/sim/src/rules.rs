@@ -77,9 +77,8 @@ impl World {
             }
             if let Some(stem) = key.strip_suffix(Answer::Created.suffix())
                 && let Reading::Request(upload) = key::read(&format!("{stem}{}", Verb::Create.suffix()))
-                && living(&state, &upload.cluster, &self.site).is_none()
             {
-                wrong.push(format!("{key} stands, and there is no such cluster"));
+                wrong.extend(self.untrue_address(&state, key, &upload.cluster));
             }
         }
         for (key, version) in state.store.list(Bucket::System, cf_core::ledger::PREFIX) {
@@ -101,6 +100,21 @@ impl World {
             }
         }
         wrong
+    }
+}
+
+impl World {
+    /// What is wrong with an address that stands: it must be the one of a stack that stands.
+    fn untrue_address(&self, state: &State, key: &str, cluster: &Cluster) -> Option<String> {
+        let of = |s: &&crate::SimStack| s.stack.cluster(&self.site.deployment).as_ref() == Some(cluster);
+        let Some(stack) = state.stacks.all_living().find(of) else { return Some(format!("{key} stands, and there is no such cluster")) };
+        let told = state.store.text(Bucket::User, key).unwrap_or_default();
+        let is = stack.stack.outputs.get(&self.site.template.metadata.login_output).map(String::as_str).unwrap_or_default();
+        match stack.stack.status.state() {
+            StackState::Stuck => Some(format!("{key} stands, and what is left of its cluster could not be deleted")),
+            StackState::Standing if told.trim() != is => Some(format!("{key} says {told:?}, and the address is {is:?}")),
+            _ => None,
+        }
     }
 }
 
@@ -131,6 +145,8 @@ fn complaint(entry: &Entry, stack: Option<StackState>) -> Option<String> {
     }
     let fits = match (entry.phase, stack) {
         (Phase::Ready, Some(StackState::Standing)) | (Phase::New | Phase::Gone { .. }, None) => true,
+        // Somebody's change set, which nobody has executed, is no cluster.
+        (Phase::New | Phase::Gone { .. }, Some(StackState::Planned)) => true,
         // What is left of a failed creation may be as protected as a cluster.
         (Phase::Stuck, Some(StackState::Stuck | StackState::Failed)) => true,
         // A stack that hangs is followed for as long as it hangs.

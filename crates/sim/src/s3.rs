@@ -31,6 +31,8 @@ pub struct Version {
     pub modified: Timestamp,
     /// A hash of its content, as S3's is for a plain upload: equal bytes, equal `ETag`.
     pub etag: ETag,
+    /// Whether S3 gives it out: not where it is archived, or encrypted with a key that the functions do not have.
+    pub is_withheld: bool,
 }
 
 /// All objects; only current versions can be seen.
@@ -56,8 +58,16 @@ impl Store {
         let id = (self.versioned || bucket != Bucket::User).then(|| format!("v{}", self.puts));
         let modified = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let etag = ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(bytes)]), 16)));
-        self.objects[bucket as usize].insert(key.to_owned(), Version { bytes: bytes.into(), id, modified, etag: etag.clone() });
+        self.objects[bucket as usize]
+            .insert(key.to_owned(), Version { bytes: bytes.into(), id, modified, etag: etag.clone(), is_withheld: false });
         etag
+    }
+
+    /// Lets S3 not give out what is at a key, until it is put anew.
+    pub fn withhold(&mut self, bucket: Bucket, key: &str) {
+        if let Some(version) = self.objects[bucket as usize].get_mut(key) {
+            version.is_withheld = true;
+        }
     }
 
     /// PutObject with If-Match or If-None-Match (API reference, `PutObject`: 412 where the condition does not hold).

@@ -1,5 +1,7 @@
 //! The world behind `Observe` and `Perform`.
 
+use std::collections::BTreeSet;
+
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
@@ -48,6 +50,10 @@ fn page<T, U>(items: impl Iterator<Item = T>, size: usize, token: Option<String>
     Page { items, next: rest.next().map(|_| (from + size).to_string()) }
 }
 
+fn line((key, version): (&String, &Version)) -> Listed {
+    Listed { key: key.clone(), etag: version.etag(), size: version.bytes.len() as u64, modified: version.modified }
+}
+
 fn object(version: &Version, body: bool) -> Object {
     let body = match (body, version.bytes.len()) {
         (false, _) => Body::Unread,
@@ -68,11 +74,23 @@ impl State {
                     serde_json::from_slice(&version.bytes).map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", e.to_string()))?;
                 Sight::Ledger(Some((read, version.etag())))
             }
-            Question::Upload { key, body } => Sight::Upload(self.store.get(Bucket::User, &key).map(|v| object(v, body))),
+            Question::Upload { key, body } => match self.store.get(Bucket::User, &key) {
+                Some(version) if version.is_withheld => return Err(Fault::new(Kind::Permanent, "s3:GetObject", "InvalidRequest: SSE-C")),
+                version => Sight::Upload(version.map(|v| object(v, body))),
+            },
             Question::Folder(prefix) => {
-                let listed = |(k, v): (&String, &Version)| Listed { key: k.clone(), etag: v.etag(), size: v.bytes.len() as u64 };
-                Sight::Folder(self.store.list(Bucket::User, &prefix).map(listed).collect())
+                // With a delimiter a deeper folder is one line, which takes its room on the page.
+                let mut deeper = BTreeSet::new();
+                let mut is_line = |key: &str| match key[prefix.len()..].find('/') {
+                    Some(end) => deeper.insert(key[..prefix.len() + end].to_owned()),
+                    None => true,
+                };
+                let lines: Vec<_> = self.store.list(Bucket::User, &prefix).filter(|(key, _)| is_line(key)).map(line).collect();
+                let mut page = page(lines.into_iter(), self.pages.files, None, |l| l);
+                page.items.retain(|l| !l.key[prefix.len()..].contains('/'));
+                Sight::Folder(page)
             }
+            Question::Listed(key) => Sight::Listed(self.store.list(Bucket::User, &key).next().filter(|(k, _)| **k == key).map(line)),
             // Nobody reads a state file that is too large to be ours.
             Question::Status(key) => Sight::Status(self.store.get(Bucket::User, &key).map(|v| match v.bytes.len() {
                 0..=BODY_BYTES_MAX => (v.bytes.to_vec(), v.etag()),

@@ -13,7 +13,7 @@ impl State {
         let stack = |name: Option<&str>| format!("stack/{}", name.unwrap_or_default());
         let read = self.questions.iter().map(|question| match question {
             Question::Ledger(user) => ledger::key(user),
-            Question::Upload { key, .. } | Question::Folder(key) | Question::Status(key) => key.clone(),
+            Question::Upload { key, .. } | Question::Folder(key) | Question::Listed(key) | Question::Status(key) => key.clone(),
             Question::Profile(user) => format!("customizer/{user}/configure.d/"),
             Question::StackNamed(name) => stack(Some(name.as_str())),
             Question::Stack(id) | Question::Events(id, _) | Question::Resources(id, _) => stack(id.name()),

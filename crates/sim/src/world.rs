@@ -75,6 +75,8 @@ pub struct State {
 pub struct Pages {
     /// Keys in a bucket.
     pub keys: usize,
+    /// A user's files in one folder.
+    pub files: usize,
     /// Stacks.
     pub stacks: usize,
     /// Events of a stack.
@@ -83,10 +85,10 @@ pub struct Pages {
 
 impl Pages {
     /// So short that every test pages.
-    pub const SHORT: Self = Self { keys: 3, stacks: 3, events: 3 };
+    pub const SHORT: Self = Self { keys: 3, files: 1000, stacks: 3, events: 3 };
     /// AWS's. Keys: API reference, `ListObjectsV2`. Stacks: a page ends at 1 MB (API reference, `DescribeStacks`), where some
     /// 200 of ours would fit, and people have met pages of 100 (rebuy-de/aws-nuke #240, cfn-sphere #96): the shorter one.
-    pub const AWS: Self = Self { keys: 1000, stacks: 100, events: 100 };
+    pub const AWS: Self = Self { keys: 1000, files: 1000, stacks: 100, events: 100 };
 }
 
 /// A world behind the domain's two traits.

@@ -154,7 +154,7 @@ fn full(name: &str) -> Entry {
     entry.accepted = Some(Accepted { request: RequestId::from_tag("0000000000000000"), key: upload_key("", name), at, parameters });
     for nth in 0..OPEN_MAX {
         let request = RequestId::from_tag(&format!("{nth:016}"));
-        entry.note_open(&upload_key(&folder(nth), name), &request, true);
+        entry.note_open(&upload_key(&folder(nth), name), &request, true, 0);
         entry.note_announced(&upload_key(&folder(nth + OPEN_MAX), name));
         entry.answered.push(RequestId::from_tag(&format!("{:016}", nth + ANSWERED_MAX)));
         entry.mails.push(Claim { request, kind: MailKind::Occupied });
@@ -214,7 +214,7 @@ fn a_full_ledger_is_read_changed_and_written() {
         let key = upload_key("", "demo");
         let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None };
         bounded("a pass over it", || {
-            pass(&Forgetful(&cloud.world), &testing::site(), &subject, &|| at)
+            pass(&Forgetful(&cloud.world), &testing::site(), &subject, &cloud.world)
                 .now_or_never()
                 .expect("nothing waits")
                 .expect("it is handled")

@@ -2,8 +2,9 @@
 //! catch every one of them, and must find nothing in the same run without it.
 
 use cf_core::effect::{Effect, Expect};
-use cf_core::key::{Answer, Verb};
-use cf_core::ledger::{self, Phase};
+use cf_core::fault::{Fault, Kind};
+use cf_core::key::{Answer, Reading, Verb, read};
+use cf_core::ledger::{self, OPEN_MAX, Open, Phase};
 use cf_core::question::{Question, Sight};
 use cf_core::request::RequestId;
 use cf_core::stack::{StackState, TAG_REQUEST, tags};
@@ -44,7 +45,7 @@ macro_rules! caught {
 
 caught! {
     a_token_made_of_the_name_alone_is_caught: TokenOfTheName says "is not true" | "never answered" | "last wish" | "the ledger says" | "owes";
-    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck says "reaches for another's" | "not ours" | "is not true";
+    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck says "reaches for another's" | "not ours" | "is not true" | "the ledger says Ready, and the stack is None";
     an_upload_removed_before_its_answer_is_caught: UploadFirst says "before its answer stands";
     a_failed_stack_deleted_before_its_upload_is_removed_is_caught: StackFirst says "which it was made for, is removed";
     a_ledger_written_after_the_effect_is_caught: LedgerLast says "";
@@ -55,6 +56,11 @@ caught! {
     a_request_id_made_of_the_event_is_caught: RequestOfTheEvent says "";
     an_upload_removed_whatever_version_it_has_is_caught: AnyVersion says "before its answer stands" | "last wish";
     a_ledger_written_whatever_stands_there_is_caught: LedgerForced says "";
+    one_file_that_is_not_given_out_and_stops_its_neighbours_is_caught: NeighboursStopped with Withheld 2000 says "something still moves" | "never answered" | "owes" | "the ledger says" | "last wish";
+    a_listing_that_is_not_read_to_its_end_is_caught: OnePageOnly with ListingLong 5000 says "is not true" | "never answered" | "owes" | "stands, and there is no such cluster" | "the ledger says";
+    a_file_put_again_and_again_that_counts_as_many_is_caught: EachVersionWaits says "16 other files for this cluster wait";
+    an_order_that_nobody_knows_is_caught: OrderMadeUp says "a later delete took it back";
+    a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten says "only that was answered";
 }
 
 struct TokenOfTheName;
@@ -198,6 +204,69 @@ impl Bug for LedgerForced {
             *expect = Expect::seen(world.store.get(Bucket::System, &ledger::key(user)).map(|v| &v.etag));
         }
         vec![effect]
+    }
+}
+
+/// Gives the event back where S3 does not give out one of the files that a look meets.
+struct NeighboursStopped;
+impl Bug for NeighboursStopped {
+    fn fails(&self, question: &Question, fault: Fault) -> Fault {
+        if matches!(question, Question::Upload { .. }) { Fault { kind: Kind::Transient, ..fault } } else { fault }
+    }
+}
+
+struct OnePageOnly;
+impl Bug for OnePageOnly {
+    fn sees(&self, question: &Question, mut sight: Sight, _: Timestamp) -> Sight {
+        if let (Question::Folder(_), Sight::Folder(page)) = (question, &mut sight) {
+            page.next = None;
+        }
+        sight
+    }
+}
+
+/// Counts the versions of one key as files that wait.
+struct EachVersionWaits;
+impl Bug for EachVersionWaits {
+    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
+        if let Sight::Ledger(Some((ledger, _))) = &mut sight {
+            for entry in ledger.clusters.values_mut().filter(|entry| entry.open.len() > 1) {
+                for nth in 0..OPEN_MAX {
+                    let Reading::Request(key) = read(&format!("home/alice/version {nth}/demo.cf-create")) else { continue };
+                    entry.open.push(Open { key, request: RequestId::from_tag(&format!("{nth:016}")), joined: true, seen: 0 });
+                }
+            }
+        }
+        sight
+    }
+}
+
+/// Tells which of two files of one second was the later one.
+struct OrderMadeUp;
+impl Bug for OrderMadeUp {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteAnswer { text, .. } = &mut effect
+            && text.contains("within the same second")
+        {
+            *text = "The cluster demo was given up.\n\n- demo.cf-create: a later .cf-delete took it back.\n".to_owned();
+        }
+        vec![effect]
+    }
+}
+
+/// Answers a create that is of one second with a delete by the receipt of the removal alone.
+struct TieForgotten;
+impl Bug for TieForgotten {
+    fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        match effect {
+            Effect::WriteAnswer { key, text, .. } if text.contains("within the same second") => {
+                let key = key.replace(Answer::Failed.suffix(), Answer::Deleted.suffix());
+                let expect = Expect::seen(world.store.get(Bucket::User, &key).map(|v| &v.etag));
+                vec![Effect::WriteAnswer { key, text: text.clone(), expect }]
+            }
+            effect => vec![effect.clone()],
+        }
     }
 }
 

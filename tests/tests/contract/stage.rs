@@ -104,7 +104,7 @@ pub trait Words: Stage {
     }
 
     async fn folder(&self, prefix: &str) -> Result<Vec<Listed>> {
-        Ok(see!(self, Question::Folder(prefix.to_owned()), Folder))
+        Ok(see!(self, Question::Folder(prefix.to_owned()), Folder).items)
     }
 
     /// The living stack of alice's `demo`.

@@ -43,6 +43,8 @@ pub enum Course {
     Join,
     /// Tell that the cluster is ready.
     Announce,
+    /// Tell that the login address has changed since.
+    Readdress,
     /// Tell why it failed.
     Explain,
     /// Tell that the stack was removed by other means.
@@ -131,6 +133,7 @@ pub fn choose(row: &Row) -> Course {
         PhaseKind::Creating => creating(ask, row.stack),
         PhaseKind::Blocked => blocked(ask, row.stack),
         PhaseKind::Ready => ready(ask, row.stack),
+        PhaseKind::Moved => moved(ask, row.stack),
         PhaseKind::Failing => failing(ask, row.stack),
         PhaseKind::Deleting => deleting(ask, row.stack),
         PhaseKind::Unwanted => unwanted(false, row.stack),
@@ -160,6 +163,9 @@ const fn new(ask: Ask, stack: StackKind) -> Course {
         (Some(S::RollingBack | S::Failed), _) => Course::Clear,
         // It goes by itself; whoever waits for its name is noted.
         (Some(S::Leaving), _) => Course::Rest,
+        // Nobody's cluster yet.
+        (Some(S::Planned), Ask::Nothing) => Course::Rest,
+        (Some(S::Planned), _) => Course::Leftover,
         (Some(S::Stuck), Ask::Nothing) => Course::Recover,
         (Some(S::Stuck), _) => Course::Leftover,
         (Some(S::Making | S::Standing | S::Changing), Ask::Other) => Course::Differ,
@@ -178,6 +184,7 @@ const fn creating(ask: Ask, stack: StackKind) -> Course {
         (_, Some(S::RollingBack | S::Failed | S::Stuck), _) => Course::Explain,
         (_, Some(S::Gone), _) => Course::Lost,
         (_, Some(_), Ask::Delete) => Course::Remove,
+        (_, Some(S::Planned), _) => Course::Occupied,
         (_, Some(S::Making | S::Standing | S::Changing), Ask::Fresh | Ask::Same) => Course::Join,
         (_, Some(S::Making | S::Standing | S::Changing), Ask::Other) => Course::Differ,
         (_, Some(S::Standing), Ask::Nothing | Ask::Own) => Course::Announce,
@@ -192,7 +199,7 @@ const fn blocked(ask: Ask, stack: StackKind) -> Course {
     match (stack.state(), ask) {
         (_, Ask::Delete) => Course::Unwish,
         (Some(S::Making | S::Standing | S::Failed), _) => Course::Reap,
-        (Some(S::Stuck) | None, _) => Course::Occupied,
+        (Some(S::Stuck | S::Planned) | None, _) => Course::Occupied,
         (Some(S::Changing | S::RollingBack | S::Leaving | S::Gone), _) => Course::Rest,
     }
 }
@@ -209,10 +216,20 @@ const fn ready(ask: Ask, stack: StackKind) -> Course {
         (Some(S::Leaving), _) => Course::Follow,
         (Some(S::Stuck), _) => Course::TellStuck,
         (Some(S::RollingBack | S::Failed), _) => Course::Explain,
+        (Some(S::Planned), Ask::Nothing | Ask::Own) => Course::Rest,
+        (Some(S::Planned), _) => Course::Leftover,
         (Some(S::Standing), Ask::Own) => Course::Announce,
         (Some(S::Making | S::Changing | S::Standing), Ask::Other) => Course::Differ,
         (Some(S::Making | S::Changing | S::Standing), Ask::Fresh | Ask::Same) => Course::Join,
         (Some(S::Making | S::Changing | S::Standing), Ask::Nothing | Ask::Own) => Course::Rest,
+    }
+}
+
+/// The cluster stands, and its login address is not the one that was told.
+const fn moved(ask: Ask, stack: StackKind) -> Course {
+    match (stack.state(), ask) {
+        (Some(S::Standing), Ask::Nothing) => Course::Readdress,
+        _ => ready(ask, stack),
     }
 }
 
@@ -229,7 +246,7 @@ const fn failing(ask: Ask, stack: StackKind) -> Course {
         (Some(S::Gone), _) => Course::Start,
         (Some(_), Ask::Delete) => Course::Remove,
         (Some(S::Failed), _) => Course::Clear,
-        (Some(S::RollingBack | S::Leaving), _) => Course::Rest,
+        (Some(S::RollingBack | S::Leaving | S::Planned), _) => Course::Rest,
         (Some(S::Stuck), _) => Course::TellStuck,
         // An administrator mended it by hand.
         (Some(S::Making | S::Standing | S::Changing), _) => Course::Recover,
@@ -242,7 +259,7 @@ const fn deleting(ask: Ask, stack: StackKind) -> Course {
         (_, Ask::Delete) => Course::Join,
         (Some(S::Gone), _) => Course::Finish,
         // The call may have been lost, or had to wait for an operation to end.
-        (Some(S::Making | S::Standing | S::Failed), _) => Course::Remove,
+        (Some(S::Making | S::Standing | S::Failed | S::Planned), _) => Course::Remove,
         (Some(S::Changing | S::RollingBack | S::Leaving), _) => Course::Follow,
         (Some(S::Stuck) | None, _) => Course::TellStuck,
     }
@@ -266,9 +283,9 @@ const fn stuck(ask: Ask, stack: StackKind) -> Course {
         (Some(S::Gone), Ask::Delete) => Course::Finish,
         (Some(S::Gone), _) => Course::Lost,
         (Some(_), Ask::Delete) => Course::Remove,
-        (Some(S::Stuck | S::Leaving | S::Failed | S::RollingBack), Ask::Nothing) => Course::Rest,
+        (Some(S::Stuck | S::Leaving | S::Failed | S::RollingBack | S::Planned), Ask::Nothing) => Course::Rest,
         (Some(S::Leaving), _) => Course::Rest,
-        (Some(S::Stuck | S::Failed | S::RollingBack), _) => Course::Leftover,
+        (Some(S::Stuck | S::Failed | S::RollingBack | S::Planned), _) => Course::Leftover,
         (Some(S::Making | S::Standing | S::Changing), _) => Course::Recover,
     }
 }
@@ -281,7 +298,8 @@ const fn gone(ask: Ask, stack: StackKind) -> Course {
         (_, None, _) => Course::Occupied,
         (_, Some(S::Gone), _) => Course::Start,
         (_, Some(_), Ask::Delete) => Course::Remove,
-        (_, Some(S::Changing | S::RollingBack | S::Leaving), _) => Course::Rest,
+        (_, Some(S::Changing | S::RollingBack | S::Leaving), _) | (_, Some(S::Planned), Ask::Nothing) => Course::Rest,
+        (_, Some(S::Planned), _) => Course::Leftover,
         (_, Some(S::Making | S::Standing | S::Failed), _) => Course::Reap,
         (_, Some(S::Stuck), _) => Course::TellStuck,
     }

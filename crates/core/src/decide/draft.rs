@@ -1,10 +1,12 @@
 //! A plan in the making: the entry as it will be, and the effects so far.
 
+use std::cmp::Ordering;
+
 use super::row::{self, Chosen};
 use crate::effect::{Effect, Expect, Mail};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
-use crate::ledger::{Entry, Ledger, MailKind, Open, Phase};
+use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, Wish};
 use crate::request::RequestId;
 use crate::status::{Progress, State, Status};
 
@@ -32,8 +34,8 @@ impl<'a> Draft<'a> {
         // Every upload that is there is noted, so that the sweep finds it again whatever happens to its event.
         for upload in &facts.uploads {
             let is_known = entry.open.iter().any(|o| o.request == upload.request);
-            if !is_known && !entry.has_answered(&upload.request) && !entry.is_crowded_for(&upload.request) {
-                entry.note_open(&upload.key, &upload.request, false);
+            if !is_known && !entry.has_answered(&upload.request) && !entry.is_crowded_for(&upload.key) {
+                entry.note_open(&upload.key, &upload.request, false, facts.revision());
             }
         }
         // One that waited and was withdrawn, or replaced, is owed nothing any more.
@@ -65,6 +67,30 @@ impl<'a> Draft<'a> {
         self.entry.open.retain(|o| o.key.verb == Verb::Delete || is_there(o));
     }
 
+    /// Lets an upload share in the work in hand, as its user's wish.
+    pub fn join(&mut self, upload: &Upload) {
+        let wish = self.facts.wish(&self.entry, upload);
+        self.entry.note_open(&upload.key, &upload.request, true, self.facts.revision());
+        self.entry.note_wish(upload.key.verb, &wish);
+    }
+
+    /// Whether a create that is given up is of one second with the delete that takes it back, with nothing to tell which came
+    /// later.
+    pub fn tie(&self, create: &Upload) -> Option<Tied> {
+        let wish = self.facts.wish(&self.entry, create);
+        let at_hand = self.chosen.delete.map(|delete| self.facts.wish(&self.entry, delete));
+        let is_later = |delete: &Wish| delete.order(&wish) == Some(Ordering::Greater);
+        let is_tied = |delete: &Wish| delete.at == wish.at && delete.order(&wish).is_none();
+        let deletes: Vec<Wish> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
+        let holds = deletes.iter().any(is_tied) && !deletes.iter().any(is_later);
+        holds.then(|| Tied { at: create.modified, key: create.key.clone() })
+    }
+
+    /// Whether what stands beside an upload tells of a create and a delete of one second.
+    fn tells_of_a_tie(&self, key: &UploadKey) -> bool {
+        self.entry.tied.as_ref().is_some_and(|tied| tied.key.folder == key.folder)
+    }
+
     /// Whether the ledger says less than it should.
     pub fn has_news(&self) -> bool {
         let was = self.facts.entry();
@@ -89,7 +115,7 @@ impl<'a> Draft<'a> {
         let mut owed = self.joined(verb);
         if let Some(upload) = at_hand {
             owed.retain(|o| o.request != upload.request);
-            owed.push(Open { key: upload.key.clone(), request: upload.request.clone(), joined: true });
+            owed.push(Open { key: upload.key.clone(), request: upload.request.clone(), joined: true, seen: self.facts.revision() });
         }
         owed
     }
@@ -112,8 +138,10 @@ impl<'a> Draft<'a> {
         if !self.effects.contains(&effect) {
             self.effects.push(effect);
         }
-        if answer != Answer::Failed {
-            self.remove_answers(key, &[answer]);
+        match answer {
+            Answer::Failed => {}
+            Answer::Deleted if self.tells_of_a_tie(key) => self.remove_answers(key, &[answer, Answer::Failed]),
+            Answer::Created | Answer::Deleted => self.remove_answers(key, &[answer]),
         }
     }
 

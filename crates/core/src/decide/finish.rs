@@ -14,8 +14,7 @@ use crate::status::State;
 fn join_deletes(d: &mut Draft<'_>) {
     for upload in d.facts.uploads.iter().filter(|u| u.key.verb == Verb::Delete) {
         if !d.entry.has_answered(&upload.request) {
-            d.entry.note_open(&upload.key, &upload.request, true);
-            d.entry.note_wish(Verb::Delete, upload.modified);
+            d.join(upload);
         }
     }
 }
@@ -23,8 +22,17 @@ fn join_deletes(d: &mut Draft<'_>) {
 /// A create that a delete took back is answered and removed, before its stack is.
 fn withdraw_joined(d: &mut Draft<'_>) {
     for open in d.joined(Verb::Create) {
-        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
+        give_up(d, &open);
         d.settle(&open.request);
+    }
+}
+
+fn give_up(d: &mut Draft<'_>, open: &Open) {
+    let upload = d.facts.uploads.iter().find(|u| u.request == open.request);
+    let tied = upload.and_then(|upload| d.tie(upload));
+    d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts, tied.as_ref()));
+    if tied.is_some() {
+        d.entry.tied = tied;
     }
 }
 
@@ -53,7 +61,7 @@ pub fn remove(d: &mut Draft<'_>) {
     }
     withdraw_joined(d);
     // An operation in progress must end first; its last event brings us back.
-    if matches!(state, Some(StackState::Making | StackState::Standing | StackState::Failed | StackState::Stuck)) {
+    if matches!(state, Some(StackState::Making | StackState::Standing | StackState::Failed | StackState::Stuck | StackState::Planned)) {
         delete_stack(d);
     }
     d.status(State::Deleting, states::deleting(d.facts), None);
@@ -93,7 +101,7 @@ pub fn finish(d: &mut Draft<'_>) {
     // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
     let creates = d.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
-        d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts));
+        give_up(d, open);
     }
     d.forget_created();
     d.status(State::Deleted, states::deleted(), None);
@@ -177,6 +185,8 @@ pub fn tell_stuck(d: &mut Draft<'_>) {
     {
         d.answer(&accepted.key, Answer::Failed, &text);
     }
+    // The node whose address it gives may be gone already.
+    d.forget_created();
     d.status(State::Failed, states::stuck(), None);
     if claimed {
         d.mail(mails::stuck(d.facts, &text));
@@ -242,7 +252,8 @@ pub fn refuse_delete(d: &mut Draft<'_>, text: &str) {
 pub fn answer_deletes(d: &mut Draft<'_>, answer: Answer, text: &str) {
     let owed = d.owed(Verb::Delete, d.chosen.delete);
     if let Some(upload) = d.chosen.delete {
-        d.entry.note_wish(Verb::Delete, upload.modified);
+        let wish = d.facts.wish(&d.entry, upload);
+        d.entry.note_wish(Verb::Delete, &wish);
     }
     d.write_ledger();
     for open in &owed {

@@ -1,5 +1,6 @@
 //! Reading a look into one row of the table: which create, which delete, which phase, which stack.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::body::Choices;
@@ -93,6 +94,8 @@ listed! {
         Blocked = "creating, an old stack in the way",
         /// The cluster stands, and its user knows.
         Ready = "ready",
+        /// The same, and its stack tells another login address than the one that its user knows.
+        Moved = "ready, at another address",
         /// The creation failed, and its user knows.
         Failing = "failing",
         /// A delete was accepted.
@@ -177,6 +180,7 @@ fn phase(facts: &Facts<'_>, entry: &Entry) -> PhaseKind {
         Phase::New => PhaseKind::New,
         Phase::Creating { .. } if facts.stack().is_some_and(|s| is_in_the_way(entry, s)) => PhaseKind::Blocked,
         Phase::Creating { .. } => PhaseKind::Creating,
+        Phase::Ready if has_moved(facts, entry) => PhaseKind::Moved,
         Phase::Ready => PhaseKind::Ready,
         Phase::Failing => PhaseKind::Failing,
         Phase::Deleting { .. } => PhaseKind::Deleting,
@@ -191,6 +195,13 @@ fn phase(facts: &Facts<'_>, entry: &Entry) -> PhaseKind {
             if another { PhaseKind::New } else { PhaseKind::Gone }
         }
     }
+}
+
+/// Whether a cluster that stands has another login address than was told. Of what is being changed the outputs are still the
+/// old ones, or half of each.
+fn has_moved(facts: &Facts<'_>, entry: &Entry) -> bool {
+    let stands = facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
+    stands && entry.login.as_ref().is_some_and(|told| told != facts.login().unwrap_or_default())
 }
 
 /// Whether a stack of ours is not the one that is being made, but an earlier request's.
@@ -221,7 +232,7 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
         return CreateAsk::Settled;
     }
     // One too many is not noted, so nothing would come back for it: it is answered before anything else.
-    if let Some(upload) = oldest(facts, Verb::Create, |u| entry.is_crowded_for(&u.request)) {
+    if let Some(upload) = oldest(facts, Verb::Create, |u| entry.is_crowded_for(&u.key)) {
         chosen.create = Some(upload);
         chosen.problems = vec![answers::crowded(upload)];
         return CreateAsk::Broken;
@@ -233,7 +244,7 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
         if made_for.as_ref() == Some(&upload.request) {
             return CreateAsk::Own;
         }
-        if entry.has_outlived(upload.modified) {
+        if entry.has_outlived(&facts.wish(entry, upload)) {
             return CreateAsk::Outlived;
         }
         return match judge(facts, entry, upload) {
@@ -302,15 +313,18 @@ fn read_delete<'a>(facts: &'a Facts<'_>, entry: &Entry, chosen: &mut Chosen<'a>)
         chosen.delete = Some(upload);
         return DeleteAsk::Settled;
     }
-    if let Some(upload) = oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.request)) {
+    if let Some(upload) = oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.key)) {
         chosen.delete = Some(upload);
         return DeleteAsk::Surplus;
     }
-    // On the same second the delete counts as the later: it costs nothing, and S3 tells no finer time.
-    let is_overtaken = |delete: &Upload| chosen.create.is_some_and(|create| create.modified > delete.modified);
+    // On the same second, where nothing else tells, the delete counts as the later: what it does costs nothing.
+    let is_later =
+        |create: &Upload, delete: &Upload| facts.wish(entry, create).order(&facts.wish(entry, delete)) == Some(Ordering::Greater);
+    let create = chosen.create;
+    let is_overtaken = |delete: &Upload| create.is_some_and(|create| is_later(create, delete));
     if let Some(upload) = oldest(facts, Verb::Delete, |u| !is_joined(entry, u)) {
         chosen.delete = Some(upload);
-        if entry.has_overtaken(upload.modified) {
+        if entry.has_overtaken(&facts.wish(entry, upload)) {
             return DeleteAsk::Late;
         }
         return if is_overtaken(upload) { DeleteAsk::Overtaken } else { DeleteAsk::Asked };

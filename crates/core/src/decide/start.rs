@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::row::differences;
+use crate::body::Body;
 use crate::effect::{Effect, NewStack};
 use crate::key::{Answer, Verb};
 use crate::ledger::{Accepted, End, Entry, MailKind, Phase};
@@ -11,12 +12,14 @@ use crate::status::State;
 
 pub fn start(d: &mut Draft<'_>) {
     let Some(upload) = d.chosen.create else { return };
-    let mut life = Entry {
+    let life = Entry {
         open: std::mem::take(&mut d.entry.open),
         answered: std::mem::take(&mut d.entry.answered),
         mails: std::mem::take(&mut d.entry.mails),
         last_create: d.entry.last_create,
         last_delete: d.entry.last_delete,
+        last_create_seen: d.entry.last_create_seen.take(),
+        last_delete_seen: d.entry.last_delete_seen.take(),
         phase: Phase::Creating { since: d.facts.now },
         accepted: Some(Accepted {
             request: upload.request.clone(),
@@ -26,9 +29,8 @@ pub fn start(d: &mut Draft<'_>) {
         }),
         ..Entry::default()
     };
-    life.note_open(&upload.key, &upload.request, true);
-    life.note_wish(Verb::Create, upload.modified);
     d.entry = life;
+    d.join(upload);
     d.write_ledger();
     d.remove_answers(&upload.key, &[]);
     create_stack(d);
@@ -82,8 +84,7 @@ pub fn follow(d: &mut Draft<'_>) {
 /// The create at hand is the one that the stack was made for, or shares in it; the ledger may have lost it.
 pub fn own(d: &mut Draft<'_>) {
     let Some(upload) = d.chosen.create else { return };
-    d.entry.note_open(&upload.key, &upload.request, true);
-    d.entry.note_wish(Verb::Create, upload.modified);
+    d.join(upload);
     if d.entry.accepted.is_none() {
         recover_accepted(d);
     }
@@ -94,8 +95,7 @@ pub fn join(d: &mut Draft<'_>) {
     let is_leaving = matches!(d.entry.phase, Phase::Deleting { .. });
     let at_hand = if is_leaving { d.chosen.delete } else { d.chosen.create };
     if let Some(upload) = at_hand {
-        d.entry.note_open(&upload.key, &upload.request, true);
-        d.entry.note_wish(upload.key.verb, upload.modified);
+        d.join(upload);
     }
     if !is_leaving && !knows_its_stack(d) {
         recover_accepted(d);
@@ -145,6 +145,8 @@ fn recover_phase(d: &mut Draft<'_>) {
         // Of one that has failed, or is removed before it was finished, its create is still to be told.
         StackState::Making | StackState::RollingBack | StackState::Failed | StackState::Leaving => Phase::Creating { since: d.facts.now },
         StackState::Stuck => Phase::Stuck,
+        // Nothing is made of it, so there is nothing to speak of.
+        StackState::Planned => return,
         // Whoever shares in it is told that it is ready; nobody else is.
         StackState::Standing | StackState::Changing | StackState::Gone => Phase::Ready,
     };
@@ -160,6 +162,7 @@ pub fn announce(d: &mut Draft<'_>) {
     for open in joined.iter().filter(|_| login.is_some()) {
         d.entry.note_announced(&open.key);
     }
+    d.entry.login = Some(login.clone().unwrap_or_default());
     d.write_ledger();
     for open in &joined {
         match &login {
@@ -178,6 +181,31 @@ pub fn announce(d: &mut Draft<'_>) {
         d.settle(&open.request);
     }
     d.entry.phase = Phase::Ready;
+    d.close();
+}
+
+/// The stack tells another login address since somebody changed it: wherever the old one stands, it is not true any more.
+pub fn readdress(d: &mut Draft<'_>) {
+    let login = d.facts.login().map(str::to_owned);
+    d.write_ledger();
+    let accepted = d.entry.accepted.as_ref().map(|a| a.key.clone());
+    match &login {
+        Some(login) => {
+            let told: Vec<_> = d.entry.announced.iter().cloned().chain(accepted).collect();
+            for key in told.iter().filter(|key| d.facts.standing(key, Answer::Created).is_some()) {
+                d.answer(key, Answer::Created, &answers::created(login));
+            }
+            d.status(State::Ready, states::ready(login), None);
+        }
+        None => {
+            d.forget_created();
+            if let Some(key) = accepted {
+                d.answer(&key, Answer::Failed, &answers::no_login(d.facts));
+            }
+            d.status(State::Failed, states::no_login(), None);
+        }
+    }
+    d.entry.login = Some(login.unwrap_or_default());
     d.close();
 }
 
@@ -218,6 +246,32 @@ pub fn lost_while_making(d: &mut Draft<'_>) {
     // Where it failed first, that is the reason, whoever removed what was left.
     let text = if d.facts.causes.is_empty() { answers::removed_while_making(d.facts) } else { answers::failed(d.facts) };
     fail(d, &text, Phase::Gone { at: d.facts.now, end: End::Removed });
+}
+
+/// Answers a create that breaks the rules. Of one that S3 does not give out the administrator hears too: it may be the
+/// bucket's policy, or its key's.
+pub fn refuse_broken(d: &mut Draft<'_>) {
+    let text = answers::refused(d.facts, &d.chosen.problems);
+    let unreadable = d.chosen.create.filter(|upload| matches!(upload.body, Body::Unreadable(_)));
+    let claimed = unreadable.is_some_and(|upload| d.claim(&upload.request, MailKind::Unreadable));
+    let Some(upload) = d.chosen.create else { return };
+    d.write_ledger();
+    d.answer(&upload.key, Answer::Failed, &text);
+    if claimed {
+        d.mail(mails::unreadable(d.facts, upload, &text));
+    }
+    d.settle(&upload.request);
+    d.close();
+}
+
+/// Answers a create that a delete took back. Where both are of one second, that stands until the next create is accepted: the
+/// receipt of the removal alone would say nothing of the create.
+pub fn withdraw(d: &mut Draft<'_>) {
+    let Some(upload) = d.chosen.create else { return };
+    let tied = d.tie(upload);
+    let text = answers::withdrawn(d.facts, tied.as_ref());
+    d.entry.tied = tied;
+    refuse(d, &text);
 }
 
 pub fn refuse(d: &mut Draft<'_>, text: &str) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::facts::{Facts, Upload};
-use crate::ledger::{End, OPEN_MAX, Phase};
+use crate::ledger::{End, OPEN_MAX, Phase, Tied};
 use crate::problem::Problem;
 use crate::stack::StackState;
 
@@ -179,7 +179,22 @@ pub fn occupied(facts: &Facts<'_>) -> String {
     )
 }
 
+/// The name is held by a change set that nobody has executed.
+fn planned(facts: &Facts<'_>) -> String {
+    failure(
+        &format!("The cluster {} cannot be started.", name(facts)),
+        &[Problem::new(
+            "its name",
+            "a change set of the administrator's, which nobody has executed, holds it (REVIEW_IN_PROGRESS); nothing is made of it",
+            format!("drop {}.cf-delete to remove it, ask the administrator, or choose another name", name(facts)),
+        )],
+    )
+}
+
 pub fn leftover(facts: &Facts<'_>) -> String {
+    if facts.stack().is_some_and(|s| s.status.state() == StackState::Planned) {
+        return planned(facts);
+    }
     failure(
         &format!("The cluster {} cannot be started.", name(facts)),
         &[Problem::new(
@@ -190,14 +205,25 @@ pub fn leftover(facts: &Facts<'_>) -> String {
     )
 }
 
-pub fn withdrawn(facts: &Facts<'_>) -> String {
-    failure(
-        &format!("The cluster {} was given up.", name(facts)),
-        &[Problem::new(
-            format!("{}.cf-create", name(facts)),
-            "a later .cf-delete took it back",
-            "upload it again if you want the cluster after all",
-        )],
+pub fn withdrawn(facts: &Facts<'_>, tied: Option<&Tied>) -> String {
+    let problem = tied.map_or_else(
+        || {
+            let asked = format!("{}.cf-create", name(facts));
+            Problem::new(asked, "a later .cf-delete took it back", "upload it again if you want the cluster after all")
+        },
+        |tied| in_one_second(facts, tied),
+    );
+    failure(&format!("The cluster {} was given up.", name(facts)), &[problem])
+}
+
+fn in_one_second(facts: &Facts<'_>, tied: &Tied) -> Problem {
+    Problem::new(
+        format!("{}.cf-create", name(facts)),
+        format!(
+            "a .cf-delete came within the same second ({}), and S3 does not tell which of the two is later: the delete counts",
+            time(tied.at)
+        ),
+        "upload it again if you want the cluster",
     )
 }
 
@@ -216,17 +242,17 @@ pub fn overtaken(facts: &Facts<'_>) -> String {
     )
 }
 
-pub fn no_such(facts: &Facts<'_>) -> String {
+pub fn no_such(facts: &Facts<'_>, tied: Option<&Tied>) -> String {
     let mine: Vec<String> = facts.ledger.living().filter(|n| **n != facts.cluster.name).map(ToString::to_string).collect();
     let have = if mine.is_empty() { "you have no clusters".to_owned() } else { format!("you have {}", mine.join(", ")) };
-    failure(
-        "Nothing was removed.",
-        &[Problem::new(
-            format!("the removal of {}", name(facts)),
-            format!("there is no cluster of yours with this name; {have}"),
-            "check the name: capitals count",
-        )],
-    )
+    let mut problems = vec![Problem::new(
+        format!("the removal of {}", name(facts)),
+        format!("there is no cluster of yours with this name; {have}"),
+        "check the name: capitals count",
+    )];
+    // It is written over the answer that said so.
+    problems.extend(tied.map(|tied| in_one_second(facts, tied)));
+    failure("Nothing was removed.", &problems)
 }
 
 pub fn deleted(facts: &Facts<'_>, at: Timestamp) -> String {
@@ -274,12 +300,15 @@ fn again(facts: &Facts<'_>) -> String {
 }
 
 pub fn undeletable(facts: &Facts<'_>, why: &str) -> String {
-    not_removed(
-        facts,
-        &[Problem::new(
-            "the removal of its stack",
-            format!("CloudFormation refused it: {}", strip(why)),
-            "tell the administrator, who has been sent this too",
-        )],
-    )
+    let next = if why.contains("TerminationProtection") {
+        format!(
+            "ask the administrator to take the protection off (aws cloudformation update-termination-protection \
+             --no-enable-termination-protection --stack-name {}), then drop {}.cf-delete again",
+            facts.site.stack_name(&facts.cluster),
+            name(facts)
+        )
+    } else {
+        "tell the administrator, who has been sent this too".to_owned()
+    };
+    not_removed(facts, &[Problem::new("the removal of its stack", format!("CloudFormation refused it: {}", strip(why)), next)])
 }

@@ -1,7 +1,7 @@
 //! The mails to the administrator, by situation. Plain text; nothing of a user's stands in them but checked names.
 
 use crate::effect::Mail;
-use crate::facts::Facts;
+use crate::facts::{Facts, Upload};
 use crate::ledger::{Accepted, MailKind};
 
 fn mail(facts: &Facts<'_>, kind: MailKind, news: &str, body: &str) -> Mail {
@@ -26,6 +26,15 @@ pub fn no_login(facts: &Facts<'_>, accepted: &Accepted) -> Mail {
 pub fn failed(facts: &Facts<'_>, accepted: &Accepted, told: &str) -> Mail {
     let body = format!("The cluster could not be made. Asked for by {}.\nThe user was told:\n\n{told}", accepted.key);
     mail(facts, MailKind::Failed, "has failed", &body)
+}
+
+pub fn unreadable(facts: &Facts<'_>, upload: &Upload, told: &str) -> Mail {
+    let body = format!(
+        "S3 does not give out the file {}. If it is not its user's doing, look at the bucket's policy and at its KMS key.\n\
+         The user was told:\n\n{told}",
+        upload.key
+    );
+    mail(facts, MailKind::Unreadable, "cannot be read", &body)
 }
 
 pub fn gone(facts: &Facts<'_>) -> Mail {

@@ -96,6 +96,9 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
     let delete = scene.delete.map(|known| (known, upload(&format!("{folder}demo.cf-delete"), minutes, Body::Unread)));
     let old = RequestId::from_tag("00000000000000aa");
     let mut entry = Entry { phase: phase(scene.phase), ..Entry::default() };
+    if scene.phase == PhaseKind::Moved {
+        entry.login = Some("192.0.2.1".into());
+    }
     if !matches!(scene.phase, PhaseKind::New) && !scene.is_recovered {
         let (request, key) = match &create {
             Some((Known::Accepted, upload)) => (upload.request.clone(), upload.key.clone()),
@@ -107,7 +110,7 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
         match known {
             Known::New => {}
             Known::Answered => entry.note_answered(&upload.request),
-            Known::Accepted | Known::Joined | Known::Withdrawn => entry.note_open(&upload.key, &upload.request, true),
+            Known::Accepted | Known::Joined | Known::Withdrawn => entry.note_open(&upload.key, &upload.request, true, 0),
         }
     }
     let made_for = match (scene.made_for, &entry.accepted, &create) {
@@ -141,7 +144,7 @@ fn phase(kind: PhaseKind) -> Phase {
     match kind {
         PhaseKind::New => Phase::New,
         PhaseKind::Creating | PhaseKind::Blocked => Phase::Creating { since: at(10) },
-        PhaseKind::Ready => Phase::Ready,
+        PhaseKind::Ready | PhaseKind::Moved => Phase::Ready,
         PhaseKind::Failing => Phase::Failing,
         PhaseKind::Deleting => Phase::Deleting { since: at(10) },
         PhaseKind::Unwanted => Phase::Unwanted { since: at(30) },

@@ -2,6 +2,7 @@
 //! faulty program would. The product itself is never touched, and nothing here plants anything.
 
 use cf_core::effect::Effect;
+use cf_core::fault::Fault;
 use cf_core::question::{Question, Sight};
 use jiff::Timestamp;
 
@@ -12,6 +13,11 @@ pub trait Bug: Sync {
     /// What the faulty program makes of an answer.
     fn sees(&self, _question: &Question, sight: Sight, _now: Timestamp) -> Sight {
         sight
+    }
+
+    /// What the faulty program makes of a question that is refused.
+    fn fails(&self, _question: &Question, fault: Fault) -> Fault {
+        fault
     }
 
     /// What the faulty program does where the sound one does `effect`. `held` is the pass's own memory.

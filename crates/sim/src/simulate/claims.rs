@@ -1,7 +1,10 @@
 //! Every sentence that the functions say, and what must be true for it. Judged by the world's history, not by the ledger.
 //! A sentence may be as old as the look that it comes from: it must have been true at some moment since that began.
 
+use std::collections::BTreeSet;
+
 use cf_core::key::{Answer, Reading, Verb, read};
+use cf_core::ledger::OPEN_MAX;
 use cf_core::names::Cluster;
 use cf_core::site::Site;
 use cf_core::stack::{StackState as S, StackStatus};
@@ -135,7 +138,7 @@ impl Court<'_> {
             }),
             "Nothing was removed." => ("there is none", &|| self.was_absent()),
             line if line.contains("was not removed") => ("a later create, or CloudFormation, is in the way", &|| {
-                self.has("CloudFormation refused it") || self.has("wait for their turn") || self.is_overtaken()
+                self.has("CloudFormation refused it") || (self.has("wait for their turn") && self.is_crowded()) || self.is_overtaken()
             }),
             line if line.contains("could not be removed wholly") => ("its deletion failed", &|| self.ever(|s| s.state() == S::Stuck)),
             _ => ("this sentence is known", &|| false),
@@ -160,17 +163,25 @@ impl Court<'_> {
     fn breaks_a_rule(&self) -> bool {
         self.holds_beside(Verb::Create, |put| !put.is_order)
             || (self.has("has no profile") && self.truth.without_profile.contains(&self.cluster.user))
-            || self.has("wait for their turn")
+            || (self.has("wait for their turn") && self.is_crowded())
             || self.has("folders already")
     }
 
-    /// A delete that is as young as the create, or younger.
+    /// Whether this cluster ever had files at more keys than may wait.
+    fn is_crowded(&self) -> bool {
+        let all = Verb::ALL.into_iter().flat_map(|verb| self.truth.of(self.cluster, verb));
+        all.map(|put| &put.key).collect::<BTreeSet<_>>().len() > OPEN_MAX
+    }
+
+    /// A delete that came later; or, if that is what is said, one of the same second.
     fn was_taken_back(&self) -> bool {
-        self.holds_beside(Verb::Create, |create| self.truth.of(self.cluster, Verb::Delete).any(|delete| delete.modified >= create.modified))
+        let is_tie = self.has("within the same second");
+        let takes_back = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
+        self.holds_beside(Verb::Create, |create| self.truth.of(self.cluster, Verb::Delete).any(|delete| takes_back(delete, create)))
     }
 
     fn is_overtaken(&self) -> bool {
-        self.holds_beside(Verb::Delete, |delete| self.truth.of(self.cluster, Verb::Create).any(|create| create.modified > delete.modified))
+        self.holds_beside(Verb::Delete, |delete| self.truth.of(self.cluster, Verb::Create).any(|create| create.at > delete.at))
     }
 }
 
@@ -187,11 +198,23 @@ impl Truth {
         clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, site).map(|what| format!("{cluster}: {what}"))).collect()
     }
 
+    /// A create of one second with a delete beside it hears of itself, whatever became of the delete.
+    fn judge_tie(&self, last: &Put, wishes: &[(&Put, Verb)]) -> Option<String> {
+        let unheard = |(put, verb): &&(&Put, Verb)| {
+            let is_tied = *verb == Verb::Create && put.modified == last.modified;
+            is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == Told::Deleted))
+        };
+        wishes.iter().find(unheard).map(|(put, _)| format!("{} is of one second with a delete, and only that was answered", put.key))
+    }
+
     fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<String> {
         let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
-        // On the same second the delete counts as the later one.
-        let (last, verb) =
-            wishes.filter(|(put, _)| put.is_order).max_by_key(|(put, verb)| (put.modified, *verb == Verb::Delete, put.at))?;
+        let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_order).collect();
+        let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
+        // Of files of one second nobody may be able to tell which was the last.
+        if wishes.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
+            return self.judge_tie(last, &wishes);
+        }
         let mine: Vec<&SimStack> =
             state.stacks.all().iter().filter(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)).collect();
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);

@@ -6,6 +6,7 @@ use cf_core::stack::{Stack, StackId, StackState, StackStatus};
 use cf_core::testing;
 
 use super::dice::under;
+use super::mishap::Mishap;
 use super::run::Run;
 use super::script::Deed;
 use crate::cloudformation::Fate;
@@ -22,6 +23,10 @@ pub fn carry_out(run: &mut Run<'_, '_>, deed: &Deed, key: u64) {
                 let mut world = stage.world.state();
                 let now = world.now;
                 world.store.put(Bucket::User, at, &body.bytes(), now);
+                let is_withheld = stage.strikes(Mishap::Withheld, key);
+                if is_withheld {
+                    world.store.withhold(Bucket::User, at);
+                }
                 stage.inner().truth.put(at, Some(*body), &world);
             }
             if Verb::ALL.iter().any(|verb| at.ends_with(verb.suffix())) {

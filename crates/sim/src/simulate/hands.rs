@@ -201,6 +201,8 @@ impl Observe for Hands<'_, '_> {
         self.go(call, &what).await?;
         let is_stack = matches!(question, Question::StackNamed(_) | Question::Stack(_) | Question::Stacks(_));
         let is_blind = matches!(question, Question::StackNamed(_)) && self.stage.strikes(Mishap::LookBlind, call);
+        // Whatever else lies there takes up the page.
+        let is_long = matches!(question, Question::Folder(_)) && self.stage.strikes(Mishap::ListingLong, call);
         let is_stale = is_stack && self.stage.strikes(Mishap::LookStale, call);
         let asked = question.clone();
         let sight = {
@@ -212,9 +214,17 @@ impl Observe for Hands<'_, '_> {
                 (false, false) => 0,
             };
             state.lag = SignedDuration::from_millis(lag);
+            let pages = state.pages;
+            if is_long {
+                state.pages.files = 1;
+            }
             let sight = state.answer(asked);
-            state.lag = SignedDuration::ZERO;
-            sight?
+            (state.lag, state.pages) = (SignedDuration::ZERO, pages);
+            sight
+        };
+        let sight = match (sight, self.stage.bug) {
+            (Err(fault), Some(bug)) => return Err(bug.fails(&question, fault)),
+            (sight, _) => sight?,
         };
         if let Question::Folder(stem) = &question {
             let now = self.stage.inner().now;

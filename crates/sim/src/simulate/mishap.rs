@@ -45,6 +45,8 @@ mishaps! {
     StackHangs = "a stack hangs for an hour", 300,
     NoLogin = "a stack has no login address", 300,
     DeleteFails = "a stack is deleted by half", 700,
+    Withheld = "S3 does not give a file out", 400,
+    ListingLong = "a folder holds more than a page of a listing", 300,
 }
 
 /// How many kinds there are.

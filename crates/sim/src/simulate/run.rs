@@ -47,7 +47,7 @@ pub fn run(setting: &Setting<'_>) -> Report {
 pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
     let dice = Dice::new(setting.seed);
     let (world, events) = beginning(setting, script);
-    let last = script.lines.last().map_or(0, |line| line.at);
+    let last = script.lines.iter().map(|line| line.at).max().unwrap_or(0);
     let calm_at = last + 60_000 + i64::try_from(dice.below(under(7, 7), 600_000)).unwrap_or(0);
     let inner = Inner {
         now: 0,

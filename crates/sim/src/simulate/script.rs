@@ -133,8 +133,27 @@ impl Script {
         }
         let is_versioned = author.draws.happens(50);
         author.lines.sort_by_key(|line| line.at);
+        let touched = touch(&author.lines, &mut Draws::new(seed, "touch"));
+        author.lines.extend(touched);
         Self { lines: author.lines, is_versioned, users }
     }
+}
+
+/// Out of a hundred files so many are touched.
+const TOUCHED: u64 = 4;
+
+/// A program that keeps folders in step puts some files again and again, with the same bytes. Behind all other lines, whatever
+/// its time: a line's number tells its dice apart.
+fn touch(lines: &[Line], draws: &mut Draws) -> Vec<Line> {
+    let mut touched = Vec::new();
+    for line in lines.iter().filter(|line| matches!(line.deed, Deed::Drop { .. })) {
+        if draws.happens(TOUCHED) {
+            let (times, every) = (draws.between(2, 20), draws.between(300, 3_000));
+            let at = |nth: u64| line.at + i64::try_from(nth * every).unwrap_or(0);
+            touched.extend((1..=times).map(|nth| Line { at: at(nth), deed: line.deed.clone() }));
+        }
+    }
+    touched
 }
 
 struct Author {

@@ -135,15 +135,19 @@ impl Truth {
     /// A file was dropped, or was there from the beginning.
     pub fn put(&mut self, key: &str, content: Option<Content>, state: &State) {
         let Some(version) = state.store.get(Bucket::User, key) else { return };
-        let request = RequestId::of(key, version.id.as_deref(), &version.etag, version.modified);
+        // One that S3 does not give out is known by its line in a listing, which tells no version.
+        let id = version.id.as_deref().filter(|_| !version.is_withheld);
+        let request = RequestId::of(key, id, &version.etag, version.modified);
+        let is_readable = content.is_none_or(Content::is_order) && !version.is_withheld;
+        let is_order = is_readable || key.ends_with(Verb::Delete.suffix());
         if let Some(before) = self.standing.get(key) {
             if self.puts[*before].request == request {
                 // The same bytes within one second, in a bucket without versions: nobody can tell them apart.
+                self.puts[*before].is_order &= is_order;
                 return;
             }
             self.puts[*before].end = End::Withdrawn { at: self.now };
         }
-        let is_order = content.is_none_or(Content::is_order) || key.ends_with(Verb::Delete.suffix());
         let (etag, modified) = (version.etag.clone(), version.modified);
         self.standing.insert(key.to_owned(), self.puts.len());
         self.puts.push(Put { key: key.to_owned(), etag, at: self.now, modified, request, is_order, end: End::Standing });
