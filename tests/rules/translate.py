@@ -15,6 +15,10 @@ class NoManagedPolicies:
         return {}
 
 
-template = yaml_parse(Path(sys.argv[1]).read_text())
-translated = SamTemplateValidator(template, NoManagedPolicies(), region="us-east-1").get_translated_template_if_valid()
-json.dump(yaml_parse(translated), sys.stdout, indent=2)
+def translated(path: Path) -> dict:
+    template = yaml_parse(path.read_text())
+    return yaml_parse(SamTemplateValidator(template, NoManagedPolicies(), region="us-east-1").get_translated_template_if_valid())
+
+
+if __name__ == "__main__":
+    json.dump(translated(Path(sys.argv[1])), sys.stdout, indent=2)

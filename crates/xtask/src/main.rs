@@ -3,6 +3,7 @@
 mod chore;
 mod demo;
 mod deny;
+mod deployable;
 mod policies;
 mod rules;
 mod shell;

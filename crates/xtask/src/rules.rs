@@ -85,7 +85,7 @@ fn named(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// What CloudFormation gets: SAM makes functions, their nets and their queues' readers of a short hand.
-fn translate() -> Result<PathBuf> {
+pub fn translate() -> Result<PathBuf> {
     let script = folder("translate.py");
     let mut python = Command::new(Tool::Sam.program("python"));
     let said =

@@ -1,0 +1,28 @@
+//! Whether CloudFormation takes the templates, whatever their parameters are, and what a refused deletion leaves at work:
+//! `tests/rules/deployable`. Its own tests plant each fault that it is there for, and come first.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::Result;
+use cf_e2e::root;
+use cf_e2e::tools::Tool;
+
+use crate::rules;
+use crate::test::show;
+
+pub fn run() -> Result<()> {
+    let tests = ["-m", "unittest", "discover", "-t", "tests/rules", "-s", "tests/rules/deployable/tests"];
+    show(python()?.args(tests), &format!("python {}", tests.join(" ")))?;
+    let deployment = rules::translate()?;
+    let cluster = root().join("templates/cluster.yaml");
+    show(python()?.args(["-m", "deployable"]).args([&deployment, &cluster]), "python -m deployable template.yaml templates/cluster.yaml")
+}
+
+/// What the check shares with the emulator lies in `tools`.
+fn python() -> Result<Command> {
+    let mut command = Command::new(Tool::Sam.program("python"));
+    let path = env::join_paths([root().join("tools"), root().join("tests/rules")])?;
+    command.env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
+}

@@ -1,0 +1,36 @@
+"""What AWS answers to a template whose names do not resolve."""
+
+from collections.abc import Mapping
+
+from cloudformation import existence, order
+from cloudformation.names import Names
+
+
+def refusal(template: dict, holds: Mapping[str, bool] | None) -> str | None:
+    """The message of the ValidationError. Sources of the sentences: Resources, serverless#4535; Outputs,
+    aws-api-gateway-developer-portal#216; Conditions, cfn-lint#99; the circle, serverless-application-model#1044;
+    DependsOn, cloudonaut.io, "Optional DependsOn with CloudFormation".
+    The sentence for a condition that is not there was seen with Fn::If only; Rules' is taken after Resources'."""
+    if not all(_is_plain(it) for it in (template.get("Resources") or {}).values()):
+        return "Template format error: Every DependsOn value must be a string."
+    names = Names(template)
+    found = existence.unresolved(names, holds)
+    for block in ("Conditions", "Rules", "Resources", "Outputs"):
+        here = [it.reference for it in found if it.block == block]
+        conditions = [reference for reference in here if reference.to_condition]
+        if conditions:
+            where = "Fn::If" if conditions[0].how == "Fn::If" else f"the {block} block of the template"
+            return f"Template error: unresolved condition dependency {conditions[0].name} in {where}"
+        missing = ", ".join(dict.fromkeys(reference.name for reference in here))
+        if missing and block == "Conditions":
+            return (f"Template format error: Unresolved dependencies [{missing}]. Cannot reference resources in the "
+                    "Conditions block of the template")
+        if missing:
+            return f"Template format error: Unresolved resource dependencies [{missing}] in the {block} block of the template"
+    turning = order.circles(order.needs(names, holds))
+    return f"Circular dependency between resources: [{', '.join(turning)}]" if turning else None
+
+
+def _is_plain(definition) -> bool:
+    needed = definition.get("DependsOn", []) if isinstance(definition, dict) else []
+    return all(isinstance(name, str) for name in (needed if isinstance(needed, list) else [needed]))
