@@ -10,7 +10,7 @@ import copy
 import time
 import zlib
 
-from emulator import deletion, faults, nested, settings, signals
+from emulator import deletion, existence, faults, nested, settings, signals
 
 STACK = "AWS::CloudFormation::Stack"
 CANCELLED = "Resource creation cancelled"
@@ -58,13 +58,9 @@ class Creation:
 
     async def _run(self) -> None:
         from ministack.services.cloudformation import stacks
-        from ministack.services.cloudformation.engine import _topological_sort
 
         self.stack.update(_template=self.template, _resolved_params=self.params, _conditions=self.conditions)
-        try:
-            order = [name for name in _topological_sort(self.definitions, self.conditions) if self._wanted(name)]
-        except ValueError as cycle:
-            return await self._fail(str(cycle))
+        order = existence.sort(self.definitions, self.conditions)
         if not self.stack.get("_disable_validation") and stacks._fail_property_validation(
                 self.stack, self.id, self.name, self.definitions, order, self.params, self.conditions,
                 self.template.get("Mappings", {}), self.disable_rollback):
@@ -75,9 +71,8 @@ class Creation:
         return await (self._fail(reason) if reason else self._complete())
 
     async def _make_all(self, order: list[str]) -> str | None:
-        from ministack.services.cloudformation.engine import _extract_deps
-
-        needs = {name: set(_extract_deps(self.definitions[name], set(order))) - {name} for name in order}
+        needed = existence.needed(self.template, self.conditions)
+        needs = {name: needed[name] & set(order) for name in order}
         waiting, done, reason = list(order), set(), None
         limit = self.stack.get("_timeout_seconds")
         while waiting or self.running:
@@ -190,10 +185,6 @@ class Creation:
                 self.params, self.retain_except, self.stack.get("Tags") or [], [])
             return deletion.tell_stack(self.stack, "CREATE_FAILED", reason)
         return await deletion.roll_back(self.stack, reason + "Rollback requested by user.", self.retain_except)
-
-    def _wanted(self, name: str) -> bool:
-        condition = self.definitions[name].get("Condition")
-        return not condition or self.conditions.get(condition, True)
 
     def _tell(self, record: dict, status: str, reason: str = "") -> None:
         deletion.tell_resource(self.stack, record, status, reason)

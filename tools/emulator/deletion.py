@@ -5,7 +5,7 @@ A stack that is gone is known by its id only, as on AWS; its name is free for an
 
 import asyncio
 
-from emulator import creation, faults, nested, settings
+from emulator import creation, existence, faults, nested, settings
 
 GONE = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 
@@ -78,16 +78,13 @@ def begin(stack: dict, reason: str = "User Initiated") -> None:
 
 async def _take_down(stack: dict, rollback=False, retain_except=False, retain=(), force=False) -> list[str]:
     """Delete what stands, side by side, each after all that depends on it. Returns what would not go."""
-    from ministack.services.cloudformation.engine import _extract_deps
-
-    definitions = (stack.get("_template") or {}).get("Resources", {})
+    needed = existence.needed(stack.get("_template") or {}, stack.get("_conditions") or {})
     standing = {name: record for name, record in stack.get("_resources", {}).items()
                 if record.get("ResourceStatus") not in GONE}
     users: dict[str, set] = {name: set() for name in standing}
     for name in standing:
-        for needed in _extract_deps(definitions.get(name, {}), set(standing)):
-            if needed != name:
-                users[needed].add(name)
+        for other in needed.get(name, set()) & set(standing):
+            users[other].add(name)
     waiting, running, gone, failed = set(standing), {}, set(), []
     while True:
         for name in [n for n in waiting if users[n] <= gone]:

@@ -1,6 +1,6 @@
 """Nested stacks with a life of their own: the same creation and deletion as their parent, events included."""
 
-from emulator import creation, deletion
+from emulator import creation, deletion, existence
 
 
 async def create(parent, name: str, properties: dict) -> tuple[str, dict]:
@@ -14,6 +14,7 @@ async def create(parent, name: str, properties: dict) -> tuple[str, dict]:
     provisioners._check_nested_stack_capabilities(parent.name, template)
     given = [{"Key": key, "Value": str(value)} for key, value in (properties.get("Parameters") or {}).items()]
     params = engine._resolve_parameters(template, given)
+    existence.check(template, engine._evaluate_conditions(template, params))
     child_name = f"{parent.name}-{name}-{new_uuid()[:12].replace('-', '').upper()}"
     child_id = f"arn:aws:cloudformation:{get_region()}:{get_account_id()}:stack/{child_name}/{new_uuid()}"
     child = _stacks[child_name] = {

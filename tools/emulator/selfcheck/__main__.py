@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 
-from emulator.selfcheck import delivery, faulty, life, requests, world  # noqa: F401 (importing them registers the checks)
+from emulator.selfcheck import delivery, existence, faulty, life, requests, world  # noqa: F401 (importing registers checks)
 
 
 def run(check, *args) -> tuple[bool, str]:
