@@ -14,7 +14,7 @@ use crate::test::show;
 pub fn run() -> Result<()> {
     let tests = ["-m", "unittest", "discover", "-t", "tests/rules", "-s", "tests/rules/deployable/tests"];
     show(python()?.args(tests), &format!("python {}", tests.join(" ")))?;
-    let deployment = rules::translate()?;
+    let deployment = rules::translate(&root().join("template.yaml"), "template.json")?;
     let cluster = root().join("templates/cluster.yaml");
     show(python()?.args(["-m", "deployable"]).args([&deployment, &cluster]), "python -m deployable template.yaml templates/cluster.yaml")
 }

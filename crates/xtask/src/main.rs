@@ -9,6 +9,7 @@ mod rules;
 mod shell;
 mod simulate;
 mod sync;
+mod templates;
 mod test;
 mod threats;
 

@@ -21,7 +21,7 @@ const BROKEN: i32 = 19;
 
 pub fn run() -> Result<()> {
     let rules = prove()?;
-    let deployment = translate()?;
+    let deployment = translate(&root().join("template.yaml"), "template.json")?;
     let mut met = judge(&deployment, "template.yaml, as SAM translates it,", &["both", "deployment"])?;
     met.extend(judge(&root().join("templates/cluster.yaml"), "templates/cluster.yaml", &["both", "cluster"])?);
     let idle: Vec<&str> = rules.iter().filter(|rule| !met.contains(*rule)).map(String::as_str).collect();
@@ -84,13 +84,14 @@ fn named(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What CloudFormation gets: SAM makes functions, their nets and their queues' readers of a short hand.
-pub fn translate() -> Result<PathBuf> {
+/// What CloudFormation gets of a template, as a file of that name: SAM makes functions, their nets and their queues' readers of a
+/// short hand.
+pub fn translate(template: &Path, name: &str) -> Result<PathBuf> {
     let script = folder("translate.py");
     let mut python = Command::new(Tool::Sam.program("python"));
-    let said =
-        tools::run(python.arg(script).arg(root().join("template.yaml")), "the translation of template.yaml", "is it a SAM template?")?;
-    let path = root().join("target/rules/template.json");
+    let what = format!("the translation of {}", template.display());
+    let said = tools::run(python.arg(script).arg(template), &what, "is it a SAM template?")?;
+    let path = root().join("target/rules").join(name);
     fs::create_dir_all(root().join("target/rules"))?;
     fs::write(&path, said)?;
     Ok(path)

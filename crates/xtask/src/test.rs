@@ -10,17 +10,17 @@ use anyhow::{Context, Result, bail};
 use cf_e2e::children;
 use cf_e2e::cli::CLI;
 use cf_e2e::deploy;
-use cf_e2e::emulator::{Emulator, Pace, REGION};
+use cf_e2e::emulator::{Emulator, Pace};
 use cf_e2e::live::{LIVE, Live};
 use cf_e2e::localemu::LocalEmu;
 use cf_e2e::root;
 use cf_e2e::scratch::Scratch;
 use cf_e2e::stand::STAND;
-use cf_e2e::tools::{Tool, path_with};
+use cf_e2e::tools::Tool;
 use console::style;
 
 use crate::chore::{headline, step};
-use crate::{deny, deployable, policies, rules, shell, simulate, sync, threats};
+use crate::{deny, deployable, policies, rules, shell, simulate, sync, templates, threats};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -35,7 +35,7 @@ const PARTS: &[Part] = &[
     Part { name: "threats: each has a test", tools: &[], run: threats::check },
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
-    Part { name: "deployable: CloudFormation takes the templates", tools: &[Tool::Sam], run: deployable::run },
+    Part { name: "deployable: what CloudFormation would refuse", tools: &[Tool::Sam], run: deployable::run },
     Part { name: "policies", tools: &[Tool::Iam], run: policies::run },
     Part { name: "deny", tools: &[Tool::Checks], run: deny::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
@@ -43,7 +43,7 @@ const PARTS: &[Part] = &[
     Part { name: "docs", tools: &[], run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]) },
     Part { name: "unit, table, sweep and strict world", tools: &[], run: unit },
     Part { name: "simulate: lives of clusters, with everything that can go wrong", tools: &[], run: simulate::check },
-    Part { name: "templates", tools: &[Tool::Sam], run: templates },
+    Part { name: "templates", tools: &[Tool::Sam], run: templates::run },
     Part { name: "live: IAM enforced", tools: &[Tool::Sam], run: live },
     Part { name: "emulator: what its launcher promises", tools: &[Tool::Emulator], run: emulator },
     Part { name: "wire: every request spoiled", tools: &[Tool::Emulator], run: wire },
@@ -118,21 +118,6 @@ fn counts() -> Result<()> {
         left_out(&what);
     }
     Ok(())
-}
-
-fn templates() -> Result<()> {
-    let bin = Tool::Sam.folder().join("bin");
-    let tool = |name: &str, args: &[&str]| {
-        let mut command = Command::new(Tool::Sam.program(name));
-        command.args(args).env("PATH", path_with(&bin)).env("AWS_DEFAULT_REGION", REGION).env("SAM_CLI_TELEMETRY", "0");
-        show(&mut command, &format!("{name} {}", args.join(" ")))
-    };
-    tool("cfn-lint", &["templates/cluster.yaml", "template.yaml"])?;
-    // Of a SAM template, cfn-lint takes every name that begins as a function's does for one that SAM will make. So the template
-    // is looked at once more, as SAM makes it. (W1020: `cargo xtask sync` puts IAM's own variables under Fn::Sub too.)
-    let translated = rules::translate()?;
-    tool("cfn-lint", &["--ignore-checks", "W1020", "--", &translated.to_string_lossy()])?;
-    tool("sam", &["validate", "--lint"])
 }
 
 /// Everything else on the emulator stands on this.

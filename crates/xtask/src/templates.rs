@@ -1,0 +1,51 @@
+//! The linters over both templates, and over `template.yaml` once more as SAM makes it.
+//!
+//! Of a SAM template, cfn-lint takes every name that begins as a function's does for one that SAM will make, even a typo.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use cf_e2e::children;
+use cf_e2e::emulator::REGION;
+use cf_e2e::root;
+use cf_e2e::tools::{Tool, path_with};
+
+use crate::rules;
+use crate::test::show;
+
+pub fn run() -> Result<()> {
+    prove()?;
+    let plain = ["templates/cluster.yaml", "template.yaml"];
+    show(tool("cfn-lint").args(plain), &format!("cfn-lint {}", plain.join(" ")))?;
+    let translated = rules::translate(&root().join("template.yaml"), "template.json")?;
+    show(&mut lint_translated(&translated), &format!("cfn-lint {}", translated.display()))?;
+    show(tool("sam").args(["validate", "--lint"]), "sam validate --lint")
+}
+
+/// A fault that only the translation shows has to be found there.
+fn prove() -> Result<()> {
+    let faulty = rules::translate(&root().join("tests/rules/faulty.yaml"), "faulty.json")?;
+    let found = children::output(&mut lint_translated(&faulty)).context("cfn-lint could not be started")?;
+    if !String::from_utf8_lossy(&found.stdout).contains("E3005 'WorkerFromBuckt'") {
+        bail!("cfn-lint does not find the typo of tests/rules/faulty.yaml, so it would find none of ours");
+    }
+    Ok(())
+}
+
+/// Without W1020: `cargo xtask sync` puts IAM's own variables under `Fn::Sub` too.
+fn lint_translated(template: &Path) -> Command {
+    let mut command = tool("cfn-lint");
+    command.args(["--ignore-checks", "W1020", "--"]).arg(template);
+    command
+}
+
+fn tool(name: &str) -> Command {
+    let mut command = Command::new(Tool::Sam.program(name));
+    command
+        .current_dir(root())
+        .env("PATH", path_with(&Tool::Sam.folder().join("bin")))
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("SAM_CLI_TELEMETRY", "0");
+    command
+}
