@@ -4,7 +4,7 @@
 mod common;
 
 use anyhow::{Context, Result};
-use cf_e2e::deploy::{DEPLOYMENT, aws, deploy};
+use cf_e2e::deploy::{ADMIN, DEPLOYMENT, aws, deploy};
 use common::{Stage, stage};
 
 async fn deployment_is(s: &Stage, wanted: &str) -> Result<()> {
@@ -54,10 +54,24 @@ async fn not_deleted_with_clusters(s: &Stage) -> Result<()> {
     deployment_is(s, "DELETE_FAILED").await?;
     let events = aws(&s.stand.url, &["cloudformation", "describe-stack-events", "--stack-name", DEPLOYMENT, "--output", "text"])?;
     assert!(events.contains("clusters that live: 1 (upgrade/second)"), "{events}");
+    nothing_else_was_touched(&s.stand.url)?;
     s.drop("second.cf-delete", "").await?;
     s.answer("second.cf-deleted").await?;
     assert!(s.stacks("second").await?.is_empty());
     s.rest().await
+}
+
+/// CloudFormation deletes side by side what does not depend on each other: everything has to wait for the one that refused.
+fn nothing_else_was_touched(url: &str) -> Result<()> {
+    let told = aws(url, &["cloudformation", "list-stack-resources", "--stack-name", DEPLOYMENT, "--output", "json"])?;
+    let told: serde_json::Value = serde_json::from_str(&told)?;
+    let resources = told["StackResourceSummaries"].as_array().context("a list of resources")?;
+    let is_touched = |resource: &&serde_json::Value| resource["ResourceStatus"].as_str().is_some_and(|s| s.starts_with("DELETE"));
+    let touched: Vec<_> = resources.iter().filter(is_touched).map(|resource| &resource["LogicalResourceId"]).collect();
+    assert_eq!(touched, ["ClusterTemplate"]);
+    let subscriptions = aws(url, &["sns", "list-subscriptions", "--output", "text"])?;
+    assert!(subscriptions.contains(ADMIN), "alarms still reach the administrator: {subscriptions}");
+    Ok(())
 }
 
 /// What a later deployment finds of an earlier one: buckets with their data, the service role and the node boundary.
