@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use cf_core::body::Choices;
+use cf_core::region::Region;
 use cf_core::site::{MailRoute, Powers, Site};
-use cf_core::template::{SystemValue, default_template};
+use cf_core::template::{SystemValue, Template, default_template};
 
 /// A setting that is missing or makes no sense: the function cannot start, and says which.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +24,11 @@ const FIXED: [(&str, SystemValue); 5] = [
     ("CLUSTERDROP_NODE_BOUNDARY", SystemValue::NodeBoundary),
 ];
 
+/// Settings with the type of nodes where a file names none, and the parameter of the template that each stands for.
+/// Unset ones are left to the Region's table.
+const DEFAULT_TYPES: [(&str, &str); 2] =
+    [("CLUSTERDROP_DEFAULT_COMPUTE_TYPE", "ComputeInstanceTypeOther"), ("CLUSTERDROP_DEFAULT_LOGIN_TYPE", "MasterInstanceTypeOther")];
+
 /// Reads the settings by `lookup`, which is the environment in a function.
 pub fn site_from(lookup: impl Fn(&str) -> Option<String>, powers: Powers) -> Result<Site, SettingError> {
     let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
@@ -30,6 +37,8 @@ pub fn site_from(lookup: impl Fn(&str) -> Option<String>, powers: Powers) -> Res
         let text = required(name)?;
         text.parse::<u32>().map_err(|_| SettingError { name, why: format!("is {text:?}, not a whole number") })
     };
+    let template = default_template();
+    let region = Region::new(&required("AWS_REGION")?, template, &default_types(template, optional)?);
     let mail = optional("CLUSTERDROP_MAIL_FROM").zip(optional("CLUSTERDROP_MAIL_TO")).map(|(from, to)| MailRoute { from, to });
     Ok(Site {
         prefix: required("CLUSTERDROP_PREFIX")?,
@@ -43,18 +52,38 @@ pub fn site_from(lookup: impl Fn(&str) -> Option<String>, powers: Powers) -> Res
         timeout_seconds: i64::from(number("CLUSTERDROP_TIMEOUT_SECONDS")?),
         mail,
         powers,
-        template: default_template(),
+        template,
+        region,
     })
+}
+
+/// The administrator's default types. template.yaml allows the values that the cluster template does; one that is not among
+/// them would make CloudFormation refuse every cluster that leaves its type to the default.
+fn default_types(template: &Template, setting: impl Fn(&str) -> Option<String>) -> Result<Choices, SettingError> {
+    let mut types = Choices::new();
+    for (name, parameter) in DEFAULT_TYPES {
+        let Some(value) = setting(name) else { continue };
+        if let Some(problem) = template.parameters.get(parameter).and_then(|p| p.check(parameter, &value)) {
+            return Err(SettingError { name, why: format!("is no type of templates/cluster.yaml ({problem})") });
+        }
+        types.insert(parameter.to_owned(), value);
+    }
+    Ok(types)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn complete(name: &str) -> String {
         match name {
             "CLUSTERDROP_NODES_MAX" => "32".into(),
             "CLUSTERDROP_TIMEOUT_SECONDS" => "30".into(),
+            "AWS_REGION" => "eu-north-1".into(),
+            "CLUSTERDROP_DEFAULT_COMPUTE_TYPE" | "CLUSTERDROP_DEFAULT_LOGIN_TYPE" => String::new(),
             other => other.to_lowercase(),
         }
     }
@@ -73,5 +102,57 @@ mod tests {
         assert!(site_from(complete, Powers::WATCH).unwrap().mail.is_some());
         let silent = |name: &str| if name == "CLUSTERDROP_MAIL_TO" { Some(String::new()) } else { complete(name) };
         assert_eq!(site_from(silent, Powers::WATCH).unwrap().mail, None);
+    }
+
+    /// The settings of `complete` with some others.
+    fn with(others: &'static [(&str, &str)]) -> Result<Site, SettingError> {
+        let other = |name: &str| others.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        site_from(|name| other(name).or_else(|| Some(complete(name))), Powers::WATCH)
+    }
+
+    #[test]
+    fn nodes_have_the_regions_default_type_unless_the_administrator_names_another() {
+        let empty = Choices::new();
+        for (others, compute, login) in [
+            (&[][..], "c6i.large-2C-4GB", "c6i.large-2C-4GB"),
+            (&[("CLUSTERDROP_DEFAULT_LOGIN_TYPE", "t3.large")], "c6i.large-2C-4GB", "t3.large"),
+            (&[("CLUSTERDROP_DEFAULT_COMPUTE_TYPE", "r6i.large-2C-16GB")], "r6i.large-2C-16GB", "c6i.large-2C-4GB"),
+            (&[("AWS_REGION", "eu-west-2")], "c4.large-2C-3.75GB", "c4.large-2C-3.75GB"),
+            (&[("AWS_REGION", "eu-south-2")], "c5.large-2C-4GB", "c5.large-2C-4GB"),
+        ] {
+            let site = with(others).unwrap();
+            assert_eq!(site.effective(&empty, "ComputeInstanceTypeOther"), Some(compute), "{others:?}");
+            assert_eq!(site.effective(&empty, "MasterInstanceTypeOther"), Some(login), "{others:?}");
+        }
+    }
+
+    #[test]
+    fn a_default_type_that_the_template_does_not_offer_is_called_by_its_setting() {
+        let error = with(&[("CLUSTERDROP_DEFAULT_LOGIN_TYPE", "t3.lage")]).unwrap_err().to_string();
+        assert!(error.contains("CLUSTERDROP_DEFAULT_LOGIN_TYPE") && error.contains("t3.large"), "{error}");
+    }
+
+    #[test]
+    fn a_function_without_a_region_does_not_start() {
+        assert!(with(&[("AWS_REGION", "")]).unwrap_err().to_string().contains("AWS_REGION is missing"));
+    }
+
+    #[test]
+    fn every_setting_that_is_read_is_given_by_the_deployment() {
+        let deployment = include_str!("../../../template.yaml");
+        let asked = RefCell::new(BTreeSet::new());
+        let lookup = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            Some(complete(name))
+        };
+        site_from(lookup, Powers::WATCH).unwrap();
+        let ours: Vec<String> = asked.take().into_iter().filter(|name| name.starts_with("CLUSTERDROP_")).collect();
+        assert!(ours.len() > 10, "{ours:?}");
+        for name in ours {
+            assert!(deployment.contains(&format!("\n        {name}: ")), "{name}");
+        }
+        for (name, parameter) in [("COMPUTE", "DefaultComputeInstanceType"), ("LOGIN", "DefaultLoginInstanceType")] {
+            assert!(deployment.contains(&format!("CLUSTERDROP_DEFAULT_{name}_TYPE: !Ref {parameter}\n")), "{parameter}");
+        }
     }
 }

@@ -153,6 +153,10 @@ pub struct Accepted {
     /// What the user chose, the values that differ from the template's defaults.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
+    /// What was taken for parameters that the user left out, where it is the deployment's default and not the template's.
+    /// Kept, because the deployment may change while a stack is being made, and every attempt must ask for the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub defaults: BTreeMap<String, String>,
 }
 
 /// An upload without a final answer.

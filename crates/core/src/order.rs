@@ -9,6 +9,7 @@ use crate::template::Template;
 pub fn read(body: &Body, site: &Site) -> Result<Choices, Vec<Problem>> {
     let choices = body::read(body)?;
     let mut problems: Vec<Problem> = choices.iter().filter_map(|(name, value)| check_parameter(site.template, name, value)).collect();
+    problems.extend(site.region.absent(&choices, site.template));
     // A rule speaks of values that are each legal alone.
     if problems.is_empty() {
         problems.extend(RULES.iter().filter_map(|rule| rule(&choices, site)));
@@ -53,7 +54,7 @@ fn whole(choices: &Choices, name: &str) -> Option<Problem> {
 }
 
 fn number(choices: &Choices, site: &Site, name: &str) -> Option<u64> {
-    site.template.effective(choices, name)?.parse().ok()
+    site.effective(choices, name)?.parse().ok()
 }
 
 fn initial_nodes_within_max(choices: &Choices, site: &Site) -> Option<Problem> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::body::Choices;
 use crate::names::{Cluster, StackName};
+use crate::region::Region;
 use crate::template::{SystemValue, Template};
 
 /// What a function may do. What it may not is left on the ledger for cf-watch.
@@ -50,6 +52,8 @@ pub struct Site {
     pub powers: Powers,
     /// The template that a plain `{}` starts.
     pub template: &'static Template,
+    /// Where the clusters are, and which machines there are.
+    pub region: Region,
 }
 
 /// Who writes to whom.
@@ -76,6 +80,11 @@ impl Site {
             SystemValue::CustomizerBucket => self.customizer_bucket.clone(),
             fixed => self.fixed.get(&fixed).cloned().unwrap_or_default(),
         }
+    }
+
+    /// A user parameter's value: the one given, the Region's default, or the template's.
+    pub fn effective<'a>(&'a self, given: &'a Choices, name: &str) -> Option<&'a str> {
+        given.get(name).map(String::as_str).or_else(|| self.region.default_of(name)).or_else(|| self.template.effective(given, name))
     }
 
     /// How long a create that nobody sees may still be on its way: a function's timeout, and a minute.

@@ -1,5 +1,7 @@
 //! `.cf-status`: the state of a cluster, written for the people who cannot see CloudFormation.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,9 @@ pub struct Status {
     /// The login address, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
+    /// The EC2 type of each kind of node, whether the file names it or a default was taken.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, String>,
     /// The stack's name, for the administrator.
     pub stack: String,
     /// The request that this is the state of.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::names::{Cluster, ClusterName, User};
+use crate::region::Region;
 use crate::site::{MailRoute, Powers, Site};
 use crate::template::{SystemValue, default_template};
 
@@ -26,7 +27,13 @@ pub fn site() -> Site {
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),
         powers: Powers::WATCH,
         template: default_template(),
+        region: region("eu-west-2"),
     }
+}
+
+/// A Region, with the defaults that it has by itself.
+pub fn region(name: &str) -> Region {
+    Region::new(name, default_template(), &BTreeMap::new())
 }
 
 /// A cluster by its two names, which must be legal.

@@ -129,7 +129,8 @@ fn entry(u: &mut Unstructured<'_>) -> Entry {
     let mut entry = Entry { phase: phase(u), ..Entry::default() };
     if upto(u, 1) == 0 {
         let parameters = (0..upto(u, 3)).map(|_| (text(u), text(u))).collect();
-        entry.accepted = Some(Accepted { request: request(u), key: upload(u), at: time(u), parameters });
+        let defaults = (0..upto(u, 2)).map(|_| (text(u), text(u))).collect();
+        entry.accepted = Some(Accepted { request: request(u), key: upload(u), at: time(u), parameters, defaults });
         entry.stack = Some(StackId(text(u)));
     }
     (0..upto(u, 5)).for_each(|_| change(u, &mut entry));
@@ -144,6 +145,7 @@ fn status(u: &mut Unstructured<'_>) -> Status {
         message: text(u),
         progress: (upto(u, 1) == 0).then(|| Progress { done: upto(u, 99), total: upto(u, 99) }),
         login: (upto(u, 1) == 0).then(|| text(u)),
+        types: (0..upto(u, 2)).map(|_| (text(u), text(u))).collect(),
         stack: text(u),
         request: request(u),
         since: time(u),

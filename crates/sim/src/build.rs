@@ -195,7 +195,8 @@ impl Builder {
         if !matches!(row.phase, P::Creating | P::Blocked) && row.create != C::Own {
             self.entry.note_answered(&request);
         }
-        self.entry.accepted = Some(Accepted { request, key: upload_key(CREATE), at: self.at(10), parameters: [].into() });
+        self.entry.accepted =
+            Some(Accepted { request, key: upload_key(CREATE), at: self.at(10), parameters: [].into(), defaults: [].into() });
     }
 
     fn open(&mut self, row: Row, create: Option<&RequestId>, delete: Option<&RequestId>) {
@@ -296,6 +297,7 @@ impl Builder {
             message: String::new(),
             progress: None,
             login: None,
+            types: [].into(),
             stack: site.stack_name(&self.cluster).to_string(),
             request: accepted.request.clone(),
             since: accepted.at,

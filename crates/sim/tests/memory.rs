@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::Effect;
 use cf_core::fault::Fault;
+use cf_core::instance_type::NODES;
 use cf_core::key::{self, KEY_BYTES_MAX, Reading, UploadKey};
 use cf_core::ledger::{self, ANSWERED_MAX, Accepted, Claim, End, Entry, HISTORY_MAX, Ledger, MailKind, OPEN_MAX, Phase};
 use cf_core::names::{ClusterName, User};
@@ -151,7 +152,9 @@ fn full(name: &str) -> Entry {
     };
     let mut entry = Entry { phase: Phase::Creating { since: at }, ..Entry::default() };
     let parameters = testing::site().template.metadata.user_parameters.iter().map(|name| (name.clone(), "x".repeat(40))).collect();
-    entry.accepted = Some(Accepted { request: RequestId::from_tag("0000000000000000"), key: upload_key("", name), at, parameters });
+    let defaults = NODES.iter().map(|node| (node.other.to_owned(), "x".repeat(40))).collect();
+    let request = RequestId::from_tag("0000000000000000");
+    entry.accepted = Some(Accepted { request, key: upload_key("", name), at, parameters, defaults });
     for nth in 0..OPEN_MAX {
         let request = RequestId::from_tag(&format!("{nth:016}"));
         entry.note_open(&upload_key(&folder(nth), name), &request, true, 0);

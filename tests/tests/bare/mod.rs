@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use cf_aws::Aws;
 use cf_core::site::{MailRoute, Powers, Site};
 use cf_core::template::{DEFAULT_TEXT, SystemValue, default_template};
+use cf_core::testing;
 use cf_e2e::deploy::ADMIN;
 use cf_e2e::emulator::REGION;
 use cf_e2e::stand::STAND;
@@ -203,5 +204,6 @@ fn site(account: &str) -> Site {
         mail: Some(MailRoute { from: ADMIN.into(), to: ADMIN.into() }),
         powers: Powers::WATCH,
         template: default_template(),
+        region: testing::region(REGION),
     }
 }

@@ -7,6 +7,7 @@ use crate::effect::{Effect, Expect, Mail};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, Wish};
+use crate::living::Living;
 use crate::request::RequestId;
 use crate::status::{Progress, State, Status};
 
@@ -207,6 +208,7 @@ impl<'a> Draft<'a> {
             message,
             progress,
             login: if state == State::Ready { self.facts.login().map(str::to_owned) } else { None },
+            types: Living::of(self.facts, &self.entry).types(),
             stack: self.facts.site.stack_name(&self.facts.cluster).to_string(),
             request: accepted.request,
             since: accepted.at,

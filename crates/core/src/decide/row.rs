@@ -6,7 +6,8 @@ use std::fmt;
 use crate::body::Choices;
 use crate::facts::{Facts, StackSeen, Upload};
 use crate::key::Verb;
-use crate::ledger::{Accepted, Entry, Phase};
+use crate::ledger::{Entry, Phase};
+use crate::living::Living;
 use crate::order;
 use crate::problem::Problem;
 use crate::say::answers;
@@ -295,17 +296,12 @@ fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind,
 
 /// Where an order differs from the living cluster: (parameter, what the cluster has, what is asked).
 pub fn differences(facts: &Facts<'_>, entry: &Entry, choices: &Choices) -> Vec<(String, String, String)> {
-    let template = facts.site.template;
-    let (nothing, stack) = (Choices::new(), facts.stack().filter(|stack| !is_in_the_way(entry, stack)));
-    // What the stack does not tell was accepted so; a stack of another request tells nothing of what was accepted.
-    let is_accepteds = |a: &&Accepted| stack.is_none_or(|s| s.request().as_ref() == Some(&a.request));
-    let accepted = entry.accepted.as_ref().filter(is_accepteds).map_or(&nothing, |a| &a.parameters);
-    let living = |name: &str| stack.and_then(|s| s.parameters.get(name)).map(String::as_str).or_else(|| template.effective(accepted, name));
+    let living = Living::of(facts, entry);
     let differing = |name: &String| {
-        let (has, asked) = (living(name).unwrap_or_default(), template.effective(choices, name).unwrap_or_default());
-        (has != asked).then(|| (name.clone(), has.to_owned(), asked.to_owned()))
+        let (has, asked) = (living.value(name).unwrap_or_default(), facts.site.effective(choices, name).unwrap_or_default());
+        (has != asked && !living.leaves_out(choices, name)).then(|| (name.clone(), has.to_owned(), asked.to_owned()))
     };
-    template.metadata.user_parameters.iter().filter_map(differing).collect()
+    facts.site.template.metadata.user_parameters.iter().filter_map(differing).collect()
 }
 
 fn read_delete<'a>(facts: &'a Facts<'_>, entry: &Entry, chosen: &mut Chosen<'a>) -> DeleteAsk {

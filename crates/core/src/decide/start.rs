@@ -1,5 +1,7 @@
 //! The courses of a create: accept, start, follow, announce, explain.
 
+use std::collections::BTreeMap;
+
 use super::draft::Draft;
 use super::row::differences;
 use crate::body::Body;
@@ -26,6 +28,7 @@ pub fn start(d: &mut Draft<'_>) {
             key: upload.key.clone(),
             at: d.facts.now,
             parameters: d.chosen.choices.clone(),
+            defaults: d.facts.site.region.defaults_beside(&d.chosen.choices),
         }),
         ..Entry::default()
     };
@@ -52,7 +55,8 @@ pub fn resume(d: &mut Draft<'_>) {
 fn create_stack(d: &mut Draft<'_>) {
     let (site, cluster) = (d.facts.site, &d.facts.cluster);
     let Some(accepted) = &d.entry.accepted else { return };
-    let mut parameters = accepted.parameters.clone();
+    let mut parameters = accepted.defaults.clone();
+    parameters.extend(accepted.parameters.clone());
     // The system's values last: nothing that a user wrote can stand in their place.
     for (name, value) in &site.template.metadata.system_parameters {
         parameters.insert(name.clone(), site.system_value(*value, cluster));
@@ -136,6 +140,7 @@ fn recover_accepted(d: &mut Draft<'_>) {
         key: upload.key.clone(),
         at: d.facts.now,
         parameters,
+        defaults: BTreeMap::new(),
     });
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::facts::{Facts, Upload};
 use crate::ledger::{End, OPEN_MAX, Phase, Tied};
+use crate::living::Living;
 use crate::problem::Problem;
 use crate::stack::StackState;
 
@@ -255,16 +256,25 @@ pub fn no_such(facts: &Facts<'_>, tied: Option<&Tied>) -> String {
     failure("Nothing was removed.", &problems)
 }
 
+/// The line of a receipt that names the types of the nodes; nothing where they are not known.
+fn nodes(facts: &Facts<'_>) -> String {
+    let entry = facts.entry();
+    let types = Living::of(facts, &entry).types();
+    let of: Vec<String> = types.iter().map(|(node, kind)| format!("{node} {kind}")).collect();
+    if of.is_empty() { String::new() } else { format!("Nodes: {}\n", of.join(", ")) }
+}
+
 pub fn deleted(facts: &Facts<'_>, at: Timestamp) -> String {
-    format!("The cluster {} is gone since {}.\nStack: {}\n", name(facts), time(at), facts.site.stack_name(&facts.cluster))
+    format!("The cluster {} is gone since {}.\nStack: {}\n{}", name(facts), time(at), facts.site.stack_name(&facts.cluster), nodes(facts))
 }
 
 pub fn removed(facts: &Facts<'_>, at: Timestamp) -> String {
     format!(
-        "The cluster {} is gone; it was found removed on {}.\nIt was not removed by a .cf-delete file of yours: ask the administrator.\nStack: {}\n",
+        "The cluster {} is gone; it was found removed on {}.\nIt was not removed by a .cf-delete file of yours: ask the administrator.\nStack: {}\n{}",
         name(facts),
         time(at),
-        facts.site.stack_name(&facts.cluster)
+        facts.site.stack_name(&facts.cluster),
+        nodes(facts)
     )
 }
 

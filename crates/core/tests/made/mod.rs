@@ -104,7 +104,7 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
             Some((Known::Accepted, upload)) => (upload.request.clone(), upload.key.clone()),
             _ => (old.clone(), upload_key("home/alice/demo.cf-create")),
         };
-        entry.accepted = Some(Accepted { request, key, at: at(1), parameters: BTreeMap::new() });
+        entry.accepted = Some(Accepted { request, key, at: at(1), parameters: BTreeMap::new(), defaults: BTreeMap::new() });
     }
     for (known, upload) in create.iter().chain(&delete) {
         match known {

@@ -1,0 +1,166 @@
+//! EC2 types as the parameters of a cluster template name them: which parameters they are, what a value means, and which
+//! types are like another. Which of them a Region has is in `region`.
+
+use crate::template::Template;
+
+/// The two parameters of the template that together name the type of one kind of node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// The word for this kind of node in `.cf-status`.
+    pub word: &'static str,
+    /// A named size such as `small-t2.large`, or `other`.
+    pub size: &'static str,
+    /// The type itself, read where the size is `other`.
+    pub other: &'static str,
+}
+
+/// The nodes of a cluster.
+pub const NODES: [Node; 2] = [
+    Node { word: "compute", size: "ComputeInstanceType", other: "ComputeInstanceTypeOther" },
+    Node { word: "login", size: "MasterInstanceType", other: "MasterInstanceTypeOther" },
+];
+
+/// The size that leaves the choice to the other parameter.
+const OTHER: &str = "other";
+
+/// What is known of one type. It is written behind its name: `g4dn.xlarge-1GPU-4C-16GB`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shape {
+    gpus: f64,
+    processors: f64,
+    gigabytes: f64,
+}
+
+impl Node {
+    /// The EC2 type that the parameters' values name, and the parameter that names it. `templates/cluster.yaml` follows the
+    /// same rule: its mapping gives a named size the type that the size ends in, and of the other's value the first part counts.
+    pub fn named<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> Option<(&'static str, &'a str)> {
+        match value(self.size)? {
+            OTHER => Some((self.other, type_of(value(self.other)?))),
+            size => Some((self.size, size.rsplit('-').next().unwrap_or(size))),
+        }
+    }
+}
+
+/// The EC2 type of a value such as `r4.large-2C-15.25GB`.
+pub fn type_of(value: &str) -> &str {
+    value.split('-').next().unwrap_or(value)
+}
+
+/// The values of a node's parameter whose types are likest to `wanted`, at most `most`, of those that `is_there` says are to
+/// be had. One with GPUs is like others with GPUs only, and one without like others without.
+pub fn nearest<'a>(template: &'a Template, node: Node, wanted: &str, most: usize, is_there: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let values = template.parameters.get(node.other).map_or(&[][..], |parameter| &parameter.allowed_values);
+    let shaped = || values.iter().filter_map(|value| Some((shape(value)?, value.as_str())));
+    let Some((like, _)) = shaped().find(|(_, value)| type_of(value) == wanted) else { return Vec::new() };
+    let mut found: Vec<_> = shaped()
+        .filter(|(shape, value)| (shape.gpus > 0.0) == (like.gpus > 0.0) && type_of(value) != wanted && is_there(type_of(value)))
+        .map(|(shape, value)| (shape.distance(like), class(value) != class(wanted), value))
+        .collect();
+    // Of types that are as near, those of the same class first (c for processors, m, r for memory); then the newest.
+    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(generation(b.2).cmp(&generation(a.2))));
+    found.into_iter().take(most).map(|(.., value)| value).collect()
+}
+
+/// Whether a template offers `wanted` as one with GPUs.
+pub fn has_gpus(template: &Template, node: Node, wanted: &str) -> bool {
+    let values = template.parameters.get(node.other).map_or(&[][..], |parameter| &parameter.allowed_values);
+    values.iter().filter(|value| type_of(value) == wanted).filter_map(|value| shape(value)).any(|shape| shape.gpus > 0.0)
+}
+
+/// What a value says of its type, if it says anything.
+fn shape(value: &str) -> Option<Shape> {
+    let part = |unit: &str| value.split('-').skip(1).find_map(|part| part.strip_suffix(unit)?.parse::<f64>().ok());
+    Some(Shape { gpus: part("GPU").unwrap_or(0.0), processors: part("C")?, gigabytes: part("GB")? })
+}
+
+impl Shape {
+    /// How many times the one is the other, in each of its figures; 1 where they are the same.
+    fn distance(self, other: Self) -> f64 {
+        let ratio = |a: f64, b: f64| if a > b { a / b } else { b / a };
+        let gpus = if self.gpus > 0.0 && other.gpus > 0.0 { ratio(self.gpus, other.gpus) } else { 1.0 };
+        gpus * ratio(self.processors, other.processors) * ratio(self.gigabytes, other.gigabytes)
+    }
+}
+
+/// What a family is made for: the letter that its name begins with.
+fn class(name: &str) -> Option<char> {
+    name.chars().next()
+}
+
+/// The digit in a family's name.
+fn generation(name: &str) -> Option<u32> {
+    name.chars().find_map(|c| c.to_digit(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::{DEFAULT_TEXT, default_template};
+
+    /// `Mappings: Size` of the template, line by line.
+    fn sizes() -> Vec<(&'static str, &'static str)> {
+        let line = |line: &'static str| line.trim().strip_suffix('}')?.split_once(": {Type: ");
+        DEFAULT_TEXT.lines().filter_map(line).filter(|(size, _)| *size != OTHER).collect()
+    }
+
+    #[test]
+    fn a_named_size_ends_in_the_type_that_the_template_gives_it() {
+        let sizes = sizes();
+        assert_eq!(sizes.len(), 23);
+        for (size, kind) in sizes {
+            for node in NODES {
+                let value = |name: &str| (name == node.size).then_some(size);
+                assert_eq!(node.named(value), Some((node.size, kind)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_size_that_a_user_may_name_has_a_type_and_each_type_a_shape() {
+        for node in NODES {
+            let parameter = |name: &str| &default_template().parameters[name].allowed_values;
+            let types: Vec<&str> = parameter(node.other).iter().filter(|value| shape(value).is_some()).map(|v| type_of(v)).collect();
+            for value in parameter(node.size).iter().filter(|value| *value != OTHER) {
+                let (_, kind) = node.named(|name| (name == node.size).then_some(value.as_str())).unwrap();
+                assert!(types.contains(&kind), "{value}");
+            }
+            for value in parameter(node.other) {
+                assert!(types.contains(&type_of(value)), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_counts_only_where_the_size_says_so() {
+        let [compute, login] = NODES;
+        let value = |name: &str| match name {
+            "ComputeInstanceType" => Some("other"),
+            "MasterInstanceType" => Some("small-t2.large"),
+            _ => Some("r4.large-2C-15.25GB"),
+        };
+        assert_eq!(compute.named(value), Some(("ComputeInstanceTypeOther", "r4.large")));
+        assert_eq!(login.named(value), Some(("MasterInstanceType", "t2.large")));
+        assert_eq!(login.named(|_| None), None);
+    }
+
+    #[test]
+    fn the_nearest_are_alike_in_size_then_in_class_then_new() {
+        let near =
+            |wanted: &str| nearest(default_template(), NODES[0], wanted, 3, |kind| !kind.starts_with("r4.") && !kind.starts_with("c4."));
+        assert_eq!(near("r4.large"), ["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"]);
+        assert_eq!(near("c4.large"), ["c7i.large-2C-4GB", "c6i.large-2C-4GB", "c5.large-2C-4GB"]);
+        assert_eq!(near("r4.16xlarge"), ["r6i.16xlarge-64C-512GB", "r5.16xlarge-64C-512GB", "x1.16xlarge-64C-976GB"]);
+        assert_eq!(near("nonsense.large"), [""; 0]);
+    }
+
+    #[test]
+    fn gpus_are_replaced_by_gpus_or_by_nothing() {
+        let without = |families: &'static [&str]| {
+            nearest(default_template(), NODES[1], "p3.2xlarge", 2, |kind| !families.iter().any(|f| kind.starts_with(f)))
+        };
+        assert_eq!(without(&["p3."]), ["g5.2xlarge-1GPU-8C-32GB", "g4dn.2xlarge-1GPU-8C-32GB"]);
+        assert_eq!(without(&["p3.", "g"]), [""; 0]);
+        assert!(has_gpus(default_template(), NODES[1], "p3.2xlarge") && !has_gpus(default_template(), NODES[1], "r4.large"));
+    }
+}
