@@ -5,6 +5,7 @@ mod demo;
 mod deny;
 mod deployable;
 mod policies;
+mod regions;
 mod rules;
 mod shell;
 mod simulate;
@@ -60,7 +61,9 @@ enum Chore {
         #[arg(long)]
         turns: Option<usize>,
     },
-    /// Write into template.yaml what follows from other files: the template's digest, and the policies of iam/
+    /// Write templates/regions.txt: which of the offered EC2 types each Region lacks, as the pinned linter knows it
+    Regions,
+    /// Write into template.yaml what follows from other files: the template's digest, the policies of iam/, the types of nodes
     Sync,
 }
 
@@ -77,6 +80,7 @@ async fn main() -> ExitCode {
                 let how = if quick { How::QUICK } else { How::FULL };
                 cf_bench::run(How { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
             }
+            Chore::Regions => tokio::task::spawn_blocking(regions::run).await?,
             Chore::Sync => sync::run(),
         }
     };

@@ -1,9 +1,11 @@
-//! What template.yaml repeats of other files: the cluster template's digest, and the policies of `iam/`.
+//! What template.yaml repeats of other files: the cluster template's digest, the types that its nodes may have, and the policies
+//! of `iam/`.
 //! A test asks whether it is current; this makes it so.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use cf_core::instance_type::type_of;
 use cf_core::template::default_template;
 use cf_e2e::root;
 
@@ -34,7 +36,11 @@ fn current(text: &str) -> Result<String> {
         let trimmed = line.trim_start();
         if let Some(name) = trimmed.strip_prefix("# begin ") {
             let indent = &line[..line.len() - trimmed.len()];
-            out += &format!("{line}\n{}", indented(&policy(name)?, indent));
+            let text = match name.strip_prefix("types of ") {
+                Some(parameter) => types(parameter)?,
+                None => policy(name)?,
+            };
+            out += &format!("{line}\n{}", indented(&text, indent));
             inside = Some(format!("# end {name}"));
         } else if inside.as_deref() == Some(trimmed) {
             out += &format!("{line}\n");
@@ -54,6 +60,24 @@ fn digest(line: &str) -> String {
         Some((before, _)) => format!("{before}Digest: \"{}\"", default_template().digest),
         None => line.to_owned(),
     }
+}
+
+/// The values that an administrator may choose for a parameter of the cluster template, in the flow style of YAML: nothing, and
+/// each type by EC2's own name.
+fn types(parameter: &str) -> Result<String> {
+    let template = default_template();
+    let Some(values) = template.parameters.get(parameter).map(|p| &p.allowed_values) else { bail!("there is no parameter {parameter}") };
+    let mut lines = vec!["\"\"".to_owned()];
+    let mut family = None;
+    for name in values.iter().filter(|value| type_of(value) == value.as_str()) {
+        let its = name.split('.').next();
+        match lines.last_mut() {
+            Some(line) if family == its => *line += &format!(", {name}"),
+            _ => lines.push(name.clone()),
+        }
+        family = its;
+    }
+    Ok(lines.join(",\n"))
 }
 
 fn indented(text: &str, indent: &str) -> String {

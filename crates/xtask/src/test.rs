@@ -20,7 +20,7 @@ use cf_e2e::tools::Tool;
 use console::style;
 
 use crate::chore::{headline, step};
-use crate::{deny, deployable, policies, rules, shell, simulate, sync, templates, threats};
+use crate::{deny, deployable, policies, regions, rules, shell, simulate, sync, templates, threats};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -36,6 +36,7 @@ const PARTS: &[Part] = &[
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
     Part { name: "deployable: what CloudFormation would refuse", tools: &[Tool::Sam], run: deployable::run },
+    Part { name: "regions: the types that each has", tools: &[Tool::Sam], run: regions::check },
     Part { name: "policies", tools: &[Tool::Iam], run: policies::run },
     Part { name: "deny", tools: &[Tool::Checks], run: deny::run },
     Part { name: "lint", tools: &[], run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
