@@ -143,7 +143,7 @@ fn end_to_end() -> Result<()> {
     drop(emulator);
     // What is counted must be nobody else's: no other test, and no sweep.
     recorded_on(&deployed_at(Pace::COUNT, &[])?, "calls")?;
-    recorded_on(&deployed(&["Trigger=s3"])?, "direct")?;
+    recorded_on(&deployed(&["Trigger=s3", "DefaultLoginInstanceType=t3.large"])?, "direct")?;
     // Alarms are the whole deployment's: nobody else may set them off.
     recorded_on(&deployed(&[])?, "nets")?;
     recorded_on(&deployed(&[])?, "upgrade")?;

@@ -9,6 +9,7 @@ mod causes;
 mod files;
 mod first_hour;
 mod names;
+mod regions;
 mod states;
 
 use std::time::Duration;
