@@ -25,6 +25,8 @@ pub enum Fate {
     Hangs,
     /// It completes; its removal fails.
     DeleteFails,
+    /// A resource fails, and what was made does not go wholly, neither in the rollback nor later: ROLLBACK_FAILED, DELETE_FAILED.
+    RollbackFails,
     /// It completes; an administrator protects it.
     Protected,
 }
@@ -40,6 +42,11 @@ pub struct SimStack {
     pub events: Vec<StackEvent>,
     /// Every status that it had, and since when, oldest first.
     pub history: Vec<(Timestamp, StackStatus)>,
+    /// What AWS says of the resource that fails, if one does.
+    pub words: String,
+    /// Whether its lists of events and resources can be parsed: a control character in a reason spoils the whole page, for good
+    /// (cloudformation-coverage-roadmap#1601).
+    pub is_unreadable: bool,
     token: String,
 }
 
@@ -50,12 +57,19 @@ pub struct Stacks {
     tokens: BTreeSet<(String, String)>,
     /// The fate of stacks to come.
     pub next_fate: Fate,
+    /// What AWS will say of a resource of theirs that fails; [`NO_CAPACITY`] where nothing is said here.
+    pub next_words: Option<String>,
+    /// Whether their lists cannot be read.
+    pub next_is_unreadable: bool,
     /// Which stacks changed their status since this was last emptied: CloudFormation's events, before EventBridge has them.
     pub turned: Vec<usize>,
 }
 
 /// The login address of every stack that has one.
 pub const LOGIN: &str = "198.51.100.7";
+
+/// EC2's words where it has no machine (rhel-edge and many others; here without the type, as it was said in 2016).
+pub const NO_CAPACITY: &str = "We currently do not have sufficient capacity in the Availability Zone you requested (eu-west-2a).";
 
 const ARN: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack";
 
@@ -92,7 +106,10 @@ impl Stacks {
             outputs: BTreeMap::new(),
             parent: None,
         };
-        self.all.push(SimStack { stack, fate: self.next_fate.clone(), events: Vec::new(), history: Vec::new(), token: new.token.clone() });
+        let words = self.next_words.clone().unwrap_or_else(|| NO_CAPACITY.to_owned());
+        let (fate, is_unreadable) = (self.next_fate.clone(), self.next_is_unreadable);
+        let (events, history, token) = (Vec::new(), Vec::new(), new.token.clone());
+        self.all.push(SimStack { stack, fate, events, history, words, is_unreadable, token });
         self.note(self.all.len() - 1, now);
         Ok(id)
     }
@@ -146,7 +163,8 @@ impl Stacks {
     /// Puts a stack there by other hands than ours.
     pub fn plant(&mut self, stack: Stack, fate: Fate, token: &str, now: Timestamp) {
         self.tokens.insert((stack.id.name().unwrap_or_default().to_owned(), token.to_owned()));
-        self.all.push(SimStack { stack, fate, events: Vec::new(), history: Vec::new(), token: token.to_owned() });
+        let (words, token) = (NO_CAPACITY.to_owned(), token.to_owned());
+        self.all.push(SimStack { stack, fate, events: Vec::new(), history: Vec::new(), words, is_unreadable: false, token });
         self.note(self.all.len() - 1, now);
     }
 
@@ -174,9 +192,10 @@ impl Stacks {
         if next == StackStatus::RollbackInProgress {
             found.fail(now);
         }
-        if next == StackStatus::DeleteFailed {
+        if matches!(next, StackStatus::DeleteFailed | StackStatus::RollbackFailed) {
+            found.stack.reason = Some("The following resource(s) failed to delete: [LoginSecurityGroup].".into());
             let reason = "resource sg-0a1b has a dependent object";
-            found.event("LoginSecurityGroup", "AWS::EC2::SecurityGroup", "DELETE_FAILED", reason, now);
+            found.event("LoginSecurityGroup", "AWS::EC2::SecurityGroup", "sg-0a1b", "DELETE_FAILED", reason, now);
         }
         found.stack.status = next;
         self.note(nth, now);
@@ -231,10 +250,11 @@ impl SimStack {
         use StackStatus as T;
         Some(match (self.stack.status, &self.fate) {
             (T::CreateInProgress, Fate::Hangs) => return None,
-            (T::CreateInProgress, Fate::Fails) => T::RollbackInProgress,
+            (T::CreateInProgress, Fate::Fails | Fate::RollbackFails) => T::RollbackInProgress,
             (T::CreateInProgress, _) => T::CreateComplete,
+            (T::RollbackInProgress, Fate::RollbackFails) => T::RollbackFailed,
             (T::RollbackInProgress, _) => T::RollbackComplete,
-            (T::DeleteInProgress, Fate::DeleteFails) => T::DeleteFailed,
+            (T::DeleteInProgress, Fate::DeleteFails | Fate::RollbackFails) => T::DeleteFailed,
             (T::DeleteInProgress, _) => T::DeleteComplete,
             (T::UpdateInProgress, _) => T::UpdateCompleteCleanupInProgress,
             (T::UpdateRollbackInProgress, _) => T::UpdateRollbackCompleteCleanupInProgress,
@@ -249,19 +269,14 @@ impl SimStack {
 
     fn fail(&mut self, now: Timestamp) {
         self.stack.reason = Some("The following resource(s) failed to create: [LoginNode, ComputeGroup].".into());
-        self.event("ComputeGroup", "AWS::AutoScaling::AutoScalingGroup", "CREATE_FAILED", "Resource creation cancelled", now);
-        self.event(
-            "LoginNode",
-            "AWS::EC2::Instance",
-            "CREATE_FAILED",
-            "We currently do not have sufficient capacity in the Availability Zone",
-            now,
-        );
+        let words = self.words.clone();
+        self.event("ComputeGroup", "AWS::AutoScaling::AutoScalingGroup", "", "CREATE_FAILED", "Resource creation cancelled", now);
+        self.event("LoginNode", "AWS::EC2::Instance", "i-0a1b2c", "CREATE_FAILED", &words, now);
     }
 
-    fn event(&mut self, logical: &str, kind: &str, status: &str, reason: &str, at: Timestamp) {
-        let (logical, kind, status, reason) = (logical.into(), kind.into(), status.into(), reason.into());
-        self.events.push(StackEvent { at, logical, physical: "i-0a1b2c".into(), kind, status, reason });
+    fn event(&mut self, logical: &str, kind: &str, physical: &str, status: &str, reason: &str, at: Timestamp) {
+        let (logical, kind, physical) = (logical.into(), kind.into(), physical.into());
+        self.events.push(StackEvent { at, logical, physical, kind, status: status.into(), reason: reason.into() });
     }
 }
 

@@ -14,6 +14,6 @@ mod touch;
 mod world;
 
 pub use cloud::{Cloud, Event};
-pub use cloudformation::{Fate, SimStack};
+pub use cloudformation::{Fate, NO_CAPACITY, SimStack};
 pub use s3::{Bucket, Store};
 pub use world::{Pages, Spoil, State, When, World};

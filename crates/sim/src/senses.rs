@@ -110,6 +110,9 @@ impl State {
                 Sight::Stack(self.stacks.all().iter().filter(|s| s.stack.id.name() == Some(name.as_str())).find_map(living).map(Box::new))
             }
             Question::Stack(id) => Sight::Stack(self.stacks.by_id(&id).and_then(|s| s.as_of(seen_at)).map(Box::new)),
+            Question::Events(id, _) | Question::Resources(id, _) if self.stacks.by_id(&id).is_some_and(|s| s.is_unreadable) => {
+                return Err(Fault::new(Kind::Permanent, "cloudformation:DescribeStackEvents", "the answer cannot be parsed"));
+            }
             Question::Events(id, token) => {
                 let events = self.stacks.by_id(&id).map(|s| s.events.as_slice()).unwrap_or_default();
                 Sight::Events(page(events.iter().rev(), self.pages.events, token, Clone::clone))
