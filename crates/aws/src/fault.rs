@@ -19,6 +19,30 @@ where
     Fault::new(kind(call, &code, message), call, format!("{code}: {message}"))
 }
 
+/// A fault of a list that tells more of a stack: where AWS will not give it out, or what it gave cannot be parsed, it never will,
+/// and the stack's own reason has to do. A control character in an event's reason makes the XML of the whole page invalid, for
+/// as long as the event is on it (cloudformation-coverage-roadmap#1601).
+pub fn list_fault<E>(call: &'static str, error: &SdkError<E, Response>) -> Fault
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let is_success = error.raw_response().is_some_and(|response| response.status().is_success());
+    match error.as_service_error() {
+        // An answer that says "done", and no code of an error in it: the parser's own.
+        Some(service) if is_success && service.code().is_none() => {
+            let why = service.source().map_or_else(|| service.to_string(), ToString::to_string);
+            Fault::new(Kind::Permanent, call, format!("the answer cannot be parsed: {why}"))
+        }
+        _ if is_refused(&code(error)) => Fault { kind: Kind::Permanent, ..fault(call, error) },
+        _ => fault(call, error),
+    }
+}
+
+/// Whether the same question will be refused again.
+fn is_refused(code: &str) -> bool {
+    matches!(code, "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "ValidationError" | "ValidationException")
+}
+
 /// The error's code; S3 answers a HEAD without a body, so there the HTTP status has to do.
 pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> String {
     let status = error.raw_response().map_or(0, |r| r.status().as_u16());
@@ -56,6 +80,22 @@ fn is_missing_template(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_that_is_refused_is_refused_again_and_one_that_is_throttled_is_not() {
+        for (code, refused) in [
+            ("AccessDenied", true),
+            ("AccessDeniedException", true),
+            ("ValidationError", true),
+            ("Throttling", false),
+            ("InternalFailure", false),
+            ("ServiceUnavailable", false),
+            ("ExpiredToken", false),
+            ("503", false),
+        ] {
+            assert_eq!(is_refused(code), refused, "{code}");
+        }
+    }
 
     #[test]
     fn codes_are_sorted_by_what_is_to_be_done() {

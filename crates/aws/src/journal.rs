@@ -32,6 +32,9 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
     for mail in &outcome.mails_lost {
         tracing::warn!(user = %cluster.user, cluster = %cluster.name, mail, "a mail was lost");
     }
+    for list in &outcome.lists_unread {
+        tracing::warn!(user = %cluster.user, cluster = %cluster.name, list, "a list of a stack cannot be read; its own reason has to do");
+    }
     if outcome.left_for_watch() {
         tracing::info!(user = %cluster.user, cluster = %cluster.name, "the rest is left for cf-watch");
     }
@@ -47,6 +50,7 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("MailsInDoubt", outcome.mails_in_doubt()),
         ("PassesOvertaken", outcome.moves),
         ("PassesHandedOver", usize::from(outcome.is_handed_over)),
+        ("ListsUnread", outcome.lists_unread.len()),
     ];
     let mut measured: Vec<Measured> =
         counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect();

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use cf_core::fault::{Fault, Kind};
-use cf_core::observe::{self, Living};
+use cf_core::observe::{self, LivingStack};
 use cf_core::template::DEFAULT_TEXT;
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ impl Aws {
 }
 
 /// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)
-fn refuse_while_clusters_live(living: &[Living]) -> Result<(), String> {
+fn refuse_while_clusters_live(living: &[LivingStack]) -> Result<(), String> {
     if living.is_empty() {
         return Ok(());
     }

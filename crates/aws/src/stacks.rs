@@ -8,7 +8,7 @@ use cf_core::stack::{Stack, StackId, StackStatus};
 use jiff::Timestamp;
 
 use crate::client::Aws;
-use crate::fault::{code, fault};
+use crate::fault::{code, fault, list_fault};
 
 impl Aws {
     /// A stack by name (living ones only) or by id. `ValidationError … does not exist` is how the API says "none".
@@ -34,13 +34,13 @@ impl Aws {
 
     pub(crate) async fn events(&self, id: &StackId, token: Option<String>) -> Result<Page<StackEvent>, Fault> {
         let request = self.cloudformation.describe_stack_events().stack_name(&id.0).set_next_token(token);
-        let output = request.send().await.map_err(|e| fault("cloudformation:DescribeStackEvents", &e))?;
+        let output = request.send().await.map_err(|e| list_fault("cloudformation:DescribeStackEvents", &e))?;
         Ok(Page { items: output.stack_events().iter().map(event).collect(), next: output.next_token().map(str::to_owned) })
     }
 
     pub(crate) async fn resources(&self, id: &StackId, token: Option<String>) -> Result<Page<String>, Fault> {
         let request = self.cloudformation.list_stack_resources().stack_name(&id.0).set_next_token(token);
-        let output = request.send().await.map_err(|e| fault("cloudformation:ListStackResources", &e))?;
+        let output = request.send().await.map_err(|e| list_fault("cloudformation:ListStackResources", &e))?;
         let items = output.stack_resource_summaries().iter().filter_map(|r| Some(r.resource_status()?.as_str().to_owned())).collect();
         Ok(Page { items, next: output.next_token().map(str::to_owned) })
     }
@@ -82,5 +82,78 @@ fn event(e: &types::StackEvent) -> StackEvent {
         kind: text(e.resource_type()),
         status: e.resource_status().map(|s| s.as_str().to_owned()).unwrap_or_default(),
         reason: text(e.resource_status_reason()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region};
+    use aws_sdk_cloudformation::config::{retry::RetryConfig, timeout::TimeoutConfig};
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
+    use cf_core::fault::Kind;
+
+    /// Answers everything with the same.
+    #[derive(Debug, Clone)]
+    struct Says(u16, String);
+
+    impl HttpConnector for Says {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let status = self.0.try_into().expect("a status");
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(self.1.clone()))))
+        }
+    }
+
+    /// The fault that an answer to DescribeStackEvents leads to, if it does.
+    fn asked(status: u16, body: &str) -> Result<usize, Fault> {
+        let says = Says(status, body.to_owned());
+        let config = aws_sdk_cloudformation::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-2"))
+            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(says.clone())))
+            .build();
+        let client = aws_sdk_cloudformation::Client::from_conf(config);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let answer = runtime.block_on(client.describe_stack_events().stack_name("x").send());
+        answer.map(|page| page.stack_events().len()).map_err(|e| list_fault("cloudformation:DescribeStackEvents", &e))
+    }
+
+    fn page(reason: &str) -> String {
+        format!(
+            "<DescribeStackEventsResponse><DescribeStackEventsResult><StackEvents><member><StackId>arn</StackId><EventId>1</EventId>\
+             <StackName>x</StackName><Timestamp>2026-11-27T08:00:00Z</Timestamp><ResourceStatus>CREATE_FAILED</ResourceStatus>\
+             <ResourceStatusReason>{reason}</ResourceStatusReason></member></StackEvents></DescribeStackEventsResult>\
+             </DescribeStackEventsResponse>"
+        )
+    }
+
+    fn refusal(code: &str) -> String {
+        format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>")
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_parsed_or_is_refused_will_not_pass_and_one_that_is_throttled_may() {
+        assert_eq!(asked(200, &page("no capacity")), Ok(1));
+        // Each spoils the whole page, as long as its event is on it.
+        for spoilt in ["\u{1b}[31mred", "\u{0}", "bell\u{7}", "\u{ffff}", "<not closed"] {
+            let fault = asked(200, &page(spoilt)).expect_err(spoilt);
+            assert_eq!(fault.kind, Kind::Permanent, "{spoilt:?}: {fault}");
+            assert!(fault.why.contains("cannot be parsed") && fault.why.len() < 500, "{fault}");
+        }
+        for (status, code, kind) in [
+            (403, "AccessDenied", Kind::Permanent),
+            (400, "ValidationError", Kind::Permanent),
+            (400, "Throttling", Kind::Transient),
+            (500, "InternalFailure", Kind::Transient),
+            (503, "ServiceUnavailable", Kind::Transient),
+        ] {
+            assert_eq!(asked(status, &refusal(code)).expect_err(code).kind, kind, "{code}");
+        }
+        assert_eq!(asked(502, "<html>\u{1b}").expect_err("a proxy's page").kind, Kind::Transient);
     }
 }

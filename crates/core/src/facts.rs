@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::body::Body;
-use crate::causes::Cause;
+use crate::causes::Causes;
 use crate::fault::Fault;
 use crate::key::{Answer, UploadKey};
 use crate::ledger::{Entry, Ledger, Sighting, Wish};
@@ -38,9 +38,9 @@ pub struct Facts<'a> {
     pub stack: StackSeen,
     /// Whether the user has a profile, without which there is no cluster.
     pub has_profile: bool,
-    /// What CloudFormation gave as the first real causes of a failure; read only where they are needed.
-    pub causes: Vec<Cause>,
-    /// Resources finished; read only while a stack is being made.
+    /// Why the stack failed and what is left of it; read only where that is told.
+    pub causes: Causes,
+    /// Resources finished; read only while a stack is being made, and missing where the list could not be read.
     pub progress: Option<Progress>,
     /// An effect of this pass's last plan that will never succeed.
     pub setback: Option<Setback>,

@@ -3,6 +3,7 @@
 //! One event, one pass: [`observe`] looks, [`decide`] plans, [`perform`] does, `say` tells. Only the first and the
 //! third touch the world, each through a trait of one method.
 
+pub mod advice;
 pub mod body;
 pub mod causes;
 pub mod decide;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod observe;
 pub mod order;
 pub mod perform;
+pub mod plain;
 pub mod problem;
 pub mod question;
 pub mod region;

@@ -7,7 +7,7 @@ use futures_util::try_join;
 use jiff::Timestamp;
 
 use crate::body::{BODY_BYTES_MAX, Body};
-use crate::causes::{self, Cause, StackEvent};
+use crate::causes::{Causes, Gatherer, StackEvent};
 use crate::decide::row::is_to_be_judged;
 use crate::decide::{self, Course};
 use crate::facts::{Facts, Setback, StackSeen, Upload};
@@ -15,14 +15,15 @@ use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, StackName, User};
-use crate::question::{Listed, Observe, Question, Sight};
+use crate::question::{Listed, Observe, Page, Question, Sight};
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
 use crate::site::Site;
 use crate::stack::{Stack, StackId, StackState};
 use crate::status::{Progress, Status};
 
-/// A list longer than this is not read to its end: 100 pages of 100 events are far more than any stack of ours has.
+/// Lists longer than this are not read to their end, those of nested stacks taken together: 100 pages of 100 events are far
+/// more than any stack of ours has.
 const PAGES_MAX: usize = 100;
 
 macro_rules! ask {
@@ -117,7 +118,7 @@ pub async fn look<'a, W: Observe>(
         shown,
         stack,
         has_profile,
-        causes: Vec::new(),
+        causes: Causes::default(),
         progress: None,
         setback,
     };
@@ -125,17 +126,26 @@ pub async fn look<'a, W: Observe>(
     Ok(facts)
 }
 
-/// What only some courses need.
+/// What only some courses need. Each reads what its answer tells; none waits for a list that cannot be read.
 async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), Fault> {
     let Some(stack) = facts.stack() else { return Ok(()) };
-    let id = stack.id.clone();
-    match decide::course(facts) {
-        Course::Explain | Course::TellStuck => facts.causes = causes(world, &id).await?,
-        // It may have failed, and been removed before we saw it fail.
-        Course::Lost if matches!(facts.entry().phase, Phase::Creating { .. }) => facts.causes = causes(world, &id).await?,
-        Course::Follow if stack.status.state() == StackState::Making => {
-            facts.progress = Some(progress(world, &id, facts.site.template.resources).await?);
+    let (id, state) = (stack.id.clone(), stack.status.state());
+    let course = match &facts.setback {
+        Some(setback) => decide::choose::after(setback),
+        None => decide::course(facts),
+    };
+    match course {
+        Course::Explain | Course::TellStuck => facts.causes = causes(world, &id, state).await?,
+        // `.cf-failed` is written over: what it says is left is said again.
+        Course::Leftover | Course::Occupied | Course::Undeletable if matches!(state, StackState::Stuck | StackState::Failed) => {
+            facts.causes = causes(world, &id, state).await?;
         }
+        // It may have failed, and been removed before we saw it fail.
+        Course::Lost if matches!(facts.entry().phase, Phase::Creating { .. }) => facts.causes = causes(world, &id, state).await?,
+        Course::Follow if state == StackState::Making => match progress(world, &id, facts.site.template.resources).await {
+            Ok(progress) => facts.progress = Some(progress),
+            Err(fault) => facts.causes.unread.push(fault),
+        },
         _ => {}
     }
     Ok(())
@@ -295,31 +305,40 @@ async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u
     }
 }
 
-/// The first real causes of a failure, through all pages and into nested stacks.
-pub async fn causes<W: Observe>(world: &W, id: &StackId) -> Result<Vec<Cause>, Fault> {
-    let (mut found, mut stacks, mut seen) = (Vec::new(), vec![id.clone()], BTreeSet::new());
+/// Why a stack failed and what is left of it, through all pages and into nested stacks.
+///
+/// No final answer hangs on a list that cannot be read: what the others gave is what there is, and the stack's own reason.
+/// While a stack still moves its end brings another event, so there a fault that may pass is given back; of one at rest
+/// nobody hears again.
+pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) -> Result<Causes, Fault> {
+    let is_at_rest = matches!(state, StackState::Failed | StackState::Stuck | StackState::Gone);
+    let (mut gatherer, mut unread) = (Gatherer::default(), Vec::new());
+    let (mut stacks, mut seen, mut pages) = (vec![root.clone()], BTreeSet::new(), 0);
     while let Some(stack) = stacks.pop() {
         if !seen.insert(stack.clone()) {
             continue;
         }
-        let mut of_this: Vec<StackEvent> = Vec::new();
         let mut page = None;
-        for _ in 0..PAGES_MAX {
-            let seen = ask!(world, Question::Events(stack.clone(), page), Events)?;
-            of_this.extend(seen.items.into_iter().filter(|e| e.is_root_failure(&stack.0)));
-            page = seen.next;
+        while pages < PAGES_MAX {
+            pages += 1;
+            let read: Result<Page<StackEvent>, Fault> = async { ask!(world, Question::Events(stack.clone(), page), Events) }.await;
+            match read {
+                Ok(events) => {
+                    stacks.extend(events.items.into_iter().filter_map(|event| gatherer.take(event, &stack, root)));
+                    page = events.next;
+                }
+                Err(fault) if is_at_rest || fault.kind == Kind::Permanent => {
+                    unread.push(fault);
+                    break;
+                }
+                Err(fault) => return Err(fault),
+            }
             if page.is_none() {
                 break;
             }
         }
-        for event in of_this {
-            match event.nested() {
-                Some(inner) => stacks.push(StackId(inner.to_owned())),
-                None => found.push(Cause::from(event)),
-            }
-        }
     }
-    Ok(causes::first(found))
+    Ok(Causes { found: gatherer.causes(), unread })
 }
 
 /// Resources finished, of the template's number of them.
@@ -352,7 +371,7 @@ pub async fn ledgers<W: Observe>(world: &W) -> Result<Vec<(User, ETag)>, Fault> 
 
 /// A stack of this deployment that lives, as far as a sweep needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Living {
+pub struct LivingStack {
     /// Whose it is.
     pub cluster: Cluster,
     /// How it stands.
@@ -362,7 +381,7 @@ pub struct Living {
 }
 
 /// Every stack that bears this deployment's tags and lives.
-pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<Living>, Fault> {
+pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<LivingStack>, Fault> {
     let (mut all, mut page) = (Vec::new(), None);
     let login = |stack: &Stack| stack.outputs.get(&site.template.metadata.login_output).map(|l| l.trim().to_owned()).unwrap_or_default();
     loop {
@@ -370,7 +389,7 @@ pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<Living>, F
         let ours = seen
             .items
             .iter()
-            .filter_map(|s| Some(Living { cluster: s.cluster(&site.deployment)?, state: s.status.state(), login: login(s) }));
+            .filter_map(|s| Some(LivingStack { cluster: s.cluster(&site.deployment)?, state: s.status.state(), login: login(s) }));
         all.extend(ours.filter(|l| l.state != StackState::Gone));
         page = seen.next;
         if page.is_none() {

@@ -39,6 +39,8 @@ pub struct Outcome {
     pub plans: Vec<Plan>,
     /// Mails that SES would not take, in its words.
     pub mails_lost: Vec<String>,
+    /// Lists of a stack that could not be read; the pass went on without them.
+    pub lists_unread: Vec<String>,
     /// Seconds from the acceptance of a create to its address, where that was given now.
     pub ready_seconds: Option<i64>,
     /// Whether the file that the event named was not there any more, or never.
@@ -82,6 +84,7 @@ pub async fn pass<W: Observe + Perform>(world: &W, site: &Site, subject: &Subjec
         if looks + outcome.moves == 0 {
             outcome.is_without_upload = subject.upload.as_ref().is_some_and(|key| facts.uploads.iter().all(|u| u.key != *key));
         }
+        outcome.lists_unread.extend(facts.causes.unread.iter().map(ToString::to_string));
         // What the event's stack looked like is old by the next look.
         subject.stack = None;
         let plan = decide::decide(&facts);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::effect::Effect;
 use crate::fault::Fault;
 use crate::names::{Cluster, ClusterName, User};
-use crate::observe::{self, Living};
+use crate::observe::{self, LivingStack};
 use crate::perform::Perform;
 use crate::question::Observe;
 use crate::seen::{Line, Seen, Standing};
@@ -99,8 +99,8 @@ fn turn(unknown: &BTreeSet<User>, now: Timestamp) -> Vec<User> {
 }
 
 /// Pure: ledgers against stacks. Of a user whose ledger is not known nothing is said: it is read by one of the next sweeps.
-pub fn compare(lines: &BTreeMap<User, Line>, living: &[Living], unknown: &BTreeSet<User>) -> Vec<Cluster> {
-    let living: BTreeMap<&Cluster, &Living> = living.iter().map(|one| (&one.cluster, one)).collect();
+pub fn compare(lines: &BTreeMap<User, Line>, living: &[LivingStack], unknown: &BTreeSet<User>) -> Vec<Cluster> {
+    let living: BTreeMap<&Cluster, &LivingStack> = living.iter().map(|one| (&one.cluster, one)).collect();
     let mut wanting = BTreeSet::new();
     for (user, line) in lines {
         for (name, standing) in &line.clusters {
@@ -121,7 +121,7 @@ pub fn compare(lines: &BTreeMap<User, Line>, living: &[Living], unknown: &BTreeS
 }
 
 /// Whether a cluster that stands has another address than its user was told.
-fn has_moved(line: &Line, name: &ClusterName, one: &Living) -> bool {
+fn has_moved(line: &Line, name: &ClusterName, one: &LivingStack) -> bool {
     one.state == StackState::Standing && line.logins.get(name).is_some_and(|told| *told != one.login)
 }
 
@@ -154,8 +154,8 @@ mod tests {
         Some(StackState::Stuck),
     ];
 
-    fn one(cluster: &Cluster, state: StackState, login: &str) -> Living {
-        Living { cluster: cluster.clone(), state, login: login.to_owned() }
+    fn one(cluster: &Cluster, state: StackState, login: &str) -> LivingStack {
+        LivingStack { cluster: cluster.clone(), state, login: login.to_owned() }
     }
 
     /// What a sweep wants to look at, told from the whole entry.

@@ -7,7 +7,7 @@ use cf_core::causes::StackEvent;
 use cf_core::fault::{Fault, Kind};
 use cf_core::observe;
 use cf_core::question::{Question, Sight};
-use cf_core::stack::{StackId, StackStatus};
+use cf_core::stack::{StackId, StackState, StackStatus};
 
 use crate::stage::{Destiny, Stage, Words};
 
@@ -241,7 +241,9 @@ pub async fn events_come_newest_first_and_outlive_the_stack<S: Stage>(s: &S) -> 
 
 pub async fn the_cause_of_a_failure_is_in_the_events<S: Stage>(s: &S) -> Result<()> {
     let id = s.settled("first", Destiny::Fails).await?;
-    let causes = observe::causes(s, &id).await?;
+    let causes = observe::causes(s, &id, StackState::Failed).await?;
+    ensure!(causes.unread.is_empty(), "{causes:?}");
+    let causes = causes.found;
     ensure!(causes.len() == 1 && causes[0].logical == "LoginNode" && causes[0].reason.contains("capacity"), "{causes:?}");
     let stack = s.by_id(&id).await?.context("by its id")?;
     ensure!(stack.reason.is_none() || !stack.reason.as_deref().unwrap_or_default().is_empty());

@@ -80,7 +80,8 @@ pub fn follow(d: &mut Draft<'_>) {
     }
     if is_deleting {
         d.status(State::Deleting, states::deleting(d.facts), None);
-    } else {
+    } else if d.facts.progress.is_some() || !d.shows(State::Creating) {
+        // Where the list of parts cannot be read, the last figure stays.
         d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress);
     }
 }
@@ -249,7 +250,8 @@ pub fn declined(d: &mut Draft<'_>, why: &str) {
 
 pub fn lost_while_making(d: &mut Draft<'_>) {
     // Where it failed first, that is the reason, whoever removed what was left.
-    let text = if d.facts.causes.is_empty() { answers::removed_while_making(d.facts) } else { answers::failed(d.facts) };
+    let has_failed = d.facts.causes.of_creation().next().is_some();
+    let text = if has_failed { answers::failed(d.facts) } else { answers::removed_while_making(d.facts) };
     fail(d, &text, Phase::Gone { at: d.facts.now, end: End::Removed });
 }
 

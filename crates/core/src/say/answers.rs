@@ -1,4 +1,5 @@
-//! The final answers in users' folders, by situation: what was asked, what stands in the way, what to do next.
+//! The final answers in users' folders, by situation: what was asked, what stands in the way, what to do next. Those about
+//! what AWS did not make or remove are in `failures.rs`.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,8 @@ use crate::facts::{Facts, Upload};
 use crate::ledger::{End, OPEN_MAX, Phase, Tied};
 use crate::living::Living;
 use crate::problem::Problem;
-use crate::stack::StackState;
+
+pub use super::failures::{declined, failed, leftover, stuck, undeletable};
 
 /// At most so many problems are listed; a file with more has one problem, whatever its lines say.
 const PROBLEMS_MAX: usize = 25;
@@ -18,7 +20,7 @@ pub fn created(login: &str) -> String {
     format!("{login}\n")
 }
 
-fn failure(headline: &str, problems: &[Problem]) -> String {
+pub(super) fn failure(headline: &str, problems: &[Problem]) -> String {
     let mut text = format!("{headline}\n");
     for problem in problems.iter().take(PROBLEMS_MAX) {
         // Writing to a String cannot fail.
@@ -30,7 +32,7 @@ fn failure(headline: &str, problems: &[Problem]) -> String {
     text
 }
 
-fn name(facts: &Facts<'_>) -> String {
+pub(super) fn name(facts: &Facts<'_>) -> String {
     facts.cluster.name.to_string()
 }
 
@@ -90,57 +92,6 @@ pub fn no_login(facts: &Facts<'_>) -> String {
     )
 }
 
-pub fn failed(facts: &Facts<'_>) -> String {
-    let mut problems: Vec<Problem> = facts
-        .causes
-        .iter()
-        .map(|cause| Problem::new(format!("{} ({})", cause.logical, cause.kind), strip(&cause.reason), advice(&cause.reason)))
-        .collect();
-    if problems.is_empty() {
-        let reason = facts.stack().and_then(|s| s.reason.clone()).unwrap_or_else(|| "CloudFormation gave no reason".into());
-        problems.push(Problem::new("the cluster's stack", strip(&reason), "try again; tell the administrator if it fails again"));
-    }
-    let is_stuck = facts.stack().is_some_and(|s| s.status.state() == StackState::Stuck);
-    let rest = if is_stuck {
-        "What was made of it could not be removed wholly, and may still cost money."
-    } else {
-        "What was made of it is being removed; the name is free again after that."
-    };
-    failure(&format!("The cluster {} could not be made. {rest}", name(facts)), &problems)
-}
-
-/// AWS's words as they are, on one line.
-fn strip(reason: &str) -> String {
-    reason.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
-}
-
-/// What AWS's words mean to the one who reads them.
-fn advice(reason: &str) -> &'static str {
-    let has = |text: &str| reason.to_ascii_lowercase().contains(text);
-    if has("insufficientinstancecapacity") || has("sufficient capacity") {
-        "AWS has no such machine free now; try again later, or choose another instance type"
-    } else if has("limitexceeded") || has("vcpu capacity") || has("maximum number of") {
-        "the account's limit is reached; remove a cluster that you do not need, or ask the administrator"
-    } else if has("signal") {
-        "the login node did not come up as it should; try again, and look at your configure.d scripts if it fails again"
-    } else if has("spot") {
-        "ask for on-demand nodes (ComputeSpotPrice 0), or offer a higher price"
-    } else {
-        "try again; tell the administrator if it fails again"
-    }
-}
-
-pub fn declined(facts: &Facts<'_>, why: &str) -> String {
-    failure(
-        &format!("The cluster {} was not started. Nothing was made.", name(facts)),
-        &[Problem::new(
-            "the start of the stack",
-            format!("CloudFormation refused it: {}", strip(why)),
-            "tell the administrator, who has been sent this too",
-        )],
-    )
-}
-
 pub fn removed_while_making(facts: &Facts<'_>) -> String {
     failure(
         &format!(
@@ -176,32 +127,6 @@ pub fn occupied(facts: &Facts<'_>) -> String {
             "the name of its stack",
             "it is taken by something that is not a cluster of yours",
             "choose another name; the administrator has been told",
-        )],
-    )
-}
-
-/// The name is held by a change set that nobody has executed.
-fn planned(facts: &Facts<'_>) -> String {
-    failure(
-        &format!("The cluster {} cannot be started.", name(facts)),
-        &[Problem::new(
-            "its name",
-            "a change set of the administrator's, which nobody has executed, holds it (REVIEW_IN_PROGRESS); nothing is made of it",
-            format!("drop {}.cf-delete to remove it, ask the administrator, or choose another name", name(facts)),
-        )],
-    )
-}
-
-pub fn leftover(facts: &Facts<'_>) -> String {
-    if facts.stack().is_some_and(|s| s.status.state() == StackState::Planned) {
-        return planned(facts);
-    }
-    failure(
-        &format!("The cluster {} cannot be started.", name(facts)),
-        &[Problem::new(
-            "its name",
-            "an earlier cluster of this name could not be removed wholly",
-            format!("drop {}.cf-delete to try the removal again, or choose another name", name(facts)),
         )],
     )
 }
@@ -287,38 +212,4 @@ pub fn receipt(facts: &Facts<'_>) -> String {
         Phase::Gone { at, .. } => deleted(facts, at),
         _ => deleted(facts, facts.now),
     }
-}
-
-pub fn stuck(facts: &Facts<'_>) -> String {
-    let mut problems: Vec<Problem> = facts
-        .causes
-        .iter()
-        .map(|cause| {
-            let which = if cause.physical.is_empty() { cause.logical.clone() } else { format!("{} {}", cause.logical, cause.physical) };
-            Problem::new(format!("{which} ({})", cause.kind), format!("it could not be removed: {}", strip(&cause.reason)), again(facts))
-        })
-        .collect();
-    if problems.is_empty() {
-        let reason = facts.stack().and_then(|s| s.reason.clone()).unwrap_or_else(|| "CloudFormation gave no reason".into());
-        problems.push(Problem::new("the cluster's stack", strip(&reason), again(facts)));
-    }
-    failure(&format!("The cluster {} could not be removed wholly. What is left may still cost money.", name(facts)), &problems)
-}
-
-fn again(facts: &Facts<'_>) -> String {
-    format!("drop {}.cf-delete again to try once more; the administrator has been told", name(facts))
-}
-
-pub fn undeletable(facts: &Facts<'_>, why: &str) -> String {
-    let next = if why.contains("TerminationProtection") {
-        format!(
-            "ask the administrator to take the protection off (aws cloudformation update-termination-protection \
-             --no-enable-termination-protection --stack-name {}), then drop {}.cf-delete again",
-            facts.site.stack_name(&facts.cluster),
-            name(facts)
-        )
-    } else {
-        "tell the administrator, who has been sent this too".to_owned()
-    };
-    not_removed(facts, &[Problem::new("the removal of its stack", format!("CloudFormation refused it: {}", strip(why)), next)])
 }

@@ -1,8 +1,19 @@
-//! The mails to the administrator, by situation. Plain text; nothing of a user's stands in them but checked names.
+//! The mails to the administrator, by situation. Plain text; nothing of a user's stands in them but checked names, and what AWS
+//! says of a failure, which may hold the output of a user's scripts: on one line, without control characters, bounded.
 
+use std::fmt::Write as _;
+
+use super::failures;
 use crate::effect::Mail;
-use crate::facts::{Facts, Upload};
+use crate::facts::{Facts, Setback, Upload};
 use crate::ledger::{Accepted, MailKind};
+use crate::plain::{SENT_MAX, SHOWN_MAX, plain};
+
+/// So many of AWS's reasons are sent in full.
+const REASONS_MAX: usize = 8;
+
+/// What `aws sts decode-authorization-message` takes (STS API reference).
+const ENCODED_MAX: usize = 10_240;
 
 fn mail(facts: &Facts<'_>, kind: MailKind, news: &str, body: &str) -> Mail {
     let stack = facts.site.stack_name(&facts.cluster);
@@ -24,7 +35,8 @@ pub fn no_login(facts: &Facts<'_>, accepted: &Accepted) -> Mail {
 }
 
 pub fn failed(facts: &Facts<'_>, accepted: &Accepted, told: &str) -> Mail {
-    let body = format!("The cluster could not be made. Asked for by {}.\nThe user was told:\n\n{told}", accepted.key);
+    let whole = whole(facts);
+    let body = format!("The cluster could not be made. Asked for by {}.\nThe user was told:\n\n{told}{whole}", accepted.key);
     mail(facts, MailKind::Failed, "has failed", &body)
 }
 
@@ -35,6 +47,32 @@ pub fn unreadable(facts: &Facts<'_>, upload: &Upload, told: &str) -> Mail {
         upload.key
     );
     mail(facts, MailKind::Unreadable, "cannot be read", &body)
+}
+
+/// What the user's answer leaves out: AWS's words where they are long, how to decode what AWS has encoded, and which lists could
+/// not be read.
+fn whole(facts: &Facts<'_>) -> String {
+    let refused = match &facts.setback {
+        Some(Setback::Create(fault) | Setback::Delete(fault)) => Some(("The stack", fault.why.as_str())),
+        None => None,
+    };
+    let reasons = facts.causes.found.iter().map(|cause| (cause.logical.as_str(), cause.reason.as_str())).chain(refused);
+    let mut text = String::new();
+    for (what, reason) in reasons.take(REASONS_MAX) {
+        let (shown, sent) = (plain(reason, SHOWN_MAX), plain(reason, SENT_MAX));
+        let encoded = failures::encoded(reason).filter(|blob| blob.len() <= ENCODED_MAX);
+        if shown != sent || encoded.is_some() {
+            let _ = write!(text, "\n{}, in full:\n{sent}\n", plain(what, SHOWN_MAX));
+        }
+        if let Some(blob) = encoded {
+            let command = "aws sts decode-authorization-message --encoded-message";
+            let _ = write!(text, "\nTo decode it:\n{command} {blob}\n");
+        }
+    }
+    for fault in facts.causes.unread.iter().take(REASONS_MAX) {
+        let _ = write!(text, "\nNot read: {}\n", plain(&fault.to_string(), SHOWN_MAX));
+    }
+    text
 }
 
 pub fn gone(facts: &Facts<'_>) -> Mail {
@@ -51,7 +89,8 @@ pub fn removed(facts: &Facts<'_>) -> Mail {
 }
 
 pub fn stuck(facts: &Facts<'_>, told: &str) -> Mail {
-    let body = format!("The cluster could not be deleted. What is left may still cost money.\nThe user was told:\n\n{told}");
+    let body =
+        format!("The cluster could not be deleted. What is left may still cost money.\nThe user was told:\n\n{told}{}", whole(facts));
     mail(facts, MailKind::Stuck, "could not be deleted", &body)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cf_core::body::Body;
+use cf_core::causes::Causes;
 use cf_core::decide::row::{PhaseKind, StackKind};
 use cf_core::facts::{Facts, Setback, StackSeen, Upload};
 use cf_core::fault::{Fault, Kind};
@@ -133,7 +134,7 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
         shown: None,
         stack: stack(scene, site, &cluster, &made_for),
         has_profile: scene.has_profile,
-        causes: Vec::new(),
+        causes: Causes::default(),
         progress: None,
         setback: scene.refused.map(setback),
         cluster,

@@ -1,0 +1,127 @@
+//! Failed creations in the strict world: whatever AWS says, and whether its lists can be read or not, there is one true, readable
+//! and bounded answer, and the administrator has the whole.
+
+use cf_core::testing;
+use cf_sim::{Cloud, Event, Fate};
+
+const FAILED: &str = "home/alice/demo.cf-failed";
+
+/// A creation that fails with these words, up to its end.
+fn failed(fate: Fate, words: &str) -> Cloud {
+    let mut cloud = started(fate, words, false);
+    cloud.settle();
+    cloud
+}
+
+fn started(fate: Fate, words: &str, is_unreadable: bool) -> Cloud {
+    let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+    {
+        let mut state = cloud.world.state();
+        state.stacks.next_fate = fate;
+        state.stacks.next_words = Some(words.to_owned());
+        state.stacks.next_is_unreadable = is_unreadable;
+    }
+    cloud.drop_file("home/alice/demo.cf-create", b"{}");
+    cloud
+}
+
+fn answer(cloud: &Cloud) -> String {
+    cloud.text(FAILED).expect("an answer")
+}
+
+#[test]
+fn a_cause_that_only_holds_the_word_cancelled_is_a_cause() {
+    for words in [
+        "Licence server: checkout was cancelled by the vendor daemon (code 7)",
+        "Resource creation cancelled by the policy engine of the organisation",
+        "The order was cancelled",
+        "CANCELLED: quota service of the vendor said no",
+    ] {
+        let text = answer(&failed(Fate::Fails, words));
+        assert!(text.contains(words), "{text}");
+        assert_eq!(text.matches("What to do:").count(), 1, "the cancelled group is no cause: {text}");
+    }
+}
+
+#[test]
+fn where_the_lists_cannot_be_read_the_stacks_own_reason_is_the_answer() {
+    let mut cloud = started(Fate::Fails, "\u{1b}[31mE: Unable to locate package slurm\u{1b}[0m", true);
+    cloud.drain();
+    cloud.step();
+    cloud.drain();
+    assert!(answer(&cloud).contains("failed to create: [LoginNode, ComputeGroup]"), "as soon as it fails: {}", answer(&cloud));
+    assert_eq!(cloud.faults, [], "no event is given back");
+    cloud.settle();
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn where_the_lists_cannot_be_read_a_cluster_is_ready_all_the_same() {
+    let mut cloud = started(Fate::Succeeds, "", true);
+    cloud.drain();
+    // A look while it is being made, for its progress.
+    cloud.queue.push_back(Event::Sweep);
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-created").is_some());
+    assert_eq!(cloud.faults, []);
+}
+
+#[test]
+fn a_failed_rollback_is_told_with_its_cause_and_with_what_is_left() {
+    let mut cloud = failed(Fate::RollbackFails, "The image id '[ami-0dd11a70]' does not exist");
+    assert!(cloud.complaints().is_empty(), "{:?}", cloud.complaints());
+    let text = answer(&cloud);
+    for part in ["could not be made", "LoginNode", "ami-0dd11a70", "LoginSecurityGroup", "sg-0a1b", "dependent object", "cost money"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for lie in ["is being removed", "name is free", "i-0a1b2c"] {
+        assert!(!text.contains(lie), "{lie}: {text}");
+    }
+    let lines = text.lines().filter(|l| l.contains("LoginNode") && l.contains("removed")).count();
+    assert_eq!(lines, 0, "what was never made is not left: {text}");
+    // A new upload hears what is left, too: its answer takes the place of the one that named it.
+    cloud.drop_file("home/alice/demo.cf-create", b"{}");
+    cloud.settle();
+    let text = answer(&cloud);
+    assert!(text.contains("cannot be started") && text.contains("LoginSecurityGroup") && text.contains("sg-0a1b"), "{text}");
+}
+
+#[test]
+fn while_it_rolls_back_nothing_is_promised_about_the_name() {
+    let mut cloud = started(Fate::RollbackFails, "Internal Failure", false);
+    cloud.drain();
+    cloud.step();
+    cloud.drain();
+    assert!(!answer(&cloud).contains("free"), "{}", answer(&cloud));
+}
+
+#[test]
+fn a_reason_is_one_clean_bounded_line_and_never_lost() {
+    let blob = "aLkVu5EePoZy9IiTs3CbMmXw7GfQq1A_KjUu5EdOnYy9IhSr2CbMlWv6GfQp0z-".repeat(40);
+    let long = "b".repeat(9_000);
+    let encoded =
+        format!("API: ec2:RunInstances You are not authorized to perform this operation. Encoded authorization failure message: {blob}");
+    for (words, shown) in [
+        (
+            format!("WaitCondition received failed message: '\u{1b}[31mE: Unable\u{1b}[0m\r\n to locate\u{7}{long}' for uniqueId: i-0a"),
+            "E: Unable to locate",
+        ),
+        (format!("\u{9b}1mbold\u{9b}0m \u{1b}]0;title\u{7}text \u{202e}{long} HandlerErrorCode: InvalidRequest)"), "bold text"),
+        (encoded, "not authorized to perform this operation"),
+        (format!("\u{1b}[2J{}", "line\r\n".repeat(3_000)), "line line"),
+    ] {
+        let cloud = failed(Fate::Fails, &words);
+        let text = answer(&cloud);
+        assert!(text.contains(shown), "{shown}: {text}");
+        assert!(text.len() < 3_000 && !text.contains(&long) && !text.contains(&blob), "{} bytes", text.len());
+        assert!(text.lines().count() <= 6 && !text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        let state = cloud.world.state();
+        let mail = &state.mails.iter().find(|m| m.subject.contains("failed")).expect("a mail").body;
+        assert!(mail.len() < 100_000 && !mail.chars().any(|c| c.is_control() && c != '\n'), "{} bytes", mail.len());
+        if words.contains(&blob) {
+            assert!(mail.contains(&format!("aws sts decode-authorization-message --encoded-message {blob}")), "{mail}");
+        } else {
+            assert!(!words.contains(&long) || mail.contains(&long), "the administrator has the whole");
+        }
+    }
+}
