@@ -61,6 +61,9 @@ caught! {
     a_file_put_again_and_again_that_counts_as_many_is_caught: EachVersionWaits says "16 other files for this cluster wait";
     an_order_that_nobody_knows_is_caught: OrderMadeUp says "a later delete took it back";
     a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten says "only that was answered";
+    an_answer_that_waits_for_a_list_that_cannot_be_read_is_caught: ListAwaited with StackFails 6000 with ListUnreadable 6000 says "still moves" | "never answered" | "owes" | "the ledger says";
+    a_cause_dropped_for_the_word_cancelled_is_caught: CancelledDropped with StackFails 6000 says "for this cause";
+    advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 says "for this cause";
 }
 
 struct TokenOfTheName;
@@ -210,8 +213,8 @@ impl Bug for LedgerForced {
 /// Gives the event back where S3 does not give out one of the files that a look meets.
 struct NeighboursStopped;
 impl Bug for NeighboursStopped {
-    fn fails(&self, question: &Question, fault: Fault) -> Fault {
-        if matches!(question, Question::Upload { .. }) { Fault { kind: Kind::Transient, ..fault } } else { fault }
+    fn gives_back(&self, question: &Question, fault: &Fault) -> bool {
+        matches!(question, Question::Upload { .. }) && fault.kind == Kind::Permanent
     }
 }
 
@@ -267,6 +270,38 @@ impl Bug for TieForgotten {
             }
             effect => vec![effect.clone()],
         }
+    }
+}
+
+/// Lets the event come again where a list cannot be read, for ever.
+struct ListAwaited;
+impl Bug for ListAwaited {
+    fn gives_back(&self, question: &Question, fault: &Fault) -> bool {
+        matches!(question, Question::Events(..)) && fault.kind == Kind::Permanent
+    }
+}
+
+/// Takes every cause that holds the word for a resource that was given up because another failed.
+struct CancelledDropped;
+impl Bug for CancelledDropped {
+    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
+        if let Sight::Events(page) = &mut sight {
+            page.items.retain(|event| !event.reason.contains("cancelled"));
+        }
+        sight
+    }
+}
+
+struct AdviceByAWord;
+impl Bug for AdviceByAWord {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteAnswer { text, .. } = &mut effect
+            && text.contains("spot")
+        {
+            *text = text.replace("What to do: tell the administrator", "What to do: offer a higher price");
+        }
+        vec![effect]
     }
 }
 

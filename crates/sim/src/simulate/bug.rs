@@ -15,9 +15,9 @@ pub trait Bug: Sync {
         sight
     }
 
-    /// What the faulty program makes of a question that is refused.
-    fn fails(&self, _question: &Question, fault: Fault) -> Fault {
-        fault
+    /// Whether the faulty program ends its pass at this fault, and lets the event come again.
+    fn gives_back(&self, _question: &Question, _fault: &Fault) -> bool {
+        false
     }
 
     /// What the faulty program does where the sound one does `effect`. `held` is the pass's own memory.

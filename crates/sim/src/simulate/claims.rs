@@ -11,6 +11,7 @@ use cf_core::stack::{StackState as S, StackStatus};
 use jiff::SignedDuration;
 
 use super::truth::{End, Put, Told, Truth, was};
+use super::words::said;
 use crate::cloudformation::{LOGIN, SimStack};
 use crate::world::State;
 
@@ -67,10 +68,14 @@ impl Court<'_> {
         self.stacks().any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
     }
 
-    /// The same of the very stack that was made for the request in hand.
+    /// The very stack that was made for the request in hand.
+    fn its_stacks(&self) -> impl Iterator<Item = &SimStack> {
+        self.stacks().filter(|s| self.truth.in_hand(self.cluster).any(|request| s.stack.request().as_ref() == Some(request)))
+    }
+
+    /// Whether that ever had a status like this.
     fn its_stack_was(&self, wanted: impl Fn(StackStatus) -> bool) -> bool {
-        let mut its = self.stacks().filter(|s| self.truth.in_hand(self.cluster).any(|request| s.stack.request().as_ref() == Some(request)));
-        its.any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
+        self.its_stacks().any(|s| s.history.iter().any(|(_, status)| wanted(*status)))
     }
 
     /// Whether there was a moment since then when this cluster did not live.
@@ -128,7 +133,9 @@ impl Court<'_> {
             line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
             line if line.contains("exists already") => ("it lives and differs", &|| self.recently(|s| s.state() != S::Gone)),
             line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &|| self.has_foreign()),
-            line if line.contains("cannot be started") => ("something is left of it", &|| self.recently(|s| s.state() != S::Gone)),
+            line if line.contains("cannot be started") => {
+                ("something is left of it, and named", &|| self.recently(|s| s.state() != S::Gone) && self.names_what_is_left())
+            }
             line if line.contains("was given up") => ("a later delete took it back", &|| self.was_taken_back()),
             line if line.contains("its stack was removed") => {
                 ("its stack was removed", &|| self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone)))
@@ -148,16 +155,35 @@ impl Court<'_> {
 
     /// Whether what is left of it has not gone on its way since the look began.
     fn stays_stuck(&self) -> bool {
-        self.stacks().any(|s| s.stack.status.state() == S::Stuck)
-            && !self.recently(|status| status.state() != S::Stuck && status != StackStatus::DeleteComplete)
+        let is_left = |status: StackStatus| status.state() == S::Stuck || status == StackStatus::RollbackFailed;
+        self.stacks().any(|s| is_left(s.stack.status)) && !self.recently(|status| !is_left(status) && status != StackStatus::DeleteComplete)
     }
 
-    /// The cause that is told is the one that it had: the failure of its creation, or, where somebody removed it meanwhile,
-    /// that of its removal.
-    fn is_cause(&self, is_failed: impl Fn(StackStatus) -> bool) -> bool {
-        let failed = self.its_stack_was(is_failed) && self.has("sufficient capacity");
+    /// Where the list of its events was not read, the stack's own reason has to do.
+    fn is_unread(&self, stack: &SimStack) -> bool {
+        (stack.is_unreadable || self.truth.unread.contains(&stack.stack.id)) && self.has("the cluster's stack")
+    }
+
+    /// What is left is named, unless the list that names it could not be read.
+    fn names_what_is_left(&self) -> bool {
+        !self.stays_stuck() || self.has("dependent object") || self.stacks().any(|s| self.is_unread(s))
+    }
+
+    /// The cause that is told is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
+    /// removed it meanwhile, that of its removal.
+    fn is_cause(&self, is_failed: impl Fn(StackStatus) -> bool + Copy) -> bool {
+        let is_told = |s: &SimStack| {
+            let said = said(&s.words);
+            self.has(said.tells) && self.has(said.advises) && !said.never.iter().any(|words| self.has(words))
+        };
+        let failed = self.its_stack_was(is_failed) && self.its_stacks().any(|s| is_told(s) || self.is_unread(s));
         let is_left = self.has("could not be removed wholly") || self.has("dependent object");
-        failed || (is_left && self.its_stack_was(|s| s.state() == S::Stuck))
+        let left = is_left && self.its_stack_was(|s| s.state() == S::Stuck);
+        if self.has("and what was made of it could not") {
+            // Of one whose creation failed before its removal did, both are told.
+            return left && (failed || !self.its_stack_was(is_failed)) && self.names_what_is_left();
+        }
+        failed || left
     }
 
     fn breaks_a_rule(&self) -> bool {

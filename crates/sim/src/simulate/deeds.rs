@@ -84,7 +84,7 @@ fn candidates(state: &State, deed: &Deed) -> Vec<usize> {
         match deed {
             Deed::ChangeStack | Deed::ProtectStack => stack.stack.status.state() == StackState::Standing,
             Deed::UnprotectStack => stack.fate == Fate::Protected,
-            Deed::MendStack => stack.fate == Fate::DeleteFails,
+            Deed::MendStack => matches!(stack.fate, Fate::DeleteFails | Fate::RollbackFails),
             _ => !matches!(stack.stack.status.state(), StackState::Gone | StackState::Leaving),
         }
     };

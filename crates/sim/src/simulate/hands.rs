@@ -191,6 +191,21 @@ impl Drop for Flight<'_, '_, '_> {
 
 impl Observe for Hands<'_, '_> {
     async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        let seen = self.see(question.clone()).await;
+        if let Err(fault) = &seen {
+            if let Question::Events(id, _) = &question {
+                self.stage.inner().truth.unread.insert(id.clone());
+            }
+            if self.stage.bug.is_some_and(|bug| bug.gives_back(&question, fault)) {
+                self.die().await;
+            }
+        }
+        seen
+    }
+}
+
+impl Hands<'_, '_> {
+    async fn see(&self, question: Question) -> Result<Sight, Fault> {
         let call = self.call();
         if matches!(question, Question::Ledger(_)) {
             // Every look begins with it.
@@ -222,10 +237,7 @@ impl Observe for Hands<'_, '_> {
             (state.lag, state.pages) = (SignedDuration::ZERO, pages);
             sight
         };
-        let sight = match (sight, self.stage.bug) {
-            (Err(fault), Some(bug)) => return Err(bug.fails(&question, fault)),
-            (sight, _) => sight?,
-        };
+        let sight = sight?;
         if let Question::Folder(stem) = &question {
             let now = self.stage.inner().now;
             self.listed.lock().unwrap_or_else(PoisonError::into_inner).push((stem.clone(), now));

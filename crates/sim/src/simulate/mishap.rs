@@ -47,6 +47,8 @@ mishaps! {
     DeleteFails = "a stack is deleted by half", 700,
     Withheld = "S3 does not give a file out", 400,
     ListingLong = "a folder holds more than a page of a listing", 300,
+    ListUnreadable = "a stack's lists cannot be parsed", 500,
+    RollbackFails = "a stack fails, and is rolled back by half", 300,
 }
 
 /// How many kinds there are.

@@ -24,6 +24,7 @@ mod stage;
 pub mod tally;
 mod travel;
 mod truth;
+mod words;
 
 pub use bug::Bug;
 pub use mishap::Mishap;

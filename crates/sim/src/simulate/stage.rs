@@ -15,6 +15,7 @@ use super::bug::Bug;
 use super::dice::{Dice, named, under};
 use super::mishap::{Mishap, Weather};
 use super::truth::Truth;
+use super::words::SAID;
 use crate::cloudformation::Fate;
 use crate::world::World;
 
@@ -156,7 +157,11 @@ impl<'b> Stage<'b> {
         let mut state = self.world.state();
         self.inner().truth.lands(effect, looked_at, &state);
         if let Effect::CreateStack(new) = effect {
-            state.stacks.next_fate = self.fate(new.name.as_str(), state.stacks.all().len());
+            let place = under(named(new.name.as_str()), state.stacks.all().len() as u64);
+            let said = usize::try_from(self.dice.below(under(place, 6), SAID.len() as u64)).unwrap_or(0);
+            state.stacks.next_words = Some(SAID[said].words.to_owned());
+            state.stacks.next_is_unreadable = self.strikes(Mishap::ListUnreadable, place);
+            state.stacks.next_fate = self.fate(place);
         }
         let done = state.apply(effect, &self.world.site);
         if done.is_ok() {
@@ -182,13 +187,13 @@ impl<'b> Stage<'b> {
         }
     }
 
-    fn fate(&self, name: &str, nth: usize) -> Fate {
-        let place = under(named(name), nth as u64);
+    fn fate(&self, place: u64) -> Fate {
         [
             (Mishap::StackFails, Fate::Fails),
             (Mishap::StackHangs, Fate::Hangs),
             (Mishap::NoLogin, Fate::NoLogin),
             (Mishap::DeleteFails, Fate::DeleteFails),
+            (Mishap::RollbackFails, Fate::RollbackFails),
         ]
         .into_iter()
         .find_map(|(kind, fate)| self.strikes(kind, place).then_some(fate))

@@ -98,6 +98,8 @@ pub struct Truth {
     pub by_hand: BTreeSet<StackId>,
     /// Users whose profile was taken away at some time.
     pub without_profile: BTreeSet<User>,
+    /// Stacks whose list of events some pass could not read.
+    pub unread: BTreeSet<StackId>,
     /// CreateStack calls that may still arrive although nobody waits for them.
     flights: Vec<(Cluster, u64)>,
     /// Whether there was a past before the run began, which the truth knows nothing of.
