@@ -2,6 +2,8 @@
 
 import time
 
+from botocore.parsers import ResponseParserError
+
 from emulator.selfcheck.world import (
     QUEUE, TOPIC, aws, check, control, create, ends, node, order, refused, stack, story, unique, until)
 
@@ -191,6 +193,20 @@ def events_page_by_hundred():
     name, id_ = create({f"T{n}": TOPIC for n in range(101)})
     ends(id_, "CREATE_COMPLETE")
     assert "NextToken" in aws("cloudformation").list_stack_resources(StackName=name)
+
+
+@check
+def a_control_character_in_a_reason_spoils_the_page_of_events():
+    """As on AWS (cloudformation-coverage-roadmap#1601): it goes into the XML as it is, and no parser takes the page."""
+    name = unique("escape")
+    order(kind="resource", stack=name, resource="A", reason="\x1b[31mred\x1b[0m")
+    _, id_ = create({"A": QUEUE}, name)
+    until(lambda: stack(id_)["StackStatus"] == "ROLLBACK_COMPLETE")
+    try:
+        story(id_)
+    except ResponseParserError:
+        return
+    raise AssertionError("the page was parsed")
 
 
 @check
