@@ -8,7 +8,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{self, Reading};
 use cf_core::observe::{self, Subject};
-use cf_core::perform::{Clock, pass, pass_stray};
+use cf_core::perform::{Clock, pass, pass_look_alike, pass_stray};
 use cf_core::stack::StackId;
 use cf_core::sweep;
 use futures_util::{StreamExt, stream};
@@ -92,6 +92,10 @@ async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
                 journal::without_upload(key);
             }
             Ok(())
+        }
+        Reading::LooksLike { problem, .. } => {
+            tracing::info!(key, problem = %problem, "only looks like a request");
+            pass_look_alike(aws, key).await
         }
         Reading::NotARequest => {
             tracing::info!(key, "not a request");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lookalike;
 use crate::names::{Cluster, ClusterName, User};
 use crate::problem::Problem;
 
@@ -123,13 +124,20 @@ pub enum Reading {
         /// What stands in the way.
         problem: Problem,
     },
+    /// Its name only looks like a request's. It is not ours to remove; its user is told the name that works.
+    LooksLike {
+        /// The whole key and `.cf-failed`: the answer cannot be taken for another file's.
+        answer: String,
+        /// What stands in the way.
+        problem: Problem,
+    },
 }
 
 /// Reads a decoded key (checks A13, A14).
 pub fn read(key: &str) -> Reading {
     let Some(rest) = key.strip_prefix(HOME) else { return Reading::NotARequest };
     let Some((verb, stem)) = Verb::ALL.iter().find_map(|&v| Some((v, rest.strip_suffix(v.suffix())?))) else {
-        return Reading::NotARequest;
+        return lookalike::read(key);
     };
     let refuse = |why: String, next: &str| Reading::Refused {
         answer: format!("{HOME}{stem}{}", Answer::Failed.suffix()),
@@ -159,7 +167,8 @@ pub fn read(key: &str) -> Reading {
             Reading::Request(UploadKey { cluster: Cluster { user, name }, folder, verb })
         }
         Err(why) => {
-            refuse(format!("{name:?} cannot be a cluster's name: {why}"), "choose a name of letters, digits and hyphens, at most 40")
+            let next = format!("choose a name of letters, digits and hyphens, at most 40, such as {}", lookalike::fitting(name));
+            refuse(format!("{name:?} cannot be a cluster's name: {why}"), &next)
         }
     }
 }
@@ -198,7 +207,9 @@ impl TryFrom<String> for UploadKey {
     fn try_from(key: String) -> Result<Self, String> {
         match read(&key) {
             Reading::Request(key) => Ok(key),
-            Reading::NotARequest | Reading::Refused { .. } => Err(format!("{key:?} is not the key of a request")),
+            Reading::NotARequest | Reading::Refused { .. } | Reading::LooksLike { .. } => {
+                Err(format!("{key:?} is not the key of a request"))
+            }
         }
     }
 }

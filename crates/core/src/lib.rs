@@ -14,6 +14,7 @@ pub mod instance_type;
 pub mod key;
 pub mod ledger;
 mod living;
+mod lookalike;
 pub mod names;
 pub mod observe;
 pub mod order;

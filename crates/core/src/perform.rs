@@ -144,6 +144,17 @@ pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<bo
     Ok(true)
 }
 
+/// A file whose name looks like a request's: answered beside it, once, and left where it is. One write and no read: the
+/// functions have no right to such files, and the text follows from the key, so an answer that is there already says the same.
+pub async fn pass_look_alike<W: Perform>(world: &W, key: &str) -> Result<(), Fault> {
+    let Reading::LooksLike { answer, problem } = key::read(key) else { return Ok(()) };
+    let effect = Effect::WriteAnswer { key: answer, text: answers::look_alike(&problem), expect: Expect::Absent };
+    match world.perform(&effect).await {
+        Err(fault) if fault.kind != Kind::Moved => Err(fault),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 struct Stop {
     fault: Fault,
     is_create: bool,

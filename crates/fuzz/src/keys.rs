@@ -19,7 +19,7 @@ target!(
     /// Something like a request's key, from pieces.
     pieces,
     one in 1,
-    reached ["a request", "refused", "not a request"],
+    reached ["a request", "refused", "looks like a request", "not a request"],
     |bytes: &[u8]| {
         let u = &mut Unstructured::new(bytes);
         let mut key = mostly(u, "home/", &["", "/home/", "Home/", "home"]).to_owned();
@@ -29,7 +29,7 @@ target!(
             key += mostly(u, "/", &["//", "", "/./"]);
         }
         key += mostly(u, "demo", &["", "-demo", "de mo", "x.cf-create", "0", "a_b"]);
-        key += pick(u, &[".cf-create", ".cf-create", ".cf-delete", ".cf-delete", ".cf-status", ".cf-failed", "cf-create", ".CF-CREATE", ""]);
+        key += pick(u, &[".cf-create", ".cf-create", ".cf-delete", ".cf-delete", ".cf-status", ".cf-failed", "cf-create", ".CF-CREATE", ".cf-create.txt", ".cf_delete", ""]);
         law(&key)
     }
 );
@@ -65,6 +65,20 @@ fn law(key: &str) -> &'static str {
                 assert!(!part.is_empty() && part.len() < 20 * (key.len() + 20) && !part.chars().any(char::is_control), "{problem:?}");
             }
             "refused"
+        }
+        Reading::LooksLike { answer, problem } => {
+            assert!(!means_to_be && key.starts_with(key::HOME), "{key:?}");
+            assert_eq!(answer, format!("{key}.cf-failed"), "an answer is named after its file, and lies beside it");
+            assert_eq!(key::read(&answer), Reading::NotARequest, "{answer:?}: an answer is never answered");
+            assert!(answer.len() <= 1024);
+            if let Some(right) = problem.next.strip_prefix("upload it as ") {
+                assert!(is_request(right), "{right:?} is to work");
+                assert_eq!(right.rsplit_once('/').map(|at| at.0), key.rsplit_once('/').map(|at| at.0), "in the same folder");
+            }
+            for part in [&problem.asked, &problem.stands, &problem.next] {
+                assert!(!part.is_empty() && part.len() < 20 * (key.len() + 20) && !part.chars().any(char::is_control), "{problem:?}");
+            }
+            "looks like a request"
         }
         Reading::NotARequest => {
             assert!(!means_to_be, "{key:?}");

@@ -6,7 +6,7 @@ use cf_core::fault::Fault;
 use cf_core::key::{self, Reading, Verb};
 use cf_core::names::Cluster;
 use cf_core::observe::Subject;
-use cf_core::perform::{Clock, Outcome, pass, pass_stray};
+use cf_core::perform::{Clock, Outcome, pass, pass_look_alike, pass_stray};
 use cf_core::site::{Powers, Site};
 use cf_core::stack::StackId;
 use cf_core::sweep;
@@ -101,6 +101,7 @@ impl Cloud {
                     self.pass(powers, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
                 }
                 Reading::Refused { .. } => now(pass_stray(&self.world, key)).map(drop),
+                Reading::LooksLike { .. } => now(pass_look_alike(&self.world, key)),
                 Reading::NotARequest => Ok(()),
             },
             Event::Stack(id) => {

@@ -7,10 +7,11 @@ use aws_sdk_s3::types::{
     Event, EventBridgeConfiguration, FilterRule, FilterRuleName, LambdaFunctionConfiguration, NotificationConfiguration,
     NotificationConfigurationFilter, S3KeyFilter,
 };
+use cf_core::key::Verb;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The Ids of our rules, by which they are found again.
+/// The Ids of our rules, by which they are found again. What else we add begins with one of them.
 pub const IDS: [&str; 2] = ["clusterdrop-create", "clusterdrop-delete"];
 
 /// How uploads are told.
@@ -31,10 +32,11 @@ pub struct Added {
     pub rules: Vec<Value>,
 }
 
-/// The two rules that template.yaml gives to a bucket of its own, with Ids of ours.
+/// The rules that template.yaml gives to a bucket of its own, with Ids of ours: one for each verb, and those for names that
+/// only look like a request's.
 pub fn rules(create_function: &str, delete_function: &str) -> Result<Vec<LambdaFunctionConfiguration>> {
     let part = |name: FilterRuleName, value: &str| FilterRule::builder().name(name).value(value).build();
-    let rule = |id: &str, function: &str, suffix: &str| {
+    let rule = |id: String, function: &str, suffix: &str| {
         let key = S3KeyFilter::builder()
             .filter_rules(part(FilterRuleName::Prefix, "home/"))
             .filter_rules(part(FilterRuleName::Suffix, suffix))
@@ -46,7 +48,20 @@ pub fn rules(create_function: &str, delete_function: &str) -> Result<Vec<LambdaF
             .filter(NotificationConfigurationFilter::builder().key(key).build())
             .build()
     };
-    Ok(vec![rule(IDS[0], create_function, ".cf-create")?, rule(IDS[1], delete_function, ".cf-delete")?])
+    let verbs = [(Verb::Create, IDS[0], create_function), (Verb::Delete, IDS[1], delete_function)];
+    let mut all =
+        verbs.iter().map(|(verb, id, function)| rule((*id).to_owned(), function, verb.suffix())).collect::<Result<Vec<_>, _>>()?;
+    for (verb, id, function) in verbs {
+        for (nth, ending) in verb.lookalikes_told_by_buckets().into_iter().enumerate() {
+            all.push(rule(format!("{id}-misnamed-{}", nth + 1), function, ending)?);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether uploads would go unheard without this rule of ours. The others are left out where they overlap somebody's.
+fn is_needed(own: &LambdaFunctionConfiguration) -> bool {
+    own.id().is_some_and(|id| IDS.contains(&id))
 }
 
 /// The configuration with our trigger, and what of it is our doing. `recorded` is what we did before; what of that is not
@@ -74,7 +89,10 @@ pub fn adopt(current: &NotificationConfiguration, wanted: &Wanted, recorded: &Ad
     next.lambda_function_configurations = Some(kept);
     for own in functions {
         if !next.lambda_function_configurations().iter().any(|rule| does_the_same(own, rule)) {
-            refuse_overlap(own, &next)?;
+            match refuse_overlap(own, &next) {
+                Err(_) if !is_needed(own) => continue,
+                checked => checked?,
+            }
             added.rules.push(lambda_view(own));
             next.lambda_function_configurations.get_or_insert_default().push(own.clone());
         }

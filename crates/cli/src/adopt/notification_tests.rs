@@ -49,7 +49,7 @@ fn eventbridge_goes_off_again_only_if_it_was_off() {
 #[test]
 fn our_rules_are_those_of_the_template() {
     let (next, added) = adopt(&empty(), &functions(), &Added::default()).expect("adopted");
-    assert_eq!(added.rules.len(), 2);
+    assert_eq!(added.rules.len(), 10);
     let template = include_str!("../../../../template.yaml");
     for rule in next.lambda_function_configurations() {
         let (event, keys) = (rule.events()[0].as_str(), Keys::of(rule.filter()));
@@ -65,10 +65,11 @@ fn our_rules_are_those_of_the_template() {
 
 #[test]
 fn a_rule_that_does_the_same_under_another_id_is_enough() {
-    let rules = vec![
-        lambda("made-by-cfn", CREATE, "s3:ObjectCreated:*", ".cf-create"),
-        lambda("other", DELETE, "s3:ObjectCreated:*", ".cf-delete"),
-    ];
+    let of_cloudformation = |(nth, rule): (usize, LambdaFunctionConfiguration)| {
+        let keys = Keys::of(rule.filter());
+        lambda(&format!("made-by-cfn-{nth}"), rule.lambda_function_arn(), "s3:ObjectCreated:*", &keys.suffix)
+    };
+    let rules = rules(CREATE, DELETE).expect("our rules").into_iter().enumerate().map(of_cloudformation).collect();
     let before = NotificationConfiguration::builder().set_lambda_function_configurations(Some(rules)).build();
     let (next, added) = adopt(&before, &functions(), &Added::default()).expect("adopted");
     assert_eq!((next, added), (before, Added::default()));
@@ -77,8 +78,10 @@ fn a_rule_that_does_the_same_under_another_id_is_enough() {
 #[test]
 fn what_s3_makes_of_our_rules_is_still_ours() {
     let (mut next, added) = adopt(&empty(), &functions(), &Added::default()).expect("adopted");
-    let seen = vec![lambda(IDS[0], CREATE, "s3:ObjectCreated:*", ".cf-create"), lambda(IDS[1], DELETE, "s3:ObjectCreated:*", ".cf-delete")];
-    next.lambda_function_configurations = Some(seen);
+    let of_s3 = |rule: &LambdaFunctionConfiguration| {
+        lambda(rule.id().unwrap_or_default(), rule.lambda_function_arn(), "s3:ObjectCreated:*", &Keys::of(rule.filter()).suffix)
+    };
+    next.lambda_function_configurations = Some(next.lambda_function_configurations().iter().map(of_s3).collect());
     assert_eq!(adopt(&next, &functions(), &added).expect("adopted"), (next.clone(), added.clone()));
     assert_eq!(undo(&next, &added), empty());
 }
@@ -97,7 +100,7 @@ fn functions_of_another_name_replace_those_that_we_gave() {
     let (old, added) = adopt(&empty(), &functions(), &Added::default()).expect("adopted");
     let renamed = Wanted::Functions(rules(&CREATE.replace("clusterdrop-", "drop-"), DELETE).expect("our rules"));
     let (new, added) = adopt(&old, &renamed, &added).expect("adopted");
-    assert_eq!((new.lambda_function_configurations().len(), added.rules.len()), (2, 2));
+    assert_eq!((new.lambda_function_configurations().len(), added.rules.len()), (10, 10));
     assert!(new.lambda_function_configurations()[0].lambda_function_arn().ends_with(":drop-cf-create"));
     assert_eq!(undo(&new, &added), empty());
 }
@@ -128,6 +131,27 @@ fn rules_that_overlap_ours_are_named() {
         }
         assert!(adopt(&before, &Wanted::Bus, &Added::default()).is_ok());
     }
+}
+
+#[test]
+fn a_rule_for_misnamed_files_gives_way_to_somebody_elses() {
+    for (suffix, ours) in [(".txt", 8), (".json", 8), ("_create", 9), (".csv", 10)] {
+        let before = NotificationConfiguration::builder()
+            .queue_configurations(queue("theirs", "s3:ObjectCreated:*", Some("home/"), Some(suffix)))
+            .build();
+        let (next, added) = adopt(&before, &functions(), &Added::default()).expect("adopted");
+        assert_eq!((next.lambda_function_configurations().len(), added.rules.len()), (ours, ours), "{suffix}");
+        assert_eq!(undo(&next, &added), before);
+    }
+}
+
+#[test]
+fn a_deployment_that_knew_no_rules_for_misnamed_files_gets_them() {
+    let all = rules(CREATE, DELETE).expect("our rules");
+    let (old, added) = adopt(&empty(), &Wanted::Functions(all[..2].to_vec()), &Added::default()).expect("adopted");
+    let (new, added) = adopt(&old, &functions(), &added).expect("adopted");
+    assert_eq!((new.lambda_function_configurations().len(), added.rules.len()), (10, 10));
+    assert_eq!(undo(&new, &added), empty());
 }
 
 /// Rules of others that do not stand in our way: other events, other prefixes, other suffixes.

@@ -53,6 +53,14 @@ pub fn stray(problem: &Problem) -> String {
     failure("This file cannot be a request. Nothing was done.", std::slice::from_ref(problem))
 }
 
+/// A file whose name only looks like a request's. The text follows from the name alone, so it is the same each time.
+pub fn look_alike(problem: &Problem) -> String {
+    failure(
+        "This file was not read, because its name is not a request's. Nothing was done, and the file stays.",
+        std::slice::from_ref(problem),
+    )
+}
+
 pub fn no_profile(facts: &Facts<'_>) -> Problem {
     Problem::new(
         format!("a cluster for {}", facts.cluster.user),

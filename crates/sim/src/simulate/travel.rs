@@ -4,7 +4,7 @@ use cf_core::fault::Fault;
 use cf_core::key::{self, Reading};
 use cf_core::names::Cluster;
 use cf_core::observe::{self, Subject};
-use cf_core::perform::{Clock, Outcome, pass, pass_stray};
+use cf_core::perform::{Clock, Outcome, pass, pass_look_alike, pass_stray};
 use cf_core::stack::{Stack, StackId};
 use cf_core::sweep;
 use futures_util::{StreamExt, stream};
@@ -102,6 +102,7 @@ pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Resul
                 look_at(stage, to, hands(Some(upload.cluster.clone()), 1), Some(upload), None).await.map(|o| vec![o])
             }
             Reading::Refused { .. } => pass_stray(&hands(None, 1), &at).await.map(|_| Vec::new()),
+            Reading::LooksLike { .. } => pass_look_alike(&hands(None, 1), &at).await.map(|()| Vec::new()),
             Reading::NotARequest => Ok(Vec::new()),
         },
         Work::Stack(id) => {

@@ -1,6 +1,7 @@
 //! The acceptance checks A1 to A18 in the strict world: files dropped, everything at rest, and the world looked at.
 
 mod fence;
+mod names;
 mod regions;
 
 use std::collections::BTreeMap;

@@ -79,6 +79,7 @@ fn drop_and_handle(cloud: &mut Cloud, some: &[Upload], counts: &mut Counts) {
         let reading = match key::read(&upload.key) {
             Reading::Request(_) => "a request",
             Reading::Refused { .. } => "refused by its key",
+            Reading::LooksLike { .. } => "looks like a request",
             Reading::NotARequest => "not a request",
         };
         *counts.entry(reading.to_owned()).or_default() += 1;
