@@ -94,9 +94,12 @@ impl Aws {
 
     /// The HTTPS address of an object in the system bucket, in the form that the policy of cf-create allows.
     pub(crate) fn template_url(&self, key: &str) -> String {
-        let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("https://s3.{}.{suffix}/{}/{key}", self.region, self.site.system_bucket)
+        address(&self.region, &self.site.url_suffix, &self.site.system_bucket, key)
     }
+}
+
+fn address(region: &str, suffix: &str, bucket: &str, key: &str) -> String {
+    format!("https://s3.{region}.{suffix}/{bucket}/{key}")
 }
 
 /// SendEmail knows no token: sent again after an answer that was lost, a mail comes twice. So only a mail that SES has
@@ -117,5 +120,22 @@ impl ClassifyRetry for OnlyRefused {
     /// The last word: those before it ask for another try.
     fn priority(&self) -> RetryClassifierPriority {
         RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_fetched_from_a_host_of_the_own_partition() {
+        for (region, suffix, host) in [
+            ("eu-west-2", "amazonaws.com", "s3.eu-west-2.amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com", "s3.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn", "s3.cn-north-1.amazonaws.com.cn"),
+            ("eusc-de-east-1", "amazonaws.eu", "s3.eusc-de-east-1.amazonaws.eu"),
+        ] {
+            assert_eq!(address(region, suffix, "system", "templates/x.yaml"), format!("https://{host}/system/templates/x.yaml"));
+        }
     }
 }

@@ -43,6 +43,7 @@ pub fn site_from(lookup: impl Fn(&str) -> Option<String>, powers: Powers) -> Res
     Ok(Site {
         prefix: required("CLUSTERDROP_PREFIX")?,
         deployment: required("CLUSTERDROP_DEPLOYMENT")?,
+        url_suffix: required("CLUSTERDROP_URL_SUFFIX")?,
         user_bucket: required("CLUSTERDROP_USER_BUCKET")?,
         customizer_bucket: required("CLUSTERDROP_CUSTOMIZER_BUCKET")?,
         system_bucket: required("CLUSTERDROP_SYSTEM_BUCKET")?,

@@ -104,6 +104,7 @@ fn environment(stub: &Stub, roots: &Path) -> BTreeMap<&'static str, String> {
         ("CLUSTERDROP_ACCOUNT", "123456789012"),
         ("CLUSTERDROP_PREFIX", "clusterdrop"),
         ("CLUSTERDROP_DEPLOYMENT", "clusterdrop"),
+        ("CLUSTERDROP_URL_SUFFIX", "amazonaws.com"),
         ("CLUSTERDROP_USER_BUCKET", "af-users-eu-west-2"),
         ("CLUSTERDROP_CUSTOMIZER_BUCKET", "alces-flight-abcdefghijklmnop"),
         ("CLUSTERDROP_SYSTEM_BUCKET", "clusterdrop-system"),

@@ -32,6 +32,8 @@ pub struct Site {
     pub prefix: String,
     /// The deployment's own stack name; the value of the tag by which its clusters are known.
     pub deployment: String,
+    /// What the names of AWS's hosts end in, in this partition (`AWS::URLSuffix`).
+    pub url_suffix: String,
     /// Where users drop files.
     pub user_bucket: String,
     /// Where the profiles lie: `customizer/<user>/configure.d/…`.
@@ -77,6 +79,7 @@ impl Site {
             SystemValue::Cluster => cluster.name.to_string(),
             SystemValue::User => cluster.user.to_string(),
             SystemValue::LoginName => cluster.user.login(),
+            SystemValue::Deployment => self.deployment.clone(),
             SystemValue::CustomizerBucket => self.customizer_bucket.clone(),
             fixed => self.fixed.get(&fixed).cloned().unwrap_or_default(),
         }

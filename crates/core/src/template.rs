@@ -64,6 +64,7 @@ pub enum SystemValue {
     Subnet,
     ComputeSubnet,
     NodeBoundary,
+    Deployment,
 }
 
 /// A parameter's constraints, as CloudFormation has them (UserGuide, parameters-section-structure).

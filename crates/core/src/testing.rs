@@ -12,6 +12,7 @@ pub fn site() -> Site {
     Site {
         prefix: "clusterdrop".into(),
         deployment: "cluster-service".into(),
+        url_suffix: "amazonaws.com".into(),
         user_bucket: "af-users-eu-west-2".into(),
         customizer_bucket: "alces-flight-abcdefghijklnmop".into(),
         system_bucket: "cluster-service-system".into(),

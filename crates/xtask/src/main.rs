@@ -4,6 +4,7 @@ mod chore;
 mod demo;
 mod deny;
 mod deployable;
+mod partitions;
 mod policies;
 mod regions;
 mod rules;

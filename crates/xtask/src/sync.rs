@@ -1,11 +1,12 @@
-//! What template.yaml repeats of other files: the cluster template's digest, the types that its nodes may have, and the policies
-//! of `iam/`.
+//! What template.yaml repeats of other files: the cluster template's digest, the types that its nodes may have, the policies of
+//! `iam/`, and the endings of file names that look like a request's.
 //! A test asks whether it is current; this makes it so.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 use cf_core::instance_type::type_of;
+use cf_core::key::Verb;
 use cf_core::template::default_template;
 use cf_e2e::root;
 
@@ -36,11 +37,7 @@ fn current(text: &str) -> Result<String> {
         let trimmed = line.trim_start();
         if let Some(name) = trimmed.strip_prefix("# begin ") {
             let indent = &line[..line.len() - trimmed.len()];
-            let text = match name.strip_prefix("types of ") {
-                Some(parameter) => types(parameter)?,
-                None => policy(name)?,
-            };
-            out += &format!("{line}\n{}", indented(&text, indent));
+            out += &format!("{line}\n{}", indented(&part(name)?, indent));
             inside = Some(format!("# end {name}"));
         } else if inside.as_deref() == Some(trimmed) {
             out += &format!("{line}\n");
@@ -82,6 +79,36 @@ fn types(parameter: &str) -> Result<String> {
 
 fn indented(text: &str, indent: &str) -> String {
     text.lines().map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// What stands between two markers.
+fn part(name: &str) -> Result<String> {
+    match name.split_once(' ') {
+        Some(("patterns", verb)) => Ok(patterns(named(verb)?)),
+        Some(("notifications", verb)) => Ok(notifications(named(verb)?)),
+        Some(("types", rest)) => types(rest.strip_prefix("of ").unwrap_or(rest)),
+        _ => policy(name),
+    }
+}
+
+fn named(verb: &str) -> Result<Verb> {
+    Verb::ALL.into_iter().find(|v| v.suffix() == format!(".cf-{verb}")).with_context(|| format!("{verb:?} is no verb"))
+}
+
+/// For an EventBridge rule, which compares in any case.
+fn patterns(verb: Verb) -> String {
+    verb.lookalikes().iter().map(|ending| format!("- suffix: {{equals-ignore-case: \"{ending}\"}}\n")).collect()
+}
+
+/// For a bucket's own notifications.
+fn notifications(verb: Verb) -> String {
+    let function =
+        format!("arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:${{Prefix}}-{}", &verb.suffix()[1..]);
+    let rule = |ending: &&str| {
+        let filter = format!("{{S3Key: {{Rules: [{{Name: prefix, Value: home/}}, {{Name: suffix, Value: {ending}}}]}}}}");
+        format!("- Event: s3:ObjectCreated:*\n  Function: !Sub {function}\n  Filter: {filter}\n")
+    };
+    verb.lookalikes_told_by_buckets().iter().map(rule).collect()
 }
 
 /// A policy as it stands in template.yaml: the file's text, with each value that has a placeholder under `Fn::Sub`.
@@ -132,4 +159,31 @@ fn escape_variables(token: &str) -> String {
         rest = from;
     }
     out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// EventBridge's quota for a pattern, in characters (EventBridge User Guide, "Amazon EventBridge quotas"). The longest
+    /// name of a bucket and everything else of the pattern stay below the rest.
+    const PATTERN_CHARACTERS_MAX: usize = 2048;
+    const REST_OF_PATTERN: usize = 270;
+
+    #[test]
+    fn the_patterns_fit_into_a_rule() {
+        for verb in Verb::ALL {
+            let written: usize =
+                verb.lookalikes().iter().map(|e| format!("{{\"suffix\":{{\"equals-ignore-case\":\"{e}\"}}}},").len()).sum();
+            assert!(written + REST_OF_PATTERN <= PATTERN_CHARACTERS_MAX, "{verb:?}: {written}");
+        }
+    }
+
+    #[test]
+    fn what_stands_between_markers_is_written_anew() {
+        let old = "  # begin patterns delete\n  - suffix: {equals-ignore-case: \".old\"}\n  # end patterns delete\n";
+        let new = current(old).expect("a part that is known");
+        assert!(new.contains("\n  - suffix: {equals-ignore-case: \".cf-delete.txt\"}\n") && !new.contains(".old"), "{new}");
+        assert!(current("# begin patterns weather\n# end patterns weather\n").is_err());
+    }
 }

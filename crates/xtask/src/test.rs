@@ -20,7 +20,7 @@ use cf_e2e::tools::Tool;
 use console::style;
 
 use crate::chore::{headline, step};
-use crate::{deny, deployable, policies, regions, rules, shell, simulate, sync, templates, threats};
+use crate::{deny, deployable, partitions, policies, regions, rules, shell, simulate, sync, templates, threats};
 
 /// A part: its name, the tools that it needs, and what it does.
 struct Part {
@@ -33,6 +33,7 @@ const PARTS: &[Part] = &[
     Part { name: "format", tools: &[], run: || cargo(&["fmt", "--all", "--check"], &[]) },
     Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
     Part { name: "threats: each has a test", tools: &[], run: threats::check },
+    Part { name: "partitions: nothing holds in one only", tools: &[], run: partitions::check },
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
     Part { name: "rules", tools: &[Tool::Sam, Tool::Guard], run: rules::run },
     Part { name: "deployable: what CloudFormation would refuse", tools: &[Tool::Sam], run: deployable::run },

@@ -187,6 +187,7 @@ fn site(account: &str) -> Site {
     Site {
         prefix: "clusterdrop".into(),
         deployment: "cluster-service".into(),
+        url_suffix: "amazonaws.com".into(),
         user_bucket: format!("users-{account}"),
         customizer_bucket: format!("profiles-{account}"),
         system_bucket: format!("system-{account}"),
