@@ -5,7 +5,8 @@ import sys
 import time
 import traceback
 
-from emulator.selfcheck import delivery, existence, faulty, life, requests, world  # noqa: F401 (importing registers checks)
+from emulator.selfcheck import (  # noqa: F401 (importing them registers the checks)
+    delivery, existence, faulty, life, requests, rules, world)
 
 
 def run(check, *args) -> tuple[bool, str]:
