@@ -12,6 +12,12 @@ async fn the_whole_life_of_a_cluster_by_direct_notifications() -> Result<()> {
     s.answer("my folder/demo.cf-created").await?;
     s.drop("a+b.cf-create", "{}").await?;
     s.answer("a+b.cf-failed").await?;
+    // Names that only look like a request's: those that a bucket's filters can name.
+    for (name, right) in [("c.cf-create.txt", "c.cf-create"), ("d.CF-DELETE", "d.cf-delete"), ("e.cf_create", "e.cf-create")] {
+        s.drop(name, "{}").await?;
+        let answer = s.answer(&format!("{name}.cf-failed")).await?;
+        assert!(answer.contains(&format!("upload it as {}.", s.key(right))), "{answer}");
+    }
     s.drop("my folder/demo.cf-delete", "").await?;
     s.answer("my folder/demo.cf-deleted").await?;
     assert!(s.stacks("demo").await?.is_empty());
