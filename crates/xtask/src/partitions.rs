@@ -80,6 +80,7 @@ fn findings(text: &str, used: &mut BTreeSet<&'static str>) -> Vec<(usize, String
             continue;
         }
         for word in says.split(|c: char| !(c.is_ascii_alphanumeric() || ".-:/${}*".contains(c))) {
+            let word = word.trim_matches(|c| "{}.:".contains(c));
             match PRINCIPALS.iter().find(|(principal, _)| *principal == word) {
                 Some((principal, _)) => {
                     used.insert(principal);

@@ -4,8 +4,8 @@ use anyhow::Result;
 use aws_sdk_s3::primitives::ByteStream;
 use cf_e2e::deploy::USER_BUCKET;
 
-use crate::common::{Stage, stage};
 use crate::Case;
+use crate::common::{Stage, stage};
 
 /// What the answer to a misnamed file says, and that the file is left alone.
 async fn told(s: &Stage, name: &str, right: &str) -> Result<()> {
