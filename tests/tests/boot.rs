@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use cf_core::profile;
 use cf_e2e::deploy::{CUSTOMIZER_BUCKET, aws};
 use cf_e2e::root;
 use cf_e2e::tools::{Tool, path_with};
@@ -136,6 +138,8 @@ async fn a_login_node_makes_the_account_runs_the_scripts_in_order_tells_of_a_bad
             (".hidden.sh", NOTE),
             ("30-last.sh~", NOTE),
             ("lib/helper.sh", NOTE),
+            ("README.txt", NOTE),
+            ("7-placeholder.sh", ""),
             ("5-before-ten-only-in-numbers.sh", NOTE),
         ],
     )
@@ -171,13 +175,43 @@ async fn without_a_key_nobody_could_log_in_and_the_user_is_told() -> Result<()> 
 
 #[tokio::test]
 async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
-    let s = with_scripts("boot3", &[(".hidden.sh", NOTE), ("lib/helper.sh", NOTE)]).await?;
+    let s = with_scripts("boot3", &[(".hidden.sh", NOTE), ("lib/helper.sh", NOTE), ("user.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
     let (node, instance) = login_node(&s).await?;
+    // Past the gate, and then somebody takes the only script away.
+    s.stand.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key("customizer/boot3/configure.d/user.sh").send().await?;
     assert!(!node.boot(&instance, &[])?);
     let answer = s.answer("demo.cf-failed").await?;
     assert!(answer.contains("profile-has-no-scripts"), "{answer}");
     assert_eq!(node.read("ran"), "");
+    Ok(())
+}
+
+/// The gate of the functions and the boot script, put to one list of names.
+#[test]
+fn the_gate_and_the_node_choose_the_same_scripts() -> Result<()> {
+    let text = cf_core::template::DEFAULT_TEXT;
+    let begin = text.find("        is_script() {").context("the boot script has the rule")?;
+    let end = begin + text[begin..].find("\n        }\n").context("which ends somewhere")?;
+    let rule = format!("{}\n}}\n", text[begin..end].replace("\n        ", "\n"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rule");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(folder.join("a-folder.sh"))?;
+    for (name, size, _) in profile::EXAMPLES {
+        fs::write(folder.join(name), "\n".repeat(usize::try_from(*size)?))?;
+    }
+    let run = format!(
+        "set -uo pipefail; export LC_ALL=C\n{rule}for s in \"$1\"/*; do is_script \"$s\" && printf '%s\\0' \"${{s##*/}}\"; done; true"
+    );
+    let output = Command::new("bash").args(["-c", &run, "bash"]).arg(&folder).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout)?;
+    let chosen: BTreeSet<&str> = printed.split_terminator('\0').collect();
+    let expected: BTreeSet<&str> = profile::EXAMPLES.iter().filter(|(_, _, runs)| *runs).map(|(name, ..)| *name).collect();
+    assert_eq!(chosen, expected);
+    assert!(profile::EXAMPLES.iter().all(|(name, size, runs)| profile::is_script(name, *size) == *runs));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, Ledger};
 use cf_core::names::User;
+use cf_core::profile::Profile;
 use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
 use cf_core::seen;
@@ -41,6 +42,9 @@ impl Observe for Aws {
         })
     }
 }
+
+/// A page has 1,000 names. Who has a hundred thousand files and no script has none: a pass has to end.
+const PROFILE_PAGES_MAX: usize = 100;
 
 /// S3's time in whole seconds, as the request id wants it.
 fn timestamp(at: Option<&DateTime>) -> Timestamp {
@@ -137,12 +141,32 @@ impl Aws {
         })
     }
 
-    async fn profile(&self, user: &User) -> Result<bool, Fault> {
+    /// Page by page until there is a script, or the listing ends. With a delimiter, a folder is one line of it, whatever is in it.
+    async fn profile(&self, user: &User) -> Result<Profile, Fault> {
         let prefix = format!("customizer/{user}/configure.d/");
-        let request = self.s3.list_objects_v2().bucket(&self.site.customizer_bucket).prefix(&prefix).max_keys(2);
-        let listed = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
-        // Consoles make an empty object for a folder; that is no script.
-        Ok(listed.contents().iter().any(|o| o.key() != Some(&prefix)))
+        let mut profile = Profile::default();
+        let mut token = None;
+        for _ in 0..PROFILE_PAGES_MAX {
+            let request = self.s3.list_objects_v2().bucket(&self.site.customizer_bucket).prefix(&prefix).delimiter("/");
+            // Encoded, because XML has no way to write some characters that keys may hold.
+            let request = request.encoding_type(EncodingType::Url).set_continuation_token(token.take());
+            let page = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+            let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let name = |key: Option<&str>| {
+                let key = key.unwrap_or_default();
+                let key = if is_encoded { event::decode(key).unwrap_or_default() } else { key.to_owned() };
+                key.strip_prefix(&prefix).map(str::to_owned)
+            };
+            for (object, name) in page.contents().iter().filter_map(|o| Some((o, name(o.key())?))) {
+                profile.note(&name, u64::try_from(object.size().unwrap_or(0)).unwrap_or(0));
+            }
+            page.common_prefixes().iter().filter_map(|folder| name(folder.prefix())).for_each(|folder| profile.note(&folder, 0));
+            token = page.next_continuation_token().map(str::to_owned);
+            if profile.has_script || token.is_none() {
+                break;
+            }
+        }
+        Ok(profile)
     }
 
     async fn list(&self, bucket: &str, prefix: &str, token: Option<String>) -> Result<Page<Listed>, Fault> {

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::key::{Answer, UploadKey};
 use crate::ledger::{Entry, Ledger, Sighting, Wish};
 use crate::names::Cluster;
+use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
 use crate::site::Site;
 use crate::stack::Stack;
@@ -36,8 +37,8 @@ pub struct Facts<'a> {
     pub shown: Option<Status>,
     /// The stack.
     pub stack: StackSeen,
-    /// Whether the user has a profile, without which there is no cluster.
-    pub has_profile: bool,
+    /// The user's profile; without a script in it there is no cluster.
+    pub profile: Profile,
     /// Why the stack failed and what is left of it; read only where that is told.
     pub causes: Causes,
     /// Resources finished; read only while a stack is being made, and missing where the list could not be read.

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod body;
 pub mod causes;
+pub mod characters;
 pub mod decide;
 pub mod effect;
 pub mod facts;
@@ -21,6 +22,7 @@ pub mod order;
 pub mod perform;
 pub mod plain;
 pub mod problem;
+pub mod profile;
 pub mod question;
 pub mod region;
 pub mod request;

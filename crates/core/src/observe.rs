@@ -15,6 +15,7 @@ use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::ledger::{Entry, Ledger, Phase};
 use crate::names::{Cluster, StackName, User};
+use crate::profile::Profile;
 use crate::question::{Listed, Observe, Page, Question, Sight};
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
@@ -60,7 +61,7 @@ pub async fn look<'a, W: Observe>(
 ) -> Result<Facts<'a>, Fault> {
     let cluster = &subject.cluster;
     let named = site.stack_name(cluster);
-    let (ledger, by_name, has_profile, mut near) = try_join!(
+    let (ledger, by_name, seen_profile, mut near) = try_join!(
         ledger(world, &cluster.user),
         stack_named(world, &named, subject.stack.as_deref()),
         async {
@@ -102,10 +103,10 @@ pub async fn look<'a, W: Observe>(
         Some(_) => StackSeen::Foreign,
     };
     // A create that no event of its own brought here meets the gate as any other, unless it has been past it.
-    let has_profile = match has_profile {
-        Some(has) => has,
+    let profile = match seen_profile {
+        Some(profile) => profile,
         None if near.uploads.iter().any(|u| is_to_be_judged(&entry, u)) => profile(world, &cluster.user).await?,
-        None => false,
+        None => Profile::default(),
     };
     let mut facts = Facts {
         now,
@@ -117,7 +118,7 @@ pub async fn look<'a, W: Observe>(
         answers: near.answers,
         shown,
         stack,
-        has_profile,
+        profile,
         causes: Causes::default(),
         progress: None,
         setback,
@@ -291,7 +292,7 @@ async fn stack_named<W: Observe>(world: &W, name: &StackName, seen: Option<&Stac
     ask!(world, Question::StackNamed(name.clone()), Stack)
 }
 
-async fn profile<W: Observe>(world: &W, user: &User) -> Result<bool, Fault> {
+async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
     ask!(world, Question::Profile(user.clone()), Profile)
 }
 

@@ -9,6 +9,7 @@ use crate::causes::StackEvent;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::names::{StackName, User};
+use crate::profile::Profile;
 use crate::request::ETag;
 use crate::stack::{Stack, StackId};
 
@@ -30,7 +31,7 @@ pub enum Question {
     Listed(String),
     /// A state file.
     Status(String),
-    /// Whether anything lies under a user's `configure.d`.
+    /// What lies directly in a user's `configure.d`, to the end of the listing.
     Profile(User),
     /// A living stack, by name.
     StackNamed(StackName),
@@ -62,7 +63,7 @@ pub enum Sight {
     /// To `Status`.
     Status(Option<(Vec<u8>, ETag)>),
     /// To `Profile`.
-    Profile(bool),
+    Profile(Profile),
     /// To `Stack` and `StackNamed`.
     Stack(Option<Box<Stack>>),
     /// To `Events`.

@@ -7,6 +7,7 @@ use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger;
 use cf_core::perform::Perform;
+use cf_core::profile::Profile;
 use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
 use cf_core::seen::{self, Seen};
@@ -96,11 +97,7 @@ impl State {
                 0..=BODY_BYTES_MAX => (v.bytes.to_vec(), v.etag()),
                 _ => (Vec::new(), v.etag()),
             })),
-            Question::Profile(user) => {
-                let prefix = format!("customizer/{user}/configure.d/");
-                // Consoles make an empty object for a folder; that is no script.
-                Sight::Profile(self.store.list(Bucket::Customizer, &prefix).any(|(key, _)| *key != prefix))
-            }
+            Question::Profile(user) => Sight::Profile(self.profile(&format!("customizer/{user}/configure.d/"))),
             Question::StackNamed(name) => {
                 if self.blind_looks > 0 {
                     self.blind_looks -= 1;
@@ -132,6 +129,23 @@ impl State {
             Question::Seen if self.cache_lost => return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came")),
             Question::Seen => Sight::Seen(self.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.to_vec())),
         })
+    }
+
+    /// As S3 lists it with a delimiter: whatever is in a folder is one line.
+    fn profile(&self, prefix: &str) -> Profile {
+        let (mut profile, mut last_folder) = (Profile::default(), String::new());
+        for (key, version) in self.store.list(Bucket::Customizer, prefix) {
+            let name = &key[prefix.len()..];
+            match name.split_once('/') {
+                None => profile.note(name, version.bytes.len() as u64),
+                Some((folder, _)) if folder == last_folder => {}
+                Some((folder, _)) => {
+                    profile.note(&format!("{folder}/"), 0);
+                    folder.clone_into(&mut last_folder);
+                }
+            }
+        }
+        profile
     }
 
     /// Keeps what a sweep has seen, unless that goes wrong.

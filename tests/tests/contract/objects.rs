@@ -199,12 +199,21 @@ pub async fn a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one<S: Sta
 }
 
 pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result<()> {
-    let has = async || anyhow::Ok(see!(s, Question::Profile(alice()), Profile));
+    let has = async || anyhow::Ok(see!(s, Question::Profile(alice()), Profile).has_script);
     ensure!(!has().await?, "there is none");
     s.put(Place::Customizer, "customizer/alice2/configure.d/user.sh", b"#!/bin/sh\n").await?;
     ensure!(!has().await?, "that is another's");
     s.put(Place::Customizer, "customizer/alice/configure.d/", b"").await?;
     ensure!(!has().await?, "that is how consoles make a folder");
+    let names = ["old/10.sh", "old/20.sh", "README.txt", ".DS_Store", "a b+c%.txt", "user.sh~", "é/x.sh"];
+    for name in names {
+        s.put(Place::Customizer, &format!("customizer/alice/configure.d/{name}"), b"#!/bin/sh\n").await?;
+    }
+    s.put(Place::Customizer, "customizer/alice/configure.d/placeholder.sh", b"").await?;
+    let profile = see!(s, Question::Profile(alice()), Profile);
+    ensure!(!profile.has_script, "{profile:?}");
+    let others = profile.others().unwrap_or_default();
+    ensure!(others.contains("a b+c%.txt (") && others.ends_with("and 3 more"), "folders are one each, names are decoded: {others}");
     s.put(Place::Customizer, "customizer/alice/configure.d/user.sh", b"#!/bin/sh\n").await?;
     ensure!(has().await?, "there is one");
     Ok(())

@@ -67,7 +67,7 @@ fn listing(bucket: &str, prefix: &str) -> String {
     format!(
         "<ListBucketResult><Name>{bucket}</Name><Prefix>{prefix}</Prefix><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys>\
          <IsTruncated>false</IsTruncated><Contents><Key>{key}</Key><LastModified>2026-11-21T10:15:30.000Z</LastModified>\
-         <ETag>{ETAG}</ETag><Size>2</Size><StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"
+         <ETag>{ETAG}</ETag><Size>12</Size><StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"
     )
 }
 

@@ -271,7 +271,7 @@ fn judge(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, V
     if entry.is_told_everywhere_but(&upload.key) {
         return Err(vec![answers::spread(upload)]);
     }
-    let mut problems = if facts.has_profile { Vec::new() } else { vec![answers::no_profile(facts)] };
+    let mut problems = if facts.profile.has_script { Vec::new() } else { vec![answers::no_profile(facts)] };
     match order::read(&upload.body, facts.site) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),

@@ -62,10 +62,20 @@ pub fn look_alike(problem: &Problem) -> String {
 }
 
 pub fn no_profile(facts: &Facts<'_>) -> Problem {
+    let user = &facts.cluster.user;
+    let stands = match facts.profile.others() {
+        None => format!("the user {user} has no profile: nothing lies under customizer/{user}/configure.d/"),
+        Some(others) => {
+            format!("the user {user} has no profile that does anything: no script lies in customizer/{user}/configure.d/, only {others}")
+        }
+    };
     Problem::new(
-        format!("a cluster for {}", facts.cluster.user),
-        format!("the user {} has no profile: nothing lies under customizer/{}/configure.d/", facts.cluster.user, facts.cluster.user),
-        "ask the administrator to set up your profile, then upload the file again",
+        format!("a cluster for {user}"),
+        stands,
+        format!(
+            "ask the administrator to put a script there, such as customizer/{user}/configure.d/user.sh (not empty, not in a folder, \
+             and no text or data file), then upload the file again"
+        ),
     )
 }
 

@@ -9,6 +9,7 @@ use cf_core::facts::{Facts, Setback, StackSeen, Upload};
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{self, Answer, Reading, UploadKey};
 use cf_core::ledger::{Accepted, End, Entry, Ledger, Phase};
+use cf_core::profile::Profile;
 use cf_core::request::{ETag, RequestId};
 use cf_core::site::Site;
 use cf_core::stack::{Stack, StackId, StackStatus, tags};
@@ -133,7 +134,7 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
         answers: if scene.answers { Answer::ALL.iter().map(standing).collect() } else { BTreeMap::new() },
         shown: None,
         stack: stack(scene, site, &cluster, &made_for),
-        has_profile: scene.has_profile,
+        profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },
         causes: Causes::default(),
         progress: None,
         setback: scene.refused.map(setback),
