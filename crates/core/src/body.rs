@@ -3,10 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::problem::{Problem, quoted};
+
+mod bytes;
+mod mistake;
+mod repair;
+mod words;
 
 /// Two hundred parameters need a fraction of this; more is never read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -43,15 +50,12 @@ pub fn read(body: &Body) -> Result<Choices, Vec<Problem>> {
         }
         Body::Unread => return Err(vec![broken("it was not read", "upload it again")]),
     };
-    let value = parse(bytes).map_err(|problem| vec![problem])?;
-    let Value::Object(pairs) = value else {
-        return Err(vec![broken(
-            &format!("it holds {}, not an object of parameters", value.name()),
-            "write { \"Parameter\": \"value\", … }; {} alone takes all defaults",
-        )]);
-    };
     let mut problems = Vec::new();
     let mut choices = Choices::new();
+    let pairs = text(bytes).and_then(parse).map_err(|mut problems| {
+        problems.sort();
+        problems
+    })?;
     for (key, value) in pairs {
         match value.into_text(&key) {
             Ok(text) if choices.contains_key(&key) => problems.push(twice(&key, &text)),
@@ -76,75 +80,96 @@ fn twice(key: &str, value: &str) -> Problem {
     Problem::new(format!("{name} = {}", quoted(value)), format!("{name} is given more than once"), "keep one of them")
 }
 
-/// Bytes to JSON. A UTF-8 byte order mark is accepted; UTF-16, which `PowerShell`'s `>` writes, is called by its name.
-fn parse(bytes: &[u8]) -> Result<Value, Problem> {
+/// Line and column of a byte, both counted from 1, the column in characters.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
+}
+
+/// Bytes to text. A UTF-8 byte order mark is accepted; whatever else is no plain text is called by its name.
+fn text(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let utf16 = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") || (bytes.len() > 1 && (bytes[0] == 0) != (bytes[1] == 0));
-    if utf16 {
-        return Err(broken(
-            "it is written in UTF-16, as PowerShell's > does",
-            "save it as UTF-8, in PowerShell with: Set-Content -Encoding utf8",
-        ));
+    if let Some(problem) = bytes::named(bytes).or_else(|| bytes::wide(bytes)) {
+        return Err(vec![problem]);
     }
-    let text =
-        std::str::from_utf8(bytes).map_err(|e| broken(&format!("it is not UTF-8 text (byte {})", e.valid_up_to()), "save it as UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let (problem, decoded) = bytes::not_utf8(bytes, e.valid_up_to());
+        // Its quotes and dashes would not be JSON in UTF-8 either.
+        let decoded = decoded.as_deref().map(|text| (text, json(text)));
+        let more = decoded.and_then(|(text, read)| Some(mistake::explain(text, &read.err()?)));
+        std::iter::once(problem).chain(more.unwrap_or_default()).collect::<Vec<_>>()
+    })?;
+    if let Some(problem) = bytes::not_text(bytes) {
+        return Err(vec![problem]);
+    }
     if text.trim().is_empty() {
-        return Err(broken("it is empty", "write {} to take all defaults"));
+        return Err(vec![broken("it is empty", "write {} to take all defaults")]);
     }
-    serde_json::from_str(text).map_err(|e| {
-        let next = if text.contains('\'') {
-            "use double quotes, and no comma after the last value"
-        } else {
-            "mend that line; a JSON checker shows the place"
-        };
-        broken(&format!("it is not JSON: {e}"), next)
-    })
+    Ok(text)
 }
 
-/// JSON, with every pair of an object kept: `serde_json` would let the last of two equal keys win in silence.
-enum Value {
-    Null,
-    Bool(bool),
-    Whole(String),
-    Fraction(String),
-    Text(String),
-    Array,
-    Object(Vec<(String, Value)>),
+/// Text to pairs; `serde_json` would let the last of two equal keys win in silence.
+fn parse(text: &str) -> Result<Vec<(String, Value<'_>)>, Vec<Problem>> {
+    match json(text) {
+        Ok(Top::Object(pairs)) => Ok(pairs.into_iter().map(|(key, raw)| (key, Value(raw.get()))).collect()),
+        Ok(Top::Other(what)) => Err(vec![broken(&format!("it holds {what}, not an object of parameters"), other_next(text))]),
+        Err(e) => Err(mistake::explain(text, &e)),
+    }
 }
 
-impl Value {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "a boolean",
-            Self::Whole(_) | Self::Fraction(_) => "a number",
-            Self::Text(_) => "a string",
-            Self::Array => "an array",
-            Self::Object(_) => "an object",
-        }
-    }
+fn json(text: &str) -> serde_json::Result<Top<'_>> {
+    serde_json::from_str(text)
+}
 
-    /// The table: strings as they are, whole numbers in decimal, booleans as `true` and `false`; nothing else.
+/// What to do about JSON that is no object.
+fn other_next(text: &str) -> &'static str {
+    let text = text.trim();
+    if text.contains("ParameterKey") {
+        "write { \"Parameter\": \"value\", … } in place of ParameterKey and ParameterValue"
+    } else if text.starts_with('"') && text.contains('{') {
+        "remove the quotes around the { … }, and the backslashes"
+    } else if text.starts_with('[') && text.contains('{') {
+        "remove the [ and ] around the { … }"
+    } else {
+        "write { \"Parameter\": \"value\", … }; {} alone takes all defaults"
+    }
+}
+
+/// The outermost value. What is inside is kept as it is written: a number in digits, and not in what a machine makes of them.
+enum Top<'a> {
+    Object(Vec<(String, &'a RawValue)>),
+    Other(&'static str),
+}
+
+/// A value as it is written. The reader has seen that it is JSON.
+struct Value<'a>(&'a str);
+
+impl Value<'_> {
+    /// The table: strings as they are, numbers as they are written, booleans as `true` and `false`; nothing else.
     fn into_text(self, key: &str) -> Result<String, Problem> {
         let refuse = |given: &str, stands: &str, next: &str| Err(Problem::new(format!("{} = {given}", shown(key)), stands, next));
         if key.chars().any(char::is_control) {
             return refuse("…", "its name holds a control character", "remove it");
         }
-        match self {
-            Self::Text(text) => match forbidden(&text) {
-                Some(why) => refuse(&quoted(&text), &why, "remove it"),
-                None => Ok(text),
+        match self.0.as_bytes().first() {
+            Some(b'"') => match serde_json::from_str::<String>(self.0) {
+                Ok(text) => match forbidden(&text) {
+                    Some(why) => refuse(&quoted(&text), &why, "remove it"),
+                    None => Ok(text),
+                },
+                // Half a surrogate pair: JSON has it, and no text.
+                Err(e) => {
+                    let said = e.to_string();
+                    let said = said.split(" at line ").next().unwrap_or_default();
+                    refuse(&quoted(self.0), &format!("it is not JSON text: {said}"), "write the characters themselves")
+                }
             },
-            Self::Whole(digits) => Ok(digits),
-            Self::Bool(b) => Ok(b.to_string()),
-            Self::Fraction(digits) => refuse(
-                &digits,
-                "a number that is not whole may change on its way",
-                &format!("write it in quotes, as in \"{}\": \"0.03\"", shown(key)),
-            ),
-            Self::Null => refuse("null", "null is not a value", "give a value, or leave the line out to take the default"),
-            Self::Array => refuse("[…]", "an array is not a value", "give one value in quotes"),
-            Self::Object(_) => refuse("{…}", "an object is not a value", "give one value in quotes"),
+            Some(b'n') => refuse("null", "null is not a value", "give a value, or leave the line out to take the default"),
+            Some(b'[') => refuse("[…]", "an array is not a value", "give one value in quotes"),
+            Some(b'{') if key == "Parameters" => refuse("{…}", "there is no such section", "write the parameters in the outermost { … }"),
+            Some(b'{') => refuse("{…}", "an object is not a value", "give one value in quotes"),
+            _ => Ok(self.0.to_owned()),
         }
     }
 }
@@ -155,55 +180,55 @@ fn shown(key: &str) -> String {
 
 /// What may stand in no value: it would be read by something else further on.
 fn forbidden(text: &str) -> Option<String> {
-    if let Some(c) = text.chars().find(|c| c.is_control()) {
-        return Some(format!("it holds the control character {c:?}"));
+    if let Some(at) = text.chars().position(char::is_control) {
+        let c = text.chars().nth(at).unwrap_or_default();
+        return Some(format!("it holds the control character {c:?} (character {} of it)", at + 1));
     }
     text.contains("{{").then(|| "it holds \"{{\", with which CloudFormation begins a reference to somebody's secrets".to_owned())
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de: 'a, 'a> Deserialize<'de> for Top<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ValueVisitor)
+        from.deserialize_any(TopVisitor(PhantomData))
     }
 }
 
-struct ValueVisitor;
+struct TopVisitor<'a>(PhantomData<&'a ()>);
 
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+impl<'de: 'a, 'a> Visitor<'de> for TopVisitor<'a> {
+    type Value = Top<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Top<'a>, E> {
+        Ok(Top::Other("null"))
     }
-    fn visit_bool<E>(self, b: bool) -> Result<Value, E> {
-        Ok(Value::Bool(b))
+    fn visit_bool<E>(self, _: bool) -> Result<Top<'a>, E> {
+        Ok(Top::Other("a boolean"))
     }
-    fn visit_u64<E>(self, n: u64) -> Result<Value, E> {
-        Ok(Value::Whole(n.to_string()))
+    fn visit_u64<E>(self, _: u64) -> Result<Top<'a>, E> {
+        Ok(Top::Other("a number"))
     }
-    fn visit_i64<E>(self, n: i64) -> Result<Value, E> {
-        Ok(Value::Whole(n.to_string()))
+    fn visit_i64<E>(self, _: i64) -> Result<Top<'a>, E> {
+        Ok(Top::Other("a number"))
     }
-    fn visit_f64<E>(self, x: f64) -> Result<Value, E> {
-        Ok(Value::Fraction(x.to_string()))
+    fn visit_f64<E>(self, _: f64) -> Result<Top<'a>, E> {
+        Ok(Top::Other("a number"))
     }
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
+    fn visit_str<E>(self, _: &str) -> Result<Top<'a>, E> {
+        Ok(Top::Other("a string"))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        // Walked to its end, so that duplicate keys and depth inside are met as anywhere else.
-        while items.next_element::<Value>()?.is_some() {}
-        Ok(Value::Array)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Top<'a>, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Top::Other("an array"))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'a>, A::Error> {
         let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry::<String, Value>()? {
+        while let Some(pair) = map.next_entry::<String, &'a RawValue>()? {
             pairs.push(pair);
         }
-        Ok(Value::Object(pairs))
+        Ok(Top::Object(pairs))
     }
 }
 
@@ -222,10 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn strings_whole_numbers_and_booleans_become_text() {
-        let choices = read_text(r#"{"a": "x", "b": 25, "c": true, "d": -1, "e": ""}"#).unwrap();
+    fn strings_numbers_and_booleans_become_text_as_they_are_written() {
+        let choices = read_text(r#"{"a": "x", "b": 25, "c": true, "d": -1, "e": "", "f": 0.030, "g": 1e0, "h": 12345678901234567890123}"#);
+        let choices = choices.unwrap();
         let got: Vec<_> = choices.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert_eq!(got, [("a", "x"), ("b", "25"), ("c", "true"), ("d", "-1"), ("e", "")]);
+        let numbers = [("f", "0.030"), ("g", "1e0"), ("h", "12345678901234567890123")];
+        assert_eq!(got[..5], [("a", "x"), ("b", "25"), ("c", "true"), ("d", "-1"), ("e", "")]);
+        assert_eq!(got[5..], numbers);
     }
 
     #[test]
@@ -251,14 +279,11 @@ mod tests {
     #[test]
     fn hostile_values_are_refused_each_with_its_reason() {
         assert!(only_problem(r#"{"a": 1, "a": 2}"#).contains("more than once"));
-        assert!(only_problem(r#"{"a": 12345678901234567890123}"#).contains("whole"));
-        assert!(only_problem(r#"{"a": 0.03}"#).contains("in quotes"));
-        assert!(only_problem(r#"{"a": 1.0}"#).contains("in quotes"));
         assert!(only_problem(r#"{"a": "x\u0000y"}"#).contains("control character"));
         assert!(only_problem(r#"{"a\nb": "x"}"#).contains("control character"));
         assert!(only_problem(r#"{"a": "{{resolve:ssm:/admin/password}}"}"#).contains("secrets"));
         assert!(only_problem(r#"{"a": {"b": 1}}"#).contains("object"));
-        assert!(only_problem(&format!("{{\"a\": {}{}}}", "[".repeat(5000), "]".repeat(5000))).contains("recursion"));
+        assert!(only_problem(&format!("{{\"a\": {}{}}}", "[".repeat(5000), "]".repeat(5000))).contains("an array is not a value"));
         assert!(only_problem("{\"a\": \"\\ud800\"}").contains("not JSON"));
     }
 
@@ -266,7 +291,7 @@ mod tests {
     #[test]
     fn a_name_is_told_cut_and_escaped_in_every_sentence() {
         for name in ["é".repeat(5000), "a\u{202e}b".to_owned()] {
-            for text in [format!(r#"{{"{name}": 0.5}}"#), format!(r#"{{"{name}": 1, "{name}": 2}}"#), format!(r#"{{"{name}": null}}"#)] {
+            for text in [format!(r#"{{"{name}": [0]}}"#), format!(r#"{{"{name}": 1, "{name}": 2}}"#), format!(r#"{{"{name}": null}}"#)] {
                 let told = only_problem(&text);
                 assert!(told.len() < 1000 && !told.contains('\u{202e}'), "{told}");
             }
@@ -281,7 +306,7 @@ mod tests {
 
     #[test]
     fn all_problems_are_told_at_once() {
-        let problems = read_text(r#"{"a": null, "b": [1], "c": 0.5}"#).unwrap_err();
+        let problems = read_text(r#"{"a": null, "b": [1], "c": {}}"#).unwrap_err();
         assert_eq!(problems.len(), 3);
     }
 }

@@ -17,6 +17,7 @@ pub mod ledger;
 mod living;
 mod lookalike;
 pub mod names;
+pub mod number;
 pub mod observe;
 pub mod order;
 pub mod perform;

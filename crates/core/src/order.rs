@@ -1,32 +1,104 @@
 //! A user's order: the choices of a `.cf-create`, checked against the template, and the rules that no template can say.
 
+use std::collections::BTreeSet;
+
 use crate::body::{self, Body, Choices};
+use crate::characters::{self, lookalike};
+use crate::number::{Number, Range};
 use crate::problem::{Problem, nearest, quoted};
 use crate::site::Site;
-use crate::template::Template;
 
-/// Reads and checks an order. All problems are told at once, sorted.
+/// The parameters that take no decimals: there is no half a node. A template cannot say so.
+const WHOLE: [&str; 3] = [INITIAL, MOST, "MasterSystemVolumeSize"];
+
+const INITIAL: &str = "ComputeInitialNodes";
+const MOST: &str = "ComputeMaxNodes";
+
+/// Reads and checks an order; its numbers come out in their one form. All problems are told at once, sorted.
 pub fn read(body: &Body, site: &Site) -> Result<Choices, Vec<Problem>> {
-    let choices = body::read(body)?;
-    let mut problems: Vec<Problem> = choices.iter().filter_map(|(name, value)| check_parameter(site.template, name, value)).collect();
-    problems.extend(site.region.absent(&choices, site.template));
-    // A rule speaks of values that are each legal alone.
-    if problems.is_empty() {
-        problems.extend(RULES.iter().filter_map(|rule| rule(&choices, site)));
-    }
+    let given = body::read(body)?;
+    let order = Order::of(&given, site);
+    let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| order.check_parameter(name, value)).collect();
+    problems.extend(site.region.absent(&order.choices, site.template));
+    problems.extend(RULES.iter().filter_map(|rule| rule(&order)));
     problems.sort();
-    if problems.is_empty() { Ok(choices) } else { Err(problems) }
+    if problems.is_empty() { Ok(order.choices) } else { Err(problems) }
 }
 
-fn check_parameter(template: &Template, name: &str, value: &str) -> Option<Problem> {
-    let asked = || format!("{} = {}", quoted(name).trim_matches('"'), quoted(value));
-    if template.is_protected(name) {
-        return Some(Problem::new(asked(), "only the system sets this one", "leave the line out"));
+/// The parameters of an order, as far as each is right by itself: a rule speaks of no others.
+struct Order<'a> {
+    site: &'a Site,
+    given: &'a Choices,
+    choices: Choices,
+    wrong: BTreeSet<&'a str>,
+}
+
+impl<'a> Order<'a> {
+    fn of(given: &'a Choices, site: &'a Site) -> Self {
+        let mut order = Self { site, given, choices: Choices::new(), wrong: BTreeSet::new() };
+        for (name, value) in given {
+            let parameter = site.template.parameters.get(name).filter(|_| site.template.is_users(name));
+            let is_right = parameter.is_some_and(|p| p.check_within(name, value, &order.range(name), &Range::default()).is_none());
+            match parameter.filter(|_| is_right) {
+                Some(parameter) => drop(order.choices.insert(name.clone(), parameter.canonical(value))),
+                None => drop(order.wrong.insert(name)),
+            }
+        }
+        order
     }
-    if let Some(parameter) = template.parameters.get(name) {
-        parameter.check(name, value)
-    } else {
+
+    /// The numbers that a parameter takes by itself.
+    fn range(&self, name: &str) -> Range {
+        let of_template = self.site.template.parameters.get(name).map(crate::template::Parameter::range).unwrap_or_default();
+        Range { is_whole: WHOLE.contains(&name), ..of_template }
+    }
+
+    /// The numbers that it takes here: within the deployment's limit, and together with the other values.
+    fn range_here(&self, name: &str) -> Range {
+        let alone = self.range(name);
+        let limit = Number::from(self.site.nodes_max);
+        let at_most = |range: Range, most: Number| Range { most: Some(range.most.map_or(most.clone(), |m| m.min(most))), ..range };
+        match name {
+            MOST => {
+                let range = at_most(alone, limit);
+                let initial = self.number(INITIAL).map(|initial| range.nearest(&initial));
+                Range { least: initial.or(range.least.clone()), ..range }
+            }
+            INITIAL => {
+                // Where that is wrong, what its own answer puts in its place.
+                let default = || self.site.template.parameters.get(MOST).and_then(|p| Number::read(p.default.as_deref()?));
+                let meant = || self.given.get(MOST).and_then(|given| Number::meant(given)).or_else(default);
+                let most = self.number(MOST).or_else(|| Some(self.range_here(MOST).nearest(&meant()?)));
+                at_most(at_most(alone, limit.clone()), most.unwrap_or(limit))
+            }
+            _ => alone,
+        }
+    }
+
+    /// A number of the order, or its default; `None` where what is given is none that it takes.
+    fn number(&self, name: &str) -> Option<Number> {
+        let given = (!self.wrong.contains(name)).then(|| self.site.effective(&self.choices, name))?;
+        Number::read(given?)
+    }
+
+    fn check_parameter(&self, name: &str, value: &str) -> Option<Problem> {
+        let template = self.site.template;
+        let asked = || format!("{} = {}", quoted(name).trim_matches('"'), quoted(value));
+        if template.is_protected(name) {
+            return Some(Problem::new(asked(), "only the system sets this one", "leave the line out"));
+        }
+        if let Some(parameter) = template.parameters.get(name) {
+            let here = self.range_here(name);
+            let problem = parameter.check_within(name, value, &self.range(name), &here)?;
+            let passes = |value: &str| parameter.check_within(name, value, &here, &here).is_none().then(|| parameter.canonical(value));
+            return Some(with_characters(problem, name, value, passes));
+        }
         let users = template.metadata.user_parameters.iter().map(String::as_str);
+        let plain = characters::plain(name);
+        if let Some(meant) = users.clone().find(|users| *users == plain.trim()).filter(|meant| plain != name && name.trim() != *meant) {
+            let (found, advice) = odd_characters(name)?;
+            return Some(Problem::new(asked(), format!("its name has {found}"), format!("{advice}: the name is {meant}")));
+        }
         let next = match nearest(name, users.clone()) {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("leave the line out; you can set {}", users.collect::<Vec<_>>().join(", ")),
@@ -35,48 +107,71 @@ fn check_parameter(template: &Template, name: &str, value: &str) -> Option<Probl
     }
 }
 
+/// Names the characters of a refused value that are not what they look like, and shows the value without them where that passes.
+fn with_characters(problem: Problem, name: &str, value: &str, passes: impl Fn(&str) -> Option<String>) -> Problem {
+    let Some((found, advice)) = odd_characters(value) else { return problem };
+    let plain = characters::plain(value);
+    match passes(plain.trim()) {
+        Some(plain) => Problem::new(problem.asked, format!("it has {found}"), advice).corrected(format!("\"{name}\": \"{plain}\"")),
+        None => Problem { stands: format!("{}; it has {found}", problem.stands), ..problem },
+    }
+}
+
+/// At most so many characters are named of one value.
+const NAMED_MAX: usize = 4;
+
+/// The look-alikes in a text by name and place, and what to do about them.
+fn odd_characters(text: &str) -> Option<(String, String)> {
+    let odd: Vec<_> = text.chars().enumerate().filter_map(|(nth, c)| Some((nth + 1, lookalike(c)?))).collect();
+    let named: Vec<String> = odd.iter().take(NAMED_MAX).map(|(nth, c)| format!("{} as character {nth}", c.told())).collect();
+    let mut advice: Vec<String> = Vec::new();
+    for (_, c) in odd.iter().take(NAMED_MAX) {
+        let next = c.advice();
+        if !advice.contains(&next) {
+            advice.push(next);
+        }
+    }
+    let more = odd.len().checked_sub(NAMED_MAX).filter(|n| *n > 0).map(|n| format!(", and {n} more")).unwrap_or_default();
+    (!odd.is_empty()).then(|| (format!("{}{more}", named.join(", ")), advice.join(", ")))
+}
+
 /// What the template cannot say. A rule is one function and one line here.
-const RULES: &[fn(&Choices, &Site) -> Option<Problem>] = &[
-    |choices, _| whole(choices, "ComputeInitialNodes"),
-    |choices, _| whole(choices, "ComputeMaxNodes"),
-    |choices, _| whole(choices, "MasterSystemVolumeSize"),
-    initial_nodes_within_max,
-    max_nodes_within_limit,
-];
+const RULES: &[fn(&Order<'_>) -> Option<Problem>] = &[initial_nodes_within_max, max_nodes_within_limit];
 
-/// There is no half a node; and the rules below compare whole numbers, so one that is not must not get past them.
-fn whole(choices: &Choices, name: &str) -> Option<Problem> {
-    let given = choices.get(name)?;
-    given
-        .parse::<u64>()
-        .is_err()
-        .then(|| Problem::new(format!("{name} = {}", quoted(given)), "it is not a whole number", "write it with digits alone, such as 16"))
-}
-
-fn number(choices: &Choices, site: &Site, name: &str) -> Option<u64> {
-    site.effective(choices, name)?.parse().ok()
-}
-
-fn initial_nodes_within_max(choices: &Choices, site: &Site) -> Option<Problem> {
-    let initial = number(choices, site, "ComputeInitialNodes")?;
-    let most = number(choices, site, "ComputeMaxNodes")?;
-    (initial > most).then(|| {
-        Problem::new(
-            format!("ComputeInitialNodes = \"{initial}\""),
+fn initial_nodes_within_max(order: &Order<'_>) -> Option<Problem> {
+    let (initial, most) = (order.number(INITIAL)?, order.number(MOST)?);
+    let limit = Number::from(order.site.nodes_max);
+    let here = order.range_here(INITIAL).nearest(&initial);
+    if initial <= here {
+        return None;
+    }
+    let (stands, next) = if most > limit {
+        (
+            format!("a cluster may have at most {limit} compute nodes here"),
+            format!("ask for at most {here}, or ask the administrator for more"),
+        )
+    } else if initial <= limit {
+        (
             format!("it is more than ComputeMaxNodes, which is {most}"),
-            format!("ask for at most {most} initial nodes, or raise ComputeMaxNodes"),
+            format!("ask for at most {here} initial nodes, or raise ComputeMaxNodes (here to at most {limit})"),
         )
-    })
+    } else {
+        (format!("it is more than ComputeMaxNodes, which is {most}"), format!("ask for at most {here} initial nodes"))
+    };
+    Some(Problem::new(format!("{INITIAL} = \"{initial}\""), stands, next).corrected(format!("\"{INITIAL}\": \"{here}\"")))
 }
 
-fn max_nodes_within_limit(choices: &Choices, site: &Site) -> Option<Problem> {
-    let most = number(choices, site, "ComputeMaxNodes")?;
-    (most > u64::from(site.nodes_max)).then(|| {
+fn max_nodes_within_limit(order: &Order<'_>) -> Option<Problem> {
+    let most = order.number(MOST)?;
+    let limit = Number::from(order.site.nodes_max);
+    let given = if order.given.contains_key(MOST) { "" } else { " (its default)" };
+    (most > limit).then(|| {
         Problem::new(
-            format!("ComputeMaxNodes = \"{most}\""),
-            format!("a cluster may have at most {} compute nodes here", site.nodes_max),
-            format!("ask for at most {}, or ask the administrator for more", site.nodes_max),
+            format!("{MOST} = \"{most}\"{given}"),
+            format!("a cluster may have at most {limit} compute nodes here"),
+            format!("ask for at most {limit}, or ask the administrator for more"),
         )
+        .corrected(format!("\"{MOST}\": \"{limit}\""))
     })
 }
 
@@ -119,16 +214,113 @@ mod tests {
 
     #[test]
     fn a_number_that_is_not_whole_does_not_get_past_the_limits() {
-        for odd in ["33.0", "33.5", "999.5", "1000.0"] {
+        for odd in ["33.5", "999.5", "3.0001"] {
             assert!(problems(&format!(r#"{{"ComputeMaxNodes": "{odd}"}}"#))[0].contains("not a whole number"), "{odd}");
+        }
+        for over in ["33.0", "1000.0", " +33", "0033"] {
+            assert!(problems(&format!(r#"{{"ComputeMaxNodes": "{over}"}}"#))[0].contains("at most 32"), "{over}");
+        }
+    }
+
+    fn taken(name: &str, json: &str) -> Result<String, Vec<Problem>> {
+        read(&Body::Read(format!(r#"{{"{name}": {json}}}"#).into()), &site()).map(|mut order| order.remove(name).unwrap())
+    }
+
+    #[test]
+    fn a_number_is_taken_in_its_one_form_however_it_was_written() {
+        for json in ["2", "2.0", r#"" 2""#, r#""2 ""#, r#""+2""#, r#""02""#, r#""2.0""#] {
+            assert_eq!(taken("ComputeMaxNodes", json).unwrap(), "2", "{json}");
+        }
+        for json in ["0", "-0", "0.0", r#""-0""#, r#""0.0000""#, r#""00""#] {
+            assert_eq!(taken("ComputeInitialNodes", json).unwrap(), "0", "{json}");
+            assert_eq!(taken("ComputeSpotPrice", json).unwrap(), "0", "{json}");
+        }
+        for json in ["0.03", r#""0.0300""#, r#"" 00.03""#] {
+            assert_eq!(taken("ComputeSpotPrice", json).unwrap(), "0.03", "{json}");
         }
     }
 
     #[test]
-    fn a_price_has_one_spelling() {
-        for odd in ["00", "0.", "0.00000", "00.5", "1.23456"] {
-            assert!(problems(&format!(r#"{{"ComputeSpotPrice": "{odd}"}}"#))[0].contains("ComputeSpotPrice"), "{odd}");
+    fn what_is_no_plain_number_is_refused_with_the_range_that_holds_here_and_the_form_that_works() {
+        for (json, corrected) in [
+            (r#""0x2""#, "2"),
+            (r#""1e0""#, "1"),
+            ("1e0", "1"),
+            (r#""1_000""#, "32"),
+            (r#""1,000""#, "32"),
+            (r#""２""#, "2"),
+            (r#""٢""#, "2"),
+            (r#""2 nodes""#, "2"),
+            (r#""2\u00a0""#, "2"),
+            ("1001", "32"),
+            ("-1", "1"),
+            ("1.5", "1"),
+        ] {
+            let problems = taken("ComputeMaxNodes", json).unwrap_err();
+            assert_eq!(
+                problems[0].corrected.as_deref(),
+                Some(format!(r#""ComputeMaxNodes": "{corrected}""#).as_str()),
+                "{json}: {problems:?}"
+            );
+            assert!(problems[0].asked.starts_with("ComputeMaxNodes = "), "{problems:?}");
         }
+        for json in [r#""""#, r#""many""#, r#""1-4""#] {
+            let told = taken("ComputeMaxNodes", json).unwrap_err()[0].to_string();
+            assert!(told.contains("give a whole number from 1 to 32, such as 4"), "{told}");
+        }
+        assert!(taken("ComputeSpotPrice", "1.23456").unwrap_err()[0].to_string().contains(r#""ComputeSpotPrice": "1.2345""#));
+    }
+
+    #[test]
+    fn an_invisible_or_look_alike_character_is_named_where_its_value_or_name_is_refused() {
+        for (text, named, corrected) in [
+            ("{\"AutoscalingPolicy\": \"enabled\u{200b}\"}", "zero width space (U+200B, invisible) as character 8", "enabled"),
+            ("{\"AutoscalingPolicy\": \"\u{a0}enabled\"}", "no-break space (U+00A0", "enabled"),
+            ("{\"MasterInstanceTypeOther\": \"r4.large\u{2011}2C-15.25GB\"}", "non-breaking hyphen (U+2011", "r4.large-2C-15.25GB"),
+            ("{\"AutoscalingPolicy\": \"en\u{430}bled\"}", "cyrillic small letter a (U+0430", "enabled"),
+            ("{\"AutoscalingPolicy\": \"“enabled”\"}", "left double quotation mark", ""),
+            ("{\"ComputeMaxNodes\": \"２\"}", "fullwidth digit two (U+FF12", "2"),
+        ] {
+            let problem = read(&Body::Read(text.into()), &site()).unwrap_err().remove(0);
+            assert!(problem.stands.contains(named), "{problem}");
+            let line = problem.corrected.clone().unwrap_or_default();
+            assert!(corrected.is_empty() || line.ends_with(&format!(": \"{corrected}\"")), "{problem}");
+        }
+        let got = problems("{\"Compute\u{200b}MaxNodes\": \"2\"}");
+        assert!(got[0].contains("zero width space") && got[0].contains("the name is ComputeMaxNodes"), "{got:?}");
+        let got = problems("{\"Соmрutе\u{a0}MaxNodes\": \"2\"}");
+        assert!(got[0].contains("did you mean ComputeMaxNodes"), "{got:?}");
+    }
+
+    #[test]
+    fn values_that_are_wrong_together_are_told_so_that_both_answers_work_together() {
+        for text in [
+            r#"{"ComputeInitialNodes": "40", "ComputeMaxNodes": "33"}"#,
+            r#"{"ComputeInitialNodes": "33", "ComputeMaxNodes": "33"}"#,
+            r#"{"ComputeInitialNodes": "9", "ComputeMaxNodes": "0x2"}"#,
+            r#"{"ComputeInitialNodes": "9x", "ComputeMaxNodes": "2"}"#,
+            r#"{"ComputeInitialNodes": "1_000", "ComputeMaxNodes": "1_000"}"#,
+            r#"{"ComputeInitialNodes": "9"}"#,
+            r#"{"ComputeInitialNodes": "33"}"#,
+        ] {
+            let mut lines: Choices = serde_json::from_str(text).unwrap();
+            for problem in read(&Body::Read(text.into()), &site()).unwrap_err() {
+                let line = problem.corrected.clone().unwrap_or_else(|| panic!("{problem}"));
+                lines.extend(serde_json::from_str::<Choices>(&format!("{{{line}}}")).unwrap());
+            }
+            let again = serde_json::to_vec(&lines).unwrap();
+            assert!(read(&Body::Read(again.clone()), &site()).is_ok(), "{text} became {}", String::from_utf8_lossy(&again));
+        }
+    }
+
+    #[test]
+    fn a_default_that_is_over_the_limit_is_told_with_what_works() {
+        let mut small = site();
+        small.nodes_max = 2;
+        let problem = read(&Body::Read(b"{}".to_vec()), &small).unwrap_err().remove(0);
+        assert!(problem.asked.contains("(its default)"), "{problem}");
+        let line = format!("{{{}}}", problem.corrected.unwrap());
+        assert!(read(&Body::Read(line.into()), &small).is_ok());
     }
 
     #[test]

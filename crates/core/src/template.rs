@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::number::{Number, Range};
 use crate::problem::{Problem, nearest, quoted};
 
 /// The default template, word for word, as it is published to the system bucket.
@@ -137,12 +138,44 @@ impl Template {
 impl Parameter {
     /// What is wrong with `value` for the parameter `name`, if anything (checks C2, C5).
     pub fn check(&self, name: &str, value: &str) -> Option<Problem> {
-        let (stands, next) = self
-            .wrong_length(value)
-            .or_else(|| self.wrong_choice(value))
-            .or_else(|| self.wrong_number(value))
-            .or_else(|| self.wrong_pattern(value))?;
-        Some(Problem::new(format!("{name} = {}", quoted(value)), stands, next))
+        self.check_within(name, value, &self.range(), &self.range())
+    }
+
+    /// The same, where the numbers that it takes are fewer than the template says. `told` is the range that people are told of:
+    /// the one that holds together with the other values.
+    pub fn check_within(&self, name: &str, value: &str, range: &Range, told: &Range) -> Option<Problem> {
+        let asked = format!("{name} = {}", quoted(value));
+        let one = self.canonical(value);
+        let problem = |(stands, next): (String, String)| Problem::new(asked.clone(), stands, next);
+        self.wrong_length(value)
+            .or_else(|| self.wrong_choice(&one))
+            .map(problem)
+            .or_else(|| {
+                self.wrong_number(name, value, range, told)
+                    .map(|(stands, next, line)| Problem { corrected: line, ..problem((stands, next)) })
+            })
+            .or_else(|| self.wrong_pattern(&one).map(problem))
+    }
+
+    /// The one form in which a value goes on. Only numbers have several (the rule is [`Number`]'s).
+    pub fn canonical(&self, value: &str) -> String {
+        let number = if self.is_number() { Number::read(value) } else { None };
+        let Some(number) = number else { return value.to_owned() };
+        // An allowed value has to be met letter by letter.
+        let is_it = |allowed: &&String| Number::read(allowed).as_ref() == Some(&number);
+        self.allowed_values.iter().find(is_it).cloned().unwrap_or_else(|| number.to_string())
+    }
+
+    /// Whether it takes a number.
+    pub fn is_number(&self) -> bool {
+        self.kind == "Number"
+    }
+
+    /// The numbers that the template lets it take.
+    pub fn range(&self) -> Range {
+        // YAML may have them with an exponent.
+        let number = |text: &String| Number::read(text).or_else(|| Number::read(&text.parse::<f64>().ok()?.to_string()));
+        Range { least: self.min_value.as_ref().and_then(number), most: self.max_value.as_ref().and_then(number), is_whole: false }
     }
 
     fn wrong_length(&self, value: &str) -> Option<(String, String)> {
@@ -180,36 +213,29 @@ impl Parameter {
         Some((stands, next))
     }
 
-    fn wrong_number(&self, value: &str) -> Option<(String, String)> {
-        if self.kind != "Number" {
+    /// What stands in the way, what to do, and the line that works.
+    fn wrong_number(&self, name: &str, value: &str, range: &Range, told: &Range) -> Option<(String, String, Option<String>)> {
+        if !self.is_number() {
             return None;
         }
-        let Some(number) = value.parse::<f64>().ok().filter(|_| is_plain_number(value)) else {
-            return Some((
-                "it is not a number as it should be written".into(),
-                format!("give a number{}, such as 16 or 0.03", self.range()),
-            ));
+        let number = Number::read(value);
+        let stands = match &number {
+            Some(number) => range.why_not(number)?,
+            None if value.trim().is_empty() => "there is no number",
+            None => "it is not a number in plain digits",
         };
-        let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<f64>().ok());
-        let too_small = bound(&self.min_value).is_some_and(|least| number < least);
-        let too_large = bound(&self.max_value).is_some_and(|most| number > most);
-        let out = if too_small {
-            "it is too small"
-        } else if too_large {
-            "it is too large"
-        } else {
-            return None;
-        };
-        Some((out.into(), format!("give a number{}", self.range())))
+        match number.or_else(|| Number::meant(value)) {
+            Some(meant) => {
+                let line = format!("\"{name}\": \"{}\"", told.nearest(&meant));
+                Some((stands.into(), format!("give {}", told.told()), Some(line)))
+            }
+            None => Some((stands.into(), format!("give {}, such as {}", told.told(), self.example(told)), None)),
+        }
     }
 
-    fn range(&self) -> String {
-        match (&self.min_value, &self.max_value) {
-            (Some(least), Some(most)) => format!(" from {least} to {most}"),
-            (Some(least), None) => format!(", {least} or more"),
-            (None, Some(most)) => format!(", {most} or less"),
-            (None, None) => String::new(),
-        }
+    /// A number that it takes: the default, where that is in the range.
+    fn example(&self, range: &Range) -> Number {
+        range.nearest(&self.default.as_deref().and_then(Number::read).unwrap_or_else(|| Number::from(16)))
     }
 
     fn wrong_pattern(&self, value: &str) -> Option<(String, String)> {
@@ -222,15 +248,6 @@ impl Parameter {
         let meaning = self.constraint_description.clone().unwrap_or_else(|| format!("it must match {pattern}"));
         Some(("it has another form than it must have".into(), meaning))
     }
-}
-
-/// One spelling for one number, so that a template may compare texts ("0" means on-demand): no sign but a minus, no
-/// leading zero, no exponent, at most four decimals. "1e3", "inf" and " 7" are numbers to Rust, and not to CloudFormation.
-fn is_plain_number(text: &str) -> bool {
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-    digits(whole) && digits(decimals) && decimals.len() <= 4 && (whole == "0" || !whole.starts_with('0'))
 }
 
 /// A default or a bound stands in YAML as a string, a number or a boolean; to CloudFormation all are text.
@@ -289,12 +306,22 @@ mod tests {
     #[test]
     fn numbers_are_those_of_cloudformation() {
         let size = parameter(r#"{"Type": "Number", "MinValue": 16, "MaxValue": "16384"}"#);
-        for bad in ["15", "16385", "", "x", "1e2", "inf", " 20", "0x20", "+20", "-20"] {
+        for bad in ["15", "16385", "", "x", "1e2", "inf", "0x20", "-20", "20.12345"] {
             assert!(size.check("MasterSystemVolumeSize", bad).is_some(), "{bad}");
         }
-        for good in ["16", "16384", "20.5"] {
+        for good in ["16", "16384", "20.5", " 20", "+20", "020"] {
             assert!(size.check("MasterSystemVolumeSize", good).is_none(), "{good}");
         }
+    }
+
+    #[test]
+    fn a_number_goes_on_in_one_form_and_an_allowed_value_letter_by_letter() {
+        let size = parameter(r#"{"Type": "Number"}"#);
+        assert_eq!(size.canonical(" +02.50"), "2.5");
+        let sizes = parameter(r#"{"Type": "Number", "AllowedValues": ["1.0", "2.0"]}"#);
+        assert_eq!(sizes.canonical("02"), "2.0");
+        assert!(sizes.check("P", "02").is_none() && sizes.check("P", "3").is_some());
+        assert_eq!(parameter(r#"{"Type": "String"}"#).canonical(" 02"), " 02");
     }
 
     #[test]

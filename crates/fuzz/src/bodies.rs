@@ -2,6 +2,7 @@
 
 use arbitrary::Unstructured;
 use cf_core::body::{self, Body, Choices};
+use cf_core::characters::is_unprintable;
 use cf_core::order;
 use cf_core::problem::Problem;
 use cf_core::site::Site;
@@ -25,7 +26,7 @@ target!(
     reached ["an empty order", "values, and no order", "no values"],
     |bytes: &[u8]| {
         let u = &mut Unstructured::new(bytes);
-        let begin = mostly(u, "", &["\u{feff}", " \n", "\u{feff}\u{feff}", "// x\n"]);
+        let begin = mostly(u, "", &["\u{feff}", " \n", "\u{feff}\u{feff}", "// x\n", "---\n", "\u{a0}", "\u{200b}"]);
         let end = mostly(u, "", &["\n", "}", ",", "\0", "{}"]);
         law(format!("{begin}{}{end}", object(u)).as_bytes())
     }
@@ -48,9 +49,10 @@ target!(
 );
 
 fn object(u: &mut Unstructured<'_>) -> String {
-    let pairs: Vec<String> =
-        (0..upto(u, 4)).map(|_| format!("{}{}{}", name(u), mostly(u, ":", &[": ", " :", "", "="]), value(u))).collect();
-    let between = mostly(u, ",", &[", ", " ", ",,"]);
+    let pairs: Vec<String> = (0..upto(u, 4))
+        .map(|_| format!("{}{}{}", name(u), mostly(u, ":", &[": ", " :", "", "=", "：", " => ", ":\u{a0}"]), value(u)))
+        .collect();
+    let between = mostly(u, ",", &[", ", " ", ",,", "\n", ";", "，", ", # x\n", ", /* x */ "]);
     format!("{}{}{}", mostly(u, "{", &["[", "{{", ""]), pairs.join(between), mostly(u, "}", &["]", ",}", ""]))
 }
 
@@ -63,7 +65,27 @@ fn name(u: &mut Unstructured<'_>) -> String {
         ),
         6 => pick(
             u,
-            &["\"\\u0000\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "\"a\nb\"", "'a'", "a", "1", "null", "\"\\x\"", "\"", "\"\u{202e}\""],
+            &[
+                "\"\\u0000\"",
+                "\"\\ud800\"",
+                "\"\\ud83d\\ude00\"",
+                "\"a\nb\"",
+                "'a'",
+                "a",
+                "1",
+                "null",
+                "\"\\x\"",
+                "\"",
+                "\"\u{202e}\"",
+                "“a”",
+                "\"a”",
+                "`a`",
+                "'a\"b'",
+                "a\u{2011}b",
+                "＝",
+                "＃",
+                "；",
+            ],
         )
         .to_owned(),
         _ => serde_json::to_string(&text(u)).unwrap_or_default(),
@@ -135,13 +157,21 @@ fn order_line(u: &mut Unstructured<'_>) -> (String, String) {
         2 => parameter.default.clone().unwrap_or_default(),
         3 => parameter.max_value.clone().unwrap_or_default(),
         4 => text(u),
-        5 => "alice".to_owned(),
+        5 => spelling(u),
         _ => upto(u, 40).to_string(),
     };
     let quoted = serde_json::to_string(&value).unwrap_or_default();
     // Whole numbers may be written without quotes.
     let bare = upto(u, 2) == 0 && value.parse::<u32>().is_ok_and(|n| n.to_string() == value);
     (name, if bare { value } else { quoted })
+}
+
+/// A number as somebody may write it.
+fn spelling(u: &mut Unstructured<'_>) -> String {
+    let digits = [upto(u, 40).to_string(), upto(u, 2000).to_string(), pick(u, &NUMBERS).to_owned(), format!("0.{:05}", upto(u, 99_999))];
+    let around = ["", "", "", " ", "+", "-", "0", "00", "\u{a0}", "\u{2212}", "$", "０", "２"];
+    let behind = ["", "", "", " ", ".0", ".50", ".", "e0", "e1", "x", " GB", ",000", "_000", "\u{200b}", "\u{a0}", "２"];
+    format!("{}{}{}", pick(u, &around), pick(u, &digits), pick(u, &behind))
 }
 
 fn site() -> &'static Site {
@@ -165,17 +195,65 @@ fn law(bytes: &[u8]) -> &'static str {
     }
     match &read {
         Ok(choices) => {
-            assert_eq!(plain.as_ref(), Ok(choices), "an order is what was written, and nothing is put in its place");
+            let card = default_template();
+            let one =
+                |(name, value): (&String, &String)| (name.clone(), card.parameters.get(name).map_or(value.clone(), |p| p.canonical(value)));
+            let written: Option<Choices> = plain.as_ref().ok().map(|plain| plain.iter().map(one).collect());
+            assert_eq!(written.as_ref(), Some(choices), "an order is what was written, its numbers in their one form");
             accepted(choices);
             again(choices, self::read);
         }
-        Err(problems) => refused(problems),
+        Err(problems) => {
+            refused(problems);
+            match &plain {
+                Ok(choices) => followed(choices, problems),
+                Err(_) => corrected(bytes, problems),
+            }
+        }
     }
     match (&plain, &read) {
         (_, Ok(choices)) if choices.is_empty() => "an empty order",
         (_, Ok(_)) => "an order",
         (Ok(_), Err(_)) => "values, and no order",
         (Err(_), Err(_)) => "no values",
+    }
+}
+
+/// Whoever does what a refusal says is not refused for it again.
+fn followed(choices: &Choices, problems: &[Problem]) {
+    let mut again = choices.clone();
+    let mut done: Vec<String> = Vec::new();
+    for problem in problems {
+        let name = problem.asked.split(" = ").next().unwrap_or_default();
+        if let Some(line) = &problem.corrected {
+            let line: Choices = serde_json::from_str(&format!("{{{line}}}")).expect("a line that can be copied");
+            done.extend(line.keys().cloned());
+            again.extend(line);
+        } else if default_template().is_users(name) {
+            let next = &problem.next;
+            let after = |mark: &str| next.split(mark).nth(1).and_then(|rest| rest.split([',', '?', ' ']).next());
+            let value = after("such as ").or_else(|| after("did you mean ")).or_else(|| after("choose one of "));
+            let value = value.filter(|value| *value != "the").or_else(|| after("for example "));
+            if let Some(value) = value {
+                done.push(name.to_owned());
+                again.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    let json = serde_json::to_vec(&again).expect("texts have a JSON form");
+    if let (Err(problems), true) = (read(&json), json.len() <= body::BODY_BYTES_MAX) {
+        for problem in problems {
+            let is_again = done.iter().any(|name| problem.asked.starts_with(&format!("{name} = ")));
+            assert!(!is_again, "{choices:?} became {again:?}, and {problem}");
+        }
+    }
+}
+
+/// A line that is shown as corrected is JSON, where it is the whole file.
+fn corrected(bytes: &[u8], problems: &[Problem]) {
+    let is_one_line = !bytes.contains(&b'\n');
+    for line in problems.iter().filter_map(|problem| problem.corrected.as_ref()).filter(|line| is_one_line && !line.contains('…')) {
+        assert!(serde_json::from_str::<&serde_json::value::RawValue>(line).is_ok(), "{line}");
     }
 }
 
@@ -199,6 +277,7 @@ fn accepted(choices: &Choices) {
         assert!(parameter.allowed_values.is_empty() || parameter.allowed_values.contains(value), "{name} = {value:?}");
         if parameter.kind == "Number" {
             let number: f64 = value.parse().expect("a number");
+            assert_eq!(number.to_string(), *value, "{name} goes on in its one form");
             let bound = |text: &Option<String>| text.as_ref().map(|t| t.parse::<f64>().expect("the template's bounds are numbers"));
             assert!(bound(&parameter.min_value).is_none_or(|least| number >= least), "{name} = {value}");
             assert!(bound(&parameter.max_value).is_none_or(|most| number <= most), "{name} = {value}");
@@ -212,9 +291,9 @@ fn accepted(choices: &Choices) {
 fn refused(problems: &[Problem]) {
     assert!(!problems.is_empty() && problems.is_sorted());
     for problem in problems {
-        for part in [&problem.asked, &problem.stands, &problem.next] {
+        for part in [&problem.asked, &problem.stands, &problem.next].into_iter().chain(&problem.corrected) {
             assert!(!part.trim().is_empty(), "{problem:?}");
-            assert!(!part.contains(|c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)), "{problem:?}");
+            assert!(!part.contains(is_unprintable), "{problem:?}");
             assert!(part.len() < 2000, "{} bytes: {part:.200}", part.len());
         }
     }

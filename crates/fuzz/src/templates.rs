@@ -82,11 +82,13 @@ fn law(text: &str) -> &'static str {
 /// A verdict is total, gives its reasons, and keeps to what the constraints say in so many words.
 fn judged(parameter: &Parameter, value: &str) -> bool {
     let Some(problem) = parameter.check("P", value) else {
-        assert!(parameter.allowed_values.is_empty() || parameter.allowed_values.iter().any(|allowed| allowed == value), "{value:?}");
+        let value = &parameter.canonical(value);
+        assert!(parameter.allowed_values.is_empty() || parameter.allowed_values.contains(value), "{value:?}");
         assert!(value.len() <= 4096);
         if parameter.kind == "Number" {
             let number: f64 = value.parse().expect("a number");
-            let bound = |text: &Option<String>| text.as_ref().and_then(|t| t.parse::<f64>().ok());
+            // A bound that is no number is none.
+            let bound = |text: &Option<String>| text.as_ref().and_then(|t| t.parse::<f64>().ok()).filter(|bound| bound.is_finite());
             assert!(number.is_finite() && bound(&parameter.min_value).is_none_or(|least| number >= least || least.is_nan()), "{value}");
         }
         return true;

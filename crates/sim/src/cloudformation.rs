@@ -294,6 +294,14 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
     if legal { Ok(()) } else { Err(permanent("cloudformation:CreateStack", "ValidationError: tags")) }
 }
 
+/// Digits, and what a minus and a point may add to them: a spelling that no reader of numbers refuses.
+fn is_plain_number(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    digits(whole) && digits(decimals) && (whole == "0" || !whole.starts_with('0'))
+}
+
 /// Unknown, missing and illegal parameters are refused (facts of the API; emulators let unknown ones pass).
 fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<String, String>, Fault> {
     const CALL: &str = "cloudformation:CreateStack";
@@ -311,6 +319,10 @@ fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<Stri
         };
         if let Some(problem) = parameter.check(name, value) {
             return Err(permanent(CALL, format!("ValidationError: {problem}")));
+        }
+        // Our own check lets several spellings of a number through; here, where it is not ours to judge, only one is sure to pass.
+        if parameter.is_number() && !is_plain_number(value) {
+            return Err(permanent(CALL, format!("ValidationError: Parameter '{name}' must be a number not {value}")));
         }
         all.insert(name.clone(), value.clone());
     }

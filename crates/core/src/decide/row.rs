@@ -297,9 +297,12 @@ fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind,
 /// Where an order differs from the living cluster: (parameter, what the cluster has, what is asked).
 pub fn differences(facts: &Facts<'_>, entry: &Entry, choices: &Choices) -> Vec<(String, String, String)> {
     let living = Living::of(facts, entry);
+    // An older version let several spellings of one number through.
+    let one = |name: &str, value: &str| facts.site.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));
     let differing = |name: &String| {
         let (has, asked) = (living.value(name).unwrap_or_default(), facts.site.effective(choices, name).unwrap_or_default());
-        (has != asked && !living.leaves_out(choices, name)).then(|| (name.clone(), has.to_owned(), asked.to_owned()))
+        let (has, asked) = (one(name, has), one(name, asked));
+        (has != asked && !living.leaves_out(choices, name)).then(|| (name.clone(), has, asked))
     };
     facts.site.template.metadata.user_parameters.iter().filter_map(differing).collect()
 }
