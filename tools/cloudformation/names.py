@@ -1,5 +1,6 @@
 """A template as names: what it has, and what each part of it refers to. Read once, and asked for each combination of conditions."""
 
+import itertools
 from collections.abc import Mapping
 
 from cloudformation.references import Reference, of_condition, of_output, of_resource, references
@@ -24,6 +25,14 @@ class Names:
         self._in_rules = list(references(template.get("Rules") or {}, "Rules"))
         self._of_resource = {name: list(of_resource(it, f"Resources.{name}")) for name, it in resources.items()}
         self._of_output = {name: list(of_output(it, f"Outputs.{name}")) for name, it in outputs.items()}
+
+    def deciding(self) -> set[str]:
+        """The conditions on which it hangs what exists, and which names are read that may not exist."""
+        found = {c for c in (*self.condition_of.values(), *self._output_condition_of.values()) if isinstance(c, str)}
+        for reference in itertools.chain(*self._of_resource.values(), *self._of_output.values()):
+            if reference.name not in (self.conditions if reference.to_condition else self.values) or reference.attribute:
+                found.update(condition for condition, _ in reference.branches)
+        return found & self.conditions
 
     def living(self, holds: Mapping[str, bool] | None) -> set[str]:
         """The resources that exist. Without `holds`, all that can."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from cloudformation import existence, order
 from cloudformation.names import Names
-from deployable.combinations import Combination, combinations
+from deployable.combinations import Combination, combinations, distinct
 from deployable.guard import not_guarded
 
 
@@ -40,7 +40,7 @@ def judge(template: dict, checks: tuple[Callable, ...]) -> tuple[int, list[str]]
     if not found:
         return 0, ["Rules: no parameters keep them"]
     wrong: dict[str, Combination] = {}
-    for combination in found:
+    for combination in distinct(found, names.deciding()):
         for check in checks:
             for sentence in check(names, combination.holds):
                 wrong.setdefault(sentence, combination)

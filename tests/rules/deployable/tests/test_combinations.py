@@ -71,5 +71,21 @@ class Combinations(unittest.TestCase):
 
     def test_too_many_choices_are_refused_and_not_begun(self):
         many = {f"C{n}": equals(f"P{n}", "") for n in range(30)}
-        with self.assertRaisesRegex(ValueError, "more than the 200000"):
-            combinations({"Conditions": many})
+        for conditions in (many, {"All": {"Fn::And": list(many.values())}}):
+            with self.assertRaisesRegex(ValueError, "more than the 200000"):
+                combinations({"Conditions": conditions})
+
+    def test_what_has_no_parameter_in_common_is_looked_at_apart(self):
+        many = {f"C{n}": {"Fn::And": [equals(f"P{n}", str(value)) for value in range(20)]} for n in range(8)}
+        self.assertEqual(len(combinations({"Conditions": many})), 1)
+        chained = {"A": equals("P", "x"), "B": {"Fn::And": [{"Condition": "A"}, equals("Q", "x")]}, "C": equals("R", "x")}
+        self.assertEqual(seen({}, chained), {"", "A", "A B", "C", "A C", "A B C"})
+
+    def test_conditions_that_no_name_hangs_on_are_not_multiplied_but_a_typo_within_them_is_seen(self):
+        many = {f"C{n}": equals(f"P{n}", "") for n in range(14)}
+        sections = {"Conditions": many, "Parameters": {f"P{n}": {} for n in range(14)}}
+        price = {"Fn::If": ["C0", ref("Mode"), {"Fn::Sub": "${Mode}"}]}
+        self.assertEqual(wrong({"A": resource(Properties={"A": price})}, **sections), [])
+        for value in (ref("Mod"), {"Fn::GetAtt": ["Mode", "Arn"]}, {"Fn::If": ["C99", "", ""]}):
+            found = wrong({"A": resource(Properties={"A": {"Fn::If": ["C0", value, {"Fn::If": ["C1", "", value]}]}})}, **sections)
+            self.assertEqual(len(found), 2, found)

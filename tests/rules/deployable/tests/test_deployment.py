@@ -9,7 +9,7 @@ from cloudformation.names import Names
 from translate import translated
 
 from deployable.check import DEPLOYMENT_CHECKS, judge
-from deployable.combinations import combinations
+from deployable.combinations import combinations, distinct
 from deployable.guard import GUARD, not_guarded
 from deployable.tests.small import ref, when
 
@@ -109,7 +109,7 @@ class Deployment(unittest.TestCase):
         guard = OURS["Resources"][GUARD]
         lines = [("DependsOn", at, name) for at, name in enumerate(guard["DependsOn"])]
         lines += [("After", at, item["Fn::If"][1]["Ref"]) for at, item in enumerate(guard["Properties"]["After"])]
-        found, elsewhere = combinations(OURS), 0
+        found, elsewhere = distinct(combinations(OURS), Names(OURS).deciding()), 0
         for where, at, name in lines:
             def shorten(t, where=where, at=at):
                 it = t["Resources"][GUARD]
