@@ -167,3 +167,84 @@ impl fmt::Display for Cause {
         write!(f, "{} ({}): {}", self.logical, self.kind, self.reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack/x/1";
+    const INNER: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack/x-Inner/2";
+
+    /// Events of one list, newest first: name, physical id, status, reason.
+    fn list(events: &[(&str, &str, &str, &str)]) -> Vec<StackEvent> {
+        let at = |nth: usize| Timestamp::from_second(1_000_000 - i64::try_from(nth).unwrap()).unwrap();
+        let event = |(nth, (logical, physical, status, reason)): (usize, &(&str, &str, &str, &str))| StackEvent {
+            at: at(nth),
+            logical: (*logical).into(),
+            physical: (*physical).into(),
+            kind: if physical.starts_with("arn:") { NESTED.into() } else { "AWS::EC2::Instance".into() },
+            status: (*status).into(),
+            reason: (*reason).into(),
+        };
+        events.iter().enumerate().map(event).collect()
+    }
+
+    fn told(lists: &[(&str, &[(&str, &str, &str, &str)])]) -> Vec<(Failed, String)> {
+        let mut gatherer = Gatherer::default();
+        for (stack, events) in lists {
+            for event in list(events) {
+                gatherer.take(event, &StackId((*stack).into()), &StackId(ROOT.into()));
+            }
+        }
+        gatherer.causes().into_iter().map(|c| (c.failed, format!("{}: {}", c.logical, c.reason))).collect()
+    }
+
+    #[test]
+    fn only_the_exact_sentences_of_a_cancellation_are_left_out() {
+        let events = [
+            ("A", "", "CREATE_FAILED", "Resource creation cancelled"),
+            ("B", "", "CREATE_FAILED", " Resource creation Cancelled. "),
+            ("C", "", "CREATE_FAILED", "Resource creation cancelled by the vendor"),
+            ("D", "", "UPDATE_FAILED", "no part of a creation"),
+            ("E", "e-1", "DELETE_FAILED", "Resource deletion cancelled"),
+            ("x", ROOT, "CREATE_FAILED", "The following resource(s) failed to create: [A, B, C]."),
+        ];
+        let expected = [
+            (Failed::Creation, "C: Resource creation cancelled by the vendor".to_owned()),
+            (Failed::Removal, "E: Resource deletion cancelled".to_owned()),
+        ];
+        assert_eq!(told(&[(ROOT, &events)]), expected);
+    }
+
+    #[test]
+    fn what_went_at_the_second_attempt_is_not_left() {
+        let events = [
+            ("Group", "sg-1", "DELETE_FAILED", "still there"),
+            ("Node", "i-1", "DELETE_COMPLETE", ""),
+            ("Group", "sg-1", "DELETE_FAILED", "at first"),
+            ("Node", "i-1", "DELETE_FAILED", "at first"),
+        ];
+        // Whichever of the two reasons of one resource is told, it is told once.
+        let left = told(&[(ROOT, &events)]);
+        assert!(left.len() == 1 && left[0].1.starts_with("Group"), "{left:?}");
+    }
+
+    #[test]
+    fn a_nested_stacks_own_list_tells_and_where_it_tells_nothing_its_failure_is_told_from_outside() {
+        let outer = [("Inner", INNER, "CREATE_FAILED", "Embedded stack was not successfully created: [Node]")];
+        let inner = [("Node", "i-1", "CREATE_FAILED", "no capacity")];
+        assert_eq!(told(&[(ROOT, &outer), (INNER, &inner)]), [(Failed::Creation, "Node: no capacity".to_owned())]);
+        let unread = told(&[(ROOT, &outer)]);
+        assert_eq!(unread, [(Failed::Creation, "Inner: Embedded stack was not successfully created: [Node]".to_owned())]);
+    }
+
+    #[test]
+    fn an_update_that_failed_does_not_make_a_cluster_one_that_was_never_made() {
+        let events = [
+            ("Group", "sg-1", "DELETE_FAILED", "has a dependent object"),
+            ("Added", "", "CREATE_FAILED", "by an administrator's update"),
+            ("x", ROOT, "CREATE_COMPLETE", ""),
+        ];
+        assert_eq!(told(&[(ROOT, &events)]), [(Failed::Removal, "Group: has a dependent object".to_owned())]);
+    }
+}
