@@ -95,12 +95,12 @@ async fn b30_a_list_that_is_refused_for_good_holds_up_no_answer() -> Result<()> 
         step["order"]["text"] = json!("clusterdrop-b30-esc");
     }
     // The stack keeps its reason as long as it rolls back.
-    let slow = case.s.fault(&json!({"kind": "pace", "stack": "clusterdrop-b30-esc", "each": 2, "on": "delete"}))?;
+    let slow = case.s.fault(&json!({"kind": "pace", "stack": "clusterdrop-b30-esc", "each": 2, "on": "delete"}))?.keep();
+    case.faults.push(slow);
     case.play_all().await?;
     let answer = case.s.answer("esc.cf-failed").await?;
     assert!(answer.contains("failed to create: [LoginNode") && answer.contains("cannot be read"), "{answer}");
     assert_readable(&answer);
-    drop(slow);
     case.s.gone("esc.cf-create").await
 }
 
