@@ -229,7 +229,7 @@ impl Situation {
                 CODES.captures_iter(reason).flat_map(|c| (1..=3).filter_map(move |n| c.get(n)).map(|m| m.as_str())).collect();
             let is_one =
                 |code: &&str| codes.iter().any(|c| c == code || c.trim_start_matches("Client.").trim_start_matches("Server.") == *code);
-            let row = TABLE.iter().find(|Row(_, _, of)| of.iter().any(|code| is_one(&code)));
+            let row = TABLE.iter().find(|Row(_, _, of)| of.iter().any(is_one));
             (row.map_or(Self::Unknown, |Row(situation, ..)| *situation), None)
         })
     }

@@ -175,10 +175,13 @@ mod tests {
     const ROOT: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack/x/1";
     const INNER: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack/x-Inner/2";
 
-    /// Events of one list, newest first: name, physical id, status, reason.
-    fn list(events: &[(&str, &str, &str, &str)]) -> Vec<StackEvent> {
+    /// Name, physical id, status, reason.
+    type Event<'e> = (&'e str, &'e str, &'e str, &'e str);
+
+    /// Events of one list, newest first.
+    fn list(events: &[Event<'_>]) -> Vec<StackEvent> {
         let at = |nth: usize| Timestamp::from_second(1_000_000 - i64::try_from(nth).unwrap()).unwrap();
-        let event = |(nth, (logical, physical, status, reason)): (usize, &(&str, &str, &str, &str))| StackEvent {
+        let event = |(nth, (logical, physical, status, reason)): (usize, &Event<'_>)| StackEvent {
             at: at(nth),
             logical: (*logical).into(),
             physical: (*physical).into(),
@@ -189,7 +192,7 @@ mod tests {
         events.iter().enumerate().map(event).collect()
     }
 
-    fn told(lists: &[(&str, &[(&str, &str, &str, &str)])]) -> Vec<(Failed, String)> {
+    fn told(lists: &[(&str, &[Event<'_>])]) -> Vec<(Failed, String)> {
         let mut gatherer = Gatherer::default();
         for (stack, events) in lists {
             for event in list(events) {
