@@ -150,7 +150,7 @@ mod tests {
             |wanted: &str| nearest(default_template(), NODES[0], wanted, 3, |kind| !kind.starts_with("r4.") && !kind.starts_with("c4."));
         assert_eq!(near("r4.large"), ["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"]);
         assert_eq!(near("c4.large"), ["c7i.large-2C-4GB", "c6i.large-2C-4GB", "c5.large-2C-4GB"]);
-        assert_eq!(near("r4.16xlarge"), ["r6i.16xlarge-64C-512GB", "r5.16xlarge-64C-512GB", "x1.16xlarge-64C-976GB"]);
+        assert_eq!(near("r4.16xlarge"), ["r6i.16xlarge-64C-512GB", "r5.16xlarge-64C-512GB", "r6i.12xlarge-48C-384GB"]);
         assert_eq!(near("nonsense.large"), [""; 0]);
     }
 
