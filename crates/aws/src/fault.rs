@@ -58,8 +58,8 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         // Our own earlier attempt, another pass's, or a stranger's stack: the next look tells.
         "AlreadyExistsException" => Kind::Moved,
         "TokenAlreadyExistsException" => Kind::Spent,
-        // In the minute of an upgrade a function may be newer than the template that is published next.
-        "ValidationError" if call.starts_with("cloudformation:CreateStack") && is_missing_template(message) => Kind::Transient,
+        // What an installation or an upgrade has just made is not there for everybody at once.
+        "ValidationError" if is_stack_call && is_not_there_yet(message) => Kind::Transient,
         // An operation is under way; its end brings an event.
         "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Transient,
         "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
@@ -72,9 +72,13 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
     }
 }
 
-/// CloudFormation wraps whatever S3 says of the template; only that it is not there can mend itself.
-fn is_missing_template(message: &str) -> bool {
-    message.contains("S3 error") && (message.contains("does not exist") || message.contains("NoSuchKey"))
+/// A role, or the right to read the template, that was made a moment ago; the template of an upgrade, published a moment later.
+/// CloudFormation wraps whatever S3 says of the template, so those words come first. If it does not pass, the failure queue's
+/// alarm tells the administrator.
+fn is_not_there_yet(message: &str) -> bool {
+    let is_of_role = message.to_ascii_lowercase().split("role").next().is_some_and(|before| matches!(before.trim(), "" | "the"));
+    let is_unseen = ["cannot be assumed", "cannot be found", "could not be found", "not found", "does not exist"];
+    message.starts_with("S3 error") || (is_of_role && is_unseen.iter().any(|words| message.contains(words)))
 }
 
 #[cfg(test)]
@@ -113,7 +117,7 @@ mod tests {
             ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Transient),
             ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Permanent),
             ("cloudformation:CreateStack", "ValidationError", "S3 error: The specified key does not exist.", Kind::Transient),
-            ("cloudformation:CreateStack", "ValidationError", "S3 error: Access Denied", Kind::Permanent),
+            ("cloudformation:CreateStack", "ValidationError", "Template format error: YAML not well-formed.", Kind::Permanent),
             ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Moved),
             ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::Spent),
             ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Transient),
@@ -121,5 +125,34 @@ mod tests {
         ] {
             assert_eq!(kind(call, code, message), expected, "{call} {code}");
         }
+    }
+
+    /// A role, a policy and an object that were made a moment ago are not yet there for everybody.
+    #[test]
+    fn what_an_installation_has_just_made_is_waited_for() {
+        let young = [
+            // As users of CloudFormation report it (serverless#6191, aws-cdk#4053).
+            "Role arn:aws:iam::123456789012:role/clusterdrop-service is invalid or cannot be assumed",
+            "Role arn:aws-us-gov:iam::123456789012:role/drop-service is invalid or cannot be assumed",
+            "The role arn:aws:iam::123456789012:role/clusterdrop-service cannot be found.",
+            "Role with arn arn:aws:iam::123456789012:role/clusterdrop-service does not exist",
+            "S3 error: Access Denied\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
+            "S3 error: The specified key does not exist.\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
+            "S3 error: The specified bucket does not exist",
+            "S3 error: Please reduce your request rate.",
+        ];
+        for message in young {
+            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Transient, "{message}");
+        }
+        let wrong = [
+            "Parameters: [ComputeRole] do not exist in the template",
+            "Parameter 'AccessUsername' must match pattern role/does not exist",
+            "Template error: resource RoleX does not exist",
+            "Value (role cannot be assumed) for parameter MailRoute is invalid",
+        ];
+        for message in wrong {
+            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Permanent, "{message}");
+        }
+        assert_eq!(kind("cloudformation:DeleteStack", "ValidationError", young[0]), Kind::Transient, "a removal runs under the role, too");
     }
 }

@@ -40,14 +40,21 @@ pub fn start(d: &mut Draft<'_>) {
     d.status(State::Creating, states::starting(), None);
 }
 
+/// A creation that CloudFormation has not taken for so long is told to its user: by then Lambda's own attempts are over.
+const TOLD_SECONDS: i64 = 600;
+
 pub fn resume(d: &mut Draft<'_>) {
-    if d.entry.accepted.is_none() {
+    let Some(accepted) = d.entry.accepted.clone() else {
         // Recovered from a stack that is not to be found any more, not even by its id: CloudFormation forgets after 90 days.
         return super::finish::cleared(d);
-    }
+    };
     // Every attempt has its own line in the ledger: how long a lost one may still be on its way is counted from it.
     d.entry.phase = Phase::Creating { since: d.facts.now };
     d.write_ledger();
+    // Before the call, for where it fails again nothing is said after it.
+    if d.facts.now.as_second() - accepted.at.as_second() >= TOLD_SECONDS {
+        d.status(State::Creating, states::not_taken(accepted.at), None);
+    }
     create_stack(d);
     d.status(State::Creating, states::starting(), None);
 }

@@ -1,11 +1,21 @@
 //! The one sentence in `.cf-status`, by situation.
 
+use jiff::Timestamp;
+
 use crate::facts::Facts;
 use crate::stack::StackState;
 use crate::status::Progress;
 
 pub fn starting() -> String {
     "The cluster is being started.".into()
+}
+
+pub fn not_taken(since: Timestamp) -> String {
+    format!(
+        "The cluster is to be started, but CloudFormation has not taken it yet, since {}. It is tried again every few minutes, and you need \
+         do nothing; if it stays so for an hour, tell your administrator.",
+        since.strftime("%F %T UTC")
+    )
 }
 
 pub fn creating(progress: Option<Progress>) -> String {
