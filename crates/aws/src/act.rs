@@ -1,5 +1,6 @@
 //! Acting on AWS: one effect, one call.
 
+use aws_sdk_cloudformation::config;
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Tag};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_ses::types::{Body, Content, Destination, Message};
@@ -11,7 +12,7 @@ use cf_core::request::ETag;
 use cf_core::seen::{self, Seen};
 use cf_core::stack::StackId;
 
-use crate::client::Aws;
+use crate::client::{self, Aws, CREATE_ATTEMPT_SECONDS_MAX, CREATE_SECONDS_MAX};
 use crate::fault::{code, fault};
 
 impl Perform for Aws {
@@ -74,7 +75,8 @@ impl Aws {
     async fn create_stack(&self, new: &NewStack) -> Result<Option<ETag>, Fault> {
         let parameter = |(k, v): (&String, &String)| Parameter::builder().parameter_key(k).parameter_value(v).build();
         let tag = |(k, v): (&String, &String)| Tag::builder().key(k).value(v).build();
-        self.cloudformation
+        let request = self
+            .cloudformation
             .create_stack()
             .stack_name(new.name.as_str())
             .template_url(self.template_url(&new.template))
@@ -83,11 +85,10 @@ impl Aws {
             .client_request_token(&new.token)
             .role_arn(&self.site.service_role)
             .capabilities(Capability::CapabilityIam)
-            .on_failure(OnFailure::Rollback)
-            .send()
-            .await
-            .map(|_| None)
-            .map_err(|e| fault("cloudformation:CreateStack", &e))
+            .on_failure(OnFailure::Rollback);
+        let patient = config::Builder::new().timeout_config(client::patience(CREATE_ATTEMPT_SECONDS_MAX, CREATE_SECONDS_MAX));
+        let sent = request.customize().config_override(patient).send().await;
+        sent.map(|_| None).map_err(|e| fault("cloudformation:CreateStack", &e))
     }
 
     /// Without a role: the stack keeps the one that it was created with. Without a token: AWS remembers tokens, and a second

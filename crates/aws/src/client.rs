@@ -33,20 +33,29 @@ const CALL_SECONDS_MAX: u64 = 10;
 /// One attempt that hangs leaves time for another.
 const ATTEMPT_SECONDS_MAX: u64 = 4;
 
+/// CreateStack reads and checks a whole template before it answers. Given up too early it is made all the same, and the next
+/// attempt meets a token that was used.
+pub(crate) const CREATE_ATTEMPT_SECONDS_MAX: u64 = 8;
+
+/// Two attempts, and the pause between them; still less than what makes a pass stale (`cf_core::perform`, 20 s).
+pub(crate) const CREATE_SECONDS_MAX: u64 = 17;
+
+/// How long one attempt of a call may take, and the call with all its attempts.
+pub(crate) fn patience(attempt: u64, whole: u64) -> TimeoutConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(attempt));
+    timeouts.operation_timeout(Duration::from_secs(whole)).build()
+}
+
 impl Aws {
     /// Clients with the credentials that Lambda puts into the environment, and their connections. The SDK's default chain
     /// would look for credentials in six more places first, and set up TLS for STS to do so.
     pub async fn from_environment(site: Site, account: String, region: String) -> Self {
         let wire = Wire::from_environment();
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
-            .operation_timeout(Duration::from_secs(CALL_SECONDS_MAX))
-            .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
             .credentials_provider(aws_config::environment::EnvironmentVariableCredentialsProvider::new())
             .http_client(wire.clone())
-            .timeout_config(timeouts)
+            .timeout_config(patience(ATTEMPT_SECONDS_MAX, CALL_SECONDS_MAX))
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .load()
             .await;

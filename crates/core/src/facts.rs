@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::body::Body;
 use crate::causes::Causes;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::key::{Answer, UploadKey};
 use crate::ledger::{Entry, Ledger, Sighting, Wish};
 use crate::names::Cluster;
@@ -80,6 +80,13 @@ pub enum Setback {
     Create(Fault),
     /// `CloudFormation` would not delete the stack.
     Delete(Fault),
+}
+
+impl Setback {
+    /// Whether the token of a creation was used before.
+    pub const fn is_spent(&self) -> bool {
+        matches!(self, Self::Create(Fault { kind: Kind::Spent, .. }))
+    }
 }
 
 impl Facts<'_> {

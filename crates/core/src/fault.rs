@@ -11,7 +11,8 @@ pub enum Kind {
     Permanent,
     /// The world moved under us: observe again.
     Moved,
-    /// The operation's token was used by an earlier life of this stack's name; the stack was made, and has gone since.
+    /// The operation's token was used before: by an earlier life of this stack's name, which has gone since, or by the stack
+    /// that is there. The next look tells which.
     Spent,
 }
 

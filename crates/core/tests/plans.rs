@@ -90,3 +90,18 @@ fn each_course_does_what_was_agreed() {
     });
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, { insta::assert_snapshot!("plans", text) });
 }
+
+/// AWS may say that a token was used before while the stack that it has made lives. So it counts only where no stack is seen.
+#[test]
+fn where_a_token_was_used_before_a_stack_that_is_seen_decides() {
+    let site = testing::site();
+    let creating = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), has_login: true, ..NOTHING };
+    let course = |stack, refused| decide(&made::facts(&Scene { stack, refused, ..creating.clone() }, &site)).course;
+    assert_eq!(course(StackKind::Absent, Some(Refused::Spent)), Course::Vanished);
+    for stack in StackStatus::ALL.iter().copied().map(StackKind::Ours).chain([StackKind::Foreign]) {
+        assert_eq!(course(stack, Some(Refused::Spent)), course(stack, None), "{stack:?}");
+    }
+    let living = StackKind::Ours(StackStatus::CreateInProgress);
+    assert_eq!(course(living, Some(Refused::Spent)), Course::Follow);
+    assert_eq!(course(living, Some(Refused::Create)), Course::Declined, "what CloudFormation refuses is still told");
+}

@@ -61,6 +61,8 @@ pub struct Stacks {
     pub next_words: Option<String>,
     /// Whether their lists cannot be read.
     pub next_is_unreadable: bool,
+    /// Whether a token repeated on the living stack that it has made is refused. AWS documents neither answer.
+    pub refuses_repeats: bool,
     /// Which stacks changed their status since this was last emptied: CloudFormation's events, before EventBridge has them.
     pub turned: Vec<usize>,
 }
@@ -83,10 +85,12 @@ impl Stacks {
         const CALL: &str = "cloudformation:CreateStack";
         let name = new.name.as_str();
         if let Some(living) = self.living(name) {
-            return if living.token == new.token {
-                Ok(living.stack.id.clone())
-            } else {
+            return if living.token != new.token {
                 Err(Fault::new(Kind::Moved, CALL, "AlreadyExistsException"))
+            } else if self.refuses_repeats {
+                Err(Fault::new(Kind::Spent, CALL, "TokenAlreadyExistsException"))
+            } else {
+                Ok(living.stack.id.clone())
             };
         }
         if self.tokens.contains(&(name.to_owned(), new.token.clone())) {

@@ -5,7 +5,6 @@
 
 use super::row::{CreateAsk, DeleteAsk, PhaseKind, Row, StackKind};
 use crate::facts::Setback;
-use crate::fault::Kind;
 use crate::stack::StackState as S;
 
 /// What to do, in one word. [`super::build`] spells each out.
@@ -76,7 +75,7 @@ pub enum Course {
 /// The course after a call that was refused for good.
 pub const fn after(setback: &Setback) -> Course {
     match setback {
-        Setback::Create(fault) if matches!(fault.kind, Kind::Spent) => Course::Vanished,
+        Setback::Create(_) if setback.is_spent() => Course::Vanished,
         Setback::Create(_) => Course::Declined,
         Setback::Delete(_) => Course::Undeletable,
     }

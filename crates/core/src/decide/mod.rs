@@ -17,7 +17,7 @@ pub use choose::{Course, choose};
 pub use row::Row;
 
 use crate::effect::Effect;
-use crate::facts::Facts;
+use crate::facts::{Facts, StackSeen};
 use crate::site::Powers;
 
 /// What to do, in order; a failed effect stops the rest.
@@ -41,6 +41,9 @@ pub struct Plan {
 pub fn decide(facts: &Facts<'_>) -> Plan {
     let (row, chosen) = row::read(facts);
     let course = match &facts.setback {
+        // AWS may say that a token was used before while the stack that it has made lives. So that counts only where no stack
+        // is seen; one that is seen decides.
+        Some(setback) if setback.is_spent() && facts.stack != StackSeen::Absent => choose(&row),
         Some(setback) => choose::after(setback),
         None => choose(&row),
     };
