@@ -7,6 +7,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use cf_core::first_hour::{self, FirstHour, PROBE, Stage};
 use cf_core::ledger::Ledger;
 use cf_core::names::User;
 use cf_core::status::Status;
@@ -143,6 +144,27 @@ impl Stand {
             Ok(ledger.filter(|l| l.clusters.values().all(|e| !e.is_owed())))
         })
         .await
+    }
+
+    /// The record of the time in which S3 tells of nothing.
+    pub async fn first_hour(&self) -> Result<Option<FirstHour>> {
+        let text = self.object(&self.system_bucket, first_hour::KEY).await?;
+        Ok(text.and_then(|text| FirstHour::read(text.as_bytes())))
+    }
+
+    /// Writes that record over.
+    pub async fn set_first_hour(&self, record: &FirstHour) -> Result<()> {
+        let request = self.s3.put_object().bucket(&self.system_bucket).key(first_hour::KEY);
+        request.body(ByteStream::from(record.bytes())).send().await?;
+        Ok(())
+    }
+
+    /// Waits until the deployment's probe was heard of, and ends its window.
+    pub async fn end_first_hour(&self) -> Result<()> {
+        self.gone(PROBE).await?;
+        let mut record = self.first_hour().await?.context("a deployment opens its first hour")?;
+        record.stage = Stage::Done { at: record.opened };
+        self.set_first_hour(&record).await
     }
 
     /// The living stacks of a user's cluster: name, id, status.

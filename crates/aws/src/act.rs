@@ -6,6 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_ses::types::{Body, Content, Destination, Message};
 use cf_core::effect::{Effect, Expect, Mail, NewStack};
 use cf_core::fault::{Fault, Kind};
+use cf_core::first_hour;
 use cf_core::ledger;
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
@@ -33,6 +34,10 @@ impl Perform for Aws {
             Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
             Effect::SendMail(mail) => self.send(mail).await,
             Effect::WriteSeen(seen) => self.remember(seen).await,
+            Effect::WriteFirstHour { record, expect } => {
+                self.put(&self.site.system_bucket, first_hour::KEY, record.bytes(), "application/json", expect).await
+            }
+            Effect::WriteProbe => self.put_probe().await,
         }
     }
 }

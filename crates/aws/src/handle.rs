@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use cf_core::fault::{Fault, Kind};
+use cf_core::first_hour::PROBE;
 use cf_core::key::{self, Reading};
 use cf_core::observe::{self, Subject};
 use cf_core::perform::{Clock, pass, pass_look_alike, pass_stray};
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use crate::client::Aws;
 use crate::event::{self, Unreadable, Work};
-use crate::journal;
+use crate::{first_hour, journal};
 
 /// Passes of one sweep that run side by side: enough to hide latency, few enough to stay under CloudFormation's throttle.
 const SIDE_BY_SIDE: usize = 4;
@@ -55,7 +56,7 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
             done
         }
         Ok(Work::Sweep) => sweep(aws).await,
-        Ok(Work::Publish(request)) => aws.publish(&request).await,
+        Ok(Work::Publish(request)) => aws.publish(&request, clock()).await,
         Ok(Work::Nothing(why)) => {
             tracing::info!(why, "nothing to do");
             Ok(())
@@ -79,9 +80,14 @@ async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
     Ok(Cow::Owned(decoded))
 }
 
-async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
+/// One upload: the pass that its event starts.
+pub(crate) async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     if bucket != aws.site.user_bucket {
         return Err(Fault::new(Kind::Permanent, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
+    }
+    if key == PROBE {
+        tracing::info!(key, "S3 tells of uploads");
+        return cf_core::first_hour::answer(aws).await;
     }
     let key = &*true_key(aws, key).await?;
     match key::read(key) {
@@ -160,7 +166,9 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
         }
         done.is_err()
     });
-    let failed = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count().await;
-    journal::swept(count, failed + unread, &found.living);
+    let looks = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count();
+    // Side by side: neither is to wait for the other's crowd.
+    let (failed, unheard) = futures_util::join!(looks, first_hour::sweep(aws, clock()));
+    journal::swept(count, failed + unread + unheard, &found.living);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cf_core::decide::Course;
 use cf_core::fault::Fault;
+use cf_core::first_hour::{Look, PROBE};
 use cf_core::names::Cluster;
 use cf_core::perform::Outcome;
 use cf_core::stack::StackState;
@@ -78,6 +79,17 @@ pub fn found(found: &Found) {
     }
     for fault in &found.cache {
         tracing::warn!(call = fault.call, why = fault.why, "what sweeps remember is lost; it costs calls and nothing else");
+    }
+}
+
+/// What a sweep did for uploads that S3 told nobody of. The metric is there while something is wrong with the trigger.
+pub fn first_hour(look: &Look, failed: usize) {
+    if look.pages > 0 || !look.uploads.is_empty() {
+        tracing::info!(pages = look.pages, uploads = look.uploads.len(), failed, "looked for uploads that S3 told nobody of");
+    }
+    if look.is_silent {
+        tracing::warn!(probe = PROBE, "S3 does not tell of uploads: is the trigger switched on?");
+        measure(&[Measured { name: "TriggerSilent", unit: "Count", value: json!(1) }]);
     }
 }
 

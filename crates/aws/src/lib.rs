@@ -6,6 +6,7 @@ mod act;
 mod client;
 pub mod event;
 mod fault;
+mod first_hour;
 pub mod function;
 pub mod handle;
 mod journal;

@@ -9,6 +9,7 @@ use aws_smithy_types::body::SdkBody;
 use cf_core::fault::{Fault, Kind};
 use cf_core::observe::{self, LivingStack};
 use cf_core::template::DEFAULT_TEXT;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::client::Aws;
@@ -20,7 +21,7 @@ const NAMED_MAX: usize = 10;
 impl Aws {
     /// Answers CloudFormation's request, also when it cannot be fulfilled: a request without an answer holds the deployment
     /// up for an hour.
-    pub(crate) async fn publish(&self, request: &Value) -> Result<(), Fault> {
+    pub(crate) async fn publish(&self, request: &Value, now: Timestamp) -> Result<(), Fault> {
         let done = match request["RequestType"].as_str() {
             // A look that failed is no answer: Lambda tries twice more, within the time that CloudFormation gives.
             Some("Delete") => match observe::living(self, &self.site).await {
@@ -28,7 +29,13 @@ impl Aws {
                 Err(fault) if fault.kind == Kind::Transient => return Err(fault),
                 Err(fault) => Err(fault.to_string()),
             },
-            _ => self.publish_template(&request["ResourceProperties"]).await,
+            _ => match self.publish_template(&request["ResourceProperties"]).await {
+                Ok(()) => match self.open_first_hour(request, now).await {
+                    Err(fault) if fault.kind != Kind::Permanent => return Err(fault),
+                    done => done.map_err(|fault| fault.to_string()),
+                },
+                refused => refused,
+            },
         };
         let text = |name: &str| request[name].as_str().unwrap_or_default();
         let id = request["PhysicalResourceId"].as_str().map_or_else(|| format!("{}-template", self.site.prefix), str::to_owned);

@@ -39,6 +39,8 @@ impl Observe for Aws {
             }
             Question::Stacks(token) => Sight::Stacks(self.stacks(token).await?),
             Question::Seen => Sight::Seen(self.seen().await?),
+            Question::FirstHour => Sight::FirstHour(self.first_hour().await?),
+            Question::Homes(after) => Sight::Homes(self.homes(after).await?),
         })
     }
 }
@@ -47,12 +49,12 @@ impl Observe for Aws {
 const PROFILE_PAGES_MAX: usize = 100;
 
 /// S3's time in whole seconds, as the request id wants it.
-fn timestamp(at: Option<&DateTime>) -> Timestamp {
+pub fn timestamp(at: Option<&DateTime>) -> Timestamp {
     at.and_then(|at| Timestamp::from_second(at.secs()).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// No object is read beyond its limit, whatever its Content-Length said.
-async fn read_bounded(output: GetObjectOutput, most: usize) -> Result<Body, Fault> {
+pub async fn read_bounded(output: GetObjectOutput, most: usize) -> Result<Body, Fault> {
     let length = u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
     if length > most as u64 {
         return Ok(Body::TooLarge(length));
@@ -70,7 +72,7 @@ async fn read_bounded(output: GetObjectOutput, most: usize) -> Result<Body, Faul
 }
 
 impl Aws {
-    async fn fetch(&self, bucket: &str, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
+    pub(crate) async fn fetch(&self, bucket: &str, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
         let got = self.s3.get_object().bucket(bucket).key(key).expected_bucket_owner(&self.account).send().await;
         match got {
             Ok(output) => Ok(Some(output)),
@@ -213,7 +215,7 @@ fn of_a_file(fault: Fault, code: &str) -> Fault {
     if is_withheld { Fault { kind: Kind::Permanent, ..fault } } else { fault }
 }
 
-fn etag(text: Option<&str>) -> ETag {
+pub fn etag(text: Option<&str>) -> ETag {
     ETag(text.unwrap_or_default().to_owned())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::first_hour::FirstHour;
 use crate::ledger::{Ledger, MailKind};
 use crate::names::{StackName, User};
 use crate::request::ETag;
@@ -65,6 +66,15 @@ pub enum Effect {
     SendMail(Mail),
     /// Keep what a sweep has seen, for the next one. No plan does this; a sweep does. Its failure stops nothing.
     WriteSeen(Seen),
+    /// Keep how far the first hour of a trigger is. No plan does this; a deployment and a sweep do.
+    WriteFirstHour {
+        /// The new record.
+        record: FirstHour,
+        /// What must be there for the write to happen.
+        expect: Expect,
+    },
+    /// Put the probe whose event shows that S3 tells of uploads. No plan does this; a deployment and a sweep do.
+    WriteProbe,
 }
 
 /// What must be at a key for a write to happen. Where something else is there, the world has moved.
@@ -129,6 +139,8 @@ impl fmt::Display for Effect {
             Self::RemoveUpload { key, .. } => write!(f, "remove the upload {key}"),
             Self::SendMail(mail) => write!(f, "mail: {}", mail.subject),
             Self::WriteSeen(seen) => write!(f, "remember {} ledgers for the next sweep", seen.len()),
+            Self::WriteFirstHour { expect, .. } => write!(f, "remember how far the first hour is {expect}"),
+            Self::WriteProbe => f.write_str("put the probe"),
         }
     }
 }

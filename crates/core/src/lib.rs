@@ -11,6 +11,7 @@ pub mod decide;
 pub mod effect;
 pub mod facts;
 pub mod fault;
+pub mod first_hour;
 pub mod instance_type;
 pub mod key;
 pub mod ledger;

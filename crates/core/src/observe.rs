@@ -404,3 +404,13 @@ pub async fn seen<W: Observe>(world: &W) -> Result<Option<Seen>, Fault> {
     let text = ask!(world, Question::Seen, Seen)?;
     Ok(text.and_then(|text| Seen::read(&text)))
 }
+
+/// The record of the first hour, as it lies there.
+pub async fn first_hour<W: Observe>(world: &W) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+    ask!(world, Question::FirstHour, FirstHour)
+}
+
+/// One page of the users' homes.
+pub async fn homes<W: Observe>(world: &W, after: String) -> Result<Page<(String, Timestamp)>, Fault> {
+    ask!(world, Question::Homes(after), Homes)
+}

@@ -47,6 +47,10 @@ pub enum Question {
     Stacks(Option<String>),
     /// What the last sweep has left for the next one.
     Seen,
+    /// The record of the time in which S3 told of nothing (`first_hour`).
+    FirstHour,
+    /// One page of the users' homes: the keys after this one.
+    Homes(String),
 }
 
 /// What the world answers.
@@ -76,6 +80,10 @@ pub enum Sight {
     Stacks(Page<Stack>),
     /// To `Seen`: its text.
     Seen(Option<Vec<u8>>),
+    /// To `FirstHour`: its text and version.
+    FirstHour(Option<(Vec<u8>, ETag)>),
+    /// To `Homes`: keys and times; `next` is the last key.
+    Homes(Page<(String, Timestamp)>),
 }
 
 /// One page of a list, and how to ask for the next.

@@ -56,7 +56,7 @@ proptest! {
                 Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteAnswer { .. } | Effect::SendMail(_) | Effect::RemoveAnswer { .. } => true,
                 Effect::RemoveUpload { .. } => plan.course != Course::Tidy,
                 Effect::WriteLedger { .. } | Effect::WriteStatus { .. } => false,
-                Effect::WriteSeen(_) => return Err(TestCaseError::fail("the sweep's alone")),
+                Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => return Err(TestCaseError::fail("the sweep's alone")),
             };
             let is_written = matches!(plan.effects[0], Effect::WriteLedger { .. });
             prop_assert!(!touches || (at > 0 && is_written), "{plan}");
@@ -112,7 +112,7 @@ proptest! {
                     Effect::WriteLedger { ledger, .. } => ledger.entry(&facts.cluster.name).phase == facts.entry().phase,
                     Effect::WriteAnswer { key, .. } => key.ends_with(".cf-failed"),
                     Effect::RemoveUpload { .. } => true,
-                    Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteStatus { .. } | Effect::RemoveAnswer { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) => false,
+                    Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteStatus { .. } | Effect::RemoveAnswer { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
                 };
                 prop_assert!(harmless, "{plan}");
             }
@@ -128,7 +128,7 @@ proptest! {
                 Effect::WriteLedger { expect, .. } => ("the ledger", expect),
                 Effect::WriteAnswer { key, expect, .. } | Effect::WriteStatus { key, expect, .. } => (key.as_str(), expect),
                 Effect::RemoveAnswer { key, .. } | Effect::RemoveUpload { key, .. } => (key.as_str(), &Expect::Absent),
-                Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) => continue,
+                Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => continue,
             };
             prop_assert_eq!(written.contains(&key), *expect == Expect::Mine, "{} in {}", key, plan);
             written.push(key);

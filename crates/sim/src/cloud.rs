@@ -1,8 +1,9 @@
 //! The functions in their world: events are queued, delivered, and delivered again when a function fails.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use cf_core::fault::Fault;
+use cf_core::first_hour;
 use cf_core::key::{self, Reading, Verb};
 use cf_core::names::Cluster;
 use cf_core::observe::Subject;
@@ -92,6 +93,7 @@ impl Cloud {
     /// Delivers one event to the function that it is for.
     pub fn deliver(&mut self, event: &Event) -> Result<(), Fault> {
         match event {
+            Event::Upload(key) if key == first_hour::PROBE => now(first_hour::answer(&self.world)),
             Event::Upload(key) => match key::read(key) {
                 Reading::Request(upload) => {
                     let powers = match upload.verb {
@@ -111,9 +113,32 @@ impl Cloud {
             }
             Event::Sweep => {
                 let wanting = now(sweep::find(&self.world, &self.world.site, self.world.now()))?.wanting;
-                wanting.into_iter().try_for_each(|cluster| self.look_at(cluster))
+                wanting.into_iter().try_for_each(|cluster| self.look_at(cluster))?;
+                self.first_hour()
             }
         }
+    }
+
+    /// What a sweep does for uploads that S3 told nobody of. Most worlds have no window, and nobody there asks for one.
+    fn first_hour(&mut self) -> Result<(), Fault> {
+        if self.world.state().store.get(Bucket::System, first_hour::KEY).is_none() {
+            return Ok(());
+        }
+        let look = now(first_hour::look(&self.world, &self.world.site, self.world.now()))?;
+        let mut failed = BTreeSet::new();
+        for key in &look.uploads {
+            let done = match key::read(key) {
+                Reading::Request(upload) => {
+                    self.pass(Powers::WATCH, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
+                }
+                Reading::Refused { .. } | Reading::NotARequest => now(pass_stray(&self.world, key)),
+            };
+            if let Err(fault) = done {
+                self.faults.push(fault);
+                failed.insert(key.clone());
+            }
+        }
+        now(first_hour::close(&self.world, look, &failed, self.world.now()))
     }
 
     fn look_at(&mut self, cluster: Cluster) -> Result<(), Fault> {

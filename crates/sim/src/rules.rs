@@ -1,6 +1,7 @@
 //! What no function may ever do, watched at every effect, and what must hold once nothing moves any more.
 
 use cf_core::effect::{Effect, NewStack};
+use cf_core::first_hour::PROBE;
 use cf_core::key::{self, Answer, Reading, Verb};
 use cf_core::ledger::{Entry, Ledger, Phase};
 use cf_core::names::{Cluster, ClusterName, User};
@@ -18,6 +19,8 @@ impl State {
         let wrong = match effect {
             // In whole lives equal files follow each other, and which one an answer meant is for the simulator's reference to say.
             Effect::RemoveUpload { .. } if !self.is_recording => None,
+            // The probe is no upload, and wants no answer.
+            Effect::RemoveUpload { key, .. } if key == PROBE => None,
             Effect::RemoveUpload { key, etag } => {
                 let is_there = self.store.get(Bucket::User, key).map(Version::etag).as_ref() == Some(etag);
                 let is_answered = self.answered.contains(&(key.clone(), etag.clone()));
@@ -33,7 +36,9 @@ impl State {
             | Effect::WriteAnswer { .. }
             | Effect::RemoveAnswer { .. }
             | Effect::SendMail(_)
-            | Effect::WriteSeen(_) => None,
+            | Effect::WriteSeen(_)
+            | Effect::WriteFirstHour { .. }
+            | Effect::WriteProbe => None,
         };
         self.wrongs.extend(wrong);
     }

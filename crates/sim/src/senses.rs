@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
+use cf_core::first_hour::{self, PROBE, PROBE_TEXT};
+use cf_core::key::HOME;
 use cf_core::ledger;
 use cf_core::perform::Perform;
 use cf_core::profile::Profile;
@@ -128,6 +130,13 @@ impl State {
             }
             Question::Seen if self.cache_lost => return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came")),
             Question::Seen => Sight::Seen(self.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.to_vec())),
+            Question::FirstHour => Sight::FirstHour(self.store.get(Bucket::System, first_hour::KEY).map(|v| (v.bytes.to_vec(), v.etag()))),
+            Question::Homes(after) => {
+                let mut rest = self.store.list(Bucket::User, HOME).filter(|(key, _)| **key > after);
+                let items: Vec<_> = rest.by_ref().take(self.pages.keys).map(|(k, v)| (k.clone(), v.modified)).collect();
+                let next = rest.next().and_then(|_| items.last().map(|(key, _)| key.clone()));
+                Sight::Homes(Page { items, next })
+            }
         })
     }
 
@@ -188,6 +197,10 @@ impl State {
                 Ok(None)
             }
             Effect::WriteSeen(seen) => self.remember(seen),
+            Effect::WriteFirstHour { record, expect } => {
+                self.store.put_if(Bucket::System, first_hour::KEY, &record.bytes(), expect, now).map(Some)
+            }
+            Effect::WriteProbe => Ok(Some(self.store.put(Bucket::User, PROBE, PROBE_TEXT.as_bytes(), now))),
         }
     }
 }

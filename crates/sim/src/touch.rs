@@ -1,6 +1,8 @@
 //! What was touched: every question and every effect, as the key or the stack that it concerns.
 
 use cf_core::effect::Effect;
+use cf_core::first_hour;
+use cf_core::key::HOME;
 use cf_core::ledger;
 use cf_core::question::Question;
 use cf_core::seen;
@@ -20,6 +22,8 @@ impl State {
             Question::Ledgers(_) => ledger::PREFIX.to_owned(),
             Question::Stacks(_) => "stack/".to_owned(),
             Question::Seen => seen::KEY.to_owned(),
+            Question::FirstHour => first_hour::KEY.to_owned(),
+            Question::Homes(_) => HOME.to_owned(),
         });
         let written = self.effects.iter().map(|effect| match effect {
             Effect::WriteLedger { user, .. } => ledger::key(user),
@@ -31,6 +35,8 @@ impl State {
             | Effect::RemoveUpload { key, .. } => key.clone(),
             Effect::SendMail(mail) => format!("mail/{}", mail.subject),
             Effect::WriteSeen(_) => seen::KEY.to_owned(),
+            Effect::WriteFirstHour { .. } => first_hour::KEY.to_owned(),
+            Effect::WriteProbe => first_hour::PROBE.to_owned(),
         });
         read.chain(written).collect()
     }

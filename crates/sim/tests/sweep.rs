@@ -215,6 +215,7 @@ fn name(effect: &Effect) -> &'static str {
         Effect::RemoveUpload { .. } => "remove an upload",
         Effect::SendMail(_) => "send a mail",
         Effect::WriteSeen(_) => "remember the ledgers",
+        Effect::WriteFirstHour { .. } | Effect::WriteProbe => "the first hour",
     }
 }
 

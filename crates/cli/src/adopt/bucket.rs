@@ -4,6 +4,8 @@
 use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::NotificationConfiguration;
+use cf_core::first_hour::{self, FirstHour};
+use jiff::Timestamp;
 
 use super::record::Record;
 use crate::account::Account;
@@ -163,6 +165,42 @@ impl Bucket {
             Err(e) if code(&e) == "NoSuchKey" => Ok(()),
             Err(e) => Err(trouble("s3:DeleteObject", &format!("remove s3://{}/{key}", self.system), &e)),
         }
+    }
+
+    /// Tells the sweep that the trigger is being switched on. The time is S3's own, as the record of the adoption has it: the clock
+    /// of this machine may be wrong, and what counts is which uploads came later.
+    pub async fn open_first_hour(&self) -> Result<()> {
+        let record = self.record_key();
+        let what = format!("read the time of s3://{}/{record}", self.system);
+        let request = self.s3.head_object().bucket(&self.system).key(&record).expected_bucket_owner(&self.owner);
+        let head = request.send().await.map_err(|e| trouble("s3:GetObject", &what, &e))?;
+        let now = head.last_modified().and_then(|at| Timestamp::from_second(at.secs()).ok());
+        let now = now.with_context(|| format!("cannot {what}: S3 gave none. Try again"))?;
+        let bytes = FirstHour::of_adoption(&self.name, now).bytes();
+        let request = self.s3.put_object().bucket(&self.system).key(first_hour::KEY).expected_bucket_owner(&self.owner);
+        let request = request.content_type("application/json").body(ByteStream::from(bytes));
+        let what = format!("write s3://{}/{}", self.system, first_hour::KEY);
+        request.send().await.map(drop).map_err(|e| trouble("s3:PutObject", &what, &e))
+    }
+
+    /// From now on the sweep looks for no uploads, and puts no probe.
+    pub async fn close_first_hour(&self) -> Result<()> {
+        let request = self.s3.delete_object().bucket(&self.system).key(first_hour::KEY).expected_bucket_owner(&self.owner);
+        let what = format!("remove s3://{}/{}", self.system, first_hour::KEY);
+        request.send().await.map(drop).map_err(|e| trouble("s3:DeleteObject", &what, &e))
+    }
+
+    /// Takes a probe away that nobody has heard of. Looked for first: in a versioned bucket even the removal of nothing leaves a mark.
+    pub async fn remove_probe(&self) -> Result<()> {
+        let what = format!("look for s3://{}/{}", self.name, first_hour::PROBE);
+        match self.s3.head_object().bucket(&self.name).key(first_hour::PROBE).expected_bucket_owner(&self.owner).send().await {
+            Ok(_) => {}
+            Err(e) if matches!(code(&e).as_str(), "NotFound" | "NoSuchKey" | "404") => return Ok(()),
+            Err(e) => return Err(trouble("s3:GetObject", &what, &e)),
+        }
+        let request = self.s3.delete_object().bucket(&self.name).key(first_hour::PROBE).expected_bucket_owner(&self.owner);
+        let what = format!("remove s3://{}/{}", self.name, first_hour::PROBE);
+        request.send().await.map(drop).map_err(|e| trouble("s3:DeleteObject", &what, &e))
     }
 }
 

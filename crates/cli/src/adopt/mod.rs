@@ -38,6 +38,7 @@ pub async fn adopt(account: &Account, deployment: &Deployment, dry_run: bool) ->
         line("\nDry run: nothing was written.");
         return Ok(());
     }
+    let is_switched_on = recorded.is_none() || next.notification != now.notification;
     let earlier = recorded.as_ref().map(|r| r.added.clone()).unwrap_or_default();
     let mut record = begin(&bucket, deployment, recorded, &now)?;
     // Until everything is written, what an older version has added may still stand there; it must not look like a stranger's.
@@ -46,13 +47,18 @@ pub async fn adopt(account: &Account, deployment: &Deployment, dry_run: bool) ->
     bucket.still(&now).await?;
     // The trigger comes last: before the first upload is acted on, its answers are already protected.
     bucket.write_policy(&now, &next).await?;
+    // For some minutes S3 tells of nothing. What is uploaded from now on is found by the sweep; what lies there is the past.
+    if is_switched_on {
+        bucket.open_first_hour().await?;
+    }
     bucket.write_notification(&now, &next, matches!(setup.wanted, Wanted::Functions(_))).await?;
     if record.added != added {
         record.added = added;
         bucket.save(&record, Some(&etag)).await?;
     }
     line(&format!(
-        "\nThe bucket {} is adopted: files dropped into home/ are answered from now on. What stood there is saved in s3://{}/{}; \
+        "\nThe bucket {} is adopted: files dropped into home/ are answered from now on (in the first minutes by the sweep, so not at \
+         once; those that lay there before only by `clusterdrop admin rescan`). What stood there is saved in s3://{}/{}; \
          `clusterdrop admin adopt-bucket --undo` brings it back.",
         bucket.name,
         bucket.system,
@@ -93,8 +99,10 @@ pub async fn undo(account: &Account, deployment: &Deployment, dry_run: bool) -> 
         return Ok(());
     }
     bucket.still(&now).await?;
+    bucket.close_first_hour().await?;
     bucket.write_notification(&now, &next, false).await?;
     bucket.write_policy(&now, &next).await?;
+    bucket.remove_probe().await?;
     bucket.forget(&etag).await?;
     let exact = Before::of(&next) == record.before;
     line(&format!(

@@ -67,7 +67,9 @@ impl Plan {
             | Effect::RemoveAnswer { .. }
             | Effect::RemoveUpload { .. }
             | Effect::SendMail(_)
-            | Effect::WriteSeen(_) => false,
+            | Effect::WriteSeen(_)
+            | Effect::WriteFirstHour { .. }
+            | Effect::WriteProbe => false,
         };
         if let Some(first) = self.effects.iter().position(forbidden) {
             self.effects.truncate(first);

@@ -375,8 +375,8 @@ fn belongs(effect: &Effect, cluster: &Cluster, state: &State, site: &Site) -> bo
         | Effect::RemoveAnswer { key, .. }
         | Effect::RemoveUpload { key, .. } => is_file(key),
         Effect::SendMail(mail) => mail.subject.contains(&cluster.to_string()),
-        // Only the sweep itself writes it.
-        Effect::WriteSeen(_) => false,
+        // Only the sweep itself, and a deployment, write these.
+        Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
     }
 }
 

@@ -84,7 +84,9 @@ fn told(effect: &Effect) -> Option<&str> {
         | Effect::DeleteStack { .. }
         | Effect::RemoveAnswer { .. }
         | Effect::RemoveUpload { .. }
-        | Effect::WriteSeen(_) => None,
+        | Effect::WriteSeen(_)
+        | Effect::WriteFirstHour { .. }
+        | Effect::WriteProbe => None,
     }
 }
 
@@ -102,8 +104,8 @@ fn against(effect: &Effect, state: &State, people: &Stage) -> Option<String> {
                 && new.parameters.iter().all(|(name, value)| value != &people.bob || name == "ClusterName" || value == &login(alice))
         }
         Effect::DeleteStack { id } => state.stacks.by_id(id).is_some_and(|stack| is_stack_of(stack, alice)),
-        // Only the sweep itself writes it.
-        Effect::WriteSeen(_) => false,
+        // Only the sweep itself, and a deployment, write these.
+        Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
         Effect::WriteStatus { .. }
         | Effect::WriteAnswer { .. }
         | Effect::RemoveAnswer { .. }

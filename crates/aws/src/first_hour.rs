@@ -1,0 +1,145 @@
+//! The first hour of a trigger on AWS: its record, its probe, and the pages of `home/`. What they mean is in
+//! `cf_core::first_hour`.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::EncodingType;
+use cf_core::body::Body;
+use cf_core::fault::{Fault, Kind};
+use cf_core::first_hour::{self, BYTES_MAX, PROBE, PROBE_TEXT, Trigger};
+use cf_core::key::HOME;
+use cf_core::question::Page;
+use cf_core::request::ETag;
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::client::Aws;
+use crate::event::decode;
+use crate::fault::fault;
+use crate::see::{etag, read_bounded, timestamp};
+use crate::{handle, journal};
+
+/// Passes that run side by side with those of the ordinary sweep.
+const SIDE_BY_SIDE: usize = 4;
+
+impl Aws {
+    /// The record's bytes, cut off where it is too large to be one.
+    pub(crate) async fn first_hour(&self) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+        let Some(output) = self.fetch(&self.site.system_bucket, first_hour::KEY).await? else { return Ok(None) };
+        let etag = etag(output.e_tag());
+        Ok(Some(match read_bounded(output, BYTES_MAX).await? {
+            Body::Read(bytes) => (bytes, etag),
+            Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => (Vec::new(), etag),
+        }))
+    }
+
+    /// Always of the same bytes: whoever removes it by its ETag removes any of them.
+    pub(crate) async fn put_probe(&self) -> Result<Option<ETag>, Fault> {
+        let request = self.s3.put_object().bucket(&self.site.user_bucket).key(PROBE).content_type("text/plain; charset=utf-8");
+        let request = request.body(ByteStream::from_static(PROBE_TEXT.as_bytes())).expected_bucket_owner(&self.account);
+        request.send().await.map(|output| Some(etag(output.e_tag()))).map_err(|e| fault("s3:PutObject", &e))
+    }
+
+    /// The keys after this one. By key, not by token: tokens expire. Encoded: a key may hold what XML cannot.
+    pub(crate) async fn homes(&self, after: String) -> Result<Page<(String, Timestamp)>, Fault> {
+        const CALL: &str = "s3:ListObjectsV2";
+        let request = self.s3.list_objects_v2().bucket(&self.site.user_bucket).prefix(HOME).start_after(after);
+        let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
+        let listed = request.send().await.map_err(|e| fault(CALL, &e))?;
+        let key = |o: &aws_sdk_s3::types::Object| o.key().and_then(decode);
+        let items: Vec<_> = listed.contents().iter().filter_map(|o| Some((key(o)?, timestamp(o.last_modified())))).collect();
+        let next = if listed.is_truncated() == Some(true) {
+            let last = items.last().map(|(key, _)| key.clone());
+            Some(last.ok_or_else(|| Fault::new(Kind::Transient, CALL, "a page without a key says that there are more"))?)
+        } else {
+            None
+        };
+        Ok(Page { items, next })
+    }
+
+    /// Opens the window, where this deployment has switched the trigger on.
+    pub(crate) async fn open_first_hour(&self, request: &Value, now: Timestamp) -> Result<(), Fault> {
+        let is_new = request["RequestType"] == "Create";
+        let Some(trigger) = trigger(&request["ResourceProperties"]) else { return Ok(()) };
+        if !trigger.is_switched_on(is_new, self::trigger(&request["OldResourceProperties"])) {
+            return Ok(());
+        }
+        if let Some(fault) = Box::pin(first_hour::open(self, &self.site, now)).await? {
+            tracing::warn!(call = fault.call, why = fault.why, "the probe could not be put; the next sweep tries again");
+        }
+        tracing::info!(bucket = trigger.bucket, "the trigger was switched on; uploads that S3 does not tell of are looked for");
+        Ok(())
+    }
+}
+
+/// What a request of CloudFormation says of the trigger; `None` where it is of a version that did not say it.
+fn trigger(properties: &Value) -> Option<Trigger<'_>> {
+    let text = |name: &str| properties[name].as_str();
+    Some(Trigger { bucket: text("UserBucket")?, mode: text("UserBucketMode")?, kind: text("Trigger")? })
+}
+
+/// A sweep's part: passes for uploads that S3 told nobody of. Gives how many of them failed, with what else went wrong.
+pub async fn sweep(aws: &Aws, now: Timestamp) -> usize {
+    // Boxed, as a pass is.
+    let look = match Box::pin(first_hour::look(aws, &aws.site, now)).await {
+        Ok(look) => look,
+        Err(fault) => {
+            journal::failed("first hour", &fault);
+            return 1;
+        }
+    };
+    for fault in &look.faults {
+        journal::failed("first hour", fault);
+    }
+    let mut faults = look.faults.len();
+    let passes = stream::iter(look.uploads.clone()).map(|key| async move {
+        let done = handle::upload(aws, &aws.site.user_bucket, &key).await;
+        done.err().map(|fault| {
+            journal::failed(&key, &fault);
+            key
+        })
+    });
+    let failed: BTreeSet<String> = passes.buffer_unordered(SIDE_BY_SIDE).filter_map(std::future::ready).collect().await;
+    faults += failed.len();
+    journal::first_hour(&look, failed.len());
+    if let Err(fault) = first_hour::close(aws, look, &failed, now).await {
+        journal::failed("first hour", &fault);
+        faults += 1;
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_request_that_does_not_tell_of_the_trigger_opens_nothing() {
+        let whole = json!({"UserBucket": "b", "UserBucketMode": "create", "Trigger": "s3"});
+        assert_eq!(trigger(&whole), Some(Trigger { bucket: "b", mode: "create", kind: "s3" }));
+        for missing in ["UserBucket", "UserBucketMode", "Trigger"] {
+            let mut part = whole.clone();
+            part[missing] = Value::Null;
+            assert_eq!(trigger(&part), None, "{missing}");
+        }
+        assert_eq!(trigger(&Value::Null), None);
+    }
+
+    /// The samples are what CloudFormation sends; template.yaml names the properties.
+    #[test]
+    fn a_first_deployment_says_what_an_upgrade_does_not_change() {
+        let read = |text: &str| serde_json::from_str::<Value>(text).expect("a sample is JSON");
+        let create = read(include_str!("../../../events/custom-resource-create.json"));
+        let update = read(include_str!("../../../events/custom-resource-update.json"));
+        assert!(trigger(&create["ResourceProperties"]).expect("told").is_switched_on(true, trigger(&create["OldResourceProperties"])));
+        let before = trigger(&update["OldResourceProperties"]);
+        assert!(before.is_some() && !trigger(&update["ResourceProperties"]).expect("told").is_switched_on(false, before));
+        let template = include_str!("../../../template.yaml");
+        for property in ["UserBucket: !Ref UserBucket", "UserBucketMode: !Ref UserBucketMode", "Trigger: !Ref Trigger"] {
+            assert!(template.contains(&format!("      {property}\n")), "{property}");
+        }
+    }
+}
