@@ -52,6 +52,42 @@ pub enum Admin {
         #[command(flatten)]
         at: At,
     },
+    /// Find uploads that nobody has told the functions of, and send them
+    #[command(long_about = RESCAN, after_long_help = RESCAN_EXAMPLES)]
+    Rescan {
+        /// Which uploads.
+        #[command(flatten)]
+        options: RescanOptions,
+        /// Which deployment.
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// Which uploads are looked for, and whether they are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RescanOptions {
+    /// Only below this: home/USER/ or deeper
+    #[arg(long, value_name = "KEY", default_value = "home/")]
+    pub prefix: String,
+    /// Only uploads after this time: 90m, 3h, 2d or 4w ago, 2026-11-21, or 2026-11-21T09:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub newer_than: Option<String>,
+    /// Only uploads before this time
+    #[arg(long, value_name = "TIME")]
+    pub older_than: Option<String>,
+    /// Stop after so many uploads, and tell where to go on
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max: u32,
+    /// Go on after this key, as an earlier run has told it
+    #[arg(long, value_name = "KEY")]
+    pub after: Option<String>,
+    /// List the uploads, and send nothing: so it is without --yes
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Send them: each starts or removes a cluster, as if it had just been uploaded
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Which deployment, and how to reach it.
@@ -72,7 +108,7 @@ impl Admin {
     /// Where the command goes.
     pub const fn at(&self) -> &At {
         match self {
-            Self::AdoptBucket { at, .. } | Self::Redrive { at, .. } => at,
+            Self::AdoptBucket { at, .. } | Self::Redrive { at, .. } | Self::Rescan { at, .. } => at,
         }
     }
 }
@@ -98,8 +134,9 @@ Examples:
   clusterdrop admin adopt-bucket --undo       # before `sam delete`
 
 You need these rights: cloudformation:DescribeStacks; on the users' bucket s3:GetBucketPolicy, s3:PutBucketPolicy, \
-s3:DeleteBucketPolicy, s3:GetBucketNotification and s3:PutBucketNotification; on the system bucket s3:ListBucket, s3:GetObject, \
-s3:PutObject and s3:DeleteObject for adopt/*.";
+s3:DeleteBucketPolicy, s3:GetBucketNotification and s3:PutBucketNotification, and for --undo s3:GetObject and s3:DeleteObject for \
+home/clusterdrop-probe.cf-create; on the system bucket s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject for adopt/* and \
+sweep/first-hour.json.";
 
 const REDRIVE: &str = "\
 Try once more what nobody could finish.
@@ -116,6 +153,25 @@ Examples:
 
 You need these rights: cloudformation:DescribeStacks; on the parked queue sqs:ReceiveMessage, sqs:DeleteMessage and \
 sqs:ChangeMessageVisibility; on the failure queue sqs:SendMessage.";
+
+const RESCAN: &str = "\
+Find uploads that nobody has told the functions of, and send them.
+
+S3 tells the functions of each upload. Of some it did not: of those before the bucket was adopted, of those while a trigger was \
+switched off or a rule was missing. (Those of the minutes after a deployment or an adoption are found without this.) An upload that \
+has its answer is not there any more, so whatever .cf-create and .cf-delete files still lie below home/ wait for something. Not \
+everybody still waits: a file may be years old. Look at the list first; nothing is sent without --yes.
+
+Each upload is sent as a message to the failure queue, from which cf-watch takes it. One that waits there already, or is sent \
+twice, does no harm. More than a hundred at a time raise the alarm of that queue, until they are worked off.";
+
+const RESCAN_EXAMPLES: &str = "\
+Examples:
+  clusterdrop admin rescan                                  # what lies there, and how old it is
+  clusterdrop admin rescan --newer-than 2d --prefix home/alice/
+  clusterdrop admin rescan --newer-than 2d --prefix home/alice/ --yes
+
+You need these rights: cloudformation:DescribeStacks; on the users' bucket s3:ListBucket; on the failure queue sqs:SendMessage.";
 
 #[cfg(test)]
 mod tests {
@@ -134,6 +190,8 @@ mod tests {
             &["clusterdrop", "admin", "redrive", "--max", "0"],
             &["clusterdrop", "admin", "redrive", "--undo"],
             &["clusterdrop", "admin", "adopt-bucket", "extra"],
+            &["clusterdrop", "admin", "rescan", "--dry-run", "--yes"],
+            &["clusterdrop", "admin", "rescan", "--max", "0"],
         ] {
             let error = Arguments::try_parse_from(line).expect_err("no such command");
             assert_eq!(error.exit_code(), 2, "{line:?}");

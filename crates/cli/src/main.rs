@@ -5,6 +5,7 @@ mod adopt;
 mod arguments;
 mod deployment;
 mod redrive;
+mod rescan;
 mod say;
 mod trouble;
 
@@ -38,5 +39,6 @@ async fn run(arguments: Arguments) -> Result<()> {
         Admin::AdoptBucket { undo: false, dry_run, .. } => adopt::adopt(&account, &deployment, dry_run).await,
         Admin::AdoptBucket { undo: true, dry_run, .. } => adopt::undo(&account, &deployment, dry_run).await,
         Admin::Redrive { dry_run, max, .. } => redrive::redrive(&account, &deployment, dry_run, max).await,
+        Admin::Rescan { options, .. } => rescan::rescan(&account, &deployment, &options).await,
     }
 }
