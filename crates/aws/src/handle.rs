@@ -56,7 +56,7 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
             done
         }
         Ok(Work::Sweep) => sweep(aws).await,
-        Ok(Work::Publish(request)) => aws.publish(&request, clock()).await,
+        Ok(Work::Publish(request)) => aws.publish(&request, Time.now()).await,
         Ok(Work::Nothing(why)) => {
             tracing::info!(why, "nothing to do");
             Ok(())
@@ -168,7 +168,7 @@ async fn sweep(aws: &Aws) -> Result<(), Fault> {
     });
     let looks = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count();
     // Side by side: neither is to wait for the other's crowd.
-    let (failed, unheard) = futures_util::join!(looks, first_hour::sweep(aws, clock()));
+    let (failed, unheard) = futures_util::join!(looks, first_hour::sweep(aws, Time.now()));
     journal::swept(count, failed + unread + unheard, &found.living);
     Ok(())
 }

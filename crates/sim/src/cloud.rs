@@ -131,7 +131,9 @@ impl Cloud {
                 Reading::Request(upload) => {
                     self.pass(Powers::WATCH, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
                 }
-                Reading::Refused { .. } | Reading::NotARequest => now(pass_stray(&self.world, key)),
+                Reading::Refused { .. } => now(pass_stray(&self.world, key)).map(drop),
+                Reading::LooksLike { .. } => now(pass_look_alike(&self.world, key)),
+                Reading::NotARequest => Ok(()),
             };
             if let Err(fault) = done {
                 self.faults.push(fault);

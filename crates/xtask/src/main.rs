@@ -10,6 +10,7 @@ mod regions;
 mod rules;
 mod shell;
 mod simulate;
+mod smoke;
 mod sync;
 mod templates;
 mod test;
@@ -64,6 +65,12 @@ enum Chore {
     },
     /// Write templates/regions.txt: which of the offered EC2 types each Region lacks, as the pinned linter knows it
     Regions,
+    /// Print the commands of the smoke test against a real account, with what each must print
+    Smoke {
+        /// Print them; nothing is run
+        #[arg(long)]
+        plan: bool,
+    },
     /// Write into template.yaml what follows from other files: the template's digest, the policies of iam/, the types of nodes
     Sync,
 }
@@ -82,6 +89,7 @@ async fn main() -> ExitCode {
                 cf_bench::run(How { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
             }
             Chore::Regions => tokio::task::spawn_blocking(regions::run).await?,
+            Chore::Smoke { plan } => smoke::run(plan),
             Chore::Sync => sync::run(),
         }
     };
