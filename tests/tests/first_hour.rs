@@ -40,8 +40,8 @@ async fn until(s: &User, what: &str, is: impl Fn(&Stage) -> bool) -> Result<()> 
 
 /// How often all homes were listed.
 fn listings(s: &User) -> Result<usize> {
-    let all = s.calls("call=s3.ListObjectsV2&caller=function/")?;
-    Ok(all.iter().filter(|call| call["path"].as_str().is_some_and(|path| path.contains("start-after="))).count())
+    let all = s.stand.invocations(0)?;
+    Ok(all.iter().flat_map(|i| &i.calls).filter(|call| call.what == "s3.ListObjectsV2 users/home/*").count())
 }
 
 /// S3's time of an object.
