@@ -81,7 +81,12 @@ fn findings(text: &str, used: &mut BTreeSet<&'static str>) -> Vec<(usize, String
         }
         for word in says.split(|c: char| !(c.is_ascii_alphanumeric() || ".-:/${}*".contains(c))) {
             let word = word.trim_matches(|c| "{}.:".contains(c));
-            match PRINCIPALS.iter().find(|(principal, _)| *principal == word) {
+            // A service-linked role lies in a folder of its owner's name.
+            let owner = word.split_once(":role/aws-service-role/").and_then(|(before, rest)| {
+                let known = !before.contains("arn:aws:");
+                rest.split('/').next().filter(|_| known)
+            });
+            match PRINCIPALS.iter().find(|(principal, _)| *principal == owner.unwrap_or(word)) {
                 Some((principal, _)) => {
                     used.insert(principal);
                 }
@@ -108,6 +113,8 @@ mod tests {
             "Principal: {Service: lambda.amazonaws.com.cn}",
             "let suffix = if china { \"amazonaws.com.cn\" } else { \"amazonaws.com\" };",
             "Description: \"see s3.amazonaws.com/x\"",
+            "arn:aws:iam::${AWS::AccountId}:role/aws-service-role/spot.amazonaws.com/x",
+            "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/ec2.amazonaws.com/x",
         ] {
             assert!(!findings(planted, &mut BTreeSet::new()).is_empty(), "{planted}");
         }
@@ -123,6 +130,7 @@ mod tests {
             "Principal: {Service: !Sub \"ec2.${AWS::URLSuffix}\"}",
             "AllowedPattern: ^(arn:aws[-a-z]*:iam::[0-9]{12}:policy/x)?$",
             "/// such as arn:aws:s3:::bucket",
+            "\"arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot\"",
             "ServiceName: !Sub com.amazonaws.${AWS::Region}.s3",
         ] {
             assert_eq!(findings(sound, &mut BTreeSet::new()), [], "{sound}");
