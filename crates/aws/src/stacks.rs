@@ -118,7 +118,7 @@ mod tests {
             .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(says.clone())))
             .build();
         let client = aws_sdk_cloudformation::Client::from_conf(config);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let answer = runtime.block_on(client.describe_stack_events().stack_name("x").send());
         answer.map(|page| page.stack_events().len()).map_err(|e| list_fault("cloudformation:DescribeStackEvents", &e))
     }

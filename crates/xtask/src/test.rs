@@ -16,7 +16,7 @@ use cf_e2e::localemu::LocalEmu;
 use cf_e2e::root;
 use cf_e2e::scratch::Scratch;
 use cf_e2e::stand::{STAND, Stand};
-use cf_e2e::tools::{Tool, path_with};
+use cf_e2e::tools::Tool;
 use console::style;
 
 use crate::chore::{headline, step};
