@@ -78,6 +78,13 @@ impl Case {
         Ok(())
     }
 
+    /// Ends the faults that its steps have ordered.
+    pub fn end_faults(&mut self) {
+        for id in self.faults.drain(..) {
+            self.s.stand.end_fault(id);
+        }
+    }
+
     async fn step(&mut self, step: &Value) -> Result<()> {
         let text = |name: &str| step[name].as_str().unwrap_or_default();
         match text("do") {
@@ -146,9 +153,7 @@ impl Case {
 
 impl Drop for Case {
     fn drop(&mut self) {
-        for id in &self.faults {
-            self.s.stand.end_fault(*id);
-        }
+        self.end_faults();
     }
 }
 

@@ -1,1 +1,91 @@
-//! Cases of this kind; see `main.rs`.
+//! States of stacks that nobody waits for, and answers that must not become untrue.
+
+use anyhow::{Context, Result};
+use aws_sdk_cloudformation::types::StackStatus;
+use cf_core::status::State;
+use serde_json::json;
+
+use super::Case;
+use super::common::stage;
+
+#[tokio::test]
+async fn b32_a_change_set_that_nobody_executed_is_told_and_removed() -> Result<()> {
+    let mut case = Case::load("b32").await?;
+    case.play().await?;
+    let answer = case.s.answer("rev.cf-failed").await?;
+    assert!(answer.contains("change set") && answer.contains("rev.cf-delete"), "{answer}");
+    case.s.gone("rev.cf-create").await?;
+    case.play_all().await?;
+    case.s.answer("rev.cf-deleted").await?;
+    case.s.gone("rev.cf-delete").await?;
+    assert!(case.s.stacks("rev").await?.is_empty());
+    case.s.rest().await?;
+    // The name is free.
+    case.s.drop("rev.cf-create", "{}").await?;
+    case.s.answer("rev.cf-created").await?;
+    Ok(())
+}
+
+/// What is left of a cluster has no address any more, and a new `.cf-create` is told what is left, too.
+#[tokio::test]
+async fn after_a_failed_deletion_no_answer_is_untrue() -> Result<()> {
+    let s = stage("leftover").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    let stays = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-leftover-", "resource": "ComputeSecurityGroup", "on": "delete", "reason": "has a dependent object"}))?;
+    s.drop("demo.cf-delete", "").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("ComputeSecurityGroup") && answer.contains("has a dependent object"), "{answer}");
+    s.gone("demo.cf-created").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.gone("demo.cf-create").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("cannot be started") && answer.contains("has a dependent object"), "{answer}");
+    drop(stays);
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    s.gone("demo.cf-failed").await?;
+    s.rest().await
+}
+
+#[tokio::test]
+async fn termination_protection_is_told_with_the_way_out() -> Result<()> {
+    let s = stage("shielded").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    let protects = s.fault(&json!({"kind": "call", "call": "cloudformation.DeleteStack", "text": "clusterdrop-shielded-", "error": "ValidationError", "status": 400, "message": "Stack [x] cannot be deleted while TerminationProtection is enabled", "times": null}))?;
+    s.drop("demo.cf-delete", "").await?;
+    let answer = s.answer("demo.cf-failed").await?;
+    assert!(answer.contains("--no-enable-termination-protection") && answer.contains("demo.cf-delete again"), "{answer}");
+    assert!(s.text("demo.cf-created").await?.is_some(), "it stands, and its address is true");
+    drop(protects);
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    s.rest().await
+}
+
+/// An administrator's update gives the login node another address: `.cf-created` and the state follow.
+#[tokio::test]
+async fn a_login_address_that_changes_is_told_anew() -> Result<()> {
+    let s = stage("mover").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    let first = s.answer("demo.cf-created").await?;
+    s.rest().await?;
+    let stack = s.only_stack("demo").await?;
+    let id = stack.stack_id().context("an id")?;
+    let template = json!({
+        "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+        "Outputs": {"AccessIP": {"Value": "192.0.2.77"}},
+    });
+    s.stand.cloudformation.update_stack().stack_name(id).template_body(template.to_string()).send().await?;
+    let now = s.stand.until("the new address", async || Ok(s.text("demo.cf-created").await?.filter(|text| *text != first))).await?;
+    assert_eq!(now, "192.0.2.77\n");
+    let status = s.stand.until("the state", async || {
+        let status = s.stand.status(&s.key("demo.cf-status")).await?;
+        Ok(status.filter(|status| status.login.as_deref() == Some("192.0.2.77")))
+    });
+    assert_eq!(status.await?.state, State::Ready);
+    let there = s.only_stack("demo").await?;
+    assert_eq!(there.stack_status(), Some(&StackStatus::UpdateComplete));
+    Ok(())
+}
