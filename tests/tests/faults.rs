@@ -83,7 +83,7 @@ async fn a_throttled_call_and_a_bucket_that_denies_only_delay() -> Result<()> {
     let s = stage("patient").await?;
     // More than the three tries that the SDK makes by itself.
     let throttled = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-patient-", "error": "Throttling", "status": 400, "times": 4}))?;
-    let denied = s.fault(&json!({"kind": "call", "call": "s3.GetObject", "caller": "function/", "text": "home/patient/demo.cf-create", "error": "AccessDenied", "status": 403, "times": 2}))?;
+    let denied = s.fault(&json!({"kind": "call", "call": "s3.ListObjectsV2", "caller": "function/", "text": "home/patient/demo", "error": "AccessDenied", "status": 403, "times": 2}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     assert_eq!((throttled.hits()?, denied.hits()?), (4, 2));

@@ -217,12 +217,16 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
 }
 
 /// The listing is newer than the event, so its size decides whether the content is asked for at all; GET's own length is
-/// looked at again before anything is read, for the upload may have been replaced since.
+/// looked at again before anything is read, for the upload may have been replaced since. Then the look is over: which files
+/// lay there together is told by the listing alone, and what it did not list may be younger than what it did.
 async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result<Option<Upload>, Fault> {
     let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
     let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
     match world.observe(question).await {
+        Ok(Sight::Upload(Some(o))) if (&o.etag, o.modified) != (&listed.etag, listed.modified) => {
+            Err(Fault::new(Kind::Moved, "s3:GetObject", format!("{key} was replaced since it was listed")))
+        }
         Ok(Sight::Upload(object)) => Ok(object.map(|o| Upload {
             request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
             key,

@@ -252,7 +252,7 @@ impl Bug for OrderMadeUp {
         if let Effect::WriteAnswer { text, .. } = &mut effect
             && text.contains("within the same second")
         {
-            *text = "The cluster demo was given up.\n\n- demo.cf-create: a later .cf-delete took it back.\n".to_owned();
+            "The cluster demo was given up.\n\n- demo.cf-create: a later .cf-delete took it back.\n".clone_into(text);
         }
         vec![effect]
     }

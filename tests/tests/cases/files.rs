@@ -224,12 +224,11 @@ async fn in_one_second(s: &Stage, names: &[&str]) -> Result<()> {
 #[tokio::test]
 async fn b11_a_key_is_found_in_every_form_that_its_event_has() -> Result<()> {
     let mut case = Case::load("b11").await?;
-    let counted = async || anyhow::Ok(case_log(&case.s).await?.len());
-    let before = counted().await?;
+    let before = counted(&case.s)?.len();
     case.play_all().await?;
     assert!(case.told.iter().all(|told| told.error.is_none()), "{:?}", case.told);
     // The files of the three events were not there yet: each is counted, none only dropped.
-    case.s.stand.until("three counts", async || Ok((case_log(&case.s).await?.len() >= before + 3).then_some(()))).await?;
+    case.s.stand.until("three counts", async || Ok((counted(&case.s)?.len() >= before + 3).then_some(()))).await?;
     case.s.answer("my projects/sp.cf-created").await?;
     says(&case.s, "a+b/pl.cf-failed", &["'+'"]).await?;
     says(&case.s, "100%25/pc.cf-failed", &["'%'"]).await?;
@@ -237,7 +236,7 @@ async fn b11_a_key_is_found_in_every_form_that_its_event_has() -> Result<()> {
 }
 
 /// The lines that count events without a file.
-async fn case_log(s: &Stage) -> Result<Vec<String>> {
+fn counted(s: &Stage) -> Result<Vec<String>> {
     s.stand.log("/aws/lambda/clusterdrop-cf-create", "EventsWithoutUpload")
 }
 

@@ -124,8 +124,13 @@ impl Case {
     }
 
     fn order(&mut self, order: &Value) -> Result<()> {
+        let mut order = order.clone();
+        // The functions meet it; what a test asks for itself is not part of the case.
+        if order["kind"] == "call" && order["caller"].is_null() {
+            order["caller"] = json!("function/");
+        }
         // It ends with the case, not with this call.
-        let fault = self.s.fault(order)?;
+        let fault = self.s.fault(&order)?;
         self.faults.push(fault.keep());
         Ok(())
     }

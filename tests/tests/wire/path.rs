@@ -200,7 +200,7 @@ impl<'a> Runner<'a> {
     async fn deliver(&mut self, event: &Event, spoil: bool) -> Result<()> {
         let json = event.json(self.account)?;
         if spoil {
-            let done = handle(self.spoiled.of(event), &json).await;
+            let done = Box::pin(handle(self.spoiled.of(event), &json)).await;
             self.wire.pass_is_over();
             match done {
                 Ok(_) => return Ok(()),
@@ -208,7 +208,7 @@ impl<'a> Runner<'a> {
                 Err(e) => self.errors.push(e.to_string()),
             }
         }
-        handle(self.calm.of(event), &json).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
+        Box::pin(handle(self.calm.of(event), &json)).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
     }
 }
 

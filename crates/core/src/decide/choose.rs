@@ -227,7 +227,9 @@ const fn ready(ask: Ask, stack: StackKind) -> Course {
 /// The cluster stands, and its login address is not the one that was told.
 const fn moved(ask: Ask, stack: StackKind) -> Course {
     match (stack.state(), ask) {
-        (Some(S::Standing), Ask::Nothing) => Course::Readdress,
+        (Some(S::Standing), Ask::Delete) => Course::Remove,
+        // Whoever asks for something else has their turn at the next look, beside what is true by then.
+        (Some(S::Standing), _) => Course::Readdress,
         _ => ready(ask, stack),
     }
 }

@@ -202,21 +202,18 @@ pub fn readdress(d: &mut Draft<'_>) {
     let login = d.facts.login().map(str::to_owned);
     d.write_ledger();
     let accepted = d.entry.accepted.as_ref().map(|a| a.key.clone());
-    match &login {
-        Some(login) => {
-            let told: Vec<_> = d.entry.announced.iter().cloned().chain(accepted).collect();
-            for key in told.iter().filter(|key| d.facts.standing(key, Answer::Created).is_some()) {
-                d.answer(key, Answer::Created, &answers::created(login));
-            }
-            d.status(State::Ready, states::ready(login), None);
+    if let Some(login) = &login {
+        let told: Vec<_> = d.entry.announced.iter().cloned().chain(accepted).collect();
+        for key in told.iter().filter(|key| d.facts.standing(key, Answer::Created).is_some()) {
+            d.answer(key, Answer::Created, &answers::created(login));
         }
-        None => {
-            d.forget_created();
-            if let Some(key) = accepted {
-                d.answer(&key, Answer::Failed, &answers::no_login(d.facts));
-            }
-            d.status(State::Failed, states::no_login(), None);
+        d.status(State::Ready, states::ready(login), None);
+    } else {
+        d.forget_created();
+        if let Some(key) = accepted {
+            d.answer(&key, Answer::Failed, &answers::no_login(d.facts));
         }
+        d.status(State::Failed, states::no_login(), None);
     }
     d.entry.login = Some(login.unwrap_or_default());
     d.close();

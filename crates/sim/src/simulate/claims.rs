@@ -187,7 +187,7 @@ impl Court<'_> {
     }
 
     fn breaks_a_rule(&self) -> bool {
-        self.holds_beside(Verb::Create, |put| !put.is_order)
+        self.holds_beside(Verb::Create, |put| !put.is_order || put.was_withheld)
             || (self.has("has no profile") && self.truth.without_profile.contains(&self.cluster.user))
             || (self.has("wait for their turn") && self.is_crowded())
             || self.has("folders already")
@@ -224,22 +224,13 @@ impl Truth {
         clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, site).map(|what| format!("{cluster}: {what}"))).collect()
     }
 
-    /// A create of one second with a delete beside it hears of itself, whatever became of the delete.
-    fn judge_tie(&self, last: &Put, wishes: &[(&Put, Verb)]) -> Option<String> {
-        let unheard = |(put, verb): &&(&Put, Verb)| {
-            let is_tied = *verb == Verb::Create && put.modified == last.modified;
-            is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == Told::Deleted))
-        };
-        wishes.iter().find(unheard).map(|(put, _)| format!("{} is of one second with a delete, and only that was answered", put.key))
-    }
-
     fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<String> {
         let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
         let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_order).collect();
         let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
         // Of files of one second nobody may be able to tell which was the last.
         if wishes.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
-            return self.judge_tie(last, &wishes);
+            return judge_tie(last, &wishes);
         }
         let mine: Vec<&SimStack> =
             state.stacks.all().iter().filter(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)).collect();
@@ -256,4 +247,14 @@ impl Truth {
             _ => None,
         }
     }
+}
+
+/// A create that came after a delete of the same second hears of itself, whatever became of the delete.
+fn judge_tie(last: &Put, wishes: &[(&Put, Verb)]) -> Option<String> {
+    let unheard = |(put, verb): &&(&Put, Verb)| {
+        let is_earlier = |(delete, other): &(&Put, Verb)| *other == Verb::Delete && delete.modified == put.modified && delete.at < put.at;
+        let is_tied = *verb == Verb::Create && put.modified == last.modified && wishes.iter().any(is_earlier);
+        is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == Told::Deleted))
+    };
+    wishes.iter().find(unheard).map(|(put, _)| format!("{} is of one second with a delete, and only that was answered", put.key))
 }

@@ -35,6 +35,8 @@ pub struct Put {
     pub request: RequestId,
     /// Whether it is an order that can come true; of deletes, always.
     pub is_order: bool,
+    /// Whether S3 did not give it out, or did not at one of the times that it was put within one second.
+    pub was_withheld: bool,
     /// What became of it.
     pub end: End,
 }
@@ -145,14 +147,16 @@ impl Truth {
         if let Some(before) = self.standing.get(key) {
             if self.puts[*before].request == request {
                 // The same bytes within one second, in a bucket without versions: nobody can tell them apart.
-                self.puts[*before].is_order &= is_order;
+                self.puts[*before].is_order |= is_order;
+                self.puts[*before].was_withheld |= version.is_withheld;
                 return;
             }
             self.puts[*before].end = End::Withdrawn { at: self.now };
         }
+        let was_withheld = version.is_withheld;
         let (etag, modified) = (version.etag.clone(), version.modified);
         self.standing.insert(key.to_owned(), self.puts.len());
-        self.puts.push(Put { key: key.to_owned(), etag, at: self.now, modified, request, is_order, end: End::Standing });
+        self.puts.push(Put { key: key.to_owned(), etag, at: self.now, modified, request, is_order, was_withheld, end: End::Standing });
     }
 
     /// A file was removed by a user.
