@@ -4,6 +4,7 @@
 //! and one unreadable record must not hide its neighbours.
 
 use cf_core::stack::StackId;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -19,6 +20,15 @@ pub enum Work {
     },
     /// A stack, or one of its resources, changed its status.
     Stack(StackId),
+    /// Auto Scaling has launched a machine for a group, or could not.
+    Machine {
+        /// The group's name.
+        group: String,
+        /// When, if the event says so.
+        at: Option<Timestamp>,
+        /// Why not.
+        failure: Option<String>,
+    },
     /// Look at everything.
     Sweep,
     /// CloudFormation asks for the template to be published.
@@ -92,6 +102,14 @@ fn read_at(event: &Value, depth: usize, left: &mut usize) -> Vec<Result<Work, Un
         (Some("aws.cloudformation"), Some("CloudFormation Stack Status Change" | "CloudFormation Resource Status Change")) => {
             text(&event["detail"]["stack-id"])
                 .map_or_else(|| Err(unreadable("the event names no stack", event)), |id| Ok(Work::Stack(StackId(id))))
+        }
+        // User guide of Auto Scaling, "EventBridge events for Auto Scaling": the words are in StatusMessage.
+        (Some("aws.autoscaling"), Some(kind @ ("EC2 Instance Launch Unsuccessful" | "EC2 Instance Launch Successful"))) => {
+            let words = || text(&event["detail"]["StatusMessage"]).filter(|words| !words.trim().is_empty());
+            let at = event["time"].as_str().and_then(|at| at.parse().ok());
+            let failure = kind.ends_with("Unsuccessful").then(|| words().unwrap_or_else(|| "AWS gave no reason".to_owned()));
+            text(&event["detail"]["AutoScalingGroupName"])
+                .map_or_else(|| Err(unreadable("the event names no group", event)), |group| Ok(Work::Machine { group, at, failure }))
         }
         _ if event["clusterdrop"] == "sweep" => Ok(Work::Sweep),
         _ if event["RequestType"].is_string() && event["ResponseURL"].is_string() => Ok(Work::Publish(Box::new(event.clone()))),

@@ -8,8 +8,10 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use cf_core::fault::{Fault, Kind};
 use cf_core::first_hour::PROBE;
 use cf_core::key::{self, Reading};
+use cf_core::ledger::NodeNews;
 use cf_core::observe::{self, Subject};
-use cf_core::perform::{Clock, pass, pass_look_alike, pass_stray};
+use cf_core::perform::{Clock, pass, pass_look_alike, pass_nodes, pass_stray};
+use cf_core::plain::{SHOWN_MAX, plain};
 use cf_core::stack::StackId;
 use cf_core::sweep;
 use futures_util::{StreamExt, stream};
@@ -55,6 +57,7 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
             seen.insert(id);
             done
         }
+        Ok(Work::Machine { group, at, failure }) => machine(aws, &group, at, failure).await,
         Ok(Work::Sweep) => sweep(aws).await,
         Ok(Work::Publish(request)) => aws.publish(&request, Time.now()).await,
         Ok(Work::Nothing(why)) => {
@@ -140,6 +143,28 @@ async fn stack(aws: &Aws, id: &StackId) -> Result<(), Fault> {
         return Ok(());
     };
     look_at(aws, Subject { cluster, upload: None, stack: seen }).await
+}
+
+/// What CloudFormation calls the group of a cluster's compute nodes: the stack's name, this, and letters of its own.
+const GROUP: &str = "-ComputeGroup-";
+
+/// A machine was launched for a group, or could not be. The name of the group only says where to look; the stack's tags say whose.
+async fn machine(aws: &Aws, group: &str, at: Option<Timestamp>, failure: Option<String>) -> Result<(), Fault> {
+    let named = group.rsplit_once(GROUP).map(|(stack, _)| StackId(stack.to_owned()));
+    let seen = match &named {
+        Some(name) => observe::stack(aws, name).await?,
+        None => None,
+    };
+    let Some(cluster) = seen.as_ref().and_then(|s| s.cluster(&aws.site.deployment)) else {
+        tracing::info!(group, "not a group of this deployment's clusters");
+        return Ok(());
+    };
+    let failure = failure.map(|words| plain(&words, SHOWN_MAX).trim_end_matches('.').to_owned());
+    let news = NodeNews { at: at.unwrap_or_else(|| Time.now()), failure };
+    let subject = Subject { cluster, upload: None, stack: seen };
+    let outcome = Box::pin(pass_nodes(aws, &aws.site, &subject, &news, &Time)).await?;
+    journal::passed(&subject.cluster, &outcome);
+    Ok(())
 }
 
 async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {

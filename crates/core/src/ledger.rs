@@ -81,6 +81,9 @@ pub struct Entry {
     /// The login address that was told last; empty where it was told that there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
+    /// What was heard last of machines for its compute nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodeNews>,
     /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
@@ -205,6 +208,16 @@ impl Wish {
             order => Some(order),
         }
     }
+}
+
+/// What Auto Scaling tells of the machines for a cluster's compute nodes (its user guide, "Auto Scaling events").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeNews {
+    /// When.
+    pub at: Timestamp,
+    /// Why the last launch failed, in AWS's words on one line; `None` where it went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// A create that was given up because a delete came within the same second.

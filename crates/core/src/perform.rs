@@ -9,7 +9,7 @@ use crate::effect::{Effect, Expect};
 use crate::facts::{Facts, Setback};
 use crate::fault::{Fault, Kind};
 use crate::key::{self, Reading};
-use crate::ledger::Phase;
+use crate::ledger::{NodeNews, Phase};
 use crate::observe::{self, Subject};
 use crate::question::Observe;
 use crate::request::ETag;
@@ -67,6 +67,27 @@ const PASS_SECONDS_MAX: i64 = 20;
 
 /// One pass over one cluster: look, decide, do, until there is nothing more to do.
 pub async fn pass<W: Observe + Perform>(world: &W, site: &Site, subject: &Subject, clock: &impl Clock) -> Result<Outcome, Fault> {
+    pass_by(world, site, subject, clock, decide::decide).await
+}
+
+/// One pass over one cluster to tell what was heard of machines for its compute nodes.
+pub async fn pass_nodes<W: Observe + Perform>(
+    world: &W,
+    site: &Site,
+    subject: &Subject,
+    news: &NodeNews,
+    clock: &impl Clock,
+) -> Result<Outcome, Fault> {
+    pass_by(world, site, subject, clock, |facts| decide::decide_nodes(facts, news)).await
+}
+
+async fn pass_by<W: Observe + Perform>(
+    world: &W,
+    site: &Site,
+    subject: &Subject,
+    clock: &impl Clock,
+    decide: impl Fn(&Facts<'_>) -> Plan + Sync,
+) -> Result<Outcome, Fault> {
     let mut outcome = Outcome::default();
     let (mut subject, mut setback) = (subject.clone(), None);
     let (until, mut looks) = (clock.now().as_second() + LOOKING_SECONDS_MAX, 0);
@@ -87,7 +108,7 @@ pub async fn pass<W: Observe + Perform>(world: &W, site: &Site, subject: &Subjec
         outcome.lists_unread.extend(facts.causes.unread.iter().map(ToString::to_string));
         // What the event's stack looked like is old by the next look.
         subject.stack = None;
-        let plan = decide::decide(&facts);
+        let plan = decide(&facts);
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
         let done = carry_out(world, &plan, &mut outcome, || clock.now().as_second() > stale_at).await;
         let is_moved = matches!(&done, Err(stop) if stop.fault.kind == Kind::Moved);

@@ -89,3 +89,38 @@ async fn a_login_address_that_changes_is_told_anew() -> Result<()> {
     assert_eq!(there.stack_status(), Some(&StackStatus::UpdateComplete));
     Ok(())
 }
+
+/// Compute nodes that never come: Auto Scaling's own words reach the state, with what to do, and go once a machine comes.
+#[tokio::test]
+async fn compute_nodes_that_do_not_come_are_told() -> Result<()> {
+    let s = stage("nodeless").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    s.rest().await?;
+    let stack = s.only_stack("demo").await?;
+    let group = format!("{}-ComputeGroup-1Q2W3E4R5T", stack.stack_name().context("a name")?);
+    let event = |kind: &str, words: &str| json!({"source": "aws.autoscaling", "detail-type": kind, "detail": {"AutoScalingGroupName": group, "StatusCode": "Failed", "StatusMessage": words}});
+    let message =
+        async || anyhow::Ok(s.stand.status(&s.key("demo.cf-status")).await?.filter(|s| s.state == State::Ready).map(|s| s.message));
+    for (words, advice) in [
+        (
+            "Your Spot request price of 0.03 is lower than the minimum required Spot request fulfillment price of 0.0436. Launching EC2 instance failed.",
+            "ComputeSpotPrice",
+        ),
+        ("Max spot instance count exceeded. Launching EC2 instance failed.", "administrator"),
+        (
+            "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to. Launching EC2 instance failed.",
+            "administrator",
+        ),
+        ("There is no Spot capacity available that matches your request. Launching EC2 instance failed.", "try again later"),
+    ] {
+        s.stand.send(&event("EC2 Instance Launch Unsuccessful", words))?;
+        let told = s.stand.until(words, async || Ok(message().await?.filter(|told| told.contains(words.trim_end_matches('.'))))).await?;
+        let next = told.split("What to do: ").nth(1).unwrap_or_default();
+        assert!(told.contains("is ready") && next.contains(advice), "{told}");
+    }
+    s.stand.send(&event("EC2 Instance Launch Successful", ""))?;
+    s.stand.until("the news of a machine", async || Ok(message().await?.filter(|told| !told.contains("cannot be started")))).await?;
+    assert!(s.text("demo.cf-created").await?.is_some() && s.text("demo.cf-failed").await?.is_none());
+    s.rest().await
+}

@@ -57,6 +57,8 @@ fn carry(d: &mut Draft<'_>, course: Course) {
         Course::Vanished => start::lost_while_making(d),
         Course::Declined => start::declined(d, &why(facts)),
         Course::Undeletable => finish::undeletable(d, &why(facts)),
+        // The table never leads there.
+        Course::Nodes => {}
     }
 }
 

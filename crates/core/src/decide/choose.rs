@@ -70,6 +70,8 @@ pub enum Course {
     Vanished,
     /// `CloudFormation` would not delete the stack: tell why.
     Undeletable,
+    /// Tell that machines for compute nodes do not come, or that they do now. Beside the table.
+    Nodes,
 }
 
 /// The course after a call that was refused for good.

@@ -215,7 +215,7 @@ pub fn undeletable(d: &mut Draft<'_>, why: &str) {
     }
     let stands = d.facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
     match d.facts.login() {
-        Some(login) if stands => d.status(State::Ready, states::ready(login), None),
+        Some(login) if stands => d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None),
         _ => d.status(State::Failed, states::stuck(), None),
     }
     if claimed {

@@ -8,6 +8,7 @@ pub mod build;
 pub mod choose;
 mod draft;
 mod finish;
+mod nodes;
 pub mod row;
 mod start;
 
@@ -18,6 +19,7 @@ pub use row::Row;
 
 use crate::effect::Effect;
 use crate::facts::{Facts, StackSeen};
+use crate::ledger::NodeNews;
 use crate::site::Powers;
 
 /// What to do, in order; a failed effect stops the rest.
@@ -48,6 +50,11 @@ pub fn decide(facts: &Facts<'_>) -> Plan {
         None => choose(&row),
     };
     build::plan(facts, row, course, &chosen).within(facts.site.powers)
+}
+
+/// Decides what to tell of machines for compute nodes.
+pub fn decide_nodes(facts: &Facts<'_>, news: &NodeNews) -> Plan {
+    nodes::plan(facts, news).within(facts.site.powers)
 }
 
 /// The course that these facts lead to, so that only what it needs is read on top of them.

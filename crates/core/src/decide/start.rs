@@ -184,7 +184,7 @@ pub fn announce(d: &mut Draft<'_>) {
         }
     }
     match &login {
-        Some(login) => d.status(State::Ready, states::ready(login), None),
+        Some(login) => d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None),
         None => d.status(State::Failed, states::no_login(), None),
     }
     if let Some(accepted) = news {
@@ -207,7 +207,7 @@ pub fn readdress(d: &mut Draft<'_>) {
         for key in told.iter().filter(|key| d.facts.standing(key, Answer::Created).is_some()) {
             d.answer(key, Answer::Created, &answers::created(login));
         }
-        d.status(State::Ready, states::ready(login), None);
+        d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None);
     } else {
         d.forget_created();
         if let Some(key) = accepted {

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::advice::advice_on;
 use crate::facts::Facts;
+use crate::ledger::NodeNews;
 use crate::stack::StackState;
 use crate::status::Progress;
 
@@ -25,8 +27,16 @@ pub fn creating(progress: Option<Progress>) -> String {
     }
 }
 
-pub fn ready(login: &str) -> String {
-    format!("The cluster is ready: log in at {login}.")
+/// With the reason why compute nodes do not come, if that is what was heard of them last.
+pub fn ready(facts: &Facts<'_>, login: &str, nodes: Option<&NodeNews>) -> String {
+    let ready = format!("The cluster is ready: log in at {login}.");
+    match nodes.and_then(|news| news.failure.as_deref()) {
+        Some(reason) => {
+            let next = advice_on("", reason, facts.site.template);
+            format!("{ready} Compute nodes cannot be started: {reason}. What to do: {next}; AWS goes on trying by itself.")
+        }
+        None => ready,
+    }
 }
 
 pub fn no_login() -> String {
