@@ -81,7 +81,10 @@ def a_zone_is_for_the_network_that_the_deployment_makes():
     told = refused("ValidationError", ask, **own, AvailabilityZone="eu-west-1b")
     assert "AvailabilityZone is for the network that the deployment makes" in told, told
     ask(**own)
-    for zone in ("eu-west-1b", "us-gov-east-1a", "us-west-2-lax-1a", ""):
+    # Every Region that is known has a first zone.
+    regions = [line.split()[0].rstrip(":") for line in open(os.path.join(TOOLS, "..", "templates", "regions.txt")) if line[:1].isalpha()]
+    assert "ap-southeast-2" in regions and len(regions) > 30, regions
+    for zone in ("us-gov-east-1a", "us-west-2-lax-1a", "", *(f"{region}a" for region in regions)):
         ask(AccessNetwork="192.0.2.0/24", AvailabilityZone=zone)
     for zone in ("b", "eu-west-1", "eu-west-1b eu-west-1c", "euw1-az1"):
         told = refused("ValidationError", ask, AccessNetwork="192.0.2.0/24", AvailabilityZone=zone)
