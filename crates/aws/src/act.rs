@@ -73,6 +73,11 @@ impl Aws {
             Ok(_) => Ok(None),
             // Gone already, or another upload by now: that one has its own event, and stays.
             Err(e) if matches!(code(&e).as_str(), "NoSuchKey" | "404" | "PreconditionFailed" | "412") => Ok(None),
+            // Of a file that S3 does not give out this stays so: the condition needs the right to read it (S3 User Guide,
+            // "Enforce conditional deletes").
+            Err(e) if matches!(code(&e).as_str(), "AccessDenied" | "403") => {
+                Err(Fault { kind: Kind::Permanent, ..fault("s3:DeleteObject", &e) })
+            }
             Err(e) => Err(fault("s3:DeleteObject", &e)),
         }
     }

@@ -59,7 +59,8 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         "AlreadyExistsException" => Kind::Moved,
         "TokenAlreadyExistsException" => Kind::Spent,
         // What an installation or an upgrade has just made is not there for everybody at once.
-        "ValidationError" if is_stack_call && is_not_there_yet(message) => Kind::Transient,
+        // A stack that is to be deleted was made under that role, so there it has gone for good.
+        "ValidationError" if call.starts_with("cloudformation:CreateStack") && is_not_there_yet(message) => Kind::Transient,
         // An operation is under way; its end brings an event.
         "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Transient,
         "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
@@ -153,6 +154,7 @@ mod tests {
         for message in wrong {
             assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Permanent, "{message}");
         }
-        assert_eq!(kind("cloudformation:DeleteStack", "ValidationError", young[0]), Kind::Transient, "a removal runs under the role, too");
+        // What is to be removed was made under that role, so it is not young: it has gone.
+        assert_eq!(kind("cloudformation:DeleteStack", "ValidationError", young[0]), Kind::Permanent);
     }
 }

@@ -76,6 +76,9 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
 /// The key at which the object lies. EventBridge gives keys as they are (S3 User Guide, "EventBridge"), but events that were put
 /// together elsewhere come with them encoded: where nothing lies at such a key, and something at what it decodes to, that is it.
 async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
+    if !key.starts_with(key::HOME) {
+        return Ok(Cow::Borrowed(key));
+    }
     let Some(decoded) = event::decode(key).filter(|decoded| decoded != key) else { return Ok(Cow::Borrowed(key)) };
     if observe::listed(aws, key).await?.is_some() || observe::listed(aws, &decoded).await?.is_none() {
         return Ok(Cow::Borrowed(key));

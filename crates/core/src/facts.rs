@@ -60,6 +60,8 @@ pub struct Upload {
     pub modified: Timestamp,
     /// Its content, where its verb has any.
     pub body: Body,
+    /// Whether S3 does not give it out; it may not let it be removed either, for a conditional removal reads it.
+    pub is_withheld: bool,
 }
 
 /// The stack as it was seen.

@@ -281,7 +281,8 @@ fn concluded(stage: Stage, tried: &BTreeSet<String>, failed: &BTreeSet<String>, 
     match (&after, heard, owed.is_empty()) {
         (None, true, true) => Stage::Done { at: now },
         // What is still owed is found again by the next listing.
-        (None, false, _) => Stage::Open { probed: true, listed: Some(begun) },
+        // Whether its probe was ever put is not known here; put again, it is heard of by one sweep more.
+        (None, false, _) => Stage::Open { probed: false, listed: Some(begun) },
         _ => Stage::Listing { after, heard, begun, owed },
     }
 }

@@ -114,7 +114,7 @@ fn a_listing_ends_with_its_last_pass() {
     assert_eq!(end(listing(None, true, &["b", "c"]), &["b"], &[]), listing(None, true, &["c"]));
     assert_eq!(end(listing(None, true, &["b"]), &["b"], &["b"]), listing(None, true, &["b"]));
     assert_eq!(end(listing(None, true, &["b"]), &["b"], &[]), Stage::Done { at: at(500) });
-    let open_again = Stage::Open { probed: true, listed: Some(at(400)) };
+    let open_again = Stage::Open { probed: false, listed: Some(at(400)) };
     assert_eq!(end(listing(None, false, &[]), &["a"], &["a"]), open_again, "the window stays open");
     assert_eq!(end(open(true), &[], &[]), open(true));
 }

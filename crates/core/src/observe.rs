@@ -95,6 +95,8 @@ pub async fn look<'a, W: Observe>(
     for more in elsewhere {
         near.merge(more);
     }
+    // One that has its answer and could not be removed is nobody's business any more, and must not stand before its neighbours.
+    near.uploads.retain(|upload| !(upload.is_withheld && entry.has_answered(&upload.request)));
     // What was read is what a write must find again: the listing may have been made before or after.
     let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.see_status(accepted.key.status(), seen));
     let stack = match stack {
@@ -224,7 +226,7 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result
     let is_large = size > BODY_BYTES_MAX as u64;
     let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
     match world.observe(question).await {
-        Ok(Sight::Upload(Some(o))) if (&o.etag, o.modified) != (&listed.etag, listed.modified) => {
+        Ok(Sight::Upload(Some(o))) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
             Err(Fault::new(Kind::Moved, "s3:GetObject", format!("{key} was replaced since it was listed")))
         }
         Ok(Sight::Upload(object)) => Ok(object.map(|o| Upload {
@@ -233,11 +235,17 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result
             etag: o.etag,
             modified: o.modified,
             body: if is_large { Body::TooLarge(size) } else { o.body },
+            is_withheld: false,
         })),
         Ok(other) => Err(mismatch(&other)),
         Err(fault) if fault.kind == Kind::Permanent => withheld(world, key, &listed, fault).await,
         Err(fault) => Err(fault),
     }
+}
+
+/// Whether a listing shows another object at a key than it did. Where it does not, S3 words the same one in two ways.
+async fn was_replaced<W: Observe>(world: &W, before: &Listed) -> Result<bool, Fault> {
+    Ok(listed(world, &before.key).await?.as_ref() != Some(before))
 }
 
 /// An upload that S3 does not give out. It must not keep its neighbours from their answers, so it is known by its line in a
@@ -254,6 +262,7 @@ async fn withheld<W: Observe>(world: &W, key: UploadKey, before: &Listed, fault:
         key,
         etag: l.etag,
         modified: l.modified,
+        is_withheld: true,
     }))
 }
 

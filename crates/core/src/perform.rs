@@ -58,6 +58,9 @@ const LOOKS_MAX: usize = 12;
 /// So many looks more it takes where another pass was quicker. All passes of one user write one ledger, one after the other.
 const MOVES_MAX: usize = 24;
 
+/// So often a look is begun anew because a file was replaced in its midst; the newer version has an event of its own.
+const REPLACED_MAX: usize = 4;
+
 /// No further look begins after so many seconds: the shortest of the functions' timeouts is thirty, and a look with its plan
 /// takes up to ten where every call is slow.
 const LOOKING_SECONDS_MAX: i64 = 18;
@@ -94,7 +97,7 @@ async fn pass_by<W: Observe + Perform>(
     loop {
         let facts = match observe::look(world, site, &subject, clock.now(), setback.clone()).await {
             // A file was replaced between two of the look's questions.
-            Err(fault) if fault.kind == Kind::Moved && outcome.moves < MOVES_MAX => {
+            Err(fault) if fault.kind == Kind::Moved && outcome.moves < REPLACED_MAX && clock.now().as_second() < until => {
                 clock.back_off(outcome.moves).await;
                 outcome.moves += 1;
                 continue;
@@ -110,7 +113,8 @@ async fn pass_by<W: Observe + Perform>(
         subject.stack = None;
         let plan = decide(&facts);
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
-        let done = carry_out(world, &plan, &mut outcome, || clock.now().as_second() > stale_at).await;
+        let withheld: Vec<String> = facts.uploads.iter().filter(|u| u.is_withheld).map(|u| u.key.to_string()).collect();
+        let done = carry_out(world, &plan, &withheld, &mut outcome, || clock.now().as_second() > stale_at).await;
         let is_moved = matches!(&done, Err(stop) if stop.fault.kind == Kind::Moved);
         let (course, look_again) = (plan.course, plan.look_again);
         outcome.plans.push(plan);
@@ -182,7 +186,14 @@ struct Stop {
     is_delete: bool,
 }
 
-async fn carry_out<W: Perform>(world: &W, plan: &Plan, outcome: &mut Outcome, is_stale: impl Fn() -> bool) -> Result<(), Stop> {
+/// `withheld`: uploads that S3 does not give out.
+async fn carry_out<W: Perform>(
+    world: &W,
+    plan: &Plan,
+    withheld: &[String],
+    outcome: &mut Outcome,
+    is_stale: impl Fn() -> bool,
+) -> Result<(), Stop> {
     let (mut my_ledger, mut my_status) = (None, None);
     for (nth, effect) in plan.effects.iter().enumerate() {
         let stop = |fault| Stop {
@@ -210,6 +221,8 @@ async fn carry_out<W: Perform>(world: &W, plan: &Plan, outcome: &mut Outcome, is
             (Effect::WriteStatus { .. }, Ok(etag)) => my_status = etag,
             (Effect::SendMail(mail), Err(fault)) => outcome.mails_lost.push(format!("{}: {fault}", mail.subject)),
             (_, Ok(_)) => {}
+            // Refused for good, because the condition of the removal reads it: it has its answer, and stays.
+            (Effect::RemoveUpload { key, .. }, Err(fault)) if fault.kind == Kind::Permanent && withheld.contains(key) => {}
             (_, Err(fault)) => {
                 send_claimed(world, &plan.effects[nth..], my_ledger.as_ref(), outcome).await;
                 return Err(stop(fault));

@@ -204,7 +204,9 @@ pub fn readdress(d: &mut Draft<'_>) {
     let accepted = d.entry.accepted.as_ref().map(|a| a.key.clone());
     if let Some(login) = &login {
         let told: Vec<_> = d.entry.announced.iter().cloned().chain(accepted).collect();
-        for key in told.iter().filter(|key| d.facts.standing(key, Answer::Created).is_some()) {
+        // Where it was told that there is none, `.cf-failed` says so, and no longer does.
+        let none_was_told = d.entry.login.as_deref() == Some("");
+        for key in told.iter().filter(|key| none_was_told || d.facts.standing(key, Answer::Created).is_some()) {
             d.answer(key, Answer::Created, &answers::created(login));
         }
         d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None);

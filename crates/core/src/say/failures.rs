@@ -90,8 +90,8 @@ pub fn failed(facts: &Facts<'_>) -> String {
             "What was made of it could not be removed wholly, and may still cost money."
         }
         Some(StackStatus::RollbackFailed) => {
-            problems.extend(left(facts, "nothing yet: its removal is tried once more, and this file tells if that fails"));
-            "Some of what was made of it could not be removed in the rollback, and may still cost money; it is tried once more."
+            problems.extend(left(facts, "nothing yet: its removal is tried once more; ask the administrator if it goes on"));
+            "The rollback left some of what was made of it, which costs money until it is gone; its removal is tried once more."
         }
         Some(StackStatus::RollbackComplete | StackStatus::DeleteComplete) => "What was made of it has been removed.",
         _ => "What was made of it is being removed.",

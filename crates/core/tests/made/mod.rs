@@ -86,7 +86,14 @@ fn upload_key(text: &str) -> UploadKey {
 
 fn upload(key: &str, minutes: i64, body: Body) -> Upload {
     let etag = ETag(format!("\"{key}\""));
-    Upload { key: upload_key(key), request: RequestId::of(key, None, &etag, at(minutes)), etag, modified: at(minutes), body }
+    Upload {
+        key: upload_key(key),
+        request: RequestId::of(key, None, &etag, at(minutes)),
+        etag,
+        modified: at(minutes),
+        body,
+        is_withheld: false,
+    }
 }
 
 /// The look that a scene describes.
