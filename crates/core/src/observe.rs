@@ -95,8 +95,6 @@ pub async fn look<'a, W: Observe>(
     for more in elsewhere {
         near.merge(more);
     }
-    // One that has its answer and could not be removed is nobody's business any more, and must not stand before its neighbours.
-    near.uploads.retain(|upload| !(upload.is_withheld && entry.has_answered(&upload.request)));
     // What was read is what a write must find again: the listing may have been made before or after.
     let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.see_status(accepted.key.status(), seen));
     let stack = match stack {

@@ -287,22 +287,3 @@ async fn forty_uploads_of_one_user_at_once_are_no_error() -> Result<()> {
     assert!(s.stand.status(&s.key("c0.cf-status")).await?.is_none_or(|status| status.state == State::Failed));
     Ok(())
 }
-
-/// A file that S3 neither gives out nor lets be removed, for a conditional removal reads it: answered once, and in nobody's way.
-#[tokio::test]
-async fn a_file_that_cannot_be_removed_either_stops_no_neighbour() -> Result<()> {
-    let s = stage("immovable").await?;
-    s.drop("demo.cf-create", "{}").await?;
-    s.answer("demo.cf-created").await?;
-    s.gone("demo.cf-create").await?;
-    let denied = |call: &str| json!({"kind": "call", "call": call, "caller": "function/", "text": "immovable/demo.cf-create", "error": "AccessDenied", "status": 403, "times": null});
-    let _unread = s.fault(&denied("s3.GetObject"))?;
-    let _kept = s.fault(&denied("s3.DeleteObject"))?;
-    s.drop("demo.cf-create", r#"{"ComputeMaxNodes": "6"}"#).await?;
-    says(&s, "demo.cf-failed", &["S3 does not give it out"]).await?;
-    s.drop("demo.cf-delete", "").await?;
-    s.answer("demo.cf-deleted").await?;
-    s.gone("demo.cf-delete").await?;
-    assert!(s.text("demo.cf-create").await?.is_some(), "it stays");
-    s.rest().await
-}
