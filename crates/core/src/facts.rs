@@ -117,6 +117,12 @@ impl Facts<'_> {
         Wish { at: upload.modified, sighting: Some(Sighting { folder: upload.key.folder.clone(), seen }) }
     }
 
+    /// Whether an upload has its answer, and S3 may not let it be removed.
+    pub fn is_left_over(&self, upload: &Upload) -> bool {
+        let answered = self.ledger.clusters.get(&self.cluster.name).is_some_and(|entry| entry.has_answered(&upload.request));
+        upload.is_withheld && answered
+    }
+
     /// The login address among the stack's outputs.
     pub fn login(&self) -> Option<&str> {
         let output = self.stack()?.outputs.get(&self.site.template.metadata.login_output)?;

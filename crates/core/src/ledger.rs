@@ -35,7 +35,13 @@ pub struct Ledger {
     /// The clusters that something is or was owed for.
     #[serde(default)]
     pub clusters: BTreeMap<ClusterName, Entry>,
+    /// When the last mail was claimed that tells of a file that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable_mailed: Option<Timestamp>,
 }
+
+/// One mail in so many seconds tells of a user's files that cannot be read, however many they drop.
+pub const UNREADABLE_SECONDS: i64 = 24 * 3600;
 
 /// How many ended clusters a ledger remembers; older ones go first.
 pub const HISTORY_MAX: usize = 50;
@@ -265,7 +271,7 @@ impl Ledger {
     /// The next version of this ledger, with `entry` in its place and the history bounded.
     #[must_use]
     pub fn with(&self, name: &ClusterName, entry: Entry) -> Self {
-        let mut next = Self { revision: self.revision + 1, clusters: self.clusters.clone() };
+        let mut next = Self { revision: self.revision + 1, ..self.clone() };
         if entry == Entry::default() {
             next.clusters.remove(name);
         } else {

@@ -13,7 +13,7 @@ use crate::decide::{self, Course};
 use crate::facts::{Facts, Setback, StackSeen, Upload};
 use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
-use crate::ledger::{Entry, Ledger, Phase};
+use crate::ledger::{Entry, Ledger, Open, Phase};
 use crate::names::{Cluster, StackName, User};
 use crate::profile::Profile;
 use crate::question::{Listed, Observe, Page, Question, Sight};
@@ -80,8 +80,16 @@ pub async fn look<'a, W: Observe>(
     )?;
     let (ledger, ledger_etag) = ledger.map_or((Ledger::default(), None), |(ledger, etag)| (ledger, Some(etag)));
     let entry = ledger.entry(&cluster.name);
-    let seen_folder = subject.upload.as_ref().map(|key| key.folder.clone());
-    let others: BTreeSet<Folder> = folders(&entry).filter(|f| Some(f) != seen_folder.as_ref()).collect();
+    let mut others: BTreeSet<Folder> = folders(&entry).collect();
+    if let Some(listed) = subject.upload.as_ref().map(|key| &key.folder) {
+        // Where the ledger, read meanwhile, is newer than the listing, an upload that it knows may be missing there.
+        let is_missing = |open: &Open| open.key.folder == *listed && near.uploads.iter().all(|u| u.request != open.request);
+        if entry.open.iter().any(is_missing) {
+            near = Near::default();
+        } else {
+            others.remove(listed);
+        }
+    }
     let (elsewhere, stack, shown) = try_join!(
         try_join_all(others.iter().map(|f| folder(world, f, cluster))),
         known_stack(world, &entry, by_name, subject.stack.as_deref()),
@@ -131,11 +139,7 @@ pub async fn look<'a, W: Observe>(
 async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), Fault> {
     let Some(stack) = facts.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
-    let course = match &facts.setback {
-        Some(setback) => decide::choose::after(setback),
-        None => decide::course(facts),
-    };
-    match course {
+    match decide::course(facts) {
         Course::Explain | Course::TellStuck => facts.causes = causes(world, &id, state).await?,
         // `.cf-failed` is written over: what it says is left is said again.
         Course::Leftover | Course::Occupied | Course::Undeletable if matches!(state, StackState::Stuck | StackState::Failed) => {
@@ -213,7 +217,16 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
     }
     let names = folder.files(&cluster.name);
     let found = try_join_all(names.iter().map(|key| listed(world, key))).await?;
-    Ok(found.into_iter().flatten().collect())
+    // What lay there together orders the files of one second, and lookups are not one moment: unless all of them say the same
+    // twice, one round after the other.
+    let again = try_join_all(names.iter().map(|key| listed(world, key))).await?;
+    let requests = |round: &[Option<Listed>]| -> Vec<Listed> {
+        round.iter().flatten().filter(|l| matches!(read(&l.key), Reading::Request(_))).cloned().collect()
+    };
+    if requests(&found) != requests(&again) {
+        return Err(Fault::new(Kind::Moved, "s3:ListBucket", format!("files were put or removed in {} meanwhile", folder.as_str())));
+    }
+    Ok(again.into_iter().flatten().collect())
 }
 
 /// The listing is newer than the event, so its size decides whether the content is asked for at all; GET's own length is

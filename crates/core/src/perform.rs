@@ -12,7 +12,7 @@ use crate::key::{self, Reading};
 use crate::ledger::{NodeNews, Phase};
 use crate::observe::{self, Subject};
 use crate::question::Observe;
-use crate::request::ETag;
+use crate::request::{ETag, RequestId};
 use crate::say::answers;
 use crate::site::Site;
 
@@ -115,6 +115,8 @@ async fn pass_by<W: Observe + Perform>(
         let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
         let withheld: Vec<String> = facts.uploads.iter().filter(|u| u.is_withheld).map(|u| u.key.to_string()).collect();
         let done = carry_out(world, &plan, &withheld, &mut outcome, || clock.now().as_second() > stale_at).await;
+        let written = done.as_ref().map_or_else(|stop| stop.nth, |()| plan.effects.len());
+        let is_noted = is_known(&facts, &plan.effects[..written], &subject);
         let is_moved = matches!(&done, Err(stop) if stop.fault.kind == Kind::Moved);
         let (course, look_again) = (plan.course, plan.look_again);
         outcome.plans.push(plan);
@@ -132,7 +134,7 @@ async fn pass_by<W: Observe + Perform>(
             },
         }
         let is_over = looks + 1 >= LOOKS_MAX || outcome.moves >= MOVES_MAX || clock.now().as_second() >= until;
-        if is_over && is_known(&facts, &subject) {
+        if is_over && is_noted {
             outcome.is_handed_over = true;
             return Ok(outcome);
         }
@@ -149,12 +151,18 @@ async fn pass_by<W: Observe + Perform>(
     }
 }
 
-/// Whether the ledger, as it was seen, makes the sweep look at what the event told of: then nothing is lost if this pass ends.
-fn is_known(facts: &Facts<'_>, subject: &Subject) -> bool {
-    let entry = facts.entry();
+/// Whether the ledger, as it was seen or as this pass has written it since, makes the sweep look at what the event told of: then
+/// nothing is lost if this pass ends.
+fn is_known(facts: &Facts<'_>, done: &[Effect], subject: &Subject) -> bool {
+    let written = done.iter().rev().find_map(|effect| match effect {
+        Effect::WriteLedger { ledger, .. } => Some(ledger),
+        _ => None,
+    });
+    let entries = || [Some(&facts.ledger), written].into_iter().flatten().map(|ledger| ledger.entry(&facts.cluster.name));
+    let is_noted = |request: &RequestId| entries().any(|entry| entry.open.iter().any(|o| o.request == *request));
     match &subject.upload {
-        Some(key) => facts.uploads.iter().filter(|u| u.key == *key).all(|u| entry.open.iter().any(|o| o.request == u.request)),
-        None => entry.is_owed(),
+        Some(key) => facts.uploads.iter().filter(|u| u.key == *key).all(|u| is_noted(&u.request)),
+        None => entries().any(|entry| entry.is_owed()),
     }
 }
 
@@ -182,6 +190,8 @@ pub async fn pass_look_alike<W: Perform>(world: &W, key: &str) -> Result<(), Fau
 
 struct Stop {
     fault: Fault,
+    /// Which effect was not done.
+    nth: usize,
     is_create: bool,
     is_delete: bool,
 }
@@ -198,6 +208,7 @@ async fn carry_out<W: Perform>(
     for (nth, effect) in plan.effects.iter().enumerate() {
         let stop = |fault| Stop {
             fault,
+            nth,
             is_create: matches!(effect, Effect::CreateStack(_)),
             is_delete: matches!(effect, Effect::DeleteStack { .. }),
         };

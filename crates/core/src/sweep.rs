@@ -189,7 +189,7 @@ mod tests {
             for open in [vec![], vec![Open { key: key.clone(), request: RequestId::from_tag("00"), joined: true, seen: 0 }]] {
                 for stack in STATES {
                     let entry = Entry { phase, open: open.clone(), ..Entry::default() };
-                    let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry.clone())].into() };
+                    let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry.clone())].into(), ..Ledger::default() };
                     let lines = [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into();
                     let living: Vec<_> = stack.map(|state| one(&cluster, state, "")).into_iter().collect();
                     let got = compare(&lines, &living, &BTreeSet::new());
@@ -216,7 +216,7 @@ mod tests {
         let cluster = testing::cluster("alice", "demo");
         let told = |login: Option<&str>| {
             let entry = Entry { phase: Phase::Ready, login: login.map(str::to_owned), ..Entry::default() };
-            let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry)].into() };
+            let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry)].into(), ..Ledger::default() };
             [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into()
         };
         let wanted = |login, state, now| compare(&told(login), &[one(&cluster, state, now)], &BTreeSet::new()).len();

@@ -122,7 +122,7 @@ fn change(u: &mut Unstructured<'_>, entry: &mut Entry) {
 
 fn ledger(u: &mut Unstructured<'_>) -> Ledger {
     let clusters = (0..upto(u, 4)).map(|_| (name(u), entry(u))).collect();
-    Ledger { revision: u.arbitrary().unwrap_or(0), clusters }
+    Ledger { revision: u.arbitrary().unwrap_or(0), clusters, unreadable_mailed: None }
 }
 
 fn entry(u: &mut Unstructured<'_>) -> Entry {

@@ -86,7 +86,7 @@ pub fn world(row: &Row, versioned: bool) -> (Cloud, Vec<Event>) {
     b.stack(*row, create.as_ref());
     b.files(*row);
     if b.entry != Entry::default() {
-        let ledger = Ledger { revision: 6, clusters: [(b.cluster.name.clone(), b.entry.clone())].into() };
+        let ledger = Ledger { revision: 6, clusters: [(b.cluster.name.clone(), b.entry.clone())].into(), ..Ledger::default() };
         b.put(Bucket::System, &ledger::key(&b.cluster.user), &serde_json::to_vec(&ledger).unwrap_or_default(), 0);
     }
     let events = b.events();

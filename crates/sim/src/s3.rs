@@ -33,6 +33,8 @@ pub struct Version {
     pub etag: ETag,
     /// Whether S3 gives it out: not where it is archived, or encrypted with a key that the functions do not have.
     pub is_withheld: bool,
+    /// Whether it cannot be removed on a condition either, for which S3 reads it ("Conditional deletes", User Guide).
+    pub is_pinned: bool,
 }
 
 /// All objects; only current versions can be seen.
@@ -58,8 +60,10 @@ impl Store {
         let id = (self.versioned || bucket != Bucket::User).then(|| format!("v{}", self.puts));
         let modified = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let etag = ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(bytes)]), 16)));
-        self.objects[bucket as usize]
-            .insert(key.to_owned(), Version { bytes: bytes.into(), id, modified, etag: etag.clone(), is_withheld: false });
+        self.objects[bucket as usize].insert(
+            key.to_owned(),
+            Version { bytes: bytes.into(), id, modified, etag: etag.clone(), is_withheld: false, is_pinned: false },
+        );
         etag
     }
 
@@ -67,6 +71,13 @@ impl Store {
     pub fn withhold(&mut self, bucket: Bucket, key: &str) {
         if let Some(version) = self.objects[bucket as usize].get_mut(key) {
             version.is_withheld = true;
+        }
+    }
+
+    /// Lets S3 neither give out nor remove what is at a key, until it is put anew.
+    pub fn pin(&mut self, bucket: Bucket, key: &str) {
+        if let Some(version) = self.objects[bucket as usize].get_mut(key) {
+            (version.is_withheld, version.is_pinned) = (true, true);
         }
     }
 
@@ -82,9 +93,14 @@ impl Store {
     }
 
     /// DeleteObject with If-Match: another version stays; none is no fault.
-    pub fn delete_if(&mut self, bucket: Bucket, key: &str, etag: &ETag) {
-        if self.get(bucket, key).map(Version::etag).as_ref() == Some(etag) {
-            self.delete(bucket, key);
+    pub fn delete_if(&mut self, bucket: Bucket, key: &str, etag: &ETag) -> Result<(), Fault> {
+        match self.get(bucket, key) {
+            Some(version) if version.is_pinned => Err(Fault::new(Kind::Permanent, "s3:DeleteObject", "403 AccessDenied")),
+            Some(version) if version.etag == *etag => {
+                self.delete(bucket, key);
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -186,8 +186,7 @@ impl State {
                 Ok(Some(etag))
             }
             Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => {
-                self.store.delete_if(Bucket::User, key, etag);
-                Ok(None)
+                self.store.delete_if(Bucket::User, key, etag).map(|()| None)
             }
             Effect::SendMail(_) if !self.mail_works => {
                 Err(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded"))

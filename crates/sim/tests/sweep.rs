@@ -89,7 +89,7 @@ fn timeless(text: &str) -> String {
     static TIME: OnceLock<regex_lite::Regex> = OnceLock::new();
     let time = TIME.get_or_init(|| regex_lite::Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)").unwrap());
     // A failure is told as soon as it is seen: during the rollback, or after it.
-    time.replace_all(text, "<time>").replace("What was made of it has been removed.", "What was made of it is being removed.")
+    time.replace_all(text, "<time>").replace("has been removed.", "is being removed; if that fails, this file says so.")
 }
 
 /// All that people can see, and what is owed, without times and revisions.

@@ -60,6 +60,26 @@ async fn b02_a_file_under_a_foreign_key_stops_no_neighbour() -> Result<()> {
     Ok(())
 }
 
+/// Our own: a file that is neither given out nor removed on a condition, which reads it. What lies beside it is carried out.
+#[tokio::test]
+async fn a_file_that_cannot_be_removed_either_stops_no_neighbour() -> Result<()> {
+    let s = stage("pinned").await?;
+    s.drop("demo.cf-create", "{}").await?;
+    s.answer("demo.cf-created").await?;
+    let refuse = |call: &str| {
+        s.fault(&json!({"kind": "call", "call": call, "caller": "function/", "text": "pinned/demo.cf-create", "error": "AccessDenied", "status": 403, "times": null}))
+    };
+    let _refused = [refuse("s3.GetObject")?, refuse("s3.DeleteObject")?];
+    s.drop("demo.cf-create", r#"{"ComputeMaxNodes": "5"}"#).await?;
+    says(&s, "demo.cf-failed", &["S3 does not give it out"]).await?;
+    s.drop("demo.cf-delete", "").await?;
+    s.answer("demo.cf-deleted").await?;
+    s.gone("demo.cf-delete").await?;
+    assert!(s.text("demo.cf-create").await?.is_some(), "it has its answer, and stays");
+    assert!(s.stacks("demo").await?.is_empty());
+    Ok(())
+}
+
 /// Our own: an archived copy, a key that was switched off, another account's object, and a state file that is not given out.
 #[tokio::test]
 async fn whatever_keeps_a_file_from_being_read_is_told() -> Result<()> {

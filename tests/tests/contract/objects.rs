@@ -177,7 +177,7 @@ fn some_ledger(revision: u64) -> Ledger {
     let mut entry = Entry { phase: Phase::Gone { at: Timestamp::UNIX_EPOCH, end: End::Deleted }, ..Entry::default() };
     entry.note_answered(&RequestId::from_tag("00000000000000aa"));
     let name = cf_core::testing::cluster("alice", "demo").name;
-    Ledger { revision, clusters: [(name, entry)].into() }
+    Ledger { revision, clusters: [(name, entry)].into(), ..Ledger::default() }
 }
 
 pub async fn a_ledger_comes_back_as_it_was_written<S: Stage>(s: &S) -> Result<()> {

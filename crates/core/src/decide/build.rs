@@ -16,6 +16,7 @@ pub fn plan(facts: &Facts<'_>, row: Row, course: Course, chosen: &Chosen<'_>) ->
         start::own(&mut draft);
     }
     carry(&mut draft, course);
+    draft.remove_left_over();
     Plan { row, course, effects: draft.effects, look_again: draft.look_again, left_for_watch: false, mails_in_doubt: draft.mails_in_doubt }
 }
 

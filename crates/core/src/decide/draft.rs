@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 
+use jiff::Timestamp;
+
 use super::row::{self, Chosen};
 use crate::effect::{Effect, Expect, Mail};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
-use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, Wish};
+use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, UNREADABLE_SECONDS, Wish};
 use crate::living::Living;
 use crate::request::RequestId;
 use crate::status::{Progress, State, Status};
@@ -175,6 +177,13 @@ impl<'a> Draft<'a> {
         self.settled.push(request.clone());
     }
 
+    /// Tries once more to remove what is answered and perhaps cannot be removed. Last, for nothing else is to wait for it.
+    pub fn remove_left_over(&mut self) {
+        for upload in self.facts.uploads.iter().filter(|u| self.facts.is_left_over(u)) {
+            self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+        }
+    }
+
     /// Answers and settles one upload.
     pub fn answer_and_settle(&mut self, upload: &Upload, answer: Answer, text: &str) {
         self.answer(&upload.key, answer, text);
@@ -239,6 +248,20 @@ impl<'a> Draft<'a> {
         let claimed = self.entry.claim(request, kind);
         if !claimed {
             self.mails_in_doubt += 1;
+        }
+        claimed
+    }
+
+    /// Claims a mail that tells of a file that cannot be read. Each costs its user nothing, so a user's are bounded together.
+    pub fn claim_unreadable(&mut self, upload: &Upload) -> bool {
+        let recent = |at: Timestamp| self.facts.now.as_second() - at.as_second() < UNREADABLE_SECONDS;
+        let is_news = self.entry.mails.iter().all(|c| c.request != upload.request || c.kind != MailKind::Unreadable);
+        if is_news && self.ledger.unreadable_mailed.is_some_and(recent) {
+            return false;
+        }
+        let claimed = self.claim(&upload.request, MailKind::Unreadable);
+        if claimed {
+            self.ledger.unreadable_mailed = Some(self.facts.now);
         }
         claimed
     }

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::row::is_in_the_way;
 use crate::effect::Effect;
-use crate::key::{Answer, Verb};
+use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{End, MailKind, Open, Phase};
 use crate::request::RequestId;
 use crate::say::{answers, mails, states};
@@ -171,19 +171,22 @@ fn whom_it_concerns(d: &Draft<'_>, deletes: &[Open]) -> Option<RequestId> {
     deletes.first().map(|o| o.request.clone()).or_else(|| d.entry.accepted.as_ref().map(|a| a.request.clone()))
 }
 
+/// Where it is told that a removal failed: beside the deletes that asked for it, and beside the accepted create, whose state
+/// file leads its reader there, and where what was told before is not true any more. Not where the cluster stands as it did.
+fn places_to_tell(d: &Draft<'_>, deletes: &[Open], stands: bool) -> Vec<UploadKey> {
+    let accepted = d.entry.accepted.as_ref().map(|a| &a.key).filter(|_| deletes.is_empty() || !stands);
+    let elsewhere = accepted.filter(|key| deletes.iter().all(|o| o.key.folder != key.folder));
+    deletes.iter().map(|o| &o.key).chain(elsewhere).cloned().collect()
+}
+
 pub fn tell_stuck(d: &mut Draft<'_>) {
     let deletes = d.joined(Verb::Delete);
     let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
     d.part_from(Verb::Create);
     d.write_ledger();
     let text = answers::stuck(d.facts);
-    for open in &deletes {
-        d.answer(&open.key, Answer::Failed, &text);
-    }
-    if deletes.is_empty()
-        && let Some(accepted) = d.entry.accepted.clone()
-    {
-        d.answer(&accepted.key, Answer::Failed, &text);
+    for key in places_to_tell(d, &deletes, false) {
+        d.answer(&key, Answer::Failed, &text);
     }
     // The node whose address it gives may be gone already.
     d.forget_created();
@@ -210,10 +213,10 @@ pub fn undeletable(d: &mut Draft<'_>, why: &str) {
     let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
     d.write_ledger();
     let text = answers::undeletable(d.facts, why);
-    for open in &deletes {
-        d.answer(&open.key, Answer::Failed, &text);
-    }
     let stands = d.facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
+    for key in places_to_tell(d, &deletes, stands) {
+        d.answer(&key, Answer::Failed, &text);
+    }
     match d.facts.login() {
         Some(login) if stands => d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None),
         _ => d.status(State::Failed, states::stuck(), None),

@@ -42,14 +42,7 @@ pub struct Plan {
 /// Decides. Total over everything that can be seen.
 pub fn decide(facts: &Facts<'_>) -> Plan {
     let (row, chosen) = row::read(facts);
-    let course = match &facts.setback {
-        // AWS may say that a token was used before while the stack that it has made lives. So that counts only where no stack
-        // is seen; one that is seen decides.
-        Some(setback) if setback.is_spent() && facts.stack != StackSeen::Absent => choose(&row),
-        Some(setback) => choose::after(setback),
-        None => choose(&row),
-    };
-    build::plan(facts, row, course, &chosen).within(facts.site.powers)
+    build::plan(facts, row, course_of(facts, row), &chosen).within(facts.site.powers)
 }
 
 /// Decides what to tell of machines for compute nodes.
@@ -59,7 +52,17 @@ pub fn decide_nodes(facts: &Facts<'_>, news: &NodeNews) -> Plan {
 
 /// The course that these facts lead to, so that only what it needs is read on top of them.
 pub fn course(facts: &Facts<'_>) -> Course {
-    choose(&row::read(facts).0)
+    course_of(facts, row::read(facts).0)
+}
+
+fn course_of(facts: &Facts<'_>, row: Row) -> Course {
+    match &facts.setback {
+        // AWS may say that a token was used before while the stack that it has made lives. So that counts only where no stack
+        // is seen; one that is seen decides.
+        Some(setback) if setback.is_spent() && facts.stack != StackSeen::Absent => choose(&row),
+        Some(setback) => choose::after(setback),
+        None => choose(&row),
+    }
 }
 
 impl Plan {

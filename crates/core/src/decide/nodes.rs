@@ -15,14 +15,18 @@ pub fn plan(facts: &Facts<'_>, news: &NodeNews) -> Plan {
     let mut draft = Draft::new(facts, &chosen);
     let lives = matches!(draft.entry.phase, Phase::Creating { .. } | Phase::Ready)
         && facts.stack().is_some_and(|s| matches!(s.status.state(), StackState::Making | StackState::Standing | StackState::Changing));
+    // Events are late and out of order now and then; one of an earlier cluster of the name is not of this one.
+    let is_of_this_life = draft.entry.accepted.as_ref().is_some_and(|accepted| accepted.at <= news.at);
     let known = draft.entry.nodes.as_ref();
-    let is_new = known.is_none_or(|known| known.at <= news.at && known.failure != news.failure);
-    // Machines that come are no news unless others did not.
-    let says_something = news.failure.is_some() || known.is_some();
-    if lives && is_new && says_something {
+    let is_later = known.is_none_or(|known| known.at <= news.at);
+    let says_something = known.map_or(news.failure.is_some(), |known| known.failure != news.failure);
+    // The time of a failure is noted though it says nothing new, so that an older success does not take its place. Machines
+    // that come one after the other are not worth a write each.
+    let is_worth_noting = known.is_none_or(|known| says_something || (news.failure.is_some() && known.at != news.at));
+    if lives && is_of_this_life && is_later && is_worth_noting {
         draft.entry.nodes = Some(news.clone());
         draft.write_ledger();
-        if let (Phase::Ready, Some(login)) = (draft.entry.phase, facts.login()) {
+        if says_something && let (Phase::Ready, Some(login)) = (draft.entry.phase, facts.login()) {
             let message = states::ready(facts, login, draft.entry.nodes.as_ref());
             draft.status(State::Ready, message, None);
         }

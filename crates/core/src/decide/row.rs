@@ -211,9 +211,11 @@ pub fn is_in_the_way(entry: &Entry, stack: &Stack) -> bool {
     matches!(entry.phase, Phase::Creating { .. }) && entry.accepted.as_ref().is_some_and(|a| made_for.as_ref() != Some(&a.request))
 }
 
-/// The oldest of the uploads of a verb that `wanted` picks.
+/// The oldest of the uploads of a verb that `wanted` picks. One that is answered, and perhaps cannot be removed, keeps nobody
+/// waiting: each plan ends with an attempt at its removal.
 fn oldest<'a>(facts: &'a Facts<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool) -> Option<&'a Upload> {
-    facts.uploads.iter().filter(|u| u.key.verb == verb && wanted(u)).min_by_key(|u| (u.modified, &u.key))
+    let is_wanted = |u: &&Upload| u.key.verb == verb && !facts.is_left_over(u) && wanted(u);
+    facts.uploads.iter().filter(is_wanted).min_by_key(|u| (u.modified, &u.key))
 }
 
 /// Whether nothing is under way, so that there is nothing to share in.

@@ -266,7 +266,7 @@ pub fn lost_while_making(d: &mut Draft<'_>) {
 pub fn refuse_broken(d: &mut Draft<'_>) {
     let text = answers::refused(d.facts, &d.chosen.problems);
     let unreadable = d.chosen.create.filter(|upload| matches!(upload.body, Body::Unreadable(_)));
-    let claimed = unreadable.is_some_and(|upload| d.claim(&upload.request, MailKind::Unreadable));
+    let claimed = unreadable.is_some_and(|upload| d.claim_unreadable(upload));
     let Some(upload) = d.chosen.create else { return };
     d.write_ledger();
     d.answer(&upload.key, Answer::Failed, &text);

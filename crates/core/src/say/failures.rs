@@ -39,9 +39,7 @@ fn resource(cause: &Cause) -> String {
 
 /// Why it was not made: AWS's causes, and the stack's own reason where a list is missing.
 fn why(facts: &Facts<'_>) -> Vec<Problem> {
-    let of_creation = facts.causes.of_creation();
-    let told = |cause: &Cause| Problem::new(resource(cause), shown(&cause.reason), advice(cause, facts.site.template));
-    let mut problems: Vec<Problem> = of_creation.map(told).collect();
+    let mut problems = of_creation(facts);
     if problems.is_empty() || !facts.causes.unread.is_empty() {
         problems.push(own(facts, "tell the administrator, who sees the stack's events"));
     }
@@ -90,21 +88,26 @@ pub fn failed(facts: &Facts<'_>) -> String {
             "What was made of it could not be removed wholly, and may still cost money."
         }
         Some(StackStatus::RollbackFailed) => {
-            problems.extend(left(facts, "nothing yet: its removal is tried once more; ask the administrator if it goes on"));
+            problems.extend(left(facts, "nothing yet: its removal is tried once more; if that fails, this file says so"));
             "The rollback left some of what was made of it, which costs money until it is gone; its removal is tried once more."
         }
         Some(StackStatus::RollbackComplete | StackStatus::DeleteComplete) => "What was made of it has been removed.",
-        _ => "What was made of it is being removed.",
+        _ => "What was made of it is being removed; if that fails, this file says so.",
     };
     failure(&format!("The cluster {} could not be made. {rest}", name(facts)), &problems)
 }
 
+/// Why it was not made, as far as AWS's lists tell.
+fn of_creation(facts: &Facts<'_>) -> Vec<Problem> {
+    let told = |cause: &Cause| Problem::new(resource(cause), shown(&cause.reason), advice(cause, facts.site.template));
+    facts.causes.of_creation().map(told).collect()
+}
+
 /// The removal failed. Of a cluster whose creation had failed before, this takes the place of the answer that said why.
 pub fn stuck(facts: &Facts<'_>) -> String {
-    let was_made = !matches!(facts.entry().phase, Phase::Failing);
-    let mut problems = left_or_own(facts, &again(facts));
-    let of_creation = facts.causes.of_creation();
-    problems.splice(0..0, of_creation.map(|cause| Problem::new(resource(cause), shown(&cause.reason), advice(cause, facts.site.template))));
+    let mut problems = of_creation(facts);
+    let was_made = problems.is_empty() && facts.entry().phase != Phase::Failing;
+    problems.extend(left_or_own(facts, &again(facts)));
     let what =
         if was_made { "could not be removed wholly" } else { "could not be made, and what was made of it could not be removed wholly" };
     failure(&format!("The cluster {} {what}. What is left may still cost money.", name(facts)), &problems)
@@ -157,5 +160,12 @@ pub fn undeletable(facts: &Facts<'_>, why: &str) -> String {
     };
     let mut problems = vec![Problem::new("the removal of its stack", format!("CloudFormation refused it: {}", shown(why)), next)];
     problems.extend(left(facts, &again(facts)));
+    let of_creation = of_creation(facts);
+    if !of_creation.is_empty() {
+        // It takes the place of the answer that said why there is no cluster.
+        problems.splice(0..0, of_creation);
+        let what = "could not be made, and what was made of it could not be removed";
+        return failure(&format!("The cluster {} {what}. What is left may still cost money.", name(facts)), &problems);
+    }
     not_removed(facts, &problems)
 }

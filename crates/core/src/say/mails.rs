@@ -43,6 +43,7 @@ pub fn failed(facts: &Facts<'_>, accepted: &Accepted, told: &str) -> Mail {
 pub fn unreadable(facts: &Facts<'_>, upload: &Upload, told: &str) -> Mail {
     let body = format!(
         "S3 does not give out the file {}. If it is not its user's doing, look at the bucket's policy and at its KMS key.\n\
+         No other mail tells of such a file of this user within a day.\n\
          The user was told:\n\n{told}",
         upload.key
     );

@@ -1,0 +1,182 @@
+//! Looks whose parts are not of one moment, calls that take long, and news that come late, in the strict world.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cf_core::effect::Effect;
+use cf_core::fault::Fault;
+use cf_core::key::{Reading, read};
+use cf_core::ledger::NodeNews;
+use cf_core::observe::Subject;
+use cf_core::perform::{Outcome, Perform, pass, pass_nodes};
+use cf_core::question::{Observe, Page, Question, Sight};
+use cf_core::request::ETag;
+use cf_core::testing;
+use cf_sim::{Bucket, Cloud, World};
+use futures_util::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+
+const CREATE: &str = "home/alice/demo.cf-create";
+
+/// A world in which something happens between two calls of a pass.
+struct Meanwhile<'w, S, P> {
+    world: &'w World,
+    /// What is seen instead, if anything.
+    sees: S,
+    /// What happens after an effect.
+    done: P,
+}
+
+impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + Sync> Observe for Meanwhile<'_, S, P> {
+    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        match (self.sees)(&question, self.world) {
+            Some(sight) => Ok(sight),
+            None => self.world.observe(question).await,
+        }
+    }
+}
+
+impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + Sync> Perform for Meanwhile<'_, S, P> {
+    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        let done = self.world.perform(effect).await;
+        (self.done)(effect, self.world);
+        done
+    }
+}
+
+fn cloud() -> Cloud {
+    Cloud::new(testing::site()).with_profile("alice")
+}
+
+fn subject(key: &str) -> Subject {
+    let Reading::Request(upload) = read(key) else { panic!("{key} is no request") };
+    Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }
+}
+
+fn pass_in<W: Observe + Perform>(world: &W, cloud: &Cloud, key: &str) -> Result<Outcome, Fault> {
+    pass(world, &cloud.world.site, &subject(key), &cloud.world).now_or_never().expect("nothing waits")
+}
+
+fn put(world: &World, key: &str) {
+    let at = world.now();
+    world.state().store.put(Bucket::User, key, b"", at);
+}
+
+#[test]
+fn an_upload_that_an_old_listing_lacks_is_not_forgotten() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    cloud.drop_file("home/alice/demo.cf-delete", b"");
+    cloud.drain();
+    // It waits for the end of the removal, and the ledger alone knows of it.
+    cloud.drop_file("home/alice/x/demo.cf-create", b"{}");
+    cloud.drain();
+    let world = cloud.world.clone();
+    let listings = AtomicUsize::new(0);
+    let is_first = |prefix: &str| prefix.starts_with("home/alice/x/") && listings.fetch_add(1, Ordering::Relaxed) == 0;
+    let sees = |question: &Question, _: &World| match question {
+        Question::Folder(prefix) if is_first(prefix) => Some(Sight::Folder(Page { items: Vec::new(), next: None })),
+        _ => None,
+    };
+    // An event of a file that is gone, and a listing from before the other was put, beside a ledger from after.
+    let odd = Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} };
+    pass_in(&odd, &cloud, "home/alice/x/demo.cf-delete").expect("a pass");
+    assert_eq!(listings.load(Ordering::Relaxed), 2, "the folder is listed once more");
+    cloud.world = world;
+    cloud.settle();
+    assert!(cloud.text("home/alice/x/demo.cf-created").is_some());
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_put_between_two_lookups_begins_the_look_anew() {
+    let mut cloud = cloud();
+    cloud.world.state().pages.files = 2;
+    for nth in 0..5 {
+        put(&cloud.world, &format!("home/alice/demo.cf-old{nth}"));
+    }
+    cloud.drop_file(CREATE, b"{}");
+    let lookups = AtomicUsize::new(0);
+    let sees = |question: &Question, world: &World| {
+        if let Question::Listed(key) = question
+            && key.ends_with(".cf-status")
+            && lookups.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            put(world, "home/alice/demo.cf-delete");
+        }
+        None
+    };
+    let world = cloud.world.clone();
+    let outcome = pass_in(&Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} }, &cloud, CREATE).expect("a pass");
+    assert_eq!(outcome.moves, 1);
+    cloud.world = world;
+    cloud.settle();
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_pass_whose_create_call_took_long_is_no_error() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.queue.clear();
+    let done = |effect: &Effect, world: &World| {
+        if matches!(effect, Effect::CreateStack(_)) {
+            world.wait(25);
+        }
+    };
+    let world = cloud.world.clone();
+    let slow = Meanwhile { world: &world, sees: |_: &Question, _: &World| None, done };
+    let outcome = pass(&slow, &cloud.world.site, &subject(CREATE), &world).now_or_never().expect("nothing waits").expect("a pass");
+    assert!(outcome.is_handed_over);
+    cloud.world = world;
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-created").is_some(), "the sweep takes it up");
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+/// News of machines, so many seconds after the cluster was accepted.
+fn news(cloud: &Cloud, accepted: Timestamp, seconds: i64, failure: Option<&str>) -> String {
+    let subject = Subject { upload: None, ..subject(CREATE) };
+    let news = NodeNews { at: accepted + SignedDuration::from_secs(seconds), failure: failure.map(str::to_owned) };
+    let world = &cloud.world;
+    pass_nodes(world, &world.site, &subject, &news, world).now_or_never().expect("nothing waits").expect("a pass");
+    cloud.text("home/alice/demo.cf-status").unwrap_or_default()
+}
+
+fn ready() -> (Cloud, Timestamp) {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    let accepted = cloud.world.now();
+    cloud.settle();
+    (cloud, accepted)
+}
+
+const NO_MACHINE: &str = "We currently do not have sufficient r4.large capacity";
+
+#[test]
+fn news_of_an_earlier_cluster_of_the_name_are_not_told() {
+    let (cloud, accepted) = ready();
+    assert!(!news(&cloud, accepted, -1, Some(NO_MACHINE)).contains(NO_MACHINE), "a second before");
+    assert!(news(&cloud, accepted, 0, Some(NO_MACHINE)).contains(NO_MACHINE), "in its first second");
+}
+
+#[test]
+fn late_news_do_not_take_the_place_of_later_ones() {
+    let (cloud, accepted) = ready();
+    assert!(news(&cloud, accepted, 100, Some(NO_MACHINE)).contains(NO_MACHINE));
+    assert!(news(&cloud, accepted, 300, Some(NO_MACHINE)).contains(NO_MACHINE), "the same, later");
+    assert!(news(&cloud, accepted, 200, None).contains(NO_MACHINE), "an older success");
+    assert!(!news(&cloud, accepted, 400, None).contains(NO_MACHINE), "a later success");
+    assert!(!news(&cloud, accepted, 399, Some(NO_MACHINE)).contains(NO_MACHINE), "an older failure");
+    let before = cloud.world.state().effects.len();
+    let _ = news(&cloud, accepted, 500, None);
+    assert_eq!(cloud.world.state().effects.len(), before, "machines that come are not worth a write each");
+}
+
+#[test]
+fn a_failure_that_is_older_than_the_first_success_is_not_told() {
+    let (cloud, accepted) = ready();
+    let _ = news(&cloud, accepted, 200, None);
+    assert!(!news(&cloud, accepted, 100, Some(NO_MACHINE)).contains(NO_MACHINE));
+    assert!(news(&cloud, accepted, 201, Some(NO_MACHINE)).contains(NO_MACHINE));
+}

@@ -1,0 +1,121 @@
+//! Files that S3 does not give out, stacks that do not go, and looks whose parts are not of one moment, in the strict world.
+
+use cf_core::ledger::MailKind;
+use cf_core::testing;
+use cf_sim::{Bucket, Cloud, Fate};
+
+const CREATE: &str = "home/alice/demo.cf-create";
+const FAILED: &str = "home/alice/demo.cf-failed";
+const DELETE: &str = "home/alice/demo.cf-delete";
+
+fn cloud() -> Cloud {
+    Cloud::new(testing::site()).with_profile("alice")
+}
+
+/// A user drops a file that S3 neither gives out nor lets be removed.
+fn drop_pinned(cloud: &mut Cloud, key: &str) {
+    cloud.drop_file(key, b"{}");
+    cloud.world.state().store.pin(Bucket::User, key);
+}
+
+fn mails(cloud: &Cloud, kind: MailKind) -> usize {
+    cloud.world.state().mails.iter().filter(|mail| mail.kind == kind).count()
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_either_stops_no_neighbour() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    drop_pinned(&mut cloud, CREATE);
+    cloud.settle();
+    assert!(cloud.text(FAILED).is_some_and(|text| text.contains("does not give it out")), "{:?}", cloud.text(FAILED));
+    cloud.drop_file(DELETE, b"");
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-deleted").is_some(), "its neighbour is carried out");
+    assert_eq!((cloud.text(DELETE), cloud.text(CREATE).is_some()), (None, true), "and it stays");
+    assert_eq!(cloud.faults, [], "no event is given back");
+    // Put anew in the open, it is a file as any other.
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-created").is_some());
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_delete_that_cannot_be_removed_is_carried_out_once() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    drop_pinned(&mut cloud, DELETE);
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-deleted").is_some());
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-created").is_some(), "the old delete takes nothing back");
+    assert_eq!(mails(&cloud, MailKind::Gone), 1);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_mailed_once_a_day() {
+    let mut cloud = cloud();
+    let drop_withheld = |cloud: &mut Cloud, nth: usize| {
+        let key = format!("home/alice/c{nth}.cf-create");
+        cloud.drop_file(&key, format!("{{{nth}").as_bytes());
+        cloud.world.state().store.withhold(Bucket::User, &key);
+        cloud.drain();
+        assert!(cloud.text(&format!("home/alice/c{nth}.cf-failed")).is_some(), "each has its answer");
+    };
+    for nth in 0..20 {
+        drop_withheld(&mut cloud, nth);
+    }
+    assert_eq!(mails(&cloud, MailKind::Unreadable), 1, "one mail");
+    cloud.world.wait(24 * 3600 - 21);
+    drop_withheld(&mut cloud, 20);
+    assert_eq!(mails(&cloud, MailKind::Unreadable), 1, "a second short of a day");
+    drop_withheld(&mut cloud, 21);
+    assert_eq!(mails(&cloud, MailKind::Unreadable), 2, "a day later");
+}
+
+/// A creation that fails, up to the moment when its user has been told why.
+fn failing(cloud: &mut Cloud, fate: Fate) {
+    cloud.world.state().stacks.next_fate = fate;
+    cloud.drop_file(CREATE, b"{}");
+    cloud.drain();
+    cloud.step();
+    cloud.drain();
+    assert!(cloud.text(FAILED).is_some_and(|text| text.contains("could not be made")), "{:?}", cloud.text(FAILED));
+}
+
+#[test]
+fn where_the_removal_of_a_failed_creation_is_refused_its_answer_says_so() {
+    let mut cloud = cloud();
+    failing(&mut cloud, Fate::Fails);
+    cloud.world.state().stacks.doom(0, Fate::Protected);
+    cloud.settle();
+    let text = cloud.text(FAILED).expect("an answer");
+    for words in ["could not be removed", "TerminationProtection", "sufficient capacity", "may still cost money"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(mails(&cloud, MailKind::Stuck), 1);
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told() {
+    for refused in [false, true] {
+        let mut cloud = cloud();
+        failing(&mut cloud, if refused { Fate::Fails } else { Fate::RollbackFails });
+        if refused {
+            cloud.world.state().stacks.doom(0, Fate::Protected);
+        }
+        cloud.drop_file("home/alice/other/demo.cf-delete", b"");
+        cloud.settle();
+        for key in [FAILED, "home/alice/other/demo.cf-failed"] {
+            let text = cloud.text(key).unwrap_or_default();
+            assert!(text.contains("could not be removed"), "refused {refused}, {key}: {text}");
+            assert!(text.contains("sufficient capacity"), "the reason of the creation is kept: {text}");
+        }
+        assert_eq!(cloud.complaints(), Vec::<String>::new());
+    }
+}
