@@ -1,8 +1,10 @@
 //! `cargo xtask simulate`: seeds on all cores, a rate, counts, and the story of the first run that fails.
 
 mod crowd;
+mod record;
 mod show;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -28,6 +30,12 @@ struct Arguments {
     /// Measure how many plain lives of a cluster one core simulates in a second
     #[arg(long)]
     rate: bool,
+    /// Write what every seed did to a file, to compare another build with it
+    #[arg(long)]
+    record: Option<PathBuf>,
+    /// Compare what every seed does with what another build has recorded there
+    #[arg(long, conflicts_with = "record")]
+    compare: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -39,6 +47,14 @@ fn main() -> Result<ExitCode> {
     }
     if let (Some(seed), true) = (arguments.seed, is_one) {
         return Ok(tell(seed, arguments.whole));
+    }
+    if let Some(file) = arguments.record {
+        record::record(&file, arguments.seed.unwrap_or(1), arguments.seeds)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(file) = arguments.compare {
+        let is_same = record::compare(&file)?;
+        return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let ended = crowd::simulate(arguments.seed.unwrap_or(1), arguments.seeds)?;
     show::counts(&ended.tally, ended.seconds);

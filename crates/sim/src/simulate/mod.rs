@@ -22,6 +22,7 @@ mod setting;
 pub mod shrink;
 mod stage;
 pub mod tally;
+mod trace;
 mod travel;
 mod truth;
 mod words;

@@ -59,6 +59,7 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
         has_died: false,
         truth: Truth::new(setting.row.is_some()),
         story: setting.tells.then(Vec::new),
+        trace: setting.traces.then(Vec::new),
     };
     let stage = Stage::new(world, dice, setting.bug, inner);
     let mut run = Run::new(&stage, script);
@@ -362,6 +363,7 @@ impl<'s, 'b> Run<'s, 'b> {
         self.report.struck = std::mem::take(&mut inner.weather.struck);
         self.report.is_shared = self.script.users > 1 || inner.truth.puts.iter().any(|p| matches!(p.end, End::Withdrawn { .. }));
         self.report.story = inner.story.take().unwrap_or_default();
+        self.report.trace = inner.trace.take().unwrap_or_default();
         drop(inner);
         self.report
     }

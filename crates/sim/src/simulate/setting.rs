@@ -24,6 +24,8 @@ pub struct Setting<'b> {
     pub bug: Option<&'b dyn Bug>,
     /// Whether the story is told.
     pub tells: bool,
+    /// Whether every effect is traced.
+    pub traces: bool,
     /// Whether nothing goes wrong at all.
     pub is_calm: bool,
     /// Nothing goes wrong before this time, in milliseconds.
@@ -53,4 +55,6 @@ pub struct Report {
     pub is_shared: bool,
     /// The story, where it was asked for.
     pub story: Vec<String>,
+    /// Every effect without its words, where it was asked for.
+    pub trace: Vec<String>,
 }

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::bug::Bug;
 use super::dice::{Dice, named, under};
 use super::mishap::{Mishap, Weather};
+use super::trace;
 use super::truth::Truth;
 use super::words::SAID;
 use crate::cloudformation::Fate;
@@ -83,6 +84,8 @@ pub struct Inner {
     pub truth: Truth,
     /// The story, where it is to be told.
     pub story: Option<Vec<String>>,
+    /// Every effect without its words, where that is asked for.
+    pub trace: Option<Vec<String>>,
 }
 
 /// The stage of one run.
@@ -150,6 +153,16 @@ impl<'b> Stage<'b> {
 
     /// An effect arrives at AWS; it comes of a look that began at `looked_at`.
     pub fn land(&self, effect: &Effect, call: u64, looked_at: i64) -> Result<Option<ETag>, Fault> {
+        let done = self.land_untraced(effect, call, looked_at);
+        let mut inner = self.inner();
+        let now = inner.now;
+        if let Some(trace) = &mut inner.trace {
+            trace.push(trace::line(now, effect, &done));
+        }
+        done
+    }
+
+    fn land_untraced(&self, effect: &Effect, call: u64, looked_at: i64) -> Result<Option<ETag>, Fault> {
         let refused = self.refusal(effect, call);
         if let Some(fault) = refused {
             return Err(fault);
