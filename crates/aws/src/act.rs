@@ -15,6 +15,7 @@ use cf_core::stack::StackId;
 
 use crate::client::{self, Aws, CREATE_ATTEMPT_SECONDS_MAX, CREATE_SECONDS_MAX};
 use crate::fault::{code, fault};
+use crate::see::of_a_file;
 
 impl Perform for Aws {
     async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
@@ -75,10 +76,7 @@ impl Aws {
             Err(e) if matches!(code(&e).as_str(), "NoSuchKey" | "404" | "PreconditionFailed" | "412") => Ok(None),
             // Of a file that S3 does not give out this stays so: the condition needs the right to read it (S3 User Guide,
             // "Enforce conditional deletes").
-            Err(e) if matches!(code(&e).as_str(), "AccessDenied" | "403") => {
-                Err(Fault { kind: Kind::Permanent, ..fault("s3:DeleteObject", &e) })
-            }
-            Err(e) => Err(fault("s3:DeleteObject", &e)),
+            Err(e) => Err(of_a_file(fault("s3:DeleteObject", &e), &code(&e))),
         }
     }
 

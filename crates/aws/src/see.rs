@@ -209,7 +209,7 @@ fn page_of(listed: &ListObjectsV2Output, key: impl Fn(&aws_sdk_s3::types::Object
 /// S3 does not give this file out, and will not as it is: archived, encrypted with a key that we do not have (KMS: 403, the
 /// user's own: 400; S3 User Guide, "Using server-side encryption with customer-provided keys"), or another account's. HEAD has
 /// no body, so there the status must do.
-fn of_a_file(fault: Fault, code: &str) -> Fault {
+pub fn of_a_file(fault: Fault, code: &str) -> Fault {
     let is_withheld = matches!(code, "AccessDenied" | "InvalidRequest" | "InvalidObjectState" | "InvalidArgument" | "400" | "403")
         || code.starts_with("KMS.");
     if is_withheld { Fault { kind: Kind::Permanent, ..fault } } else { fault }

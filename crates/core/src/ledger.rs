@@ -93,6 +93,9 @@ pub struct Entry {
     /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
+    /// Uploads beside which `.cf-failed` tells of parts that are left, or that are being removed: how that ends is told there too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warned: Vec<UploadKey>,
     /// Requests that have their final answer; they are never acted on again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered: Vec<RequestId>,
@@ -404,6 +407,15 @@ impl Entry {
             self.announced.push(key.clone());
             let surplus = self.announced.len().saturating_sub(2 * OPEN_MAX);
             self.announced.drain(..surplus);
+        }
+    }
+
+    /// Notes that `.cf-failed` beside an upload tells of parts that are left. Bounded as the folders with an address are.
+    pub fn note_warned(&mut self, key: &UploadKey) {
+        if !self.warned.iter().any(|known| known.folder == key.folder) {
+            self.warned.push(key.clone());
+            let surplus = self.warned.len().saturating_sub(2 * OPEN_MAX);
+            self.warned.drain(..surplus);
         }
     }
 

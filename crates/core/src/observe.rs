@@ -116,6 +116,13 @@ pub async fn look<'a, W: Observe>(
         None if near.uploads.iter().any(|u| is_to_be_judged(&entry, u)) => profile(world, &cluster.user).await?,
         None => Profile::default(),
     };
+    // What was answered while it could not be read is answered, though its version is known by now.
+    for upload in &mut near.uploads {
+        let unread = RequestId::of(&upload.key.to_string(), None, &upload.etag, upload.modified);
+        if entry.has_answered(&unread) {
+            upload.request = unread;
+        }
+    }
     let mut facts = Facts {
         now,
         site,
@@ -160,7 +167,8 @@ async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), F
 fn folders(entry: &Entry) -> impl Iterator<Item = Folder> {
     let accepted = entry.accepted.as_ref().map(|a| a.key.folder.clone());
     let announced = entry.announced.iter().map(|key| key.folder.clone());
-    entry.open.iter().map(|o| o.key.folder.clone()).chain(announced).chain(accepted)
+    let warned = entry.warned.iter().map(|key| key.folder.clone());
+    entry.open.iter().map(|o| o.key.folder.clone()).chain(announced).chain(warned).chain(accepted)
 }
 
 /// Uploads and answers of one cluster in one or more folders.

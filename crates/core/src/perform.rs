@@ -9,7 +9,7 @@ use crate::effect::{Effect, Expect};
 use crate::facts::{Facts, Setback};
 use crate::fault::{Fault, Kind};
 use crate::key::{self, Reading};
-use crate::ledger::{NodeNews, Phase};
+use crate::ledger::{Ledger, NodeNews, Phase};
 use crate::observe::{self, Subject};
 use crate::question::Observe;
 use crate::request::{ETag, RequestId};
@@ -93,12 +93,13 @@ async fn pass_by<W: Observe + Perform>(
 ) -> Result<Outcome, Fault> {
     let mut outcome = Outcome::default();
     let (mut subject, mut setback) = (subject.clone(), None);
-    let (until, mut looks) = (clock.now().as_second() + LOOKING_SECONDS_MAX, 0);
+    let (until, mut looks, mut replaced) = (clock.now().as_second() + LOOKING_SECONDS_MAX, 0, 0);
     loop {
         let facts = match observe::look(world, site, &subject, clock.now(), setback.clone()).await {
             // A file was replaced between two of the look's questions.
-            Err(fault) if fault.kind == Kind::Moved && outcome.moves < REPLACED_MAX && clock.now().as_second() < until => {
-                clock.back_off(outcome.moves).await;
+            Err(fault) if fault.kind == Kind::Moved && replaced < REPLACED_MAX && clock.now().as_second() < until => {
+                clock.back_off(replaced).await;
+                replaced += 1;
                 outcome.moves += 1;
                 continue;
             }
@@ -159,7 +160,12 @@ fn is_known(facts: &Facts<'_>, done: &[Effect], subject: &Subject) -> bool {
         _ => None,
     });
     let entries = || [Some(&facts.ledger), written].into_iter().flatten().map(|ledger| ledger.entry(&facts.cluster.name));
-    let is_noted = |request: &RequestId| entries().any(|entry| entry.open.iter().any(|o| o.request == *request));
+    // What this pass is the first to write down as answered, it has removed before.
+    let is_answered = |request: &RequestId| {
+        let has = |ledger: &Ledger| ledger.entry(&facts.cluster.name).has_answered(request);
+        written.is_some_and(has) && !has(&facts.ledger)
+    };
+    let is_noted = |request: &RequestId| is_answered(request) || entries().any(|entry| entry.open.iter().any(|o| o.request == *request));
     match &subject.upload {
         Some(key) => facts.uploads.iter().filter(|u| u.key == *key).all(|u| is_noted(&u.request)),
         None => entries().any(|entry| entry.is_owed()),
@@ -173,8 +179,11 @@ pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<bo
     let standing = observe::listed(world, &answer).await?;
     let expect = Expect::seen(standing.as_ref().map(|o| &o.etag));
     world.perform(&Effect::WriteAnswer { key: answer, text: answers::stray(&problem), expect }).await?;
-    world.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await?;
-    Ok(true)
+    match world.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await {
+        // It has its answer, and S3 does not let it be removed.
+        Err(fault) if fault.kind != Kind::Permanent => Err(fault),
+        Ok(_) | Err(_) => Ok(true),
+    }
 }
 
 /// A file whose name looks like a request's: answered beside it, once, and left where it is. One write and no read: the

@@ -81,6 +81,13 @@ impl Store {
         }
     }
 
+    /// Lets S3 give out and remove what is at a key: somebody has mended the policy, or the key that encrypts it.
+    pub fn release(&mut self, bucket: Bucket, key: &str) {
+        if let Some(version) = self.objects[bucket as usize].get_mut(key) {
+            (version.is_withheld, version.is_pinned) = (false, false);
+        }
+    }
+
     /// PutObject with If-Match or If-None-Match (API reference, `PutObject`: 412 where the condition does not hold).
     pub fn put_if(&mut self, bucket: Bucket, key: &str, bytes: &[u8], expect: &Expect, now: Timestamp) -> Result<ETag, Fault> {
         let there = self.get(bucket, key).map(Version::etag);

@@ -169,8 +169,10 @@ fn late_news_do_not_take_the_place_of_later_ones() {
     assert!(!news(&cloud, accepted, 400, None).contains(NO_MACHINE), "a later success");
     assert!(!news(&cloud, accepted, 399, Some(NO_MACHINE)).contains(NO_MACHINE), "an older failure");
     let before = cloud.world.state().effects.len();
-    let _ = news(&cloud, accepted, 500, None);
+    let _ = news(&cloud, accepted, 459, None);
     assert_eq!(cloud.world.state().effects.len(), before, "machines that come are not worth a write each");
+    let _ = news(&cloud, accepted, 460, None);
+    assert!(!news(&cloud, accepted, 459, Some(NO_MACHINE)).contains(NO_MACHINE), "a minute later it is noted that machines come");
 }
 
 #[test]

@@ -94,28 +94,112 @@ fn where_the_removal_of_a_failed_creation_is_refused_its_answer_says_so() {
     cloud.world.state().stacks.doom(0, Fate::Protected);
     cloud.settle();
     let text = cloud.text(FAILED).expect("an answer");
-    for words in ["could not be removed", "TerminationProtection", "sufficient capacity", "may still cost money"] {
+    for words in ["has been removed, but its stack could not be", "TerminationProtection", "sufficient capacity"] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    assert!(!text.contains("cost money"), "an empty stack costs nothing: {text}");
     assert_eq!(mails(&cloud, MailKind::Stuck), 1);
     assert_eq!(cloud.complaints(), Vec::<String>::new());
 }
 
+const OTHER_DELETE: &str = "home/alice/other/demo.cf-delete";
+
 #[test]
-fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told() {
-    for refused in [false, true] {
+fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_and_so_is_its_success() {
+    for (refused, words) in [(false, "could not be removed wholly"), (true, "but its stack could not be")] {
         let mut cloud = cloud();
         failing(&mut cloud, if refused { Fate::Fails } else { Fate::RollbackFails });
         if refused {
             cloud.world.state().stacks.doom(0, Fate::Protected);
         }
-        cloud.drop_file("home/alice/other/demo.cf-delete", b"");
+        cloud.drop_file(OTHER_DELETE, b"");
         cloud.settle();
         for key in [FAILED, "home/alice/other/demo.cf-failed"] {
             let text = cloud.text(key).unwrap_or_default();
-            assert!(text.contains("could not be removed"), "refused {refused}, {key}: {text}");
+            assert!(text.contains(words), "refused {refused}, {key}: {text}");
             assert!(text.contains("sufficient capacity"), "the reason of the creation is kept: {text}");
         }
         assert_eq!(cloud.complaints(), Vec::<String>::new());
+        // What was in the way is out of it.
+        cloud.world.state().stacks.doom(0, Fate::Succeeds);
+        cloud.drop_file(OTHER_DELETE, b"");
+        cloud.settle();
+        for folder in ["home/alice/", "home/alice/other/"] {
+            assert!(cloud.text(&format!("{folder}demo.cf-deleted")).is_some(), "{folder}");
+            assert_eq!(cloud.text(&format!("{folder}demo.cf-failed")), None, "what is not true any more is gone from {folder}");
+        }
     }
+}
+
+#[test]
+fn a_cluster_that_could_not_be_removed_from_another_folder_is_told_gone_in_its_own() {
+    let mut cloud = cloud();
+    cloud.world.state().stacks.next_fate = Fate::DeleteFails;
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    cloud.drop_file(OTHER_DELETE, b"");
+    cloud.settle();
+    let text = cloud.text(FAILED).unwrap_or_default();
+    assert!(text.contains("could not be removed wholly") && !text.contains("could not be made"), "{text}");
+    cloud.world.state().stacks.doom(0, Fate::Succeeds);
+    cloud.drop_file(OTHER_DELETE, b"");
+    cloud.settle();
+    assert_eq!((cloud.text(FAILED), cloud.text("home/alice/demo.cf-deleted").is_some()), (None, true));
+}
+
+#[test]
+fn everybody_who_was_told_that_parts_are_being_removed_is_told_that_they_are_not() {
+    let mut cloud = cloud();
+    cloud.world.state().stacks.next_fate = Fate::RollbackFails;
+    cloud.drop_file(CREATE, b"{}");
+    cloud.drop_file("home/alice/other/demo.cf-create", b"{}");
+    cloud.settle();
+    for key in [FAILED, "home/alice/other/demo.cf-failed"] {
+        assert!(cloud.text(key).is_some_and(|text| text.contains("could not be removed wholly")), "{key}: {:?}", cloud.text(key));
+    }
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn where_the_lists_cannot_be_read_the_stacks_own_reason_is_kept() {
+    let mut cloud = cloud();
+    cloud.world.state().stacks.next_is_unreadable = true;
+    failing(&mut cloud, Fate::Fails);
+    cloud.world.state().stacks.doom(0, Fate::Protected);
+    cloud.settle();
+    let text = cloud.text(FAILED).expect("an answer");
+    for words in ["failed to create: [LoginNode, ComputeGroup]", "TerminationProtection"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_removed_is_not_taken_for_new_after_many_answers() {
+    let mut cloud = cloud();
+    drop_pinned(&mut cloud, CREATE);
+    cloud.settle();
+    for nth in 0..20 {
+        cloud.drop_file(DELETE, format!("{nth}").as_bytes());
+        cloud.settle();
+    }
+    assert!(
+        cloud.text(FAILED).is_some_and(|text| text.contains("no cluster of yours")),
+        "the last answer stands: {:?}",
+        cloud.text(FAILED)
+    );
+    // Once it can be read it is an old file, and not a wish.
+    cloud.world.state().store.release(Bucket::User, CREATE);
+    cloud.drop_file(DELETE, b"once more");
+    cloud.settle();
+    assert_eq!((cloud.text(CREATE), cloud.text("home/alice/demo.cf-created")), (None, None));
+    assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_cannot_be_a_request_nor_be_removed_is_answered_once() {
+    let mut cloud = cloud();
+    drop_pinned(&mut cloud, "home/alice/a_b.cf-create");
+    cloud.settle();
+    assert!(cloud.text("home/alice/a_b.cf-failed").is_some());
+    assert_eq!(cloud.faults, [], "no event is given back");
 }

@@ -169,6 +169,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// How a removal ended is told wherever `.cf-failed` tells of parts that are left.
+    pub fn answer_warned(&mut self, answer: Answer, text: &str) {
+        for key in std::mem::take(&mut self.entry.warned) {
+            if self.facts.standing(&key, Answer::Failed).is_some() {
+                self.answer(&key, answer, text);
+            }
+        }
+    }
+
     /// The request has its answer: its upload goes, and the last write will say so.
     pub fn settle(&mut self, request: &RequestId) {
         if let Some(upload) = self.facts.uploads.iter().find(|u| &u.request == request) {
@@ -192,7 +201,9 @@ impl<'a> Draft<'a> {
 
     /// Closes what was settled; the phase is set by the caller before. Ends the plan.
     pub fn close(&mut self) {
-        for request in std::mem::take(&mut self.settled) {
+        // The entry remembers the last few: what is still there must be among them.
+        let left_over = self.facts.uploads.iter().filter(|u| self.facts.is_left_over(u)).map(|u| u.request.clone());
+        for request in left_over.chain(std::mem::take(&mut self.settled)) {
             self.entry.note_answered(&request);
         }
         self.write_ledger();

@@ -1,5 +1,7 @@
 //! The courses of a delete, and of stacks that go: remove, finish, stuck, lost, cleared.
 
+use std::collections::BTreeSet;
+
 use super::draft::Draft;
 use super::row::is_in_the_way;
 use crate::effect::Effect;
@@ -95,9 +97,11 @@ pub fn finish(d: &mut Draft<'_>) {
     // One removal is one piece of news, however many asked for it.
     let claimed = news.first().is_some_and(|request| d.claim(request, MailKind::Gone));
     d.write_ledger();
+    let text = answers::deleted(d.facts, gone);
     for open in &deletes {
-        d.answer(&open.key, Answer::Deleted, &answers::deleted(d.facts, gone));
+        d.answer(&open.key, Answer::Deleted, &text);
     }
+    d.answer_warned(Answer::Deleted, &text);
     // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
     let creates = d.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
@@ -130,6 +134,7 @@ pub fn lost(d: &mut Draft<'_>) {
     for key in elsewhere.chain([&accepted.key]) {
         d.answer(key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
     }
+    d.answer_warned(Answer::Deleted, &answers::removed(d.facts, d.facts.now));
     d.forget_created();
     d.status(State::Deleted, states::removed(), None);
     if claimed {
@@ -156,6 +161,7 @@ pub fn cleared(d: &mut Draft<'_>) {
         d.write_ledger();
         d.forget_created();
     }
+    d.entry.warned.clear();
     d.entry.phase = Phase::Gone { at: d.facts.now, end };
     d.close();
 }
@@ -171,12 +177,22 @@ fn whom_it_concerns(d: &Draft<'_>, deletes: &[Open]) -> Option<RequestId> {
     deletes.first().map(|o| o.request.clone()).or_else(|| d.entry.accepted.as_ref().map(|a| a.request.clone()))
 }
 
-/// Where it is told that a removal failed: beside the deletes that asked for it, and beside the accepted create, whose state
-/// file leads its reader there, and where what was told before is not true any more. Not where the cluster stands as it did.
-fn places_to_tell(d: &Draft<'_>, deletes: &[Open], stands: bool) -> Vec<UploadKey> {
-    let accepted = d.entry.accepted.as_ref().map(|a| &a.key).filter(|_| deletes.is_empty() || !stands);
-    let elsewhere = accepted.filter(|key| deletes.iter().all(|o| o.key.folder != key.folder));
-    deletes.iter().map(|o| &o.key).chain(elsewhere).cloned().collect()
+/// Tells that a removal failed: beside the deletes that asked for it, beside the accepted create, whose state file leads its
+/// reader there, and wherever it was told that parts are being removed. Where the cluster stands as it did, only who asked hears.
+fn tell_failed_removal(d: &mut Draft<'_>, deletes: &[Open], stands: bool, text: &str) {
+    let mut keys: Vec<UploadKey> = deletes.iter().map(|o| o.key.clone()).collect();
+    if !stands || deletes.is_empty() {
+        keys.extend(d.entry.warned.iter().cloned());
+        keys.extend(d.entry.accepted.iter().map(|a| a.key.clone()));
+    }
+    let mut told = BTreeSet::new();
+    keys.retain(|key| told.insert(key.folder.clone()));
+    for key in keys {
+        d.answer(&key, Answer::Failed, text);
+        if !stands {
+            d.entry.note_warned(&key);
+        }
+    }
 }
 
 pub fn tell_stuck(d: &mut Draft<'_>) {
@@ -185,9 +201,7 @@ pub fn tell_stuck(d: &mut Draft<'_>) {
     d.part_from(Verb::Create);
     d.write_ledger();
     let text = answers::stuck(d.facts);
-    for key in places_to_tell(d, &deletes, false) {
-        d.answer(&key, Answer::Failed, &text);
-    }
+    tell_failed_removal(d, &deletes, false, &text);
     // The node whose address it gives may be gone already.
     d.forget_created();
     d.status(State::Failed, states::stuck(), None);
@@ -214,9 +228,7 @@ pub fn undeletable(d: &mut Draft<'_>, why: &str) {
     d.write_ledger();
     let text = answers::undeletable(d.facts, why);
     let stands = d.facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
-    for key in places_to_tell(d, &deletes, stands) {
-        d.answer(&key, Answer::Failed, &text);
-    }
+    tell_failed_removal(d, &deletes, stands, &text);
     match d.facts.login() {
         Some(login) if stands => d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None),
         _ => d.status(State::Failed, states::stuck(), None),

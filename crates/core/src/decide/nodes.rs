@@ -9,6 +9,9 @@ use crate::say::states;
 use crate::stack::StackState;
 use crate::status::State;
 
+/// News that say nothing new are noted so far apart.
+const NOTED_SECONDS: i64 = 60;
+
 /// Notes the news, and tells them beside the login address. Older news than the last, and the same again, change nothing.
 pub fn plan(facts: &Facts<'_>, news: &NodeNews) -> Plan {
     let (row, chosen) = row::read(facts);
@@ -20,9 +23,9 @@ pub fn plan(facts: &Facts<'_>, news: &NodeNews) -> Plan {
     let known = draft.entry.nodes.as_ref();
     let is_later = known.is_none_or(|known| known.at <= news.at);
     let says_something = known.map_or(news.failure.is_some(), |known| known.failure != news.failure);
-    // The time of a failure is noted though it says nothing new, so that an older success does not take its place. Machines
-    // that come one after the other are not worth a write each.
-    let is_worth_noting = known.is_none_or(|known| says_something || (news.failure.is_some() && known.at != news.at));
+    // The time is noted though it says nothing new, so that older news do not take its place; of machines that come one after the
+    // other, once a minute.
+    let is_worth_noting = known.is_none_or(|known| says_something || news.at.as_second() - known.at.as_second() >= NOTED_SECONDS);
     if lives && is_of_this_life && is_later && is_worth_noting {
         draft.entry.nodes = Some(news.clone());
         draft.write_ledger();

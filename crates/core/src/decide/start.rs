@@ -230,6 +230,9 @@ fn fail(d: &mut Draft<'_>, text: &str, next: Phase) {
         d.answer(&open.key, Answer::Failed, text);
         // Announced by a pass that died before it could note it, and not true any more.
         d.remove_answers(&open.key, &[Answer::Deleted, Answer::Failed]);
+        if next == Phase::Failing {
+            d.entry.note_warned(&open.key);
+        }
     }
     d.forget_created();
     d.status(State::Failed, states::failed(), None);

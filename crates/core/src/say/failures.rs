@@ -105,8 +105,10 @@ fn of_creation(facts: &Facts<'_>) -> Vec<Problem> {
 
 /// The removal failed. Of a cluster whose creation had failed before, this takes the place of the answer that said why.
 pub fn stuck(facts: &Facts<'_>) -> String {
-    let mut problems = of_creation(facts);
-    let was_made = problems.is_empty() && facts.entry().phase != Phase::Failing;
+    let entry = facts.entry();
+    let of_creation = of_creation(facts);
+    let was_made = entry.login.is_some() || (of_creation.is_empty() && entry.phase != Phase::Failing);
+    let mut problems = if was_made { Vec::new() } else { of_creation };
     problems.extend(left_or_own(facts, &again(facts)));
     let what =
         if was_made { "could not be removed wholly" } else { "could not be made, and what was made of it could not be removed wholly" };
@@ -160,12 +162,16 @@ pub fn undeletable(facts: &Facts<'_>, why: &str) -> String {
     };
     let mut problems = vec![Problem::new("the removal of its stack", format!("CloudFormation refused it: {}", shown(why)), next)];
     problems.extend(left(facts, &again(facts)));
-    let of_creation = of_creation(facts);
-    if !of_creation.is_empty() {
-        // It takes the place of the answer that said why there is no cluster.
-        problems.splice(0..0, of_creation);
-        let what = "could not be made, and what was made of it could not be removed";
-        return failure(&format!("The cluster {} {what}. What is left may still cost money.", name(facts)), &problems);
-    }
-    not_removed(facts, &problems)
+    let what = match facts.stack().map(|stack| stack.status) {
+        Some(StackStatus::RollbackComplete) => {
+            "could not be made. What was made of it has been removed, but its stack could not be, and holds the name."
+        }
+        Some(status) if status.state() == StackState::Failed => {
+            "could not be made, and what was made of it could not be removed. What is left may still cost money."
+        }
+        _ => return not_removed(facts, &problems),
+    };
+    // It takes the place of the answer that said why there is no cluster.
+    problems.splice(0..0, self::why(facts));
+    failure(&format!("The cluster {} {what}", name(facts)), &problems)
 }
