@@ -96,6 +96,9 @@ pub struct Entry {
     /// Uploads beside which `.cf-failed` tells of parts that are left, or that are being removed: how that ends is told there too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warned: Vec<UploadKey>,
+    /// Answered requests whose uploads S3 neither gave out nor let be removed. Each counts as answered also once it can be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_over: Vec<RequestId>,
     /// Requests that have their final answer; they are never acted on again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered: Vec<RequestId>,
@@ -423,6 +426,15 @@ impl Entry {
     pub fn is_crowded_for(&self, key: &UploadKey) -> bool {
         let keys: BTreeSet<&UploadKey> = self.open.iter().map(|o| &o.key).collect();
         keys.len() >= OPEN_MAX && !keys.contains(key)
+    }
+
+    /// Notes that an answered upload was met again, because S3 did not let it be removed.
+    pub fn note_left_over(&mut self, request: &RequestId) {
+        if !self.left_over.contains(request) {
+            self.left_over.push(request.clone());
+            let surplus = self.left_over.len().saturating_sub(ANSWERED_MAX);
+            self.left_over.drain(..surplus);
+        }
     }
 
     /// Notes that a request has its final answer.

@@ -116,10 +116,10 @@ pub async fn look<'a, W: Observe>(
         None if near.uploads.iter().any(|u| is_to_be_judged(&entry, u)) => profile(world, &cluster.user).await?,
         None => Profile::default(),
     };
-    // What was answered while it could not be read is answered, though its version is known by now.
-    for upload in &mut near.uploads {
+    // What was answered and left over while it could not be read is answered, though its version is known by now.
+    for upload in near.uploads.iter_mut().filter(|_| !entry.left_over.is_empty()) {
         let unread = RequestId::of(&upload.key.to_string(), None, &upload.etag, upload.modified);
-        if entry.has_answered(&unread) {
+        if entry.left_over.contains(&unread) {
             upload.request = unread;
         }
     }

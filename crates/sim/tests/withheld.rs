@@ -2,7 +2,7 @@
 
 use cf_core::ledger::MailKind;
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Fate};
+use cf_sim::{Bucket, Cloud, Event, Fate};
 
 const CREATE: &str = "home/alice/demo.cf-create";
 const FAILED: &str = "home/alice/demo.cf-failed";
@@ -193,6 +193,20 @@ fn what_cannot_be_removed_is_not_taken_for_new_after_many_answers() {
     cloud.settle();
     assert_eq!((cloud.text(CREATE), cloud.text("home/alice/demo.cf-created")), (None, None));
     assert_eq!(cloud.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_file_again_in_the_same_second_is_new_where_the_first_was_removed() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.world.state().store.withhold(Bucket::User, CREATE);
+    cloud.drain();
+    assert!(cloud.text(FAILED).is_some() && cloud.text(CREATE).is_none());
+    let at = cloud.world.now();
+    cloud.world.state().store.put(Bucket::User, CREATE, b"{}", at);
+    cloud.queue.push_back(Event::Upload(CREATE.to_owned()));
+    cloud.settle();
+    assert!(cloud.text("home/alice/demo.cf-created").is_some());
 }
 
 #[test]

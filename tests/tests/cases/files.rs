@@ -67,7 +67,7 @@ async fn a_file_that_cannot_be_removed_either_stops_no_neighbour() -> Result<()>
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let refuse = |call: &str| {
-        s.fault(&json!({"kind": "call", "call": call, "caller": "function/", "text": "pinned/demo.cf-create", "error": "AccessDenied", "status": 403, "times": null}))
+        s.fault(&json!({"kind": "call", "call": call, "caller": "function/", "text": "pinned/demo.cf-create?x-id=", "error": "AccessDenied", "status": 403, "times": null}))
     };
     let _refused = [refuse("s3.GetObject")?, refuse("s3.DeleteObject")?];
     s.drop("demo.cf-create", r#"{"ComputeMaxNodes": "5"}"#).await?;

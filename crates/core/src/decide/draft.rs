@@ -41,6 +41,9 @@ impl<'a> Draft<'a> {
                 entry.note_open(&upload.key, &upload.request, false, facts.revision());
             }
         }
+        for upload in facts.uploads.iter().filter(|u| facts.is_left_over(u)) {
+            entry.note_left_over(&upload.request);
+        }
         // One that waited and was withdrawn, or replaced, is owed nothing any more.
         entry.open.retain(|o| o.joined || facts.uploads.iter().any(|u| u.request == o.request));
         let mut draft = Self {
@@ -97,7 +100,7 @@ impl<'a> Draft<'a> {
     /// Whether the ledger says less than it should.
     pub fn has_news(&self) -> bool {
         let was = self.facts.entry();
-        self.entry.open != was.open || self.entry.stack != was.stack
+        self.entry.open != was.open || self.entry.stack != was.stack || self.entry.left_over != was.left_over
     }
 
     /// Writes the entry as it is now.

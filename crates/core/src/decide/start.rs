@@ -17,6 +17,7 @@ pub fn start(d: &mut Draft<'_>) {
     let life = Entry {
         open: std::mem::take(&mut d.entry.open),
         answered: std::mem::take(&mut d.entry.answered),
+        left_over: std::mem::take(&mut d.entry.left_over),
         mails: std::mem::take(&mut d.entry.mails),
         last_create: d.entry.last_create,
         last_delete: d.entry.last_delete,
