@@ -75,6 +75,9 @@ pub struct Parameter {
     /// `String`, `Number`, `CommaDelimitedList` or an AWS type.
     #[serde(rename = "Type")]
     pub kind: String,
+    /// The meaning of the parameter, for people.
+    #[serde(default)]
+    pub description: String,
     /// The value where none is given.
     #[serde(default, deserialize_with = "scalar")]
     pub default: Option<String>,

@@ -4,6 +4,7 @@ mod chore;
 mod demo;
 mod deny;
 mod deployable;
+mod parameters;
 mod partitions;
 mod policies;
 mod regions;
@@ -71,7 +72,8 @@ enum Chore {
         #[arg(long)]
         plan: bool,
     },
-    /// Write into template.yaml what follows from other files: the template's digest, the policies of iam/, the types of nodes
+    /// Write the generated text: in template.yaml the template's digest, the policies of iam/ and the types of nodes; in
+    /// docs/users.md the table of parameters
     Sync,
 }
 

@@ -1,6 +1,6 @@
-//! What template.yaml repeats of other files: the cluster template's digest, the types that its nodes may have, the policies of
-//! `iam/`, and the endings of file names that look like a request's.
-//! A test asks whether it is current; this makes it so.
+//! Generated text in committed files. template.yaml repeats the cluster template's digest, the types that its nodes may have, the
+//! policies of `iam/`, and the endings of file names that look like a request's; docs/users.md has the parameters of the cluster
+//! template. A test fails where one is out of date; `cargo xtask sync` writes it.
 
 use std::fs;
 
@@ -10,35 +10,50 @@ use cf_core::key::Verb;
 use cf_core::template::default_template;
 use cf_e2e::root;
 
+use crate::parameters;
+
+/// The files with generated text.
+const FILES: [&str; 2] = ["template.yaml", "docs/users.md"];
+
+/// How a line begins and ends that marks where generated text begins: a comment of YAML, and one of Markdown.
+const MARKERS: [(&str, &str); 2] = [("# begin ", ""), ("<!-- begin ", " -->")];
+
 pub fn run() -> Result<()> {
-    let path = root().join("template.yaml");
-    let old = fs::read_to_string(&path)?;
-    let new = current(&old)?;
-    if new == old {
-        println!("template.yaml is current.");
-    } else {
-        fs::write(&path, new)?;
-        println!("template.yaml was brought up to date.");
+    for file in FILES {
+        let path = root().join(file);
+        let old = fs::read_to_string(&path)?;
+        let new = current(&old).with_context(|| file)?;
+        if new == old {
+            println!("{file} is current.");
+        } else {
+            fs::write(&path, new)?;
+            println!("{file} was brought up to date.");
+        }
     }
     Ok(())
 }
 
-/// Fails where template.yaml is not what follows from the other files.
+/// Fails where a file is not what follows from the other files.
 pub fn check() -> Result<()> {
-    let text = fs::read_to_string(root().join("template.yaml"))?;
-    if current(&text)? == text { Ok(()) } else { bail!("template.yaml is out of date: run `cargo xtask sync`") }
+    for file in FILES {
+        let text = fs::read_to_string(root().join(file))?;
+        if current(&text).with_context(|| file)? != text {
+            bail!("{file} is out of date: run `cargo xtask sync`");
+        }
+    }
+    Ok(())
 }
 
-/// template.yaml as it should be.
+/// A file's text with its generated parts made anew.
 fn current(text: &str) -> Result<String> {
     let mut out = String::new();
     let mut inside: Option<String> = None;
     for line in text.lines() {
         let trimmed = line.trim_start();
-        if let Some(name) = trimmed.strip_prefix("# begin ") {
+        if let Some((name, end)) = begun(trimmed) {
             let indent = &line[..line.len() - trimmed.len()];
             out += &format!("{line}\n{}", indented(&part(name)?, indent));
-            inside = Some(format!("# end {name}"));
+            inside = Some(end);
         } else if inside.as_deref() == Some(trimmed) {
             out += &format!("{line}\n");
             inside = None;
@@ -47,9 +62,16 @@ fn current(text: &str) -> Result<String> {
         }
     }
     match inside {
-        Some(marker) => bail!("template.yaml has no {marker:?}"),
+        Some(marker) => bail!("there is no {marker:?}"),
         None => Ok(out),
     }
+}
+
+/// The name of the part that begins with this line, and the line that ends it.
+fn begun(line: &str) -> Option<(&str, String)> {
+    let name = |(before, after): &(&str, &str)| line.strip_prefix(before)?.strip_suffix(after);
+    let name = MARKERS.iter().find_map(name)?;
+    Some((name, line.replacen("begin", "end", 1)))
 }
 
 fn digest(line: &str) -> String {
@@ -81,9 +103,10 @@ fn indented(text: &str, indent: &str) -> String {
     text.lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
-/// What stands between two markers.
+/// The generated text between two markers.
 fn part(name: &str) -> Result<String> {
     match name.split_once(' ') {
+        None if name == "parameters" => parameters::tables(),
         Some(("patterns", verb)) => Ok(patterns(named(verb)?)),
         Some(("notifications", verb)) => Ok(notifications(named(verb)?)),
         Some(("types", rest)) => types(rest.strip_prefix("of ").unwrap_or(rest)),
@@ -185,5 +208,13 @@ mod tests {
         let new = current(old).expect("a part that is known");
         assert!(new.contains("\n  - suffix: {equals-ignore-case: \".cf-delete.txt\"}\n") && !new.contains(".old"), "{new}");
         assert!(current("# begin patterns weather\n# end patterns weather\n").is_err());
+        assert!(current("# begin patterns delete\n").is_err());
+    }
+
+    #[test]
+    fn markdown_has_markers_of_its_own() {
+        let new = current("before\n<!-- begin parameters -->\nold\n<!-- end parameters -->\nafter\n").expect("a part that is known");
+        assert!(new.starts_with("before\n<!-- begin parameters -->\n\n| parameter |"), "{new}");
+        assert!(new.ends_with("|\n\n<!-- end parameters -->\nafter\n") && !new.contains("old"), "{new}");
     }
 }

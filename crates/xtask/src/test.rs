@@ -31,7 +31,7 @@ struct Part {
 
 const PARTS: &[Part] = &[
     Part { name: "format", tools: &[], run: || cargo(&["fmt", "--all", "--check"], &[]) },
-    Part { name: "sync: template.yaml follows its sources", tools: &[], run: sync::check },
+    Part { name: "sync: generated text is current", tools: &[], run: sync::check },
     Part { name: "threats: each has a test", tools: &[], run: threats::check },
     Part { name: "partitions: nothing holds in one only", tools: &[], run: partitions::check },
     Part { name: "shell", tools: &[Tool::Sam, Tool::Checks], run: shell::run },
