@@ -182,7 +182,7 @@ async fn every_call_of_a_clusters_life_has_its_reason() -> Result<()> {
     Ok(())
 }
 
-/// What Lambda costs, in dollars: a GB-second on x86, an invocation (Lambda's price list; facts of the README).
+/// What Lambda costs, in dollars: a GB-second on x86, an invocation (Lambda's price list; docs/performance.md).
 const GB_SECOND: f64 = 0.000_016_666_7;
 const INVOCATION: f64 = 0.000_000_2;
 /// 128 MB.
