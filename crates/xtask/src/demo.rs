@@ -40,7 +40,7 @@ pub async fn run(keep: bool, port: u16) -> Result<()> {
     }
     delete(&stand).await?;
     headline("That was the whole of it.");
-    println!("  `cargo xtask demo --keep` leaves it running to be tried by hand; README.md says how it goes to AWS.\n");
+    println!("  `cargo xtask demo --keep` leaves it running to be tried by hand; docs/administrators.md says how to deploy it to AWS.\n");
     Ok(())
 }
 
