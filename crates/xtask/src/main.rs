@@ -4,6 +4,8 @@ mod chore;
 mod demo;
 mod deny;
 mod deployable;
+#[cfg(test)]
+mod documents_tests;
 mod parameters;
 mod partitions;
 mod policies;
