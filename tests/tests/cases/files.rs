@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use cf_core::key::Verb;
+use cf_core::ledger::Phase;
 use cf_core::status::State;
 use cf_e2e::deploy::USER_BUCKET;
 use serde_json::json;
 
-use super::Case;
 use super::common::{Stage, stage};
+use super::{Case, pause};
 
 /// Waits for an answer that holds these words.
 async fn says(s: &Stage, name: &str, words: &[&str]) -> Result<String> {
@@ -132,10 +133,16 @@ async fn a_delete_that_is_put_again_and_again_is_one_removal() -> Result<()> {
         s.drop("demo.cf-create", "{}").await?;
     }
     s.gone("demo.cf-create").await?;
-    let _slow = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-twitchy-", "each": 1, "on": "delete"}))?;
+    assert_eq!(s.text("demo.cf-failed").await?, None);
+    let _slow = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-twitchy-", "each": 12, "resource": "LoginNode", "on": "delete"}))?;
+    // Apart, so that a pass sees each version; and asked while it goes, for the end takes away what was said before.
     for _ in 0..20 {
         s.drop("demo.cf-delete", "").await?;
+        pause(0.25).await?;
     }
+    let ledger = s.stand.ledger("twitchy").await?.expect("a ledger");
+    assert!(ledger.clusters.values().all(|entry| matches!(entry.phase, Phase::Deleting { .. }) && entry.open.len() <= 2), "{ledger:?}");
+    assert_eq!(s.text("demo.cf-failed").await?, None, "while it is being removed");
     s.answer("demo.cf-deleted").await?;
     s.gone("demo.cf-delete").await?;
     s.rest().await?;
