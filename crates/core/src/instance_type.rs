@@ -151,6 +151,8 @@ mod tests {
         assert_eq!(near("r4.large"), ["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"]);
         assert_eq!(near("c4.large"), ["c7i.large-2C-4GB", "c6i.large-2C-4GB", "c5.large-2C-4GB"]);
         assert_eq!(near("r4.16xlarge"), ["r6i.16xlarge-64C-512GB", "r5.16xlarge-64C-512GB", "r6i.12xlarge-48C-384GB"]);
+        // The newest of this size is of another class.
+        assert_eq!(near("t2.large"), ["t3.large-2C-8GB", "m6i.large-2C-8GB", "m5.large-2C-8GB"]);
         assert_eq!(near("nonsense.large"), [""; 0]);
     }
 
