@@ -103,7 +103,8 @@ pub struct Truth {
     /// Stacks whose list of events some pass could not read.
     pub unread: BTreeSet<StackId>,
     /// CreateStack calls that may still arrive although nobody waits for them.
-    flights: Vec<(Cluster, u64)>,
+    /// Of which cluster, the call, and when it was sent, in milliseconds.
+    flights: Vec<(Cluster, u64, i64)>,
     /// Whether there was a past before the run began, which the truth knows nothing of.
     pub has_past: bool,
     /// What went wrong.
@@ -173,17 +174,17 @@ impl Truth {
 
     /// A CreateStack has arrived, or never will.
     pub fn end_flight(&mut self, cluster: &Cluster, call: u64) {
-        self.flights.retain(|(of, nth)| (of, *nth) != (cluster, call));
+        self.flights.retain(|(of, nth, _)| (of, *nth) != (cluster, call));
     }
 
     /// A CreateStack has been sent.
     pub fn begin_flight(&mut self, cluster: &Cluster, call: u64) {
-        self.flights.push((cluster.clone(), call));
+        self.flights.push((cluster.clone(), call, self.now));
     }
 
-    /// Whether a CreateStack for this cluster is on its way.
+    /// Whether a CreateStack for this cluster is on its way, and was when the look began that led to what is said now.
     pub fn has_flight(&self, cluster: &Cluster) -> bool {
-        self.flights.iter().any(|(of, _)| of == cluster)
+        self.flights.iter().any(|(of, _, begun)| of == cluster && *begun <= self.looked_at)
     }
 
     /// The files at a key that the look in hand can have seen.
@@ -291,7 +292,7 @@ impl Truth {
                 // Told as refused for good: should an earlier attempt arrive all the same, it is cleared away.
                 let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| text.contains("was not started. Nothing"));
                 if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
-                    self.flights.retain(|(cluster, _)| *cluster != of.cluster);
+                    self.flights.retain(|(cluster, ..)| *cluster != of.cluster);
                 }
                 self.answers.entry(key.clone()).or_default().extend(Told::read(key, text).map(|told| (now, told)));
             }
