@@ -34,7 +34,7 @@ static OWN: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // How often the ledger was written: a pass that was given back has written it once more.
         (r#""(revision|seen)":\d+"#, r#""$1":<count>"#),
         // A failure is told as soon as it is seen: during the rollback, or after it.
-        (r"What was made of it (is being|has been) removed\.", "What was made of it goes."),
+        (r"What was made of it (is being removed; if that fails, this file says so|has been removed)\.", "What was made of it goes."),
     ]
     .into_iter()
     .map(|(pattern, instead)| (Regex::new(pattern).expect("a pattern of ours"), instead))
