@@ -123,6 +123,11 @@ impl Facts<'_> {
         upload.is_withheld && answered
     }
 
+    /// The uploads that are left over.
+    pub fn left_over(&self) -> impl Iterator<Item = &Upload> {
+        self.uploads.iter().filter(|upload| self.is_left_over(upload))
+    }
+
     /// The login address among the stack's outputs.
     pub fn login(&self) -> Option<&str> {
         let output = self.stack()?.outputs.get(&self.site.template.metadata.login_output)?;

@@ -1,16 +1,19 @@
 //! The ledger: what is owed to one user, in one small JSON object that only the functions reach.
 //! It is changed only with If-Match on its ETag, written before a plan's first effect and cleared after its last.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Folder, UploadKey, Verb};
+use crate::key::{UploadKey, Verb};
 use crate::names::{ClusterName, User};
 use crate::request::RequestId;
 use crate::stack::StackId;
+
+mod wish;
+
+pub use wish::{Sighting, Tied, Wish};
 
 /// The key of a user's ledger in the system bucket.
 pub fn key(user: &User) -> String {
@@ -188,40 +191,6 @@ pub struct Open {
     pub seen: u64,
 }
 
-/// Where and when a file was first seen. S3 tells times in whole seconds only, but its listings are strongly consistent (User
-/// Guide, "Amazon S3 data consistency model"), and every file that a look lists is noted in the ledger, whose writes have an
-/// order. So of two files in one folder the one that was noted first was there when the other was not: it is the older one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
-    /// The folder that was listed.
-    pub folder: Folder,
-    /// The revision of the ledger in which it was first noted.
-    pub seen: u64,
-}
-
-/// A wish with all that tells when it was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
-    /// S3's time, in whole seconds.
-    pub at: Timestamp,
-    /// Where and when its file was first seen, where that is known.
-    pub sighting: Option<Sighting>,
-}
-
-impl Wish {
-    /// Which of two wishes was made first; `None` where they were made within one second and nothing else tells.
-    pub fn order(&self, other: &Self) -> Option<Ordering> {
-        let by_sight = || {
-            let (mine, its) = self.sighting.as_ref().zip(other.sighting.as_ref())?;
-            (mine.folder == its.folder && mine.seen != its.seen).then(|| mine.seen.cmp(&its.seen))
-        };
-        match self.at.cmp(&other.at) {
-            Ordering::Equal => by_sight(),
-            order => Some(order),
-        }
-    }
-}
-
 /// What Auto Scaling tells of the machines for a cluster's compute nodes (its user guide, "Auto Scaling events").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeNews {
@@ -230,15 +199,6 @@ pub struct NodeNews {
     /// Why the last launch failed, in AWS's words on one line; `None` where it went well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-}
-
-/// A create that was given up because a delete came within the same second.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tied {
-    /// The second, by S3's clock.
-    pub at: Timestamp,
-    /// The create's file.
-    pub key: UploadKey,
 }
 
 /// A mail of one kind for one request, sent at most once.
@@ -358,41 +318,6 @@ impl Entry {
         if before.key.verb == Verb::Delete {
             self.mails.iter_mut().filter(|c| c.request == before.request).for_each(|c| c.request = request.clone());
         }
-    }
-
-    /// Notes that an upload was taken as its user's wish; events are late now and then, so the latest wish counts, not the
-    /// last to be heard of.
-    pub fn note_wish(&mut self, verb: Verb, wish: &Wish) {
-        let is_latest = self.last(verb).is_none_or(|last| last.order(wish).is_none_or(Ordering::is_lt) && last.at <= wish.at);
-        if is_latest {
-            let (at, seen) = match verb {
-                Verb::Create => (&mut self.last_create, &mut self.last_create_seen),
-                Verb::Delete => (&mut self.last_delete, &mut self.last_delete_seen),
-            };
-            *at = Some(wish.at);
-            seen.clone_from(&wish.sighting);
-        }
-    }
-
-    /// The latest wish of a verb that was accepted.
-    pub fn last(&self, verb: Verb) -> Option<Wish> {
-        let (at, sighting) = match verb {
-            Verb::Create => (self.last_create, &self.last_create_seen),
-            Verb::Delete => (self.last_delete, &self.last_delete_seen),
-        };
-        at.map(|at| Wish { at, sighting: sighting.clone() })
-    }
-
-    /// Whether a later create was accepted, and what it asked for lives or is on its way.
-    pub fn has_overtaken(&self, delete: &Wish) -> bool {
-        matches!(self.phase, Phase::Creating { .. } | Phase::Ready)
-            && self.last(Verb::Create).is_some_and(|create| create.order(delete) == Some(Ordering::Greater))
-    }
-
-    /// Whether a create was taken back by a later delete, which was heard of first. A delete of the same second counts as the
-    /// later one where nothing tells: what it does costs nothing.
-    pub fn has_outlived(&self, create: &Wish) -> bool {
-        self.last(Verb::Delete).is_some_and(|delete| delete.order(create) != Some(Ordering::Less))
     }
 
     /// Whether the address stands in so many folders that one more could not be remembered with those that wait.

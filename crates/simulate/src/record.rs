@@ -9,18 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use cf_sim::simulate::dice::named;
 use cf_sim::simulate::{Setting, run, tally};
 
-/// What a seed did: of each effect its kind, and a hash of all of it.
-fn traced(seed: u64) -> Vec<(String, u32)> {
+/// What a seed did: of each effect its kind, and a hash of all of it that is the same in every build.
+fn traced(seed: u64) -> Vec<String> {
     let report = run(&Setting { traces: true, ..tally::setting(seed) });
-    report.trace.iter().map(|line| (line.split(' ').next().unwrap_or_default().to_owned(), hash(line))).collect()
-}
-
-/// FNV-1a (draft-eastlake-fnv), folded to 32 bits: equal on every machine and in every build.
-fn hash(text: &str) -> u32 {
-    let whole = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    u32::try_from((whole >> 32) ^ (whole & 0xffff_ffff)).unwrap_or_default()
+    report.trace.iter().map(|line| format!("{}:{:016x}", line.split(' ').next().unwrap_or_default(), named(line))).collect()
 }
 
 /// Runs a piece of work for every seed, on all cores.
@@ -45,7 +40,7 @@ pub fn record(file: &Path, first: u64, count: u64) -> Result<()> {
     let out = Mutex::new(BufWriter::new(File::create(file).with_context(|| file.display().to_string())?));
     let lost = AtomicU64::new(0);
     each(first..first + count, |seed| {
-        let effects: Vec<String> = traced(seed).iter().map(|(kind, hash)| format!("{kind}:{hash:08x}")).collect();
+        let effects = traced(seed);
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         if writeln!(out, "{seed} {}", effects.join(" ")).is_err() {
             lost.fetch_add(1, Ordering::Relaxed);
@@ -59,8 +54,7 @@ pub fn record(file: &Path, first: u64, count: u64) -> Result<()> {
 
 /// The first effect of a seed in which the builds differ.
 fn difference(old: &str, seed: u64) -> Option<(usize, String)> {
-    let (old, new): (Vec<&str>, Vec<_>) = (old.split(' ').filter(|e| !e.is_empty()).collect(), traced(seed));
-    let new: Vec<String> = new.iter().map(|(kind, hash)| format!("{kind}:{hash:08x}")).collect();
+    let (old, new): (Vec<&str>, _) = (old.split(' ').filter(|e| !e.is_empty()).collect(), traced(seed));
     let nth = (0..old.len().max(new.len())).find(|&nth| old.get(nth).copied() != new.get(nth).map(String::as_str))?;
     let kind = |effect: Option<&str>| effect.map_or("nothing", |e| e.split(':').next().unwrap_or_default()).to_owned();
     Some((nth, format!("was {}, is {}", kind(old.get(nth).copied()), kind(new.get(nth).map(String::as_str)))))

@@ -41,7 +41,7 @@ impl<'a> Draft<'a> {
                 entry.note_open(&upload.key, &upload.request, false, facts.revision());
             }
         }
-        for upload in facts.uploads.iter().filter(|u| facts.is_left_over(u)) {
+        for upload in facts.left_over() {
             entry.note_left_over(&upload.request);
         }
         // One that waited and was withdrawn, or replaced, is owed nothing any more.
@@ -191,7 +191,7 @@ impl<'a> Draft<'a> {
 
     /// Tries once more to remove what is answered and perhaps cannot be removed. Last, for nothing else is to wait for it.
     pub fn remove_left_over(&mut self) {
-        for upload in self.facts.uploads.iter().filter(|u| self.facts.is_left_over(u)) {
+        for upload in self.facts.left_over() {
             self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
         }
     }
@@ -205,7 +205,7 @@ impl<'a> Draft<'a> {
     /// Closes what was settled; the phase is set by the caller before. Ends the plan.
     pub fn close(&mut self) {
         // The entry remembers the last few: what is still there must be among them.
-        let left_over = self.facts.uploads.iter().filter(|u| self.facts.is_left_over(u)).map(|u| u.request.clone());
+        let left_over = self.facts.left_over().map(|u| u.request.clone());
         for request in left_over.chain(std::mem::take(&mut self.settled)) {
             self.entry.note_answered(&request);
         }

@@ -131,10 +131,11 @@ pub fn lost(d: &mut Draft<'_>) {
     let joined = d.joined(Verb::Create);
     // An entry that was recovered from its stack may have another upload's place for its answers.
     let elsewhere = joined.iter().map(|o| &o.key).filter(|key| **key != accepted.key);
+    let text = answers::removed(d.facts, d.facts.now);
     for key in elsewhere.chain([&accepted.key]) {
-        d.answer(key, Answer::Deleted, &answers::removed(d.facts, d.facts.now));
+        d.answer(key, Answer::Deleted, &text);
     }
-    d.answer_warned(Answer::Deleted, &answers::removed(d.facts, d.facts.now));
+    d.answer_warned(Answer::Deleted, &text);
     d.forget_created();
     d.status(State::Deleted, states::removed(), None);
     if claimed {

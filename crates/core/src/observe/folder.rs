@@ -1,0 +1,129 @@
+//! The files of one cluster in one folder, as they lay there together at one moment.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::{listed, mismatch};
+use crate::body::{BODY_BYTES_MAX, Body};
+use crate::facts::Upload;
+use crate::fault::{Fault, Kind};
+use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
+use crate::names::Cluster;
+use crate::question::{Listed, Observe, Question, Sight};
+use crate::request::{ETag, RequestId};
+use crate::status::Status;
+
+/// Uploads and answers of one cluster in one or more folders.
+#[derive(Default)]
+pub struct Near {
+    pub uploads: Vec<Upload>,
+    pub answers: BTreeMap<String, ETag>,
+}
+
+impl Near {
+    /// Notes the version of a state file that was read, and gives what it says. What cannot be read says nothing.
+    pub fn see_status(&mut self, key: String, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
+        let Some((bytes, etag)) = seen else {
+            self.answers.remove(&key);
+            return None;
+        };
+        self.answers.insert(key, etag);
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        self.uploads.extend(other.uploads);
+        self.answers.extend(other.answers);
+    }
+}
+
+/// The files of one cluster in one folder. Deeper folders may begin as the cluster's files do (`x.cf-old/x.cf-create`): they are
+/// other folders, and each upload in them has an event of its own.
+pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Near, Fault> {
+    let mut near = Near::default();
+    let mut requests = Vec::new();
+    for listed in files(world, folder, cluster).await? {
+        match read(&listed.key) {
+            Reading::Request(request) if request.cluster == *cluster => requests.push((request, listed)),
+            _ if listed.key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| listed.key.ends_with(a.suffix())) => {
+                drop(near.answers.insert(listed.key, listed.etag));
+            }
+            _ => {}
+        }
+    }
+    let found = try_join_all(requests.into_iter().map(|(key, listed)| upload(world, key, listed))).await?;
+    near.uploads = found.into_iter().flatten().collect();
+    Ok(near)
+}
+
+/// What lies in a folder under the names that matter to a cluster. Where that does not fit on one page of a listing, the user
+/// has files of other names there that begin alike: then each name that matters is looked up alone, so that a look costs the
+/// same however many there are.
+async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Vec<Listed>, Fault> {
+    let page = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
+    if page.next.is_none() {
+        let is_here = |l: &Listed| l.key.strip_prefix(folder.as_str()).is_some_and(|name| !name.contains('/'));
+        return Ok(page.items.into_iter().filter(is_here).collect());
+    }
+    let names = folder.files(&cluster.name);
+    let found = try_join_all(names.iter().map(|key| listed(world, key))).await?;
+    // What lay there together orders the files of one second, and lookups are not one moment: unless all of them say the same
+    // twice, one round after the other.
+    let again = try_join_all(names.iter().map(|key| listed(world, key))).await?;
+    let requests = |round: &[Option<Listed>]| -> Vec<Listed> {
+        round.iter().flatten().filter(|l| matches!(read(&l.key), Reading::Request(_))).cloned().collect()
+    };
+    if requests(&found) != requests(&again) {
+        return Err(Fault::new(Kind::Moved, "s3:ListBucket", format!("files were put or removed in {} meanwhile", folder.as_str())));
+    }
+    Ok(again.into_iter().flatten().collect())
+}
+
+/// The listing is newer than the event, so its size decides whether the content is asked for at all; GET's own length is
+/// looked at again before anything is read, for the upload may have been replaced since. Then the look is over: which files
+/// lay there together is told by the listing alone, and what it did not list may be younger than what it did.
+async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result<Option<Upload>, Fault> {
+    let size = listed.size;
+    let is_large = size > BODY_BYTES_MAX as u64;
+    let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
+    match world.observe(question).await {
+        Ok(Sight::Upload(Some(o))) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
+            Err(Fault::new(Kind::Moved, "s3:GetObject", format!("{key} was replaced since it was listed")))
+        }
+        Ok(Sight::Upload(object)) => Ok(object.map(|o| Upload {
+            request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
+            key,
+            etag: o.etag,
+            modified: o.modified,
+            body: if is_large { Body::TooLarge(size) } else { o.body },
+            is_withheld: false,
+        })),
+        Ok(other) => Err(mismatch(&other)),
+        Err(fault) if fault.kind == Kind::Permanent => withheld(world, key, &listed, fault).await,
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Whether a listing shows another object at a key than it did. Where it does not, S3 words the same one in two ways.
+async fn was_replaced<W: Observe>(world: &W, before: &Listed) -> Result<bool, Fault> {
+    Ok(listed(world, &before.key).await?.as_ref() != Some(before))
+}
+
+/// An upload that S3 does not give out. It must not keep its neighbours from their answers, so it is known by its line in a
+/// listing: made anew, for S3 says "forbidden" of an object that has gone, too, where it does not trust the caller to list.
+async fn withheld<W: Observe>(world: &W, key: UploadKey, before: &Listed, fault: Fault) -> Result<Option<Upload>, Fault> {
+    let now = listed(world, &key.to_string()).await?;
+    if now.as_ref().is_some_and(|now| now != before) {
+        // What was put in its place may be given out.
+        return Err(Fault { kind: Kind::Moved, ..fault });
+    }
+    Ok(now.map(|l| Upload {
+        request: RequestId::of(&l.key, None, &l.etag, l.modified),
+        body: if key.verb == Verb::Create { Body::Unreadable(fault.why) } else { Body::Unread },
+        key,
+        etag: l.etag,
+        modified: l.modified,
+        is_withheld: true,
+    }))
+}

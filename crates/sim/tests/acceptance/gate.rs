@@ -1,0 +1,107 @@
+//! Checks A3, A4 and the numbers of A11: what does not pass the gate starts nothing, and is answered with the reason.
+
+use super::*;
+
+#[test]
+fn a3_without_a_profile_there_is_no_cluster_and_the_user_is_told_so() {
+    let mut cloud = cloud();
+    cloud.drop_file("home/carol/demo.cf-create", EXAMPLE);
+    let cloud = at_rest(cloud);
+    assert!(stacks(&cloud).is_empty() && mails(&cloud).is_empty());
+    assert!(failed(&cloud, "home/carol/demo").contains("customizer/carol/configure.d/"));
+}
+
+#[test]
+fn a3_a_profile_that_was_taken_away_is_missed_whatever_event_brings_us_to_the_file() {
+    let mut cloud = standing();
+    cloud.drop_file(DELETE, b"");
+    let mut cloud = at_rest(cloud);
+    cloud.world.state().store.delete(Bucket::Customizer, "customizer/alice/configure.d/user.sh");
+    cloud.drop_file(CREATE, EXAMPLE);
+    // Its own event is late; one of the old stack's comes once more.
+    let old = cloud.world.state().stacks.all()[0].stack.id.clone();
+    cloud.queue.push_front(Event::Stack(old));
+    let cloud = at_rest(cloud);
+    assert_eq!(made(&cloud), 1);
+    assert!(failed(&cloud, "home/alice/demo").contains("customizer/alice/configure.d/"));
+}
+
+#[test]
+fn a3_a_profile_with_nothing_to_run_is_refused_at_the_gate_with_what_was_found() {
+    for (name, bytes, why) in [
+        ("", &b""[..], "nothing lies under"),
+        ("old/10.sh", b"#!/bin/sh\n", "old/ (a folder"),
+        ("README.txt", b"hello", "README.txt (a text"),
+        (".DS_Store", b"Bud1", ".DS_Store (a hidden file)"),
+        ("manifest.txt", b"configure.d/x.sh", "manifest.txt (a text"),
+        ("placeholder.sh", b"", "placeholder.sh (empty)"),
+        ("user.sh~", b"#!/bin/sh\n", "user.sh~ (left over"),
+    ] {
+        let mut cloud = cloud();
+        let at = cloud.world.now();
+        cloud.world.state().store.put(Bucket::Customizer, &format!("customizer/carol/configure.d/{name}"), bytes, at);
+        cloud.drop_file("home/carol/demo.cf-create", EXAMPLE);
+        let cloud = at_rest(cloud);
+        assert!(stacks(&cloud).is_empty(), "{name}");
+        let text = failed(&cloud, "home/carol/demo");
+        assert!(text.contains(why) && text.contains("customizer/carol/configure.d/user.sh"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a11_a_number_reaches_cloudformation_in_one_form_and_in_another_spelling_is_the_same_wish() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, br#"{"ComputeMaxNodes": " 02 ", "ComputeSpotPrice": "0.0000", "ComputeInitialNodes": -0}"#);
+    let mut cloud = at_rest(cloud);
+    let parameters = stacks(&cloud)[0].parameters.clone();
+    let value = |name: &str| parameters.get(name).map(String::as_str);
+    assert_eq!([value("ComputeMaxNodes"), value("ComputeSpotPrice"), value("ComputeInitialNodes")], [Some("2"), Some("0"), Some("0")]);
+    for same in [
+        &br#"{"ComputeMaxNodes": 2, "ComputeSpotPrice": 0, "ComputeInitialNodes": 0}"#[..],
+        br#"{"ComputeMaxNodes": "2.0", "ComputeSpotPrice": "-0", "ComputeInitialNodes": "+00"}"#,
+    ] {
+        cloud.drop_file(CREATE, same);
+        cloud = at_rest(cloud);
+        assert!(made(&cloud) == 1 && cloud.text("home/alice/demo.cf-failed").is_none());
+    }
+}
+
+/// Of an older version, which let several spellings of one number through.
+#[test]
+fn a11_a_living_cluster_with_another_spelling_of_a_number_is_no_other_cluster() {
+    let mut old = stacks(&standing()).remove(0);
+    old.parameters.insert("ComputeSpotPrice".into(), "0.0300".into());
+    // Made for another request than the one that comes.
+    old.tags.insert("clusterdrop:request".into(), "0123456789abcdef".into());
+    let mut cloud = cloud();
+    let at = cloud.world.now();
+    cloud.world.state().stacks.plant(old, Fate::Succeeds, "old", at);
+    cloud.drop_file(CREATE, EXAMPLE);
+    let cloud = at_rest(cloud);
+    assert!(made(&cloud) == 1 && cloud.text("home/alice/demo.cf-failed").is_none(), "{:?}", cloud.text("home/alice/demo.cf-failed"));
+    assert!(cloud.text("home/alice/demo.cf-created").is_some());
+}
+
+#[test]
+fn a4_what_is_no_order_starts_nothing_and_is_told_why() {
+    let cases: [(&[u8], &str); 7] = [
+        (br#"{"ComputeSpotPrize": "0.03"}"#, "did you mean ComputeSpotPrice?"),
+        (br#"{"ComputeMaxNodes": [4]}"#, "an array is not a value"),
+        (br#"{"ComputeMaxNodes": null}"#, "null is not a value"),
+        (b"[]", "an array, not an object"),
+        (b"{'a': 1}", "use double quotes"),
+        (b"", "it is empty"),
+        (b"\xFF\xFE{\0}\0", "UTF-16"),
+    ];
+    for (body, told) in cases {
+        let mut cloud = cloud();
+        cloud.drop_file(CREATE, body);
+        let cloud = at_rest(cloud);
+        assert!(made(&cloud) == 0 && mails(&cloud).is_empty());
+        let text = failed(&cloud, "home/alice/demo");
+        assert!(text.contains(told), "{told:?} is not in {text}");
+    }
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, &vec![b' '; 70_000]);
+    assert!(failed(&at_rest(cloud), "home/alice/demo").contains("70000 bytes"));
+}
