@@ -4,10 +4,11 @@ use aws_sdk_cloudformation::config;
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Tag};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_ses::types::{Body, Content, Destination, Message};
-use cf_core::effect::{Effect, Expect, Mail, NewStack};
+use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::{Fault, Kind};
 use cf_core::first_hour;
 use cf_core::ledger;
+use cf_core::message::Mail;
 use cf_core::perform::Perform;
 use cf_core::request::ETag;
 use cf_core::seen::{self, Seen};
@@ -29,8 +30,8 @@ impl Perform for Aws {
             Effect::WriteStatus { key, status, expect } => {
                 self.put(&self.site.user_bucket, key, status.text().into_bytes(), "application/json", expect).await
             }
-            Effect::WriteAnswer { key, text, expect } => {
-                self.put(&self.site.user_bucket, key, text.clone().into_bytes(), "text/plain; charset=utf-8", expect).await
+            Effect::WriteAnswer { key, message, expect } => {
+                self.put(&self.site.user_bucket, key, message.to_string().into_bytes(), "text/plain; charset=utf-8", expect).await
             }
             Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
             Effect::SendMail(mail) => self.send(mail).await,
@@ -111,8 +112,8 @@ impl Aws {
         let content = |text: &str| Content::builder().data(text).charset("UTF-8").build();
         let build = |e: &dyn std::fmt::Display| Fault::new(Kind::Permanent, "ses:SendEmail", e.to_string());
         let message = Message::builder()
-            .subject(content(&mail.subject).map_err(|e| build(&e))?)
-            .body(Body::builder().text(content(&mail.body).map_err(|e| build(&e))?).build())
+            .subject(content(&mail.subject()).map_err(|e| build(&e))?)
+            .body(Body::builder().text(content(&mail.body()).map_err(|e| build(&e))?).build())
             .build();
         let request = self.ses.send_email().source(&route.from).destination(Destination::builder().to_addresses(&route.to).build());
         request.message(message).send().await.map(|_| None).map_err(|e| fault("ses:SendEmail", &e))

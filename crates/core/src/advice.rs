@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use regex_lite::{Captures, Regex};
 
 use crate::causes::Cause;
+use crate::message::Advice;
 use crate::template::Template;
 
 /// What AWS's words mean to the one who reads them.
@@ -241,80 +242,56 @@ impl Situation {
 }
 
 /// What its user is to do about a cause.
-pub fn advice(cause: &Cause, template: &Template) -> String {
+pub fn advice(cause: &Cause, template: &Template) -> Advice {
     advice_on(&cause.logical, &cause.reason, template)
 }
 
 /// The same by the resource's name and AWS's words.
-pub fn advice_on(logical: &str, reason: &str, template: &Template) -> String {
+pub fn advice_on(logical: &str, reason: &str, template: &Template) -> Advice {
     let (situation, found) = Situation::read(reason);
     let number = found.and_then(|found| found.get(1)).map(|n| n.as_str());
     match situation {
-        S::NodeSetup => "look at your configure.d scripts: one of them failed or took too long; mend it, and upload the file again".into(),
-        S::NoCapacity => {
-            let zones = others(reason).map(|zones| format!("; AWS has it in {zones}, which the administrator can choose"));
-            format!("AWS has no such machine free now: try again later, or choose another instance type{}", zones.unwrap_or_default())
-        }
-        S::TypeNotInZone => {
-            let zones = others(reason).map(|zones| format!("; it is in {zones}, which the administrator can choose"));
-            format!("choose another instance type: AWS never has this one in this zone{}", zones.unwrap_or_default())
-        }
-        S::NoSuchType => "choose another instance type: AWS has none of this name here".into(),
+        S::NodeSetup => Advice::CheckScripts,
+        S::NoCapacity => Advice::TryLater { zones: others(reason) },
+        S::TypeNotInZone => Advice::AnotherType { zones: others(reason) },
+        S::NoSuchType => Advice::UnknownType,
         S::DiskTooSmall => disk(logical, number.unwrap_or_default(), template),
-        S::NoAddresses => {
-            "remove a cluster that you do not need, or ask the administrator for a larger subnet: this one has no addresses left".into()
-        }
-        S::SpotQuota => {
-            let instead = if template.is_users(SPOT_PRICE) { "ask for on-demand nodes (ComputeSpotPrice 0), or " } else { "" };
-            format!("{instead}ask the administrator: the account's quota of spot machines is used up")
-        }
+        S::NoAddresses => Advice::NoAddresses,
+        S::SpotQuota => Advice::SpotQuota { may_ask_on_demand: template.is_users(SPOT_PRICE) },
         S::SpotPrice => price(number, template),
-        S::MachineQuota if number == Some("0") => {
-            "choose another instance type: this account may have no machines of this kind, unless the administrator has the quota raised"
-                .into()
-        }
-        S::MachineQuota => {
-            "choose fewer or smaller nodes, remove a cluster that you do not need, or ask the administrator to have the quota raised".into()
-        }
-        S::ServiceRole => "tell the administrator: the account lacks a service-linked role; for spot machines it is made by \
-             `aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`"
-            .into(),
-        S::Image => "tell the administrator: the machine image is not there, or not for this account".into(),
-        S::Hook => "tell the administrator: a rule of the organisation forbids it".into(),
-        S::Key => "tell the administrator: the key that encrypts the disks cannot be used".into(),
-        S::Right => "tell the administrator: AWS refuses a right that is needed for it".into(),
-        S::RoleTooNew => {
-            "try again in a few minutes: AWS did not know the role yet, which is new; tell the administrator if it fails again".into()
-        }
-        S::Verification => "try again in some hours: AWS is still verifying the account".into(),
-        S::Quota => "remove a cluster that you do not need, or ask the administrator to have the account's quota raised".into(),
-        S::Throttled => "try again in a few minutes: AWS was asked for too much at once".into(),
-        S::Internal => "try again: it was a fault of AWS's own; tell the administrator if it fails again".into(),
-        S::Exists => "tell the administrator: something of this name is there already".into(),
-        S::Custom | S::Unknown => "tell the administrator".into(),
+        S::MachineQuota if number == Some("0") => Advice::NoMachinesOfKind,
+        S::MachineQuota => Advice::FewerNodes,
+        S::ServiceRole => Advice::ServiceRole,
+        S::Image => Advice::Image,
+        S::Hook => Advice::Hook,
+        S::Key => Advice::Key,
+        S::Right => Advice::Right,
+        S::RoleTooNew => Advice::RoleTooNew,
+        S::Verification => Advice::Verification,
+        S::Quota => Advice::Quota,
+        S::Throttled => Advice::Throttled,
+        S::Internal => Advice::Internal,
+        S::Exists => Advice::Exists,
+        S::Custom | S::Unknown => Advice::TellAdministrator,
     }
 }
 
 /// The zones that AWS names as the ones to take instead.
-fn others(reason: &str) -> Option<String> {
-    let (_, named) = reason.split_once(" or choosing ")?;
-    let zones: Vec<&str> = ZONES.find_iter(named).map(|zone| zone.as_str()).take(8).collect();
-    (!zones.is_empty()).then(|| zones.join(", "))
+fn others(reason: &str) -> Vec<String> {
+    let Some((_, named)) = reason.split_once(" or choosing ") else { return Vec::new() };
+    ZONES.find_iter(named).map(|zone| zone.as_str().to_owned()).take(8).collect()
 }
 
-fn disk(logical: &str, least: &str, template: &Template) -> String {
+fn disk(logical: &str, least: &str, template: &Template) -> Advice {
     let parameter = DISKS.iter().find(|(resource, _)| *resource == logical).map(|(_, parameter)| *parameter);
     let takes = |name: &&str| template.is_users(name) && template.parameters.get(*name).is_some_and(|p| p.check(name, least).is_none());
     match parameter.filter(takes) {
-        Some(name) => format!("set {name} to {least} or more, and upload the file again: the machine image needs that"),
-        None => format!("tell the administrator: this disk must have {least} GB or more, because the machine image needs that"),
+        Some(parameter) => Advice::LargerDisk { parameter, least: least.to_owned() },
+        None => Advice::LargerDiskOfSite { least: least.to_owned() },
     }
 }
 
-fn price(least: Option<&str>, template: &Template) -> String {
+fn price(least: Option<&str>, template: &Template) -> Advice {
     let takes = |price: &&str| template.parameters.get(SPOT_PRICE).is_some_and(|p| p.check(SPOT_PRICE, price).is_none());
-    match least.filter(takes).filter(|_| template.is_users(SPOT_PRICE)) {
-        Some(least) => format!("offer {least} or more (ComputeSpotPrice), or ask for on-demand nodes (ComputeSpotPrice 0)"),
-        None => "offer a higher price (ComputeSpotPrice), or ask for on-demand nodes (ComputeSpotPrice 0)".into(),
-    }
+    Advice::HigherPrice { least: least.filter(takes).filter(|_| template.is_users(SPOT_PRICE)).map(str::to_owned) }
 }

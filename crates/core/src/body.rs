@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::problem::{Problem, quoted};
+use crate::message::{self, FileProblem, Problem, TextProblem, ValueProblem};
 
-mod bytes;
-mod mistake;
+pub(crate) mod bytes;
+pub(crate) mod mistake;
 mod repair;
 mod words;
 
@@ -40,44 +40,28 @@ pub fn read(body: &Body) -> Result<Choices, Vec<Problem>> {
         Body::Read(bytes) if bytes.len() <= BODY_BYTES_MAX => bytes,
         Body::Read(bytes) => return Err(vec![too_large(bytes.len() as u64)]),
         Body::TooLarge(size) => return Err(vec![too_large(*size)]),
-        Body::Unreadable(why) => {
-            return Err(vec![broken(
-                &format!(
-                    "S3 does not give it out: it is archived, encrypted with a key that clusterdrop may not use, or another account's ({why})"
-                ),
-                "upload it again plainly: without a key of your own (no --sse-c, no --sse-kms-key-id), in the storage class STANDARD",
-            )]);
-        }
-        Body::Unread => return Err(vec![broken("it was not read", "upload it again")]),
+        Body::Unreadable(why) => return Err(vec![Problem::File(FileProblem::Withheld(why.clone()))]),
+        Body::Unread => return Err(vec![Problem::File(FileProblem::Unread)]),
     };
     let mut problems = Vec::new();
     let mut choices = Choices::new();
     let pairs = text(bytes).and_then(parse).map_err(|mut problems| {
-        problems.sort();
+        message::sort(&mut problems);
         problems
     })?;
     for (key, value) in pairs {
         match value.into_text(&key) {
-            Ok(text) if choices.contains_key(&key) => problems.push(twice(&key, &text)),
+            Ok(text) if choices.contains_key(&key) => problems.push(Problem::Value { name: key, wrong: ValueProblem::Twice(text) }),
             Ok(text) => drop(choices.insert(key, text)),
-            Err(problem) => problems.push(problem),
+            Err(wrong) => problems.push(Problem::Value { name: key, wrong }),
         }
     }
-    problems.sort();
+    message::sort(&mut problems);
     if problems.is_empty() { Ok(choices) } else { Err(problems) }
 }
 
 fn too_large(size: u64) -> Problem {
-    broken(&format!("it has {size} bytes, and {BODY_BYTES_MAX} are the most"), "keep only the parameters that differ from the defaults")
-}
-
-fn broken(stands: &str, next: &str) -> Problem {
-    Problem::new("the file", stands, next)
-}
-
-fn twice(key: &str, value: &str) -> Problem {
-    let name = shown(key);
-    Problem::new(format!("{name} = {}", quoted(value)), format!("{name} is given more than once"), "keep one of them")
+    Problem::File(FileProblem::TooLarge(size))
 }
 
 /// Line and column of a byte, both counted from 1, the column in characters.
@@ -91,20 +75,20 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 fn text(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if let Some(problem) = bytes::named(bytes).or_else(|| bytes::wide(bytes)) {
-        return Err(vec![problem]);
+        return Err(vec![Problem::File(problem)]);
     }
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let (problem, decoded) = bytes::not_utf8(bytes, e.valid_up_to());
         // Its quotes and dashes would not be JSON in UTF-8 either.
         let decoded = decoded.as_deref().map(|text| (text, json(text)));
         let more = decoded.and_then(|(text, read)| Some(mistake::explain(text, &read.err()?)));
-        std::iter::once(problem).chain(more.unwrap_or_default()).collect::<Vec<_>>()
+        std::iter::once(problem).chain(more.unwrap_or_default()).map(Problem::File).collect::<Vec<_>>()
     })?;
     if let Some(problem) = bytes::not_text(bytes) {
-        return Err(vec![problem]);
+        return Err(vec![Problem::File(problem)]);
     }
     if text.trim().is_empty() {
-        return Err(vec![broken("it is empty", "write {} to take all defaults")]);
+        return Err(vec![Problem::File(FileProblem::Empty)]);
     }
     Ok(text)
 }
@@ -113,8 +97,8 @@ fn text(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
 fn parse(text: &str) -> Result<Vec<(String, Value<'_>)>, Vec<Problem>> {
     match json(text) {
         Ok(Top::Object(pairs)) => Ok(pairs.into_iter().map(|(key, raw)| (key, Value(raw.get()))).collect()),
-        Ok(Top::Other(what)) => Err(vec![broken(&format!("it holds {what}, not an object of parameters"), other_next(text))]),
-        Err(e) => Err(mistake::explain(text, &e)),
+        Ok(Top::Other(what)) => Err(vec![Problem::File(FileProblem::NoObject { what, instead: instead(text) })]),
+        Err(e) => Err(mistake::explain(text, &e).into_iter().map(Problem::File).collect()),
     }
 }
 
@@ -122,17 +106,17 @@ fn json(text: &str) -> serde_json::Result<Top<'_>> {
     serde_json::from_str(text)
 }
 
-/// What to do about JSON that is no object.
-fn other_next(text: &str) -> &'static str {
+/// What JSON that is no object is meant to be.
+fn instead(text: &str) -> TextProblem {
     let text = text.trim();
     if text.contains("ParameterKey") {
-        "write { \"Parameter\": \"value\", … } in place of ParameterKey and ParameterValue"
+        TextProblem::ParameterKeys
     } else if text.starts_with('"') && text.contains('{') {
-        "remove the quotes around the { … }, and the backslashes"
+        TextProblem::Quoted
     } else if text.starts_with('[') && text.contains('{') {
-        "remove the [ and ] around the { … }"
+        TextProblem::Bracketed
     } else {
-        "write { \"Parameter\": \"value\", … }; {} alone takes all defaults"
+        TextProblem::Other
     }
 }
 
@@ -147,44 +131,35 @@ struct Value<'a>(&'a str);
 
 impl Value<'_> {
     /// The table: strings as they are, numbers as they are written, booleans as `true` and `false`; nothing else.
-    fn into_text(self, key: &str) -> Result<String, Problem> {
-        let refuse = |given: &str, stands: &str, next: &str| Err(Problem::new(format!("{} = {given}", shown(key)), stands, next));
+    fn into_text(self, key: &str) -> Result<String, ValueProblem> {
         if key.chars().any(char::is_control) {
-            return refuse("…", "its name holds a control character", "remove it");
+            return Err(ValueProblem::ControlInName);
         }
         match self.0.as_bytes().first() {
             Some(b'"') => match serde_json::from_str::<String>(self.0) {
-                Ok(text) => match forbidden(&text) {
-                    Some(why) => refuse(&quoted(&text), &why, "remove it"),
-                    None => Ok(text),
-                },
+                Ok(text) => forbidden(text),
                 // Half a surrogate pair: JSON has it, and no text.
                 Err(e) => {
                     let said = e.to_string();
-                    let said = said.split(" at line ").next().unwrap_or_default();
-                    refuse(&quoted(self.0), &format!("it is not JSON text: {said}"), "write the characters themselves")
+                    let said = said.split(" at line ").next().unwrap_or_default().to_owned();
+                    Err(ValueProblem::NoText { value: self.0.to_owned(), said })
                 }
             },
-            Some(b'n') => refuse("null", "null is not a value", "give a value, or leave the line out to take the default"),
-            Some(b'[') => refuse("[…]", "an array is not a value", "give one value in quotes"),
-            Some(b'{') if key == "Parameters" => refuse("{…}", "there is no such section", "write the parameters in the outermost { … }"),
-            Some(b'{') => refuse("{…}", "an object is not a value", "give one value in quotes"),
+            Some(b'n') => Err(ValueProblem::Null),
+            Some(b'[') => Err(ValueProblem::Array),
+            Some(b'{') if key == "Parameters" => Err(ValueProblem::Section),
+            Some(b'{') => Err(ValueProblem::Object),
             _ => Ok(self.0.to_owned()),
         }
     }
 }
 
-fn shown(key: &str) -> String {
-    if key.chars().any(char::is_control) { quoted(key) } else { quoted(key).trim_matches('"').to_owned() }
-}
-
-/// What may stand in no value: it would be read by something else further on.
-fn forbidden(text: &str) -> Option<String> {
-    if let Some(at) = text.chars().position(char::is_control) {
-        let c = text.chars().nth(at).unwrap_or_default();
-        return Some(format!("it holds the control character {c:?} (character {} of it)", at + 1));
+/// Refuses what may stand in no value: it would be read by something else further on.
+fn forbidden(text: String) -> Result<String, ValueProblem> {
+    if let Some((at, character)) = text.chars().enumerate().find(|(_, c)| c.is_control()) {
+        return Err(ValueProblem::Control { value: text, character, at: at + 1 });
     }
-    text.contains("{{").then(|| "it holds \"{{\", with which CloudFormation begins a reference to somebody's secrets".to_owned())
+    if text.contains("{{") { Err(ValueProblem::Reference(text)) } else { Ok(text) }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Top<'a> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::first_hour::FirstHour;
-use crate::ledger::{Ledger, MailKind};
+use crate::ledger::Ledger;
+use crate::message::{Mail, Message, StateText};
 use crate::names::{StackName, User};
 use crate::request::ETag;
 use crate::seen::Seen;
@@ -35,7 +36,7 @@ pub enum Effect {
         /// The key of the state file.
         key: String,
         /// Its content.
-        status: Status,
+        status: Status<StateText>,
         /// What must be there for the write to happen.
         expect: Expect,
     },
@@ -43,8 +44,8 @@ pub enum Effect {
     WriteAnswer {
         /// The key of the answer.
         key: String,
-        /// Its text.
-        text: String,
+        /// What it says.
+        message: Message,
         /// What must be there for the write to happen.
         expect: Expect,
     },
@@ -110,17 +111,6 @@ pub struct NewStack {
     pub template: String,
 }
 
-/// A mail to the administrator: plain text, fixed templates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
-    /// Which news it is.
-    pub kind: MailKind,
-    /// One line.
-    pub subject: String,
-    /// The text.
-    pub body: String,
-}
-
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -128,16 +118,16 @@ impl fmt::Display for Effect {
             Self::CreateStack(stack) => write!(f, "create the stack {} ({})", stack.name, stack.token),
             Self::DeleteStack { id } => write!(f, "delete the stack {}", id.name().unwrap_or(&id.0)),
             Self::WriteStatus { key, status, expect } => {
-                write!(f, "tell the state {:?} in {key}", status.state)?;
+                write!(f, "tell the state {:?} ({}) in {key}", status.state, <&str>::from(&status.message))?;
                 if let Some(p) = status.progress {
                     write!(f, " ({}/{})", p.done, p.total)?;
                 }
                 write!(f, " {expect}")
             }
-            Self::WriteAnswer { key, expect, .. } => write!(f, "answer in {key} {expect}"),
+            Self::WriteAnswer { key, message, expect } => write!(f, "answer {} in {key} {expect}", message.name()),
             Self::RemoveAnswer { key, .. } => write!(f, "remove the old answer {key}"),
             Self::RemoveUpload { key, .. } => write!(f, "remove the upload {key}"),
-            Self::SendMail(mail) => write!(f, "mail: {}", mail.subject),
+            Self::SendMail(mail) => write!(f, "mail {} of {}", mail.name(), mail.cluster),
             Self::WriteSeen(seen) => write!(f, "remember {} ledgers for the next sweep", seen.len()),
             Self::WriteFirstHour { expect, .. } => write!(f, "remember how far the first hour is {expect}"),
             Self::WriteProbe => f.write_str("put the probe"),

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::lookalike;
+use crate::message::{KeyProblem, WrongKey};
 use crate::names::{Cluster, ClusterName, User};
-use crate::problem::Problem;
 
 /// Everything that users own lies under this prefix.
 pub const HOME: &str = "home/";
@@ -122,14 +122,14 @@ pub enum Reading {
         /// The key of `.cf-failed` beside the upload.
         answer: String,
         /// What stands in the way.
-        problem: Problem,
+        problem: KeyProblem,
     },
     /// Its name only looks like a request's. It is not ours to remove; its user is told the name that works.
     LooksLike {
         /// The whole key and `.cf-failed`: the answer cannot be taken for another file's.
         answer: String,
         /// What stands in the way.
-        problem: Problem,
+        problem: KeyProblem,
     },
 }
 
@@ -139,49 +139,41 @@ pub fn read(key: &str) -> Reading {
     let Some((verb, stem)) = Verb::ALL.iter().find_map(|&v| Some((v, rest.strip_suffix(v.suffix())?))) else {
         return lookalike::read(key);
     };
-    let refuse = |why: String, next: &str| Reading::Refused {
+    let refuse = |wrong: WrongKey| Reading::Refused {
         answer: format!("{HOME}{stem}{}", Answer::Failed.suffix()),
-        problem: Problem::new(format!("the file {key:?}"), why, next),
+        problem: KeyProblem { key: key.to_owned(), wrong },
     };
-    if let Some(refused) = wrong_characters(key) {
-        return refuse(refused, "rename it and upload it again");
+    if let Some(wrong) = wrong_characters(key) {
+        return refuse(wrong);
     }
     let mut segments: Vec<&str> = stem.split('/').collect();
     // `split` always yields one segment, so there is a last one.
     let name = segments.pop().unwrap_or_default();
     let Some((&user, folders)) = segments.split_first() else {
-        return refuse("it lies in no user's folder".into(), "put it into your own home, home/<user>/");
+        return refuse(WrongKey::NoUser);
     };
     if let Some(odd) = folders.iter().find(|f| matches!(**f, "" | "." | "..")) {
-        return refuse(format!("its path has the folder {odd:?}"), "use plain folder names");
+        return refuse(WrongKey::Folder((*odd).to_owned()));
     }
     let user = match User::parse(user) {
         Ok(user) => user,
-        Err(why) => {
-            return refuse(format!("the user name {user:?} can have no cluster: {why}"), "ask the administrator for another user name");
-        }
+        Err(why) => return refuse(WrongKey::User(user.to_owned(), why)),
     };
     match ClusterName::parse(name) {
         Ok(name) => {
             let folder = Folder(key[..key.len() - verb.suffix().len() - name.as_str().len()].to_owned());
             Reading::Request(UploadKey { cluster: Cluster { user, name }, folder, verb })
         }
-        Err(why) => {
-            let next = format!("choose a name of letters, digits and hyphens, at most 40, such as {}", lookalike::fitting(name));
-            refuse(format!("{name:?} cannot be a cluster's name: {why}"), &next)
-        }
+        Err(why) => refuse(WrongKey::Name(name.to_owned(), why)),
     }
 }
 
 /// `+` and `%` are refused because services differ in encoding them; spaces may stand in folders only.
-fn wrong_characters(key: &str) -> Option<String> {
+fn wrong_characters(key: &str) -> Option<WrongKey> {
     if key.len() > KEY_BYTES_MAX {
-        return Some(format!("its path has {} bytes, and {KEY_BYTES_MAX} are the most", key.len()));
+        return Some(WrongKey::TooLong(key.len()));
     }
-    if let Some(c) = key.chars().find(|c| c.is_control() || "+%\\".contains(*c)) {
-        return Some(format!("its path holds {c:?}, which reads differently from one program to the next"));
-    }
-    None
+    key.chars().find(|c| c.is_control() || "+%\\".contains(*c)).map(WrongKey::Character)
 }
 
 impl UploadKey {

@@ -1,6 +1,6 @@
 //! clusterdrop's domain: what is asked, what is there, what to do about it, and what people are told.
 //!
-//! One event, one pass: [`observe`] looks, [`decide`] plans, [`perform`] does, `say` tells. Only the first and the
+//! One event, one pass: [`observe`] looks, [`decide`] plans, [`perform`] does, [`message`] tells. Only the first and the
 //! third touch the world, each through a trait of one method.
 
 pub mod advice;
@@ -17,18 +17,17 @@ pub mod key;
 pub mod ledger;
 mod living;
 mod lookalike;
+pub mod message;
 pub mod names;
 pub mod number;
 pub mod observe;
 pub mod order;
 pub mod perform;
 pub mod plain;
-pub mod problem;
 pub mod profile;
 pub mod question;
 pub mod region;
 pub mod request;
-mod say;
 pub mod seen;
 pub mod site;
 pub mod stack;

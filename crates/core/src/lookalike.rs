@@ -4,8 +4,8 @@
 //! match our own answers too. A name that no rule matches is never heard of, so this list is all that is answered.
 
 use crate::key::{self, Answer, HOME, Reading, Verb};
+use crate::message::{KeyProblem, WrongKey};
 use crate::names::ClusterName;
-use crate::problem::Problem;
 
 /// S3's limit for a key.
 const ANSWER_BYTES_MAX: usize = 1024;
@@ -82,20 +82,14 @@ pub fn read(key: &str) -> Reading {
     if answer.len() > ANSWER_BYTES_MAX {
         return Reading::NotARequest;
     }
-    let mut stands = format!("its name ends in {ending:?}, and only a name that ends in {} is read", verb.suffix());
-    if let Err(why) = ClusterName::parse(name) {
-        stands += &format!("; and {name:?} cannot be a cluster's name: {why}");
-    }
-    let right = format!("{folder}/{}{}", fitting(name), verb.suffix());
-    let next = match key::read(&right) {
-        Reading::Request(right) => format!("upload it as {right}"),
-        Reading::Refused { problem, .. } => {
-            stands += &format!("; and {}", problem.stands);
-            format!("{}, and give the file the ending {}", problem.next, verb.suffix())
-        }
-        Reading::NotARequest | Reading::LooksLike { .. } => format!("give it the ending {}", verb.suffix()),
+    let right = match key::read(&format!("{folder}/{}{}", fitting(name), verb.suffix())) {
+        Reading::Request(right) => Ok(right),
+        Reading::Refused { problem, .. } => Err(Some(Box::new(problem.wrong))),
+        Reading::NotARequest | Reading::LooksLike { .. } => Err(None),
     };
-    Reading::LooksLike { answer, problem: Problem::new(format!("the file {key:?}"), stands, next) }
+    let name = ClusterName::parse(name).err().map(|why| (name.to_owned(), why));
+    let wrong = WrongKey::Ending { ending: ending.to_owned(), verb, name, right };
+    Reading::LooksLike { answer, problem: KeyProblem { key: key.to_owned(), wrong } }
 }
 
 /// The nearest name that a cluster may have.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::STATUS_SUFFIX;
+use crate::names::NameError;
 
 #[test]
 fn a_name_that_looks_like_a_request_is_told_the_name_that_works() {
@@ -27,21 +28,23 @@ fn a_name_that_looks_like_a_request_is_told_the_name_that_works() {
     ] {
         let Reading::LooksLike { answer, problem } = key::read(key) else { panic!("{key} gets no word") };
         assert_eq!(answer, format!("{key}.cf-failed"));
-        assert_eq!(problem.next, format!("upload it as {right}"), "{key}: {problem}");
-        assert!(matches!(key::read(right), Reading::Request(_)), "{right}");
+        let WrongKey::Ending { right: Ok(found), .. } = &problem.wrong else { panic!("{key}: {problem:?}") };
+        assert_eq!(found.to_string(), right, "{key}");
     }
 }
 
 #[test]
 fn a_look_alike_in_a_folder_that_cannot_be_is_told_that_too() {
+    let folder = |name: &str| WrongKey::Folder(name.to_owned());
     for (key, why) in [
-        ("home/alice//x.cf-create.txt", "folder"),
-        ("home/alice/../x.cf-create.txt", "folder"),
-        ("home/-alice/x.cf-create.txt", "user name"),
-        ("home/alice/a%20b/x.cf-create.json", "'%'"),
+        ("home/alice//x.cf-create.txt", folder("")),
+        ("home/alice/../x.cf-create.txt", folder("..")),
+        ("home/-alice/x.cf-create.txt", WrongKey::User("-alice".to_owned(), NameError::Start('-'))),
+        ("home/alice/a%20b/x.cf-create.json", WrongKey::Character('%')),
     ] {
         let Reading::LooksLike { problem, .. } = key::read(key) else { panic!("{key} gets no word") };
-        assert!(problem.stands.contains(why) && problem.stands.contains(".cf-create"), "{key}: {problem}");
+        let WrongKey::Ending { right: Err(Some(found)), verb: Verb::Create, .. } = &problem.wrong else { panic!("{key}: {problem:?}") };
+        assert_eq!(**found, why, "{key}");
     }
 }
 

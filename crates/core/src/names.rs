@@ -6,14 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Why a name was not taken. `Display` is the sentence for the user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a name was not taken. Its sentence for the user is in [`crate::message`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameError {
     /// Nothing stands where the name should be.
-    #[error("it is empty")]
     Empty,
     /// Longer than allowed; both lengths in characters.
-    #[error("it has {has} characters, and {most} are the most")]
     TooLong {
         /// Characters found.
         has: usize,
@@ -21,12 +19,12 @@ pub enum NameError {
         most: usize,
     },
     /// The first character that is not allowed.
-    #[error("it holds {0:?}, and only {1} are allowed")]
     Character(char, &'static str),
     /// A hyphen first: AWS and shells would read it as an option.
-    #[error("it begins with {0:?}; begin with a letter or a digit")]
     Start(char),
 }
+
+impl std::error::Error for NameError {}
 
 /// A user: the second segment of a key under `home/`. 1 to 64 of letters, digits and `_ . @ = -`,
 /// which IAM user names and tag values have in common. The bucket policy is the authentication.

@@ -142,6 +142,21 @@ impl Ord for Number {
     }
 }
 
+/// Why a number is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfRange {
+    /// It has decimals, and must have none.
+    NotWhole,
+    /// It has more than [`DECIMALS_MAX`] decimals.
+    TooManyDecimals,
+    /// It is less than the least.
+    TooSmall,
+    /// It is more than the most.
+    TooLarge,
+    /// It has more than [`DIGITS_MAX`] digits before the point.
+    TooManyDigits,
+}
+
 /// Which numbers a parameter takes here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Range {
@@ -155,17 +170,17 @@ pub struct Range {
 
 impl Range {
     /// Why a number is not in it.
-    pub fn why_not(&self, number: &Number) -> Option<&'static str> {
+    pub fn why_not(&self, number: &Number) -> Option<OutOfRange> {
         if self.is_whole && !number.is_whole() {
-            Some("it is not a whole number")
+            Some(OutOfRange::NotWhole)
         } else if number.decimals() > DECIMALS_MAX {
-            Some("it has too many decimals")
+            Some(OutOfRange::TooManyDecimals)
         } else if self.least.as_ref().is_some_and(|least| number < least) {
-            Some("it is too small")
+            Some(OutOfRange::TooSmall)
         } else if self.most.as_ref().is_some_and(|most| number > most) {
-            Some("it is too large")
+            Some(OutOfRange::TooLarge)
         } else if number.whole.len() > DIGITS_MAX {
-            Some("it has too many digits")
+            Some(OutOfRange::TooManyDigits)
         } else {
             None
         }
@@ -177,18 +192,6 @@ impl Range {
         let number = if number.whole.len() > DIGITS_MAX { Number::of(number.is_negative, &"9".repeat(DIGITS_MAX), "") } else { number };
         let number = self.least.clone().map_or(number.clone(), |least| least.max(number));
         self.most.clone().map_or(number.clone(), |most| most.min(number))
-    }
-
-    /// `a whole number from 1 to 32`.
-    pub fn told(&self) -> String {
-        let what = if self.is_whole { "a whole number" } else { "a number" };
-        match (&self.least, &self.most) {
-            (Some(least), Some(most)) if least == most => format!("the number {least}"),
-            (Some(least), Some(most)) => format!("{what} from {least} to {most}"),
-            (Some(least), None) => format!("{what}, {least} or more"),
-            (None, Some(most)) => format!("{what}, {most} or less"),
-            (None, None) => what.to_owned(),
-        }
     }
 }
 
@@ -266,20 +269,20 @@ mod tests {
     fn a_range_tells_what_it_takes_and_the_nearest_to_what_was_given() {
         let number = |text: &str| Number::read(text).unwrap();
         let nodes = Range { least: Some(number("1")), most: Some(number("32")), is_whole: true };
-        assert_eq!(nodes.told(), "a whole number from 1 to 32");
+        assert_eq!(crate::message::numbers(&nodes), "a whole number from 1 to 32");
         for (given, why, nearest) in [
-            ("0", Some("it is too small"), "1"),
-            ("-7", Some("it is too small"), "1"),
-            ("33", Some("it is too large"), "32"),
-            ("99999999999999999999", Some("it is too large"), "32"),
-            ("2.5", Some("it is not a whole number"), "2"),
+            ("0", Some(OutOfRange::TooSmall), "1"),
+            ("-7", Some(OutOfRange::TooSmall), "1"),
+            ("33", Some(OutOfRange::TooLarge), "32"),
+            ("99999999999999999999", Some(OutOfRange::TooLarge), "32"),
+            ("2.5", Some(OutOfRange::NotWhole), "2"),
             ("8", None, "8"),
         ] {
             assert_eq!(nodes.why_not(&number(given)), why, "{given}");
             assert_eq!(nodes.nearest(&number(given)).to_string(), nearest, "{given}");
         }
         let price = Range { least: Some(number("0")), most: Some(number("100")), is_whole: false };
-        assert_eq!(price.why_not(&number("0.00001")), Some("it has too many decimals"));
+        assert_eq!(price.why_not(&number("0.00001")), Some(OutOfRange::TooManyDecimals));
         assert_eq!(price.nearest(&number("1.23456")).to_string(), "1.2345");
     }
 

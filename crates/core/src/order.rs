@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::body::{self, Body, Choices};
 use crate::characters::{self, lookalike};
+use crate::message::{self, Odd, ParameterProblem, Problem, Wrong};
 use crate::number::{Number, Range};
-use crate::problem::{Problem, nearest, quoted};
 use crate::site::Site;
 
 /// The parameters that take no decimals: there is no half a node. A template cannot say so.
@@ -21,7 +21,7 @@ pub fn read(body: &Body, site: &Site) -> Result<Choices, Vec<Problem>> {
     let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| order.check_parameter(name, value)).collect();
     problems.extend(site.region.absent(&order.choices, site.template));
     problems.extend(RULES.iter().filter_map(|rule| rule(&order)));
-    problems.sort();
+    message::sort(&mut problems);
     if problems.is_empty() { Ok(order.choices) } else { Err(problems) }
 }
 
@@ -81,58 +81,59 @@ impl<'a> Order<'a> {
         Number::read(given?)
     }
 
+    /// A problem with a number, which is named in its one form.
+    fn problem(name: &str, value: &Number, wrong: Wrong) -> Problem {
+        Problem::Parameter(Box::new(ParameterProblem { name: name.to_owned(), value: value.to_string(), wrong, odd: None }))
+    }
+
     fn check_parameter(&self, name: &str, value: &str) -> Option<Problem> {
         let template = self.site.template;
-        let asked = || format!("{} = {}", quoted(name).trim_matches('"'), quoted(value));
+        let problem = |wrong| {
+            Some(Problem::Parameter(Box::new(ParameterProblem { name: name.to_owned(), value: value.to_owned(), wrong, odd: None })))
+        };
         if template.is_protected(name) {
-            return Some(Problem::new(asked(), "only the system sets this one", "leave the line out"));
+            return problem(Wrong::SystemOnly);
         }
         if let Some(parameter) = template.parameters.get(name) {
             let here = self.range_here(name);
             let problem = parameter.check_within(name, value, &self.range(name), &here)?;
             let passes = |value: &str| parameter.check_within(name, value, &here, &here).is_none().then(|| parameter.canonical(value));
-            return Some(with_characters(problem, name, value, passes));
+            return Some(Problem::Parameter(Box::new(with_characters(problem, passes))));
         }
         let users = template.metadata.user_parameters.iter().map(String::as_str);
         let plain = characters::plain(name);
         if let Some(meant) = users.clone().find(|users| *users == plain.trim()).filter(|meant| plain != name && name.trim() != *meant) {
-            let (found, advice) = odd_characters(name)?;
-            return Some(Problem::new(asked(), format!("its name has {found}"), format!("{advice}: the name is {meant}")));
+            return problem(Wrong::OddName { odd: odd_characters(name)?, name: meant.to_owned() });
         }
-        let next = match nearest(name, users.clone()) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("leave the line out; you can set {}", users.collect::<Vec<_>>().join(", ")),
-        };
-        Some(Problem::new(asked(), "there is no such parameter", next))
+        let nearest = nearest(name, users.clone()).map(str::to_owned);
+        problem(Wrong::Unknown { nearest, names: users.map(str::to_owned).collect() })
     }
 }
 
 /// Names the characters of a refused value that are not what they look like, and shows the value without them where that passes.
-fn with_characters(problem: Problem, name: &str, value: &str, passes: impl Fn(&str) -> Option<String>) -> Problem {
-    let Some((found, advice)) = odd_characters(value) else { return problem };
-    let plain = characters::plain(value);
-    match passes(plain.trim()) {
-        Some(plain) => Problem::new(problem.asked, format!("it has {found}"), advice).corrected(format!("\"{name}\": \"{plain}\"")),
-        None => Problem { stands: format!("{}; it has {found}", problem.stands), ..problem },
+fn with_characters(problem: ParameterProblem, passes: impl Fn(&str) -> Option<String>) -> ParameterProblem {
+    let Some(odd) = odd_characters(&problem.value) else { return problem };
+    match passes(characters::plain(&problem.value).trim()) {
+        Some(value) => ParameterProblem { wrong: Wrong::OddValue { odd, value }, ..problem },
+        None => ParameterProblem { odd: Some(odd), ..problem },
     }
 }
 
-/// At most so many characters are named of one value.
-const NAMED_MAX: usize = 4;
-
-/// The look-alikes in a text by name and place, and what to do about them.
-fn odd_characters(text: &str) -> Option<(String, String)> {
+/// The look-alikes in a text, by place.
+fn odd_characters(text: &str) -> Option<Odd> {
     let odd: Vec<_> = text.chars().enumerate().filter_map(|(nth, c)| Some((nth + 1, lookalike(c)?))).collect();
-    let named: Vec<String> = odd.iter().take(NAMED_MAX).map(|(nth, c)| format!("{} as character {nth}", c.told())).collect();
-    let mut advice: Vec<String> = Vec::new();
-    for (_, c) in odd.iter().take(NAMED_MAX) {
-        let next = c.advice();
-        if !advice.contains(&next) {
-            advice.push(next);
-        }
-    }
-    let more = odd.len().checked_sub(NAMED_MAX).filter(|n| *n > 0).map(|n| format!(", and {n} more")).unwrap_or_default();
-    (!odd.is_empty()).then(|| (format!("{}{more}", named.join(", ")), advice.join(", ")))
+    (!odd.is_empty()).then_some(Odd(odd))
+}
+
+/// The candidate that was probably meant, if one is near enough.
+pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|c| (strsim::jaro_winkler(&given, &c.to_ascii_lowercase()), c))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
 }
 
 /// What the template cannot say. A rule is one function and one line here.
@@ -142,37 +143,14 @@ fn initial_nodes_within_max(order: &Order<'_>) -> Option<Problem> {
     let (initial, most) = (order.number(INITIAL)?, order.number(MOST)?);
     let limit = Number::from(order.site.nodes_max);
     let here = order.range_here(INITIAL).nearest(&initial);
-    if initial <= here {
-        return None;
-    }
-    let (stands, next) = if most > limit {
-        (
-            format!("a cluster may have at most {limit} compute nodes here"),
-            format!("ask for at most {here}, or ask the administrator for more"),
-        )
-    } else if initial <= limit {
-        (
-            format!("it is more than ComputeMaxNodes, which is {most}"),
-            format!("ask for at most {here} initial nodes, or raise ComputeMaxNodes (here to at most {limit})"),
-        )
-    } else {
-        (format!("it is more than ComputeMaxNodes, which is {most}"), format!("ask for at most {here} initial nodes"))
-    };
-    Some(Problem::new(format!("{INITIAL} = \"{initial}\""), stands, next).corrected(format!("\"{INITIAL}\": \"{here}\"")))
+    (initial > here).then(|| Order::problem(INITIAL, &initial, Wrong::InitialNodes { most, limit, here }))
 }
 
 fn max_nodes_within_limit(order: &Order<'_>) -> Option<Problem> {
     let most = order.number(MOST)?;
     let limit = Number::from(order.site.nodes_max);
-    let given = if order.given.contains_key(MOST) { "" } else { " (its default)" };
-    (most > limit).then(|| {
-        Problem::new(
-            format!("{MOST} = \"{most}\"{given}"),
-            format!("a cluster may have at most {limit} compute nodes here"),
-            format!("ask for at most {limit}, or ask the administrator for more"),
-        )
-        .corrected(format!("\"{MOST}\": \"{limit}\""))
-    })
+    let is_default = !order.given.contains_key(MOST);
+    (most > limit).then(|| Order::problem(MOST, &most, Wrong::MaxNodes { limit, is_default }))
 }
 
 #[cfg(test)]
@@ -258,11 +236,11 @@ mod tests {
         ] {
             let problems = taken("ComputeMaxNodes", json).unwrap_err();
             assert_eq!(
-                problems[0].corrected.as_deref(),
+                problems[0].corrected().as_deref(),
                 Some(format!(r#""ComputeMaxNodes": "{corrected}""#).as_str()),
                 "{json}: {problems:?}"
             );
-            assert!(problems[0].asked.starts_with("ComputeMaxNodes = "), "{problems:?}");
+            assert!(problems[0].parts().asked.starts_with("ComputeMaxNodes = "), "{problems:?}");
         }
         for json in [r#""""#, r#""many""#, r#""1-4""#] {
             let told = taken("ComputeMaxNodes", json).unwrap_err()[0].to_string();
@@ -282,8 +260,8 @@ mod tests {
             ("{\"ComputeMaxNodes\": \"２\"}", "fullwidth digit two (U+FF12", "2"),
         ] {
             let problem = read(&Body::Read(text.into()), &site()).unwrap_err().remove(0);
-            assert!(problem.stands.contains(named), "{problem}");
-            let line = problem.corrected.clone().unwrap_or_default();
+            assert!(problem.parts().stands.contains(named), "{problem}");
+            let line = problem.corrected().unwrap_or_default();
             assert!(corrected.is_empty() || line.ends_with(&format!(": \"{corrected}\"")), "{problem}");
         }
         let got = problems("{\"Compute\u{200b}MaxNodes\": \"2\"}");
@@ -305,7 +283,7 @@ mod tests {
         ] {
             let mut lines: Choices = serde_json::from_str(text).unwrap();
             for problem in read(&Body::Read(text.into()), &site()).unwrap_err() {
-                let line = problem.corrected.clone().unwrap_or_else(|| panic!("{problem}"));
+                let line = problem.corrected().unwrap_or_else(|| panic!("{problem}"));
                 lines.extend(serde_json::from_str::<Choices>(&format!("{{{line}}}")).unwrap());
             }
             let again = serde_json::to_vec(&lines).unwrap();
@@ -318,8 +296,8 @@ mod tests {
         let mut small = site();
         small.nodes_max = 2;
         let problem = read(&Body::Read(b"{}".to_vec()), &small).unwrap_err().remove(0);
-        assert!(problem.asked.contains("(its default)"), "{problem}");
-        let line = format!("{{{}}}", problem.corrected.unwrap());
+        assert!(problem.parts().asked.contains("(its default)"), "{problem}");
+        let line = format!("{{{}}}", problem.corrected().unwrap());
         assert!(read(&Body::Read(line.into()), &small).is_ok());
     }
 

@@ -10,10 +10,10 @@ use crate::facts::{Facts, Setback};
 use crate::fault::{Fault, Kind};
 use crate::key::{self, Reading};
 use crate::ledger::{Ledger, NodeNews, Phase};
+use crate::message::Message;
 use crate::observe::{self, Subject};
 use crate::question::Observe;
 use crate::request::{ETag, RequestId};
-use crate::say::answers;
 use crate::site::Site;
 
 /// The hands. Behind it stands AWS, or a world in memory.
@@ -178,7 +178,7 @@ pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<bo
     let Some(object) = observe::listed(world, key).await? else { return Ok(false) };
     let standing = observe::listed(world, &answer).await?;
     let expect = Expect::seen(standing.as_ref().map(|o| &o.etag));
-    world.perform(&Effect::WriteAnswer { key: answer, text: answers::stray(&problem), expect }).await?;
+    world.perform(&Effect::WriteAnswer { key: answer, message: Message::WrongKey(problem), expect }).await?;
     match world.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await {
         // It has its answer, and S3 does not let it be removed.
         Err(fault) if fault.kind != Kind::Permanent => Err(fault),
@@ -190,7 +190,7 @@ pub async fn pass_stray<W: Observe + Perform>(world: &W, key: &str) -> Result<bo
 /// functions have no right to such files, and the text follows from the key, so an answer that is there already says the same.
 pub async fn pass_look_alike<W: Perform>(world: &W, key: &str) -> Result<(), Fault> {
     let Reading::LooksLike { answer, problem } = key::read(key) else { return Ok(()) };
-    let effect = Effect::WriteAnswer { key: answer, text: answers::look_alike(&problem), expect: Expect::Absent };
+    let effect = Effect::WriteAnswer { key: answer, message: Message::LookAlike(problem), expect: Expect::Absent };
     match world.perform(&effect).await {
         Err(fault) if fault.kind != Kind::Moved => Err(fault),
         Ok(_) | Err(_) => Ok(()),
@@ -239,7 +239,7 @@ async fn carry_out<W: Perform>(
         match (effect, done) {
             (Effect::WriteLedger { .. }, Ok(etag)) => my_ledger = etag,
             (Effect::WriteStatus { .. }, Ok(etag)) => my_status = etag,
-            (Effect::SendMail(mail), Err(fault)) => outcome.mails_lost.push(format!("{}: {fault}", mail.subject)),
+            (Effect::SendMail(mail), Err(fault)) => outcome.mails_lost.push(format!("{}: {fault}", mail.subject())),
             (_, Ok(_)) => {}
             // Refused for good, because the condition of the removal reads it: it has its answer, and stays.
             (Effect::RemoveUpload { key, .. }, Err(fault)) if fault.kind == Kind::Permanent && withheld.contains(key) => {}
@@ -258,7 +258,7 @@ async fn send_claimed<W: Perform>(world: &W, rest: &[Effect], claim: Option<&ETa
         if let Effect::SendMail(mail) = effect
             && let Err(fault) = world.perform(effect).await
         {
-            outcome.mails_lost.push(format!("{}: {fault}", mail.subject));
+            outcome.mails_lost.push(format!("{}: {fault}", mail.subject()));
         }
     }
 }

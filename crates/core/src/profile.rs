@@ -7,7 +7,7 @@
 //! of such ([`NO_SCRIPT_NAMES`]): nobody means `README.txt` to be run as root. Any other ending does, and none too. Files that are
 //! no scripts are fetched all the same: scripts may read them.
 
-use crate::characters;
+use crate::message::NoScripts;
 
 /// Endings of what is no script, in small letters. Sorted, as in the boot script.
 pub const NO_SCRIPTS: [&str; 26] = [
@@ -57,20 +57,36 @@ pub fn is_script(name: &str, size: u64) -> bool {
 }
 
 /// Why a file is no script.
-fn why_not(name: &str, size: u64) -> Option<&'static str> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoScript {
+    /// It is a folder, or in one.
+    Folder,
+    /// It is hidden.
+    Hidden,
+    /// An editor has left it over.
+    Backup,
+    /// Its name is too long for a file.
+    NameTooLong,
+    /// By its name it is text or data.
+    TextByName,
+    /// It holds nothing.
+    Empty,
+}
+
+fn why_not(name: &str, size: u64) -> Option<NoScript> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || name.contains('/') {
-        Some("a folder, which is not looked into")
+        Some(NoScript::Folder)
     } else if name.starts_with('.') {
-        Some("a hidden file")
+        Some(NoScript::Hidden)
     } else if name.ends_with('~') {
-        Some("left over by an editor")
+        Some(NoScript::Backup)
     } else if name.len() > NAME_BYTES_MAX {
-        Some("a name too long for a file")
+        Some(NoScript::NameTooLong)
     } else if NO_SCRIPTS.iter().any(|ending| lower.ends_with(ending)) || NO_SCRIPT_NAMES.contains(&lower.as_str()) {
-        Some("a text or data by its name")
+        Some(NoScript::TextByName)
     } else if size < SCRIPT_BYTES_MIN {
-        Some("empty")
+        Some(NoScript::Empty)
     } else {
         None
     }
@@ -81,10 +97,8 @@ fn why_not(name: &str, size: u64) -> Option<&'static str> {
 pub struct Profile {
     /// Whether there is a script, without which there is no cluster.
     pub has_script: bool,
-    /// What is there beside scripts, and why it is none: the first few.
-    told: Vec<String>,
-    /// How much of that there is.
-    others: usize,
+    /// What is there beside scripts.
+    others: NoScripts,
 }
 
 impl Profile {
@@ -100,18 +114,17 @@ impl Profile {
             None => self.has_script = true,
             Some(_) if name.is_empty() => {}
             Some(why) => {
-                self.others += 1;
-                if self.told.len() < TOLD_MAX {
-                    self.told.push(format!("{} ({why})", characters::shown(name, 0, 60)));
+                self.others.count += 1;
+                if self.others.files.len() < TOLD_MAX {
+                    self.others.files.push((name.to_owned(), why));
                 }
             }
         }
     }
 
     /// What is there that is no script; `None` where there is nothing.
-    pub fn others(&self) -> Option<String> {
-        let more = self.others.checked_sub(TOLD_MAX).filter(|n| *n > 0).map(|n| format!(" and {n} more")).unwrap_or_default();
-        (self.others > 0).then(|| format!("{}{more}", self.told.join(", ")))
+    pub fn others(&self) -> Option<&NoScripts> {
+        (self.others.count > 0).then_some(&self.others)
     }
 }
 
@@ -168,11 +181,12 @@ mod tests {
         profile.note("old/", 0);
         profile.note("\u{202e}\n.sh~", 10);
         let told = profile.others().unwrap();
-        assert_eq!(told, "old/ (a folder, which is not looked into), \\u{202e}\\u{a}.sh~ (left over by an editor)");
+        assert_eq!(told.to_string(), "old/ (a folder, which is not looked into), \\u{202e}\\u{a}.sh~ (left over by an editor)");
         for nth in 0..10_000 {
             profile.note(&format!("{nth}{}.txt", "x".repeat(200)), 10);
         }
         let told = profile.others().unwrap();
+        let told = told.to_string();
         assert!(told.ends_with(" and 9998 more") && told.len() < 800 && !profile.has_script, "{told}");
         profile.note("user.sh", 10);
         assert!(profile.has_script);

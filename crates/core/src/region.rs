@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::body::Choices;
 use crate::instance_type::{NODES, Node, has_gpus, nearest, type_of};
-use crate::problem::{Problem, quoted};
+use crate::message::{ParameterProblem, Problem, RegionAdvice, Wrong};
 use crate::template::Template;
 
 /// A line for each Region, made by `tools/regions.py` from the linter's list; `cargo xtask test regions` holds it to that.
@@ -82,19 +82,19 @@ impl Region {
         let near = nearest(template, node, kind, NEAREST_MAX, |kind| self.has(kind));
         let nothing = Choices::new();
         let default = self.default_of(node.other).or_else(|| template.effective(&nothing, node.other)).unwrap_or_default();
-        let next = match near.as_slice() {
-            [] if has_gpus(template, node, kind) => {
-                format!(
-                    "none of the types with GPUs that are offered exists here; leave {parameter} out to take {default}, or ask the administrator"
-                )
-            }
-            [] => format!("leave {parameter} out to take {default}"),
-            near if parameter == node.size => {
-                format!("set {} to \"other\" and {} to the nearest that exists here: {}", node.size, node.other, near.join(", "))
-            }
-            near => format!("ask for the nearest that exist here: {}; or leave {parameter} out to take {default}", near.join(", ")),
+        let near: Vec<String> = near.into_iter().map(str::to_owned).collect();
+        let default = default.to_owned();
+        let advice = if near.is_empty() && has_gpus(template, node, kind) {
+            RegionAdvice::NoGpus { default }
+        } else if near.is_empty() {
+            RegionAdvice::Default(default)
+        } else if parameter == node.size {
+            RegionAdvice::ByName { size: node.size, other: node.other, near }
+        } else {
+            RegionAdvice::Nearest { near, default }
         };
-        Some(Problem::new(format!("{parameter} = {}", quoted(given)), format!("EC2 has no {kind} in the Region {}", self.name), next))
+        let wrong = Wrong::NotInRegion { kind: kind.to_owned(), region: self.name.clone(), advice };
+        Some(Problem::Parameter(Box::new(ParameterProblem { name: parameter.to_owned(), value: given.clone(), wrong, odd: None })))
     }
 }
 

@@ -1,21 +1,24 @@
 //! `.cf-status`: the state of a cluster, written for the people who cannot see CloudFormation.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::request::RequestId;
 
-/// The content of a `.cf-status` file.
+/// The content of a `.cf-status` file: with its sentence as a value where it is written, as a text where it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+#[serde(bound(serialize = "M: fmt::Display"))]
+pub struct Status<M = String> {
     /// The cluster's name.
     pub cluster: String,
     /// One word.
     pub state: State,
     /// One sentence.
-    pub message: String,
+    #[serde(serialize_with = "as_text")]
+    pub message: M,
     /// Resources finished and in all, while they are being made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -86,12 +89,16 @@ impl State {
     }
 }
 
-impl Status {
+fn as_text<M: fmt::Display, S: Serializer>(message: &M, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(message)
+}
+
+impl<M: fmt::Display + Clone> Status<M> {
     /// Whether `self` says anything that `shown` does not.
-    pub fn says_more_than(&self, shown: &Self) -> bool {
+    pub fn says_more_than(&self, shown: &Status) -> bool {
         let mut same_time = self.clone();
         same_time.updated = shown.updated;
-        same_time != *shown
+        same_time.text() != shown.text()
     }
 
     /// The file's text: JSON, indented, a newline at its end.

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::message::{ChoiceProblem, NoNumber, ParameterProblem, Wrong};
 use crate::number::{Number, Range};
-use crate::problem::{Problem, nearest, quoted};
+use crate::order::nearest;
 
 /// The default template, word for word, as it is published to the system bucket.
 pub const DEFAULT_TEXT: &str = include_str!("../../../templates/cluster.yaml");
@@ -140,24 +141,20 @@ impl Template {
 
 impl Parameter {
     /// What is wrong with `value` for the parameter `name`, if anything (checks C2, C5).
-    pub fn check(&self, name: &str, value: &str) -> Option<Problem> {
+    pub fn check(&self, name: &str, value: &str) -> Option<ParameterProblem> {
         self.check_within(name, value, &self.range(), &self.range())
     }
 
     /// The same, where the numbers that it takes are fewer than the template says. `told` is the range that people are told of:
     /// the one that holds together with the other values.
-    pub fn check_within(&self, name: &str, value: &str, range: &Range, told: &Range) -> Option<Problem> {
-        let asked = format!("{name} = {}", quoted(value));
+    pub fn check_within(&self, name: &str, value: &str, range: &Range, told: &Range) -> Option<ParameterProblem> {
         let one = self.canonical(value);
-        let problem = |(stands, next): (String, String)| Problem::new(asked.clone(), stands, next);
-        self.wrong_length(value)
+        let wrong = self
+            .wrong_length(value)
             .or_else(|| self.wrong_choice(&one))
-            .map(problem)
-            .or_else(|| {
-                self.wrong_number(name, value, range, told)
-                    .map(|(stands, next, line)| Problem { corrected: line, ..problem((stands, next)) })
-            })
-            .or_else(|| self.wrong_pattern(&one).map(problem))
+            .or_else(|| self.wrong_number(value, range, told))
+            .or_else(|| self.wrong_pattern(&one))?;
+        Some(ParameterProblem { name: name.to_owned(), value: value.to_owned(), wrong, odd: None })
     }
 
     /// The one form in which a value goes on. Only numbers have several (the rule is [`Number`]'s).
@@ -181,59 +178,49 @@ impl Parameter {
         Range { least: self.min_value.as_ref().and_then(number), most: self.max_value.as_ref().and_then(number), is_whole: false }
     }
 
-    fn wrong_length(&self, value: &str) -> Option<(String, String)> {
+    fn wrong_length(&self, value: &str) -> Option<Wrong> {
         let has = value.chars().count();
         if value.len() > VALUE_BYTES_MAX {
-            return Some((format!("it has {} bytes", value.len()), format!("use at most {VALUE_BYTES_MAX}")));
+            return Some(Wrong::TooManyBytes { has: value.len(), most: VALUE_BYTES_MAX });
         }
         let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<usize>().ok());
         match (bound(&self.min_length), bound(&self.max_length)) {
-            (Some(least), _) if has < least => Some((format!("it has {has} characters"), format!("use at least {least}"))),
-            (_, Some(most)) if has > most => Some((format!("it has {has} characters"), format!("use at most {most}"))),
+            (Some(least), _) if has < least => Some(Wrong::TooShort { has, least }),
+            (_, Some(most)) if has > most => Some(Wrong::TooLong { has, most }),
             _ => None,
         }
     }
 
-    fn wrong_choice(&self, value: &str) -> Option<(String, String)> {
+    fn wrong_choice(&self, value: &str) -> Option<Wrong> {
         if self.allowed_values.is_empty() || self.allowed_values.iter().any(|v| v == value) {
             return None;
         }
-        let stands = "it is not one of the allowed values".to_owned();
-        if self.allowed_values.len() <= LISTED_VALUES_MAX {
-            return Some((stands, format!("choose one of {}", self.allowed_values.join(", "))));
+        let count = self.allowed_values.len();
+        if count <= LISTED_VALUES_MAX {
+            return Some(Wrong::Choice(ChoiceProblem::All(self.allowed_values.clone())));
         }
         let mut ranked: Vec<&String> = self.allowed_values.iter().collect();
         ranked.sort_by(|a, b| strsim::jaro_winkler(value, b).total_cmp(&strsim::jaro_winkler(value, a)));
-        let first = |most: usize, but: &str| {
-            let near: Vec<_> = ranked.iter().filter(|v| *v != &but).take(most).map(|v| v.as_str()).collect();
-            near.join(", ")
+        let first = |most: usize, but: &str| ranked.iter().filter(|v| **v != but).take(most).map(|v| (*v).clone()).collect();
+        let choice = match nearest(value, self.allowed_values.iter().map(String::as_str)) {
+            Some(meant) => ChoiceProblem::Meant { meant: meant.to_owned(), others: first(OTHER_VALUES_MAX, meant), count },
+            None => ChoiceProblem::Some { examples: first(LISTED_VALUES_MAX, ""), count },
         };
-        let count = self.allowed_values.len();
-        let next = match nearest(value, self.allowed_values.iter().map(String::as_str)) {
-            Some(meant) => format!("did you mean {meant}? Near to it are {} ({count} are allowed)", first(OTHER_VALUES_MAX, meant)),
-            None => format!("choose one of the {count} allowed values, for example {}", first(LISTED_VALUES_MAX, "")),
-        };
-        Some((stands, next))
+        Some(Wrong::Choice(choice))
     }
 
-    /// What stands in the way, what to do, and the line that works.
-    fn wrong_number(&self, name: &str, value: &str, range: &Range, told: &Range) -> Option<(String, String, Option<String>)> {
+    fn wrong_number(&self, value: &str, range: &Range, told: &Range) -> Option<Wrong> {
         if !self.is_number() {
             return None;
         }
         let number = Number::read(value);
-        let stands = match &number {
-            Some(number) => range.why_not(number)?,
-            None if value.trim().is_empty() => "there is no number",
-            None => "it is not a number in plain digits",
+        let why = match &number {
+            Some(number) => NoNumber::OutOfRange(range.why_not(number)?),
+            None if value.trim().is_empty() => NoNumber::Empty,
+            None => NoNumber::Unreadable,
         };
-        match number.or_else(|| Number::meant(value)) {
-            Some(meant) => {
-                let line = format!("\"{name}\": \"{}\"", told.nearest(&meant));
-                Some((stands.into(), format!("give {}", told.told()), Some(line)))
-            }
-            None => Some((stands.into(), format!("give {}, such as {}", told.told(), self.example(told)), None)),
-        }
+        let meant = number.or_else(|| Number::meant(value)).map(|meant| told.nearest(&meant));
+        Some(Wrong::Number { why, range: told.clone(), meant, example: self.example(told) })
     }
 
     /// A number that it takes: the default, where that is in the range.
@@ -241,15 +228,14 @@ impl Parameter {
         range.nearest(&self.default.as_deref().and_then(Number::read).unwrap_or_else(|| Number::from(16)))
     }
 
-    fn wrong_pattern(&self, value: &str) -> Option<(String, String)> {
+    fn wrong_pattern(&self, value: &str) -> Option<Wrong> {
         let pattern = self.allowed_pattern.as_ref()?;
         // A pattern that this engine cannot read (Java has look-around) is left to CloudFormation, which checks it again.
         let whole = self.whole_pattern.get_or_init(|| regex_lite::Regex::new(&format!("^(?:{pattern})$")).ok());
         if whole.as_ref()?.is_match(value) {
             return None;
         }
-        let meaning = self.constraint_description.clone().unwrap_or_else(|| format!("it must match {pattern}"));
-        Some(("it has another form than it must have".into(), meaning))
+        Some(Wrong::Pattern { meaning: self.constraint_description.clone(), pattern: pattern.clone() })
     }
 }
 
@@ -331,7 +317,10 @@ mod tests {
     fn a_misspelt_value_is_answered_with_the_one_that_was_meant() {
         let kind = &default_template().parameters["MasterInstanceTypeOther"];
         let problem = kind.check("MasterInstanceTypeOther", "r4.lage-2C-15.25GB").unwrap();
-        assert!(problem.next.contains("did you mean r4.large-2C-15.25GB?"), "{problem}");
+        assert!(
+            matches!(&problem.wrong, Wrong::Choice(ChoiceProblem::Meant { meant, .. }) if meant == "r4.large-2C-15.25GB"),
+            "{problem:?}"
+        );
     }
 
     #[test]

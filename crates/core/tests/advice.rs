@@ -2,6 +2,7 @@
 //! number, or AWS's documents. Account numbers and ids are as they were published there, or made up.
 
 use cf_core::advice::{DISKS, Situation as S, advice_on};
+use cf_core::message::Advice;
 use cf_core::template::{DEFAULT_TEXT, default_template};
 
 const SAID: &[(&str, &str, S)] = &[
@@ -212,7 +213,7 @@ const OTHERS_SAID: &[&str] = &[
     "\u{1b}[31m\u{0}\u{fffd}",
 ];
 
-fn told(logical: &str, reason: &str) -> String {
+fn told(logical: &str, reason: &str) -> Advice {
     advice_on(logical, reason, default_template())
 }
 
@@ -220,7 +221,7 @@ fn told(logical: &str, reason: &str) -> String {
 fn each_known_sentence_is_read_as_what_it_says() {
     for (source, reason, situation) in SAID {
         assert_eq!(S::of(reason), *situation, "{source}: {reason}");
-        assert_ne!(told("LoginNode", reason), "tell the administrator", "{reason}");
+        assert_ne!(told("LoginNode", reason), Advice::TellAdministrator, "{reason}");
     }
 }
 
@@ -260,7 +261,7 @@ fn every_situation_has_a_sentence_that_was_seen() {
 fn no_single_word_makes_advice() {
     for reason in OTHERS_SAID {
         assert_eq!(S::of(reason), S::Unknown, "{reason}");
-        assert_eq!(told("LoginNode", reason), "tell the administrator", "{reason}");
+        assert_eq!(told("LoginNode", reason), Advice::TellAdministrator, "{reason}");
     }
     let scripts = "WaitCondition received failed message: 'curl: Rate exceeded; Max spot instance count exceeded' for uniqueId: i-0a";
     assert_eq!(S::of(scripts), S::NodeSetup, "a script's words are not AWS's");
@@ -269,44 +270,42 @@ fn no_single_word_makes_advice() {
 }
 
 #[test]
-fn try_again_is_said_only_of_what_can_pass() {
+fn to_wait_is_advised_only_where_it_can_pass() {
     for (_, reason, situation) in SAID {
-        assert_eq!(told("LoginNode", reason).contains("try again"), situation.can_pass(), "{reason}");
+        assert_eq!(told("LoginNode", reason).is_to_wait(), situation.can_pass(), "{reason}");
     }
 }
 
 #[test]
 fn a_price_is_named_only_where_the_price_is_the_cause() {
     for (_, reason, situation) in SAID {
-        let text = told("ComputeGroup", reason);
-        assert_eq!(text.contains("offer"), *situation == S::SpotPrice, "{text}");
+        let advice = told("ComputeGroup", reason);
+        assert_eq!(matches!(advice, Advice::HigherPrice { .. }), *situation == S::SpotPrice, "{advice:?}");
     }
     let low = "Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0216.";
-    assert!(told("ComputeGroup", low).contains("offer 0.0216 or more (ComputeSpotPrice)"), "{}", told("ComputeGroup", low));
+    assert_eq!(told("ComputeGroup", low), Advice::HigherPrice { least: Some("0.0216".into()) });
 }
 
 #[test]
 fn what_aws_names_is_passed_on() {
-    let none = told("LoginNode", SAID[0].1);
-    assert!(none.contains("us-east-2b, us-east-2c") && !none.contains("us-east-2a"), "{none}");
-    let elsewhere = told("LoginNode", SAID[4].1);
-    assert!(
-        elsewhere.contains("us-east-1a, us-east-1b, us-east-1c, us-east-1d, us-east-1f") && !elsewhere.contains("us-east-1e"),
-        "{elsewhere}"
-    );
+    let zones = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(told("LoginNode", SAID[0].1), Advice::TryLater { zones: zones(&["us-east-2b", "us-east-2c"]) });
+    let elsewhere = zones(&["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1f"]);
+    assert_eq!(told("LoginNode", SAID[4].1), Advice::AnotherType { zones: elsewhere });
     let disk = |logical, least: u32| {
         told(
             logical,
             &format!("Volume of size 16GB is smaller than snapshot 'snap-0', expect size>= {least}GB (Service: Ec2, Status Code: 400)"),
         )
     };
-    assert!(disk("LoginNode", 30).starts_with("set MasterSystemVolumeSize to 30 or more"));
-    assert!(disk("ComputeLaunchTemplate", 30).starts_with("tell the administrator"), "no user sets the nodes' disks");
-    assert!(disk("LoginNode", 99_999).starts_with("tell the administrator"), "advice that is followed is accepted");
+    assert_eq!(disk("LoginNode", 30), Advice::LargerDisk { parameter: "MasterSystemVolumeSize", least: "30".into() });
+    let of_site = |least: &str| Advice::LargerDiskOfSite { least: least.into() };
+    assert_eq!(disk("ComputeLaunchTemplate", 30), of_site("30"), "no user sets the nodes' disks");
+    assert_eq!(disk("LoginNode", 99_999), of_site("99999"), "advice that is followed is accepted");
     let quota =
         |limit| format!("You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the instance bucket");
-    assert!(told("LoginNode", &quota(0)).starts_with("choose another instance type"));
-    assert!(told("LoginNode", &quota(5)).starts_with("choose fewer or smaller nodes"));
+    assert_eq!(told("LoginNode", &quota(0)), Advice::NoMachinesOfKind);
+    assert_eq!(told("LoginNode", &quota(5)), Advice::FewerNodes);
 }
 
 /// The table of disks follows the template.

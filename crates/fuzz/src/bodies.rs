@@ -3,8 +3,8 @@
 use arbitrary::Unstructured;
 use cf_core::body::{self, Body, Choices};
 use cf_core::characters::is_unprintable;
+use cf_core::message::Problem;
 use cf_core::order;
-use cf_core::problem::Problem;
 use cf_core::site::Site;
 use cf_core::template::default_template;
 use cf_core::testing;
@@ -224,13 +224,14 @@ fn followed(choices: &Choices, problems: &[Problem]) {
     let mut again = choices.clone();
     let mut done: Vec<String> = Vec::new();
     for problem in problems {
-        let name = problem.asked.split(" = ").next().unwrap_or_default();
-        if let Some(line) = &problem.corrected {
+        let parts = problem.parts();
+        let name = parts.asked.split(" = ").next().unwrap_or_default();
+        if let Some(line) = &parts.corrected {
             let line: Choices = serde_json::from_str(&format!("{{{line}}}")).expect("a line that can be copied");
             done.extend(line.keys().cloned());
             again.extend(line);
         } else if default_template().is_users(name) {
-            let next = &problem.next;
+            let next = &parts.next;
             let after = |mark: &str| next.split(mark).nth(1).and_then(|rest| rest.split([',', '?', ' ']).next());
             let value = after("such as ").or_else(|| after("did you mean ")).or_else(|| after("choose one of "));
             let value = value.filter(|value| *value != "the").or_else(|| after("for example "));
@@ -243,7 +244,7 @@ fn followed(choices: &Choices, problems: &[Problem]) {
     let json = serde_json::to_vec(&again).expect("texts have a JSON form");
     if let (Err(problems), true) = (read(&json), json.len() <= body::BODY_BYTES_MAX) {
         for problem in problems {
-            let is_again = done.iter().any(|name| problem.asked.starts_with(&format!("{name} = ")));
+            let is_again = done.iter().any(|name| problem.parts().asked.starts_with(&format!("{name} = ")));
             assert!(!is_again, "{choices:?} became {again:?}, and {problem}");
         }
     }
@@ -252,8 +253,8 @@ fn followed(choices: &Choices, problems: &[Problem]) {
 /// A line that is shown as corrected is JSON, where it is the whole file.
 fn corrected(bytes: &[u8], problems: &[Problem]) {
     let is_one_line = !bytes.contains(&b'\n');
-    for line in problems.iter().filter_map(|problem| problem.corrected.as_ref()).filter(|line| is_one_line && !line.contains('…')) {
-        assert!(serde_json::from_str::<&serde_json::value::RawValue>(line).is_ok(), "{line}");
+    for line in problems.iter().filter_map(Problem::corrected).filter(|line| is_one_line && !line.contains('…')) {
+        assert!(serde_json::from_str::<&serde_json::value::RawValue>(&line).is_ok(), "{line}");
     }
 }
 
@@ -289,8 +290,8 @@ fn accepted(choices: &Choices) {
 
 /// A refusal is for people: in each part something, nothing that a terminal would act on, and never a wall of text.
 fn refused(problems: &[Problem]) {
-    assert!(!problems.is_empty() && problems.is_sorted());
-    for problem in problems {
+    assert!(!problems.is_empty() && problems.is_sorted_by_key(Problem::parts));
+    for problem in problems.iter().map(Problem::parts) {
         for part in [&problem.asked, &problem.stands, &problem.next].into_iter().chain(&problem.corrected) {
             assert!(!part.trim().is_empty(), "{problem:?}");
             assert!(!part.contains(is_unprintable), "{problem:?}");

@@ -61,7 +61,8 @@ fn law(key: &str) -> &'static str {
             let stem = &key[..key.len() - Verb::Create.suffix().len()];
             assert_eq!(answer, format!("{stem}.cf-failed"), "an answer is named after its upload, and lies beside it");
             assert_eq!(key::read(&answer), Reading::NotARequest, "{answer:?}");
-            for part in [&problem.asked, &problem.stands, &problem.next] {
+            let parts = problem.parts();
+            for part in [&parts.asked, &parts.stands, &parts.next] {
                 assert!(!part.is_empty() && part.len() < 20 * (key.len() + 20) && !part.chars().any(char::is_control), "{problem:?}");
             }
             "refused"
@@ -71,11 +72,12 @@ fn law(key: &str) -> &'static str {
             assert_eq!(answer, format!("{key}.cf-failed"), "an answer is named after its file, and lies beside it");
             assert_eq!(key::read(&answer), Reading::NotARequest, "{answer:?}: an answer is never answered");
             assert!(answer.len() <= 1024);
-            if let Some(right) = problem.next.strip_prefix("upload it as ") {
+            if let Some(right) = problem.parts().next.strip_prefix("upload it as ") {
                 assert!(is_request(right), "{right:?} is to work");
                 assert_eq!(right.rsplit_once('/').map(|at| at.0), key.rsplit_once('/').map(|at| at.0), "in the same folder");
             }
-            for part in [&problem.asked, &problem.stands, &problem.next] {
+            let parts = problem.parts();
+            for part in [&parts.asked, &parts.stands, &parts.next] {
                 assert!(!part.is_empty() && part.len() < 20 * (key.len() + 20) && !part.chars().any(char::is_control), "{problem:?}");
             }
             "looks like a request"

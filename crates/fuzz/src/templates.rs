@@ -4,6 +4,7 @@
 //! build made of it. Both are given here what an administrator's own template could hold.
 
 use arbitrary::Unstructured;
+use cf_core::message::Problem;
 use cf_core::template::{DEFAULT_TEXT, Parameter, Template};
 use serde_json::{Map, Value, json};
 
@@ -93,7 +94,8 @@ fn judged(parameter: &Parameter, value: &str) -> bool {
         }
         return true;
     };
-    assert!(!problem.asked.is_empty() && !problem.stands.is_empty() && !problem.next.is_empty(), "{problem:?}");
+    let parts = Problem::Parameter(Box::new(problem.clone())).parts();
+    assert!(!parts.asked.is_empty() && !parts.stands.is_empty() && !parts.next.is_empty(), "{parts:?}");
     assert_eq!(parameter.check("P", value), Some(problem));
     false
 }

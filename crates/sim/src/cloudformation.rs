@@ -322,7 +322,7 @@ fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<Stri
             return Err(permanent(CALL, format!("ValidationError: Parameters: [{name}] must have values")));
         };
         if let Some(problem) = parameter.check(name, value) {
-            return Err(permanent(CALL, format!("ValidationError: {problem}")));
+            return Err(permanent(CALL, format!("ValidationError: {problem:?}")));
         }
         // Our own check lets several spellings of a number through; here, where it is not ours to judge, only one is sure to pass.
         if parameter.is_number() && !is_plain_number(value) {

@@ -6,6 +6,7 @@
 pub mod build;
 mod cloud;
 mod cloudformation;
+pub mod finding;
 mod rules;
 mod s3;
 mod senses;
@@ -15,5 +16,6 @@ mod world;
 
 pub use cloud::{Cloud, Event};
 pub use cloudformation::{Fate, NO_CAPACITY, SimStack};
+pub use finding::{Finding, Harm};
 pub use s3::{Bucket, Store};
 pub use world::{Pages, Spoil, State, When, World};

@@ -10,6 +10,7 @@ use cf_core::stack::{StackState, TAG_CLUSTER, TAG_DEPLOYMENT, TAG_USER};
 use cf_core::status::{State as Word, Status};
 
 use crate::cloud::Cloud;
+use crate::finding::{Finding, Harm};
 use crate::s3::{Bucket, Version};
 use crate::world::{State, World};
 
@@ -24,13 +25,13 @@ impl State {
             Effect::RemoveUpload { key, etag } => {
                 let is_there = self.store.get(Bucket::User, key).map(Version::etag).as_ref() == Some(etag);
                 let is_answered = self.answered.contains(&(key.clone(), etag.clone()));
-                (is_there && !is_answered).then(|| format!("{key} was removed before its answer stood"))
+                (is_there && !is_answered).then(|| Finding::new(Harm::UploadFirst, format!("{key} was removed before its answer stood")))
             }
             Effect::DeleteStack { id } => {
                 let is_ours = self.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&site.deployment).is_some());
-                (!is_ours).then(|| format!("{id} is not ours, and was to be deleted"))
+                (!is_ours).then(|| Finding::new(Harm::ForeignDeleted, format!("{id} was to be deleted")))
             }
-            Effect::CreateStack(new) => (!is_tagged(new, site)).then(|| format!("{} was to be made without its tags", new.name.as_str())),
+            Effect::CreateStack(new) => (!is_tagged(new, site)).then(|| Finding::new(Harm::TagsMissing, new.name.as_str())),
             Effect::WriteLedger { .. }
             | Effect::WriteStatus { .. }
             | Effect::WriteAnswer { .. }
@@ -66,42 +67,42 @@ fn is_tagged(new: &NewStack, site: &Site) -> bool {
 
 impl Cloud {
     /// What is wrong in a world where nothing moves any more; empty where all is well.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> Vec<Finding> {
         self.world.complaints()
     }
 }
 
 impl World {
     /// What is wrong in a world where nothing moves any more; empty where all is well.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> Vec<Finding> {
         let state = self.state();
         let mut wrong = state.wrongs.clone();
         for (key, _) in state.store.list(Bucket::User, "") {
             if matches!(key::read(key), Reading::Request(_) | Reading::Refused { .. }) {
-                wrong.push(format!("{key} was never answered"));
+                wrong.push(Finding::new(Harm::NeverAnswered, key));
             }
             if let Some(stem) = key.strip_suffix(Answer::Created.suffix())
                 && let Reading::Request(upload) = key::read(&format!("{stem}{}", Verb::Create.suffix()))
             {
-                wrong.extend(self.untrue_address(&state, key, &upload.cluster));
+                wrong.extend(self.untrue_address(&state, key, &upload.cluster).map(|what| Finding::new(Harm::UntrueAddress, what)));
             }
         }
         for (key, version) in state.store.list(Bucket::System, cf_core::ledger::PREFIX) {
             let Some(user) = cf_core::ledger::user_of(key) else { continue };
             let Ok(ledger) = serde_json::from_slice::<Ledger>(&version.bytes) else {
-                wrong.push(format!("{key} cannot be read"));
+                wrong.push(Finding::new(Harm::LedgerUnreadable, key));
                 continue;
             };
             for (name, entry) in &ledger.clusters {
                 let cluster = Cluster { user: user.clone(), name: name.clone() };
-                wrong.extend(shown(&state, entry).map(|what| format!("{cluster}: {what}")));
-                wrong.extend(complaint(entry, living(&state, &cluster, &self.site)).map(|what| format!("{cluster}: {what}")));
+                wrong.extend(shown(&state, entry).map(|what| Finding::new(Harm::LedgerUntrue, format!("{cluster}: {what}"))));
+                wrong.extend(complaint(&cluster, entry, living(&state, &cluster, &self.site)));
             }
         }
         for living in state.stacks.all_living() {
             let name = living.stack.id.name().unwrap_or_default();
             if state.stacks.all_living().filter(|s| s.stack.id.name() == Some(name)).count() > 1 {
-                wrong.push(format!("{name} lives twice"));
+                wrong.push(Finding::new(Harm::LivesTwice, name));
             }
         }
         wrong
@@ -144,9 +145,9 @@ fn living(state: &State, cluster: &Cluster, site: &Site) -> Option<StackState> {
 }
 
 /// What an entry says and should not, at rest.
-fn complaint(entry: &Entry, stack: Option<StackState>) -> Option<String> {
+fn complaint(cluster: &Cluster, entry: &Entry, stack: Option<StackState>) -> Option<Finding> {
     if !entry.open.is_empty() {
-        return Some(format!("still owes an answer: {:?}", entry.open));
+        return Some(Finding::new(Harm::StillOwes, format!("{cluster}: {:?}", entry.open)));
     }
     let fits = match (entry.phase, stack) {
         (Phase::Ready, Some(StackState::Standing)) | (Phase::New | Phase::Gone { .. }, None) => true,
@@ -158,5 +159,5 @@ fn complaint(entry: &Entry, stack: Option<StackState>) -> Option<String> {
         (Phase::Creating { .. }, Some(StackState::Making)) => true,
         _ => false,
     };
-    (!fits).then(|| format!("the ledger says {:?}, and the stack is {stack:?}", entry.phase))
+    (!fits).then(|| Finding::new(Harm::LedgerUntrue, format!("{cluster}: the ledger says {:?}, and the stack is {stack:?}", entry.phase)))
 }

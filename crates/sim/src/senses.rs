@@ -180,8 +180,8 @@ impl State {
             Effect::WriteStatus { key, status, expect } => {
                 self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now).map(Some)
             }
-            Effect::WriteAnswer { key, text, expect } => {
-                let etag = self.store.put_if(Bucket::User, key, text.as_bytes(), expect, now)?;
+            Effect::WriteAnswer { key, message, expect } => {
+                let etag = self.store.put_if(Bucket::User, key, message.to_string().as_bytes(), expect, now)?;
                 self.note_answer(key);
                 Ok(Some(etag))
             }

@@ -33,7 +33,7 @@ impl State {
             | Effect::WriteAnswer { key, .. }
             | Effect::RemoveAnswer { key, .. }
             | Effect::RemoveUpload { key, .. } => key.clone(),
-            Effect::SendMail(mail) => format!("mail/{}", mail.subject),
+            Effect::SendMail(mail) => format!("mail/{}", mail.subject()),
             Effect::WriteSeen(_) => seen::KEY.to_owned(),
             Effect::WriteFirstHour { .. } => first_hour::KEY.to_owned(),
             Effect::WriteProbe => first_hour::PROBE.to_owned(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use cf_core::effect::{Effect, Mail};
+use cf_core::effect::Effect;
+use cf_core::message::Mail;
 use cf_core::question::Question;
 use cf_core::request::ETag;
 use cf_core::site::Site;
@@ -11,6 +12,7 @@ use cf_core::template::DEFAULT_TEXT;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cloudformation::Stacks;
+use crate::finding::Finding;
 use crate::s3::{Bucket, Store};
 
 /// A call that loses: it fails before it did anything, or its answer is lost after it did.
@@ -55,7 +57,7 @@ pub struct State {
     /// Uploads (key and version) that were there when an answer was written beside them.
     pub answered: BTreeSet<(String, ETag)>,
     /// What no function may ever do, and one did.
-    pub wrongs: Vec<String>,
+    pub wrongs: Vec<Finding>,
     /// How many of the next looks by name do not see a stack that is there (DescribeStacks lags behind CreateStack).
     pub blind_looks: usize,
     /// How far DescribeStacks lags behind what is.

@@ -40,7 +40,7 @@ const FOUND: [(u64, &str, &str); 14] = [
 #[test]
 fn what_went_wrong_once_goes_well() {
     for (seed, what, mending) in FOUND {
-        assert_eq!(run(&tally::setting(seed)).wrongs, Vec::<String>::new(), "seed {seed}: {what} ({mending})");
+        assert_eq!(run(&tally::setting(seed)).wrongs, [], "seed {seed}: {what} ({mending})");
     }
 }
 

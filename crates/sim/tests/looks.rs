@@ -85,7 +85,7 @@ fn an_upload_that_an_old_listing_lacks_is_not_forgotten() {
     cloud.world = world;
     cloud.settle();
     assert!(cloud.text("home/alice/x/demo.cf-created").is_some());
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_file_put_between_two_lookups_begins_the_look_anew() {
     assert_eq!(outcome.moves, 1);
     cloud.world = world;
     cloud.settle();
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
     cloud.world = world;
     cloud.settle();
     assert!(cloud.text("home/alice/demo.cf-created").is_some(), "the sweep takes it up");
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 /// News of machines, so many seconds after the cluster was accepted.

@@ -1,17 +1,20 @@
 //! Bugs planted between the functions and their world, each of a kind that a program like ours has had. The simulator must
 //! catch every one of them, and must find nothing in the same run without it.
 
+use std::collections::BTreeMap;
+
 use cf_core::effect::{Effect, Expect};
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{Answer, Reading, Verb, read};
 use cf_core::ledger::{self, OPEN_MAX, Open, Phase};
+use cf_core::message::{Advice, Message};
 use cf_core::question::{Question, Sight};
 use cf_core::request::RequestId;
 use cf_core::stack::{StackState, TAG_REQUEST, tags};
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
 use cf_sim::simulate::{Bug, Mishap, Setting, run, shrink, tally};
-use cf_sim::{Bucket, State};
+use cf_sim::{Bucket, Finding, Harm, State};
 use jiff::Timestamp;
 
 /// So many runs are tried; a bug that none of them notices is not caught.
@@ -23,47 +26,47 @@ fn seeds() -> impl Iterator<Item = u64> {
 }
 
 /// The first seed that notices a bug, and what it says. Bugs that need a rare fault get it more often.
-fn catch(bug: &dyn Bug, gales: &[(Mishap, u64)]) -> (u64, String) {
+fn catch(bug: &dyn Bug, gales: &[(Mishap, u64)]) -> (u64, Finding) {
     let sound = |seed| Setting { gales: gales.to_vec(), ..tally::setting(seed) };
     let noticed = |seed| run(&Setting { bug: Some(bug), ..sound(seed) }).wrongs.into_iter().next().map(|what| (seed, what));
     let (seed, what) = seeds().find_map(noticed).expect("a planted bug was not noticed");
-    assert_eq!(run(&sound(seed)).wrongs, Vec::<String>::new(), "seed {seed} without the bug");
+    assert_eq!(run(&sound(seed)).wrongs, [], "seed {seed} without the bug");
     (seed, what)
 }
 
-/// Each of these faulty programs is caught, and what is said of it names its kind of harm.
+/// Each of these faulty programs is caught, and what is found is its kind of harm.
 macro_rules! caught {
-    ($($test:ident: $bug:ident $(with $kind:ident $rate:literal)* says $($word:literal)|+;)*) => {$(
+    ($($test:ident: $bug:ident $(with $kind:ident $rate:literal)* finds $pattern:pat,)*) => {$(
         #[test]
         fn $test() {
-            let (seed, what) = catch(&$bug, &[$((Mishap::$kind, $rate)),*]);
-            println!("seed {seed}: {what}");
-            assert!([$($word),+].iter().any(|word| what.contains(word)), "{what}");
+            let (seed, found) = catch(&$bug, &[$((Mishap::$kind, $rate)),*]);
+            println!("seed {seed}: {found}");
+            assert!(matches!(found.harm, $pattern), "{found}");
         }
     )*};
 }
 
 caught! {
-    a_token_made_of_the_name_alone_is_caught: TokenOfTheName says "is not true" | "never answered" | "last wish" | "the ledger says" | "owes";
-    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck says "reaches for another's" | "not ours" | "is not true" | "the ledger says Ready, and the stack is None";
-    an_upload_removed_before_its_answer_is_caught: UploadFirst says "before its answer stands";
-    a_failed_stack_deleted_before_its_upload_is_removed_is_caught: StackFirst says "which it was made for, is removed";
-    a_ledger_written_after_the_effect_is_caught: LedgerLast says "";
-    an_own_earlier_attempt_that_is_not_recognised_is_caught: OwnAttemptForgotten says "";
-    a_missing_sweep_is_caught: NoSweep says "never answered" | "owes" | "the ledger says";
-    a_mail_that_is_not_claimed_is_caught: MailNotClaimed says "mails of the kind";
-    a_delete_answered_while_a_create_is_in_flight_is_caught: FlightForgotten with GaveUp 3000 with LookBlind 5000 says "still on its way" | "last wish" | "told gone";
-    a_request_id_made_of_the_event_is_caught: RequestOfTheEvent says "";
-    an_upload_removed_whatever_version_it_has_is_caught: AnyVersion says "before its answer stands" | "last wish";
-    a_ledger_written_whatever_stands_there_is_caught: LedgerForced says "";
-    one_file_that_is_not_given_out_and_stops_its_neighbours_is_caught: NeighboursStopped with Withheld 2000 says "something still moves" | "never answered" | "owes" | "the ledger says" | "last wish";
-    a_listing_that_is_not_read_to_its_end_is_caught: OnePageOnly with ListingLong 5000 says "is not true" | "never answered" | "owes" | "stands, and there is no such cluster" | "the ledger says";
-    a_file_put_again_and_again_that_counts_as_many_is_caught: EachVersionWaits says "16 other files for this cluster wait";
-    an_order_that_nobody_knows_is_caught: OrderMadeUp says "a later delete took it back";
-    a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten says "only that was answered";
-    an_answer_that_waits_for_a_list_that_cannot_be_read_is_caught: ListAwaited with StackFails 6000 with ListUnreadable 6000 says "still moves" | "never answered" | "owes" | "the ledger says";
-    a_cause_dropped_for_the_word_cancelled_is_caught: CancelledDropped with StackFails 6000 says "for this cause";
-    advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 says "for this cause";
+    a_token_made_of_the_name_alone_is_caught: TokenOfTheName finds Harm::UntrueAnswer(_) | Harm::NeverAnswered | Harm::LastWishUnfulfilled | Harm::LedgerUntrue | Harm::StillOwes,
+    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck finds Harm::AnothersTouched | Harm::ForeignDeleted | Harm::UntrueAnswer(_) | Harm::LedgerUntrue,
+    an_upload_removed_before_its_answer_is_caught: UploadFirst finds Harm::UploadFirst,
+    a_failed_stack_deleted_before_its_upload_is_removed_is_caught: StackFirst finds Harm::FailedStackFirst,
+    a_ledger_written_after_the_effect_is_caught: LedgerLast finds Harm::NotAccepted,
+    an_own_earlier_attempt_that_is_not_recognised_is_caught: OwnAttemptForgotten finds Harm::UntrueAnswer(_),
+    a_missing_sweep_is_caught: NoSweep finds Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue,
+    a_mail_that_is_not_claimed_is_caught: MailNotClaimed finds Harm::MailNotClaimed,
+    a_delete_answered_while_a_create_is_in_flight_is_caught: FlightForgotten with GaveUp 3000 with LookBlind 5000 finds Harm::UntrueAnswer("deleted") | Harm::LastWishUnfulfilled,
+    a_request_id_made_of_the_event_is_caught: RequestOfTheEvent finds Harm::Restless | Harm::NeverAnswered | Harm::StillOwes | Harm::UntrueAnswer(_),
+    an_upload_removed_whatever_version_it_has_is_caught: AnyVersion finds Harm::UploadFirst | Harm::LastWishUnfulfilled,
+    a_ledger_written_whatever_stands_there_is_caught: LedgerForced finds Harm::MailNotClaimed | Harm::UntrueAnswer(_) | Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue | Harm::LastWishUnfulfilled,
+    one_file_that_is_not_given_out_and_stops_its_neighbours_is_caught: NeighboursStopped with Withheld 2000 finds Harm::Restless | Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue | Harm::LastWishUnfulfilled,
+    a_listing_that_is_not_read_to_its_end_is_caught: OnePageOnly with ListingLong 5000 finds Harm::UntrueAnswer(_) | Harm::NeverAnswered | Harm::StillOwes | Harm::UntrueAddress | Harm::LedgerUntrue,
+    a_file_put_again_and_again_that_counts_as_many_is_caught: EachVersionWaits finds Harm::UntrueAnswer("refused" | "not-removed"),
+    an_order_that_nobody_knows_is_caught: OrderMadeUp finds Harm::UntrueAnswer("withdrawn"),
+    a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten finds Harm::TieUnanswered,
+    an_answer_that_waits_for_a_list_that_cannot_be_read_is_caught: ListAwaited with StackFails 6000 with ListUnreadable 6000 finds Harm::Restless | Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue,
+    a_cause_dropped_for_the_word_cancelled_is_caught: CancelledDropped with StackFails 6000 finds Harm::UntrueAnswer("failed"),
+    advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 finds Harm::UntrueAnswer("failed"),
 }
 
 struct TokenOfTheName;
@@ -249,10 +252,8 @@ struct OrderMadeUp;
 impl Bug for OrderMadeUp {
     fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
         let mut effect = effect.clone();
-        if let Effect::WriteAnswer { text, .. } = &mut effect
-            && text.contains("within the same second")
-        {
-            "The cluster demo was given up.\n\n- demo.cf-create: a later .cf-delete took it back.\n".clone_into(text);
+        if let Effect::WriteAnswer { message: Message::Withdrawn { tied, .. }, .. } = &mut effect {
+            *tied = None;
         }
         vec![effect]
     }
@@ -263,10 +264,12 @@ struct TieForgotten;
 impl Bug for TieForgotten {
     fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
         match effect {
-            Effect::WriteAnswer { key, text, .. } if text.contains("within the same second") => {
+            Effect::WriteAnswer { key, message: Message::Withdrawn { cluster, tied: Some(at) }, .. } => {
                 let key = key.replace(Answer::Failed.suffix(), Answer::Deleted.suffix());
                 let expect = Expect::seen(world.store.get(Bucket::User, &key).map(|v| &v.etag));
-                vec![Effect::WriteAnswer { key, text: text.clone(), expect }]
+                let stack = testing::site().stack_name(&testing::cluster("alice", "demo"));
+                let message = Message::Deleted { cluster: cluster.clone(), at: *at, stack, types: BTreeMap::new() };
+                vec![Effect::WriteAnswer { key, message, expect }]
             }
             effect => vec![effect.clone()],
         }
@@ -296,10 +299,10 @@ struct AdviceByAWord;
 impl Bug for AdviceByAWord {
     fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
         let mut effect = effect.clone();
-        if let Effect::WriteAnswer { text, .. } = &mut effect
-            && text.contains("spot")
-        {
-            *text = text.replace("What to do: tell the administrator", "What to do: offer a higher price");
+        if let Effect::WriteAnswer { message: Message::Failed { causes, .. }, .. } = &mut effect {
+            for cause in causes.iter_mut().filter(|cause| cause.reason.contains("spot") && cause.advice == Advice::TellAdministrator) {
+                cause.advice = Advice::HigherPrice { least: None };
+            }
         }
         vec![effect]
     }

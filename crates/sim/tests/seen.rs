@@ -152,7 +152,7 @@ fn a_cache_that_can_be_neither_read_nor_written_costs_calls_and_nothing_else() {
     }
     assert_eq!(cloud.deliver(&Event::Sweep), Ok(()), "the sweep itself has not failed");
     cloud.settle();
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 /// Ledgers of so many users, each of whom is owed something.

@@ -122,7 +122,7 @@ fn rest(cloud: &Cloud) -> Rest {
         ledger.clusters.retain(|_, entry| *entry != Entry::default());
         timeless(&serde_json::to_string_pretty(&ledger).unwrap())
     });
-    let mut mails: Vec<String> = state.mails.iter().map(|m| timeless(&format!("{}\n{}", m.subject, m.body))).collect();
+    let mut mails: Vec<String> = state.mails.iter().map(|m| timeless(&format!("{}\n{}", m.subject(), m.body()))).collect();
     mails.sort();
     Rest {
         files: state.store.list(Bucket::User, "").map(|(key, v)| (key.clone(), text(&v.bytes))).collect(),
@@ -258,7 +258,7 @@ fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSe
     let effects = cloud.world.state().effects.clone();
     cloud.settle();
     let want = rest(&cloud);
-    let mut told = cloud.complaints();
+    let mut told: Vec<String> = cloud.complaints().iter().map(ToString::to_string).collect();
     let swept = if only_answers(plan.course) { plan.effects.len() } else { effects.len() };
     for nth in 0..swept {
         for when in [When::Before, When::After] {
@@ -272,7 +272,7 @@ fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSe
                     reached.lock().unwrap().extend(spoiled.iter().map(|effect| (row, nth, name(effect), when)));
                 }
                 cloud.settle();
-                let mut wrong = cloud.complaints();
+                let mut wrong: Vec<String> = cloud.complaints().iter().map(ToString::to_string).collect();
                 wrong.extend(differences(&want, &rest(&cloud), mails_counted(&cloud)));
                 let history =
                     || cloud.outcomes.iter().flat_map(|o| o.plans.iter().map(ToString::to_string)).collect::<Vec<_>>().join("\n  ");

@@ -25,7 +25,7 @@ fn a_creation_whose_answer_was_lost_is_followed_and_not_given_up() {
             assert_eq!(cloud.text("home/alice/demo.cf-created").as_deref(), Some("198.51.100.7\n"), "{nth} {blind}: {:?}", cloud.keys());
             assert_eq!((cloud.text("home/alice/demo.cf-failed"), cloud.world.state().stacks.all().len()), (None, 1));
         }
-        assert_eq!(cloud.complaints(), Vec::<String>::new());
+        assert_eq!(cloud.complaints(), []);
     }
 }
 

@@ -19,7 +19,7 @@ fn drop_pinned(cloud: &mut Cloud, key: &str) {
 }
 
 fn mails(cloud: &Cloud, kind: MailKind) -> usize {
-    cloud.world.state().mails.iter().filter(|mail| mail.kind == kind).count()
+    cloud.world.state().mails.iter().filter(|mail| mail.kind() == kind).count()
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_file_that_cannot_be_removed_either_stops_no_neighbour() {
     cloud.drop_file(CREATE, b"{}");
     cloud.settle();
     assert!(cloud.text("home/alice/demo.cf-created").is_some());
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn where_the_removal_of_a_failed_creation_is_refused_its_answer_says_so() {
     }
     assert!(!text.contains("cost money"), "an empty stack costs nothing: {text}");
     assert_eq!(mails(&cloud, MailKind::Stuck), 1);
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 const OTHER_DELETE: &str = "home/alice/other/demo.cf-delete";
@@ -119,7 +119,7 @@ fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_a
             assert!(text.contains(words), "refused {refused}, {key}: {text}");
             assert!(text.contains("sufficient capacity"), "the reason of the creation is kept: {text}");
         }
-        assert_eq!(cloud.complaints(), Vec::<String>::new());
+        assert_eq!(cloud.complaints(), []);
         // What was in the way is out of it.
         cloud.world.state().stacks.doom(0, Fate::Succeeds);
         cloud.drop_file(OTHER_DELETE, b"");
@@ -157,7 +157,7 @@ fn everybody_who_was_told_that_parts_are_being_removed_is_told_that_they_are_not
     for key in [FAILED, "home/alice/other/demo.cf-failed"] {
         assert!(cloud.text(key).is_some_and(|text| text.contains("could not be removed wholly")), "{key}: {:?}", cloud.text(key));
     }
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn what_cannot_be_removed_is_not_taken_for_new_after_many_answers() {
     cloud.drop_file(DELETE, b"once more");
     cloud.settle();
     assert_eq!((cloud.text(CREATE), cloud.text("home/alice/demo.cf-created")), (None, None));
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
 }
 
 #[test]

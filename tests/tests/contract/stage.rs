@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::Fault;
+use cf_core::message::Message;
 use cf_core::names::Cluster;
 use cf_core::perform::Perform;
 use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
@@ -86,8 +87,10 @@ pub trait Words: Stage {
         self.perform(&Effect::DeleteStack { id: id.clone() }).await.map(drop)
     }
 
-    async fn answer(&self, key: &str, text: &str, expect: Expect) -> Result<ETag, Fault> {
-        let written = self.perform(&Effect::WriteAnswer { key: key.to_owned(), text: text.to_owned(), expect }).await?;
+    /// Writes an answer: this login address, and a newline.
+    async fn answer(&self, key: &str, login: &str, expect: Expect) -> Result<ETag, Fault> {
+        let message = Message::Created { login: login.to_owned() };
+        let written = self.perform(&Effect::WriteAnswer { key: key.to_owned(), message, expect }).await?;
         Ok(written.expect("a write gives the new version"))
     }
 

@@ -67,6 +67,6 @@ impl Stage for World {
     }
 
     async fn mails(&self) -> Result<Vec<(String, String)>> {
-        Ok(self.state().mails.iter().map(|mail| (mail.subject.clone(), mail.body.clone())).collect())
+        Ok(self.state().mails.iter().map(|mail| (mail.subject(), mail.body())).collect())
     }
 }

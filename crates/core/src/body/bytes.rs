@@ -1,10 +1,8 @@
 //! What the bytes of an upload are, where they are no text in UTF-8: compressed, encrypted, a document, another encoding. They
 //! are named by their first bytes and never unpacked: what is unpacked may be a thousand times as large.
 
-use crate::characters::lookalike;
-use crate::problem::Problem;
-
-use super::{broken, place};
+use super::place;
+use crate::message::FileProblem;
 
 /// First bytes, and what begins so (the formats' own documents; Wikipedia's "List of file signatures" has most of them).
 const SIGNATURES: &[(&[u8], &str)] = &[
@@ -62,10 +60,15 @@ const ZIPPED: &[(&[u8], &str)] = &[
     (b"index/", "a document of Apple's Pages or Numbers"),
 ];
 
-const NEXT_TEXT: &str = "upload the plain text (JSON in UTF-8), not compressed and not encrypted";
+/// A format that is no plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// What people call a file of it, as `a gzip file`.
+    pub name: &'static str,
+}
 
 /// What the bytes are by their signature, where that is not plain text.
-pub fn named(bytes: &[u8]) -> Option<Problem> {
+pub fn named(bytes: &[u8]) -> Option<FileProblem> {
     let start = &bytes[..bytes.len().min(1024)];
     let text = start.trim_ascii_start();
     let lower = text[..text.len().min(32)].to_ascii_lowercase();
@@ -77,14 +80,7 @@ pub fn named(bytes: &[u8]) -> Option<Problem> {
         .or_else(|| is_pgp(start).then_some("a file that is encrypted with PGP"))
         .or_else(|| bytes.get(257..262).filter(|mark| *mark == b"ustar").map(|_| "a tar archive"))
         .or_else(|| is_base64_of_json(text).then_some("JSON in base64"))?;
-    let next = match what {
-        _ if what.contains("document") || what.contains("Office") || what.contains("Excel") => {
-            "save it as plain text (\"Text only\", UTF-8) and upload that"
-        }
-        "JSON in base64" => "decode it (base64 -d) and upload the plain text",
-        _ => NEXT_TEXT,
-    };
-    Some(broken(&format!("this is {what}, not JSON"), next))
+    Some(FileProblem::Format(Format { name: what }))
 }
 
 fn zipped(start: &[u8]) -> Option<&'static str> {
@@ -107,15 +103,13 @@ fn is_base64_of_json(text: &[u8]) -> bool {
 }
 
 /// The encoding of bytes that hold text in sixteen or 32 bits a character, with a mark or without.
-pub fn wide(bytes: &[u8]) -> Option<Problem> {
+pub fn wide(bytes: &[u8]) -> Option<FileProblem> {
     let is_32 = matches!(bytes, [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..]);
     let is_16 = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") || has_every_other_byte_zero(bytes);
     if is_32 && bytes.len() > 3 && bytes.len().is_multiple_of(4) {
-        return Some(broken("it is written in UTF-32", "save it as UTF-8"));
+        return Some(FileProblem::Utf32);
     }
-    is_16.then(|| {
-        broken("it is written in UTF-16, as PowerShell's > does", "save it as UTF-8, in PowerShell with: Set-Content -Encoding utf8")
-    })
+    is_16.then_some(FileProblem::Utf16)
 }
 
 /// As UTF-16 has plain text without a mark before it.
@@ -142,7 +136,7 @@ fn windows(byte: u8) -> Option<char> {
 }
 
 /// Bytes that are not UTF-8: either text of an older encoding, which is returned as such, or no text at all.
-pub fn not_utf8(bytes: &[u8], valid: usize) -> (Problem, Option<String>) {
+pub fn not_utf8(bytes: &[u8], valid: usize) -> (FileProblem, Option<String>) {
     if let Some(problem) = not_text(bytes) {
         return (problem, None);
     }
@@ -152,37 +146,19 @@ pub fn not_utf8(bytes: &[u8], valid: usize) -> (Problem, Option<String>) {
     let decoded: Option<String> = bytes.iter().map(|b| windows(*b)).collect();
     let is_mostly_plain = bytes.iter().filter(|b| b.is_ascii()).count() * 2 > bytes.len();
     match (decoded.filter(|_| is_mostly_plain), windows(byte)) {
-        (Some(text), Some(c)) => {
-            let what = match lookalike(c) {
-                Some(odd) => odd.told(),
-                None => format!("the character {c}"),
-            };
-            let stands = format!(
-                "it is not UTF-8 text: in Windows-1252 (or Latin-1), the byte 0x{byte:02X} at line {line}, column {column} is {what}"
-            );
-            (broken(&stands, "write plain characters, and save the file as UTF-8"), Some(text))
-        }
-        _ => (broken(&format!("it is not UTF-8 text (the byte 0x{byte:02X} at line {line}, column {column})"), "save it as UTF-8"), None),
+        (Some(text), Some(character)) => (FileProblem::Windows1252 { byte, line, column, character }, Some(text)),
+        _ => (FileProblem::NotUtf8 { byte, line, column }, None),
     }
 }
 
 /// Control characters make no text. Brotli and many ciphers have no signature: this is what they are told by.
-pub fn not_text(bytes: &[u8]) -> Option<Problem> {
+pub fn not_text(bytes: &[u8]) -> Option<FileProblem> {
     let control = |b: &u8| (*b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0B | 0x0C | 0x1B)) || *b == 0x7F;
     // Where it is text for the rest, one stray control character is a mistake on a line, and is told as such.
     let strays = bytes.iter().filter(|b| control(b)).count();
     let is_invalid = std::str::from_utf8(bytes).is_err();
     let first = bytes.iter().position(|b| control(b) || (is_invalid && *b == 0x0B))?;
-    (is_invalid || strays * 8 > bytes.len()).then(|| {
-        broken(
-            &format!(
-                "it is no text (byte {} is 0x{:02X}): it may be compressed (as with Content-Encoding: br), encrypted, or damaged",
-                first + 1,
-                bytes[first]
-            ),
-            NEXT_TEXT,
-        )
-    })
+    (is_invalid || strays * 8 > bytes.len()).then(|| FileProblem::NoText { at: first + 1, byte: bytes[first] })
 }
 
 #[cfg(test)]

@@ -5,18 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::characters::{self, code, shown};
-use crate::problem::Problem;
-
+use super::place;
 use super::repair::{self, Edit, Repaired};
-use super::{broken, place};
+use crate::message::FileProblem;
 
-/// At most so many lines are told, each with at most so many columns of a kind.
+/// At most so many lines are told.
 const LINES_MAX: usize = 8;
-const COLUMNS_MAX: usize = 6;
-
-/// A line is shown up to so many characters.
-const SHOWN_MAX: usize = 120;
 
 /// One kind of mistake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,39 +38,14 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    /// What it is, and what to do about it.
-    fn told(&self) -> (String, String) {
-        let pair = |what: &str, next: &str| (what.to_owned(), next.to_owned());
-        match self {
-            Self::Odd(c) => match characters::lookalike(*c) {
-                Some(odd) => (odd.told(), odd.advice()),
-                None => (format!("the character {}", code(*c)), "remove it".to_owned()),
-            },
-            Self::Control(c) => (format!("the control character {}", code(*c)), "remove it".to_owned()),
-            Self::SingleQuote => pair("a single quote", "use double quotes"),
-            Self::Backtick => pair("a backtick", "use double quotes"),
-            Self::Unclosed => pair("a quote that is not closed on its line", "close it with \""),
-            Self::InnerQuote => pair("a double quote inside single ones", "write it as \\\""),
-            Self::BareName => pair("a name without quotes", "put each name in double quotes"),
-            Self::BareValue(_) => pair("a value without quotes", "put the value in double quotes"),
-            Self::Foreign(word) => (format!("{word}, which JSON does not have"), "write it as below".to_owned()),
-            Self::Comment => pair("a comment, which JSON does not have", "remove the comment"),
-            Self::Fence => pair("a mark of a chat or a wiki", "remove it"),
-            Self::Yaml => pair("a --- as YAML has it", "remove it"),
-            Self::ExtraComma => pair("a comma with nothing after it", "remove the comma"),
-            Self::NoComma => pair("no comma between two parameters", "write a comma between them"),
-            Self::Semicolon => pair("a semicolon", "write a comma"),
-            Self::NoColon => pair("no colon between name and value", "write a colon"),
-            Self::Equals => pair("an equals sign", "write a colon"),
-            Self::NoOpen => pair("no { before it", "begin the file with {"),
-            Self::NoClose => pair("no } at the end", "end the file with }"),
-            Self::ExtraClose => pair("one } too many", "remove it"),
-        }
+    /// Whether both are told in one: values without quotes are, whatever they are.
+    fn is_like(&self, other: &Self) -> bool {
+        self == other || matches!((self, other), (Self::BareValue(_), Self::BareValue(_)))
     }
 }
 
 /// Explains why a text is no JSON; `error` is what the JSON reader says of it.
-pub fn explain(text: &str, error: &serde_json::Error) -> Vec<Problem> {
+pub fn explain(text: &str, error: &serde_json::Error) -> Vec<FileProblem> {
     let repaired = repair::repair(text);
     let mut problems = lines(text, &repaired);
     if !repaired.is_whole || problems.is_empty() {
@@ -86,30 +55,19 @@ pub fn explain(text: &str, error: &serde_json::Error) -> Vec<Problem> {
 }
 
 /// Where neither reader gets on.
-fn stopped(text: &str, repaired: &Repaired, error: &serde_json::Error) -> Problem {
+fn stopped(text: &str, repaired: &Repaired, error: &serde_json::Error) -> FileProblem {
     let said = error.to_string();
-    let said = said.split(" at line ").next().unwrap_or_default();
+    let said = said.split(" at line ").next().unwrap_or_default().to_owned();
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     // The reader counts bytes.
     let before = line.as_bytes().get(..error.column().saturating_sub(1)).unwrap_or(line.as_bytes());
-    let column = String::from_utf8_lossy(before).chars().count();
-    let stands = match (repaired.after_the_end, line.trim()) {
-        (Some(at), _) => {
-            let (line, column) = place(text, at);
-            format!("it is not JSON: there is more after the closing }} (line {line}, column {column})")
-        }
-        (None, "") => format!("it is not JSON: {said}"),
-        (None, _) => format!("it is not JSON: {said}, in {}", shown(line, column, SHOWN_MAX)),
-    };
-    let next = match repaired.after_the_end {
-        Some(_) => "keep one { … } in a file; a second cluster needs a file of its own",
-        None => "correct that line; a JSON checker shows the place",
-    };
-    Problem::new(format!("the file, line {}, column {}", error.line(), column + 1), stands, next)
+    let column = String::from_utf8_lossy(before).chars().count() + 1;
+    let after_the_end = repaired.after_the_end.map(|at| place(text, at));
+    FileProblem::Stopped { line: error.line(), column, said, text: line.to_owned(), after_the_end }
 }
 
 /// One problem for each line that has mistakes.
-fn lines(text: &str, repaired: &Repaired) -> Vec<Problem> {
+fn lines(text: &str, repaired: &Repaired) -> Vec<FileProblem> {
     let mut by_line: BTreeMap<usize, Vec<&Edit>> = BTreeMap::new();
     let mut from = (0, 0);
     for edit in &repaired.edits {
@@ -119,51 +77,29 @@ fn lines(text: &str, repaired: &Repaired) -> Vec<Problem> {
     }
     let count = by_line.len();
     let width = by_line.keys().take(LINES_MAX).next_back().map_or(1, |last| (last + 1).to_string().len());
-    let mut problems: Vec<Problem> =
+    let mut problems: Vec<FileProblem> =
         by_line.iter().take(LINES_MAX).map(|(nth, edits)| line(text, *nth, width, edits, repaired.is_whole)).collect();
     if count > LINES_MAX || repaired.has_more {
-        let more = if repaired.has_more { "more lines have".to_owned() } else { format!("{} more lines have", count - LINES_MAX) };
-        problems.push(broken(&format!("it is not JSON: {more} mistakes of this kind"), "correct them in the same way"));
+        problems.push(FileProblem::MoreLines((!repaired.has_more).then(|| count - LINES_MAX)));
     }
     problems
 }
 
-fn line(text: &str, nth: usize, width: usize, edits: &[&Edit], is_whole: bool) -> Problem {
+fn line(text: &str, nth: usize, width: usize, edits: &[&Edit], is_whole: bool) -> FileProblem {
     let start = text[..edits[0].at].rfind('\n').map_or(0, |at| at + 1);
     let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let mut kinds: Vec<(String, String, Vec<usize>)> = Vec::new();
+    let mut mistakes: Vec<(Mistake, Vec<usize>)> = Vec::new();
     for edit in edits {
         let column = text[start..edit.at].chars().count() + 1;
-        let (what, next) = edit.mistake.told();
-        match kinds.iter_mut().find(|kind| kind.0 == what) {
-            Some(kind) => kind.2.push(column),
-            None => kinds.push((what, next, vec![column])),
+        match mistakes.iter_mut().find(|(mistake, _)| mistake.is_like(&edit.mistake)) {
+            Some((_, columns)) => columns.push(column),
+            None => mistakes.push((edit.mistake.clone(), vec![column])),
         }
     }
-    let told: Vec<String> = kinds.iter().take(COLUMNS_MAX).map(|(what, _, columns)| format!("{what} {}", columns_told(columns))).collect();
-    let mut nexts: Vec<&str> = Vec::new();
-    for (_, next, _) in kinds.iter().take(COLUMNS_MAX) {
-        if !nexts.contains(&next.as_str()) {
-            nexts.push(next);
-        }
-    }
-    let problem = Problem::new(
-        format!("the file, line {:>width$}", nth + 1),
-        format!("it is not JSON: it has {}", told.join("; ")),
-        nexts.join("; "),
-    );
     let (corrected, first) = apply(text, start, end, edits);
     // What the reader does not understand wholly it does not claim to correct.
-    if is_whole && !corrected.trim().is_empty() { problem.corrected(shown(corrected.trim(), first, SHOWN_MAX)) } else { problem }
-}
-
-fn columns_told(columns: &[usize]) -> String {
-    let shown: Vec<String> = columns.iter().take(COLUMNS_MAX).map(usize::to_string).collect();
-    let word = if columns.len() == 1 { "column" } else { "columns" };
-    match columns.len().checked_sub(COLUMNS_MAX).filter(|n| *n > 0) {
-        Some(more) => format!("at {word} {} and {more} more", shown.join(", ")),
-        None => format!("at {word} {}", shown.join(", ")),
-    }
+    let corrected = (is_whole && !corrected.trim().is_empty()).then(|| (corrected.trim().to_owned(), first));
+    FileProblem::Line { line: nth + 1, width, mistakes, corrected }
 }
 
 /// A line with its edits made, and the character that the first of them is at.

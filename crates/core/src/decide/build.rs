@@ -3,11 +3,10 @@
 use super::choose::Course;
 use super::draft::Draft;
 use super::row::{Chosen, CreateAsk, Row};
-use super::{Plan, finish, start};
+use super::{Plan, compose, finish, start};
 use crate::facts::{Facts, Setback};
-use crate::key::Answer;
 use crate::ledger::Phase;
-use crate::say::answers;
+use crate::message::Message;
 
 /// Spells a course out.
 pub fn plan(facts: &Facts<'_>, row: Row, course: Course, chosen: &Chosen<'_>) -> Plan {
@@ -29,15 +28,18 @@ fn carry(d: &mut Draft<'_>, course: Course) {
             }
         }
         Course::Tidy => finish::tidy(d),
-        Course::Crowded => finish::refuse_delete(d, &crowded(d)),
+        Course::Crowded => finish::crowded(d),
         Course::Refuse => start::refuse_broken(d),
         Course::Occupied => start::occupied(d),
         Course::Differ => start::differ(d),
         Course::Leftover => start::leftover(d),
         Course::Withdraw => start::withdraw(d),
-        Course::Overtake => finish::refuse_delete(d, &answers::overtaken(facts)),
-        Course::NoSuch => finish::answer_deletes(d, Answer::Failed, &answers::no_such(facts, d.entry.tied.as_ref())),
-        Course::Receipt => finish::answer_deletes(d, Answer::Deleted, &answers::receipt(facts)),
+        Course::Overtake => finish::refuse_delete(d, &Message::Overtaken { cluster: compose::name(facts) }),
+        Course::NoSuch => {
+            let message = compose::no_such(facts, d.entry.tied.as_ref());
+            finish::answer_deletes(d, &message);
+        }
+        Course::Receipt => finish::answer_deletes(d, &compose::receipt(facts)),
         Course::Start => start::start(d),
         Course::Resume => start::resume(d),
         Course::Follow => start::follow(d),
@@ -61,11 +63,6 @@ fn carry(d: &mut Draft<'_>, course: Course) {
         // The table never leads there.
         Course::Nodes => {}
     }
-}
-
-fn crowded(d: &Draft<'_>) -> String {
-    let problems: Vec<_> = d.chosen.delete.map(answers::crowded).into_iter().collect();
-    answers::not_removed(d.facts, &problems)
 }
 
 /// The words of the call that was refused.

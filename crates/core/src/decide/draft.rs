@@ -5,11 +5,12 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use super::row::{self, Chosen};
-use crate::effect::{Effect, Expect, Mail};
+use crate::effect::{Effect, Expect};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, UNREADABLE_SECONDS, Wish};
 use crate::living::Living;
+use crate::message::{Message, StateText};
 use crate::request::RequestId;
 use crate::status::{Progress, State, Status};
 
@@ -136,9 +137,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives a final answer beside an upload. One that tells of a success, or of an end, replaces the others.
-    pub fn answer(&mut self, key: &UploadKey, answer: Answer, text: &str) {
+    pub fn answer(&mut self, key: &UploadKey, message: &Message) {
+        let answer = message.answer();
         let expect = Expect::seen(self.facts.standing(key, answer));
-        let effect = Effect::WriteAnswer { key: key.answer(answer), text: text.to_owned(), expect };
+        let effect = Effect::WriteAnswer { key: key.answer(answer), message: message.clone(), expect };
         // Written over, it needs no removal; removed first, it would not be there to be written over.
         self.effects.retain(|e| !matches!(e, Effect::RemoveAnswer { key: old, .. } if *old == key.answer(answer)));
         if !self.effects.contains(&effect) {
@@ -173,10 +175,10 @@ impl<'a> Draft<'a> {
     }
 
     /// How a removal ended is told wherever `.cf-failed` tells of parts that are left.
-    pub fn answer_warned(&mut self, answer: Answer, text: &str) {
+    pub fn answer_warned(&mut self, message: &Message) {
         for key in std::mem::take(&mut self.entry.warned) {
             if self.facts.standing(&key, Answer::Failed).is_some() {
-                self.answer(&key, answer, text);
+                self.answer(&key, message);
             }
         }
     }
@@ -197,8 +199,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Answers and settles one upload.
-    pub fn answer_and_settle(&mut self, upload: &Upload, answer: Answer, text: &str) {
-        self.answer(&upload.key, answer, text);
+    pub fn answer_and_settle(&mut self, upload: &Upload, message: &Message) {
+        self.answer(&upload.key, message);
         self.settle(&upload.request);
     }
 
@@ -223,7 +225,7 @@ impl<'a> Draft<'a> {
 
     /// Tells the state beside the accepted create: only what is new, and never a passing state after a final one. A final one
     /// is told again by each pass that tells of the end, so that a passing one on its way meets another version.
-    pub fn status(&mut self, state: State, message: String, progress: Option<Progress>) {
+    pub fn status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
         let Some(accepted) = self.entry.accepted.clone() else { return };
         let status = Status {
             cluster: self.facts.cluster.name.to_string(),
@@ -278,10 +280,5 @@ impl<'a> Draft<'a> {
             self.ledger.unreadable_mailed = Some(self.facts.now);
         }
         claimed
-    }
-
-    /// Sends a mail that was claimed.
-    pub fn mail(&mut self, mail: Mail) {
-        self.effects.push(Effect::SendMail(mail));
     }
 }

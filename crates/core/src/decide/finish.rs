@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::compose;
 use super::draft::Draft;
 use super::row::is_in_the_way;
 use crate::effect::Effect;
 use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{End, MailKind, Open, Phase};
+use crate::message::{Message, News, Problem, StateText};
 use crate::request::RequestId;
-use crate::say::{answers, mails, states};
 use crate::stack::StackState;
 use crate::status::State;
 
@@ -32,7 +33,7 @@ fn withdraw_joined(d: &mut Draft<'_>) {
 fn give_up(d: &mut Draft<'_>, open: &Open) {
     let upload = d.facts.uploads.iter().find(|u| u.request == open.request);
     let tied = upload.and_then(|upload| d.tie(upload));
-    d.answer(&open.key, Answer::Failed, &answers::withdrawn(d.facts, tied.as_ref()));
+    d.answer(&open.key, &compose::withdrawn(d.facts, tied.as_ref()));
     if tied.is_some() {
         d.entry.tied = tied;
     }
@@ -66,7 +67,7 @@ pub fn remove(d: &mut Draft<'_>) {
     if matches!(state, Some(StackState::Making | StackState::Standing | StackState::Failed | StackState::Stuck | StackState::Planned)) {
         delete_stack(d);
     }
-    d.status(State::Deleting, states::deleting(d.facts), None);
+    d.status(State::Deleting, compose::deleting(d.facts), None);
     if is_second_attempt {
         d.entry.phase = deleting;
         d.close();
@@ -85,7 +86,7 @@ pub fn unwish(d: &mut Draft<'_>) {
         d.remove_answers(&open.key, &[Answer::Created]);
     }
     withdraw_joined(d);
-    d.status(State::Deleting, states::unwished(), None);
+    d.status(State::Deleting, StateText::DeletingAfterStart, None);
     d.close_settled();
 }
 
@@ -97,20 +98,20 @@ pub fn finish(d: &mut Draft<'_>) {
     // One removal is one piece of news, however many asked for it.
     let claimed = news.first().is_some_and(|request| d.claim(request, MailKind::Gone));
     d.write_ledger();
-    let text = answers::deleted(d.facts, gone);
+    let message = compose::deleted(d.facts, gone);
     for open in &deletes {
-        d.answer(&open.key, Answer::Deleted, &text);
+        d.answer(&open.key, &message);
     }
-    d.answer_warned(Answer::Deleted, &text);
+    d.answer_warned(&message);
     // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
     let creates = d.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
         give_up(d, open);
     }
     d.forget_created();
-    d.status(State::Deleted, states::deleted(), None);
+    d.status(State::Deleted, StateText::Deleted, None);
     if claimed {
-        d.mail(mails::gone(d.facts));
+        d.mail(News::Gone);
     }
     for open in deletes.iter().chain(&creates) {
         d.settle(&open.request);
@@ -131,15 +132,15 @@ pub fn lost(d: &mut Draft<'_>) {
     let joined = d.joined(Verb::Create);
     // An entry that was recovered from its stack may have another upload's place for its answers.
     let elsewhere = joined.iter().map(|o| &o.key).filter(|key| **key != accepted.key);
-    let text = answers::removed(d.facts, d.facts.now);
+    let text = compose::removed(d.facts, d.facts.now);
     for key in elsewhere.chain([&accepted.key]) {
-        d.answer(key, Answer::Deleted, &text);
+        d.answer(key, &text);
     }
-    d.answer_warned(Answer::Deleted, &text);
+    d.answer_warned(&text);
     d.forget_created();
-    d.status(State::Deleted, states::removed(), None);
+    d.status(State::Deleted, StateText::Removed, None);
     if claimed {
-        d.mail(mails::removed(d.facts));
+        d.mail(News::Removed);
     }
     for open in &joined {
         d.settle(&open.request);
@@ -180,7 +181,7 @@ fn whom_it_concerns(d: &Draft<'_>, deletes: &[Open]) -> Option<RequestId> {
 
 /// Tells that a removal failed: beside the deletes that asked for it, beside the accepted create, whose state file leads its
 /// reader there, and wherever it was told that parts are being removed. Where the cluster stands as it did, only who asked hears.
-fn tell_failed_removal(d: &mut Draft<'_>, deletes: &[Open], stands: bool, text: &str) {
+fn tell_failed_removal(d: &mut Draft<'_>, deletes: &[Open], stands: bool, message: &Message) {
     let mut keys: Vec<UploadKey> = deletes.iter().map(|o| o.key.clone()).collect();
     if !stands || deletes.is_empty() {
         keys.extend(d.entry.warned.iter().cloned());
@@ -189,7 +190,7 @@ fn tell_failed_removal(d: &mut Draft<'_>, deletes: &[Open], stands: bool, text: 
     let mut told = BTreeSet::new();
     keys.retain(|key| told.insert(key.folder.clone()));
     for key in keys {
-        d.answer(&key, Answer::Failed, text);
+        d.answer(&key, message);
         if !stands {
             d.entry.note_warned(&key);
         }
@@ -201,13 +202,13 @@ pub fn tell_stuck(d: &mut Draft<'_>) {
     let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
     d.part_from(Verb::Create);
     d.write_ledger();
-    let text = answers::stuck(d.facts);
-    tell_failed_removal(d, &deletes, false, &text);
+    let message = compose::stuck(d.facts);
+    tell_failed_removal(d, &deletes, false, &message);
     // The node whose address it gives may be gone already.
     d.forget_created();
-    d.status(State::Failed, states::stuck(), None);
+    d.status(State::Failed, StateText::Stuck, None);
     if claimed {
-        d.mail(mails::stuck(d.facts, &text));
+        d.mail(compose::stuck_news(d.facts, &message));
     }
     for open in &deletes {
         d.settle(&open.request);
@@ -227,15 +228,15 @@ pub fn undeletable(d: &mut Draft<'_>, why: &str) {
     let deletes = d.joined(Verb::Delete);
     let claimed = whom_it_concerns(d, &deletes).is_some_and(|request| d.claim(&request, MailKind::Stuck));
     d.write_ledger();
-    let text = answers::undeletable(d.facts, why);
+    let message = compose::undeletable(d.facts, why);
     let stands = d.facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
-    tell_failed_removal(d, &deletes, stands, &text);
+    tell_failed_removal(d, &deletes, stands, &message);
     match d.facts.login() {
-        Some(login) if stands => d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None),
-        _ => d.status(State::Failed, states::stuck(), None),
+        Some(login) if stands => d.status(State::Ready, compose::ready(d.facts, login, d.entry.nodes.as_ref()), None),
+        _ => d.status(State::Failed, StateText::Stuck, None),
     }
     if claimed {
-        d.mail(mails::stuck(d.facts, &text));
+        d.mail(compose::stuck_news(d.facts, &message));
     }
     for open in &deletes {
         d.settle(&open.request);
@@ -256,16 +257,23 @@ pub fn tidy(d: &mut Draft<'_>) {
     }
 }
 
+/// A delete that is one too many.
+pub fn crowded(d: &mut Draft<'_>) {
+    let Some(upload) = d.chosen.delete else { return };
+    let problem = Problem::Crowded { key: upload.key.clone() };
+    refuse_delete(d, &Message::NotRemoved { cluster: compose::name(d.facts), problem });
+}
+
 /// A delete that changes nothing, while others may wait for their end.
-pub fn refuse_delete(d: &mut Draft<'_>, text: &str) {
+pub fn refuse_delete(d: &mut Draft<'_>, message: &Message) {
     let Some(upload) = d.chosen.delete else { return };
     d.write_ledger();
-    d.answer_and_settle(upload, Answer::Failed, text);
+    d.answer_and_settle(upload, message);
     d.close();
 }
 
 /// Deletes of what is not there: all are answered, for none of them has anything to wait for.
-pub fn answer_deletes(d: &mut Draft<'_>, answer: Answer, text: &str) {
+pub fn answer_deletes(d: &mut Draft<'_>, message: &Message) {
     let owed = d.owed(Verb::Delete, d.chosen.delete);
     if let Some(upload) = d.chosen.delete {
         let wish = d.facts.wish(&d.entry, upload);
@@ -273,7 +281,7 @@ pub fn answer_deletes(d: &mut Draft<'_>, answer: Answer, text: &str) {
     }
     d.write_ledger();
     for open in &owed {
-        d.answer(&open.key, answer, text);
+        d.answer(&open.key, message);
         d.settle(&open.request);
     }
     d.close();

@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod choose;
+mod compose;
 mod draft;
 mod finish;
 mod nodes;

@@ -2,10 +2,9 @@
 //! that lives, and no other part of a decision hangs on it.
 
 use super::draft::Draft;
-use super::{Course, Plan, row};
+use super::{Course, Plan, compose, row};
 use crate::facts::Facts;
 use crate::ledger::{NodeNews, Phase};
-use crate::say::states;
 use crate::stack::StackState;
 use crate::status::State;
 
@@ -30,7 +29,7 @@ pub fn plan(facts: &Facts<'_>, news: &NodeNews) -> Plan {
         draft.entry.nodes = Some(news.clone());
         draft.write_ledger();
         if says_something && let (Phase::Ready, Some(login)) = (draft.entry.phase, facts.login()) {
-            let message = states::ready(facts, login, draft.entry.nodes.as_ref());
+            let message = compose::ready(facts, login, draft.entry.nodes.as_ref());
             draft.status(State::Ready, message, None);
         }
     }

@@ -8,9 +8,8 @@ use crate::facts::{Facts, StackSeen, Upload};
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
 use crate::living::Living;
+use crate::message::{Difference, Problem};
 use crate::order;
-use crate::problem::Problem;
-use crate::say::answers;
 use crate::stack::{Stack, StackState, StackStatus};
 
 /// One row of the table.
@@ -237,7 +236,7 @@ fn read_create<'a>(facts: &'a Facts<'_>, entry: &Entry, phase: PhaseKind, stack:
     // One too many is not noted, so nothing would come back for it: it is answered before anything else.
     if let Some(upload) = oldest(facts, Verb::Create, |u| entry.is_crowded_for(&u.key)) {
         chosen.create = Some(upload);
-        chosen.problems = vec![answers::crowded(upload)];
+        chosen.problems = vec![Problem::Crowded { key: upload.key.clone() }];
         return CreateAsk::Broken;
     }
     // New ones first: they want something, while the joined ones are looked after by every pass.
@@ -271,9 +270,9 @@ pub fn is_to_be_judged(entry: &Entry, upload: &Upload) -> bool {
 /// The rules, for a create that is not our own earlier attempt.
 fn judge(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
     if entry.is_told_everywhere_but(&upload.key) {
-        return Err(vec![answers::spread(upload)]);
+        return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
-    let mut problems = if facts.profile.has_script { Vec::new() } else { vec![answers::no_profile(facts)] };
+    let mut problems = if facts.profile.has_script { Vec::new() } else { vec![no_profile(facts)] };
     match order::read(&upload.body, facts.site) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),
@@ -282,6 +281,10 @@ fn judge(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, V
             Err(problems)
         }
     }
+}
+
+fn no_profile(facts: &Facts<'_>) -> Problem {
+    Problem::NoProfile { user: facts.cluster.user.clone(), others: facts.profile.others().cloned() }
 }
 
 fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: Choices, chosen: &mut Chosen<'_>) -> CreateAsk {
@@ -296,15 +299,15 @@ fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind,
     }
 }
 
-/// Where an order differs from the living cluster: (parameter, what the cluster has, what is asked).
-pub fn differences(facts: &Facts<'_>, entry: &Entry, choices: &Choices) -> Vec<(String, String, String)> {
+/// Where an order differs from the living cluster.
+pub fn differences(facts: &Facts<'_>, entry: &Entry, choices: &Choices) -> Vec<Difference> {
     let living = Living::of(facts, entry);
     // An older version let several spellings of one number through.
     let one = |name: &str, value: &str| facts.site.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));
     let differing = |name: &String| {
         let (has, asked) = (living.value(name).unwrap_or_default(), facts.site.effective(choices, name).unwrap_or_default());
         let (has, asked) = (one(name, has), one(name, asked));
-        (has != asked && !living.leaves_out(choices, name)).then(|| (name.clone(), has, asked))
+        (has != asked && !living.leaves_out(choices, name)).then(|| Difference { parameter: name.clone(), has, asked })
     };
     facts.site.template.metadata.user_parameters.iter().filter_map(differing).collect()
 }

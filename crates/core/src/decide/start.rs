@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::compose;
 use super::draft::Draft;
 use super::row::differences;
 use crate::body::Body;
 use crate::effect::{Effect, NewStack};
 use crate::key::{Answer, Verb};
 use crate::ledger::{Accepted, End, Entry, MailKind, Phase};
-use crate::say::{answers, mails, states};
+use crate::message::{Message, News, StateText};
 use crate::stack::{Stack, StackState, tags};
 use crate::status::State;
 
@@ -38,7 +39,7 @@ pub fn start(d: &mut Draft<'_>) {
     d.write_ledger();
     d.remove_answers(&upload.key, &[]);
     create_stack(d);
-    d.status(State::Creating, states::starting(), None);
+    d.status(State::Creating, StateText::Starting, None);
 }
 
 /// A creation that CloudFormation has not taken for so long is told to its user: by then Lambda's own attempts are over.
@@ -54,10 +55,10 @@ pub fn resume(d: &mut Draft<'_>) {
     d.write_ledger();
     // Before the call, for where it fails again nothing is said after it.
     if d.facts.now.as_second() - accepted.at.as_second() >= TOLD_SECONDS {
-        d.status(State::Creating, states::not_taken(accepted.at), None);
+        d.status(State::Creating, StateText::NotTaken { since: accepted.at }, None);
     }
     create_stack(d);
-    d.status(State::Creating, states::starting(), None);
+    d.status(State::Creating, StateText::Starting, None);
 }
 
 fn create_stack(d: &mut Draft<'_>) {
@@ -87,10 +88,10 @@ pub fn follow(d: &mut Draft<'_>) {
         d.write_ledger();
     }
     if is_deleting {
-        d.status(State::Deleting, states::deleting(d.facts), None);
+        d.status(State::Deleting, compose::deleting(d.facts), None);
     } else if d.facts.progress.is_some() || !d.shows(State::Creating) {
         // Where the list of parts cannot be read, the last figure stays.
-        d.status(State::Creating, states::creating(d.facts.progress), d.facts.progress);
+        d.status(State::Creating, StateText::Creating(d.facts.progress), d.facts.progress);
     }
 }
 
@@ -178,18 +179,16 @@ pub fn announce(d: &mut Draft<'_>) {
     }
     d.entry.login = Some(login.clone().unwrap_or_default());
     d.write_ledger();
+    let message = login.as_deref().map_or_else(|| compose::no_login(d.facts), compose::created);
     for open in &joined {
-        match &login {
-            Some(login) => d.answer(&open.key, Answer::Created, &answers::created(login)),
-            None => d.answer(&open.key, Answer::Failed, &answers::no_login(d.facts)),
-        }
+        d.answer(&open.key, &message);
     }
     match &login {
-        Some(login) => d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None),
-        None => d.status(State::Failed, states::no_login(), None),
+        Some(login) => d.status(State::Ready, compose::ready(d.facts, login, d.entry.nodes.as_ref()), None),
+        None => d.status(State::Failed, StateText::NoLogin, None),
     }
     if let Some(accepted) = news {
-        d.mail(if login.is_some() { mails::ready(d.facts, &accepted) } else { mails::no_login(d.facts, &accepted) });
+        d.mail(compose::announced(&accepted, login.as_deref()));
     }
     for open in &joined {
         d.settle(&open.request);
@@ -208,27 +207,27 @@ pub fn readdress(d: &mut Draft<'_>) {
         // Where it was told that there is none, `.cf-failed` says so, and no longer does.
         let none_was_told = d.entry.login.as_deref() == Some("");
         for key in told.iter().filter(|key| none_was_told || d.facts.standing(key, Answer::Created).is_some()) {
-            d.answer(key, Answer::Created, &answers::created(login));
+            d.answer(key, &compose::created(login));
         }
-        d.status(State::Ready, states::ready(d.facts, login, d.entry.nodes.as_ref()), None);
+        d.status(State::Ready, compose::ready(d.facts, login, d.entry.nodes.as_ref()), None);
     } else {
         d.forget_created();
         if let Some(key) = accepted {
-            d.answer(&key, Answer::Failed, &answers::no_login(d.facts));
+            d.answer(&key, &compose::no_login(d.facts));
         }
-        d.status(State::Failed, states::no_login(), None);
+        d.status(State::Failed, StateText::NoLogin, None);
     }
     d.entry.login = Some(login.unwrap_or_default());
     d.close();
 }
 
-/// The creation failed, was refused, or the stack went while it was being made: told once, in `text`, to all who share in it.
-fn fail(d: &mut Draft<'_>, text: &str, next: Phase) {
+/// The creation failed, was refused, or the stack went while it was being made: told once, by `message`, to all who share in it.
+fn fail(d: &mut Draft<'_>, message: &Message, next: Phase) {
     let accepted = d.entry.accepted.clone().filter(|accepted| d.claim(&accepted.request, MailKind::Failed));
     d.write_ledger();
     let joined = d.joined(Verb::Create);
     for open in &joined {
-        d.answer(&open.key, Answer::Failed, text);
+        d.answer(&open.key, message);
         // Announced by a pass that died before it could note it, and not true any more.
         d.remove_answers(&open.key, &[Answer::Deleted, Answer::Failed]);
         if next == Phase::Failing {
@@ -236,9 +235,9 @@ fn fail(d: &mut Draft<'_>, text: &str, next: Phase) {
         }
     }
     d.forget_created();
-    d.status(State::Failed, states::failed(), None);
+    d.status(State::Failed, StateText::Failed, None);
     if let Some(accepted) = accepted {
-        d.mail(mails::failed(d.facts, &accepted, text));
+        d.mail(compose::failed_news(d.facts, &accepted, message));
     }
     for open in &joined {
         d.settle(&open.request);
@@ -248,34 +247,34 @@ fn fail(d: &mut Draft<'_>, text: &str, next: Phase) {
 }
 
 pub fn explain(d: &mut Draft<'_>) {
-    fail(d, &answers::failed(d.facts), Phase::Failing);
+    fail(d, &compose::failed(d.facts), Phase::Failing);
     // A stack that has ended its rollback sends no further event: its removal is ours to start.
     d.look_again |= d.facts.stack().is_none_or(|s| s.status.state() != StackState::RollingBack);
 }
 
 pub fn declined(d: &mut Draft<'_>, why: &str) {
-    let text = answers::declined(d.facts, why);
-    fail(d, &text, Phase::Gone { at: d.facts.now, end: End::Failed });
+    let message = compose::declined(d.facts, why);
+    fail(d, &message, Phase::Gone { at: d.facts.now, end: End::Failed });
 }
 
 pub fn lost_while_making(d: &mut Draft<'_>) {
     // Where it failed first, that is the reason, whoever removed what was left.
     let has_failed = d.facts.causes.of_creation().next().is_some();
-    let text = if has_failed { answers::failed(d.facts) } else { answers::removed_while_making(d.facts) };
-    fail(d, &text, Phase::Gone { at: d.facts.now, end: End::Removed });
+    let message = if has_failed { compose::failed(d.facts) } else { Message::RemovedWhileMade { cluster: compose::name(d.facts) } };
+    fail(d, &message, Phase::Gone { at: d.facts.now, end: End::Removed });
 }
 
 /// Answers a create that breaks the rules. Of one that S3 does not give out the administrator hears too: it may be the
 /// bucket's policy, or its key's.
 pub fn refuse_broken(d: &mut Draft<'_>) {
-    let text = answers::refused(d.facts, &d.chosen.problems);
+    let message = Message::Refused { cluster: compose::name(d.facts), problems: d.chosen.problems.clone() };
     let unreadable = d.chosen.create.filter(|upload| matches!(upload.body, Body::Unreadable(_)));
     let claimed = unreadable.is_some_and(|upload| d.claim_unreadable(upload));
     let Some(upload) = d.chosen.create else { return };
     d.write_ledger();
-    d.answer(&upload.key, Answer::Failed, &text);
+    d.answer(&upload.key, &message);
     if claimed {
-        d.mail(mails::unreadable(d.facts, upload, &text));
+        d.mail(News::Unreadable { file: upload.key.clone(), told: message });
     }
     d.settle(&upload.request);
     d.close();
@@ -286,15 +285,15 @@ pub fn refuse_broken(d: &mut Draft<'_>) {
 pub fn withdraw(d: &mut Draft<'_>) {
     let Some(upload) = d.chosen.create else { return };
     let tied = d.tie(upload);
-    let text = answers::withdrawn(d.facts, tied.as_ref());
+    let message = compose::withdrawn(d.facts, tied.as_ref());
     d.entry.tied = tied;
-    refuse(d, &text);
+    refuse(d, &message);
 }
 
-pub fn refuse(d: &mut Draft<'_>, text: &str) {
+pub fn refuse(d: &mut Draft<'_>, message: &Message) {
     let Some(upload) = d.chosen.create else { return };
     d.write_ledger();
-    d.answer_and_settle(upload, Answer::Failed, text);
+    d.answer_and_settle(upload, message);
     d.close();
 }
 
@@ -303,33 +302,34 @@ pub fn leftover(d: &mut Draft<'_>) {
     let owed = d.owed(Verb::Create, d.chosen.create);
     d.write_ledger();
     for open in &owed {
-        d.answer(&open.key, Answer::Failed, &answers::leftover(d.facts));
+        d.answer(&open.key, &compose::leftover(d.facts));
         d.settle(&open.request);
     }
     d.close();
 }
 
 pub fn differ(d: &mut Draft<'_>) {
-    let text = answers::differs(d.facts, &differences(d.facts, &d.entry, &d.chosen.choices));
-    refuse(d, &text);
+    let message = compose::differs(d.facts, differences(d.facts, &d.entry, &d.chosen.choices));
+    refuse(d, &message);
 }
 
 pub fn occupied(d: &mut Draft<'_>) {
     // Ours, but another request's.
-    let text = if d.facts.stack().is_some() { answers::leftover(d.facts) } else { answers::occupied(d.facts) };
+    let message =
+        if d.facts.stack().is_some() { compose::leftover(d.facts) } else { Message::Occupied { cluster: compose::name(d.facts) } };
     let owed = d.owed(Verb::Create, d.chosen.create);
     let claimed: Vec<_> = owed.iter().filter(|o| d.claim(&o.request, MailKind::Occupied)).cloned().collect();
     d.write_ledger();
     for open in &owed {
-        d.answer(&open.key, Answer::Failed, &text);
+        d.answer(&open.key, &message);
     }
     // One that is refused before it was accepted touches no state.
     let was_accepted = !matches!(d.entry.phase, Phase::New | Phase::Gone { .. });
     if was_accepted {
-        d.status(State::Failed, states::failed(), None);
+        d.status(State::Failed, StateText::Failed, None);
     }
     if !claimed.is_empty() {
-        d.mail(mails::occupied(d.facts));
+        d.mail(News::Occupied);
     }
     for open in &owed {
         d.settle(&open.request);

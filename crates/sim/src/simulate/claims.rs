@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use cf_core::key::{Answer, Reading, Verb, read};
 use cf_core::ledger::OPEN_MAX;
+use cf_core::message::{Cause, FailedCreation, Message, Problem, Remains, Rest, StackReason};
 use cf_core::names::Cluster;
 use cf_core::site::Site;
 use cf_core::stack::{StackState as S, StackStatus};
@@ -13,6 +14,7 @@ use jiff::SignedDuration;
 use super::truth::{End, Put, Told, Truth, was};
 use super::words::said;
 use crate::cloudformation::{LOGIN, SimStack};
+use crate::finding::{Finding, Harm};
 use crate::world::State;
 
 /// DescribeStacks lags by so many milliseconds at most (hands).
@@ -23,26 +25,22 @@ struct Court<'a> {
     truth: &'a Truth,
     cluster: &'a Cluster,
     key: &'a str,
-    text: &'a str,
+    message: &'a Message,
     state: &'a State,
     site: &'a Site,
 }
 
 /// What is not true in an answer; `None` where all is.
-pub fn lie(truth: &Truth, cluster: &Cluster, key: &str, text: &str, state: &State, site: &Site) -> Option<String> {
+pub fn lie(truth: &Truth, cluster: &Cluster, key: &str, message: &Message, state: &State, site: &Site) -> Option<&'static str> {
     // A world that begins in the middle has a past that nobody wrote down.
     if truth.has_past {
         return None;
     }
-    let court = Court { truth, cluster, key, text, state, site };
-    let answer = Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()));
-    let is_true = match answer {
-        Some(Answer::Created) => text == format!("{LOGIN}\n") && court.recently(|s| s.state() == S::Standing),
-        Some(Answer::Deleted) => return court.deleted(),
-        Some(Answer::Failed) => return court.failed(),
-        None => false,
-    };
-    (!is_true).then(|| text.lines().next().unwrap_or_default().to_owned())
+    let court = Court { truth, cluster, key, message, state, site };
+    if !key.ends_with(message.answer().suffix()) {
+        return Some("it stands in another answer's file");
+    }
+    court.lie()
 }
 
 impl Court<'_> {
@@ -100,16 +98,12 @@ impl Court<'_> {
         self.state.stacks.living(name.as_str()).is_some_and(|s| s.stack.cluster(&self.site.deployment).is_none())
     }
 
-    fn has(&self, words: &str) -> bool {
-        self.text.contains(words)
-    }
-
-    fn deleted(&self) -> Option<String> {
+    fn deleted(&self) -> Option<&'static str> {
         // While another's stack bears the name, none of ours can arrive.
         if self.truth.has_flight(self.cluster) && !self.is_taken() {
-            return Some("it is told gone while a CreateStack is still on its way".into());
+            return Some("a CreateStack is still on its way");
         }
-        (!self.was_absent()).then(|| "it is told gone, and lives".into())
+        (!self.was_absent()).then_some("it lives")
     }
 
     /// Whether it holds of an upload that this answer stands beside. Where none was there when the look began, or its user
@@ -121,36 +115,56 @@ impl Court<'_> {
         !self.truth.recent(&key).any(is_misled) || self.truth.recent(&key).flat_map(|put| self.truth.with_twins(put)).any(holds)
     }
 
-    /// Each sentence by its words, and what must be so.
-    fn failed(&self) -> Option<String> {
+    /// Each message, and what must be so.
+    fn lie(&self) -> Option<&'static str> {
         let is_failed = |s: StackStatus| matches!(s.state(), S::Failed | S::RollingBack);
-        let (says, holds): (_, &dyn Fn() -> bool) = match self.text.lines().next().unwrap_or_default() {
-            line if line.contains("could not be made") => {
-                // Somebody may have removed it before anybody looked, but then its events still tell the cause.
-                ("it failed, for this cause", &|| self.is_cause(is_failed) && !(self.has("is being removed") && self.stays_stuck()))
+        let lives = || self.recently(|s| s.state() != S::Gone);
+        let (is_true, lie) = match self.message {
+            Message::Created { login } => {
+                (login == LOGIN && self.recently(|s| s.state() == S::Standing), "it does not stand at this address")
             }
-            line if line.contains("was not started. Nothing") => ("CloudFormation refused it", &|| self.has("LimitExceeded")),
-            line if line.contains("was not started: ") => ("it breaks a rule", &|| self.breaks_a_rule()),
-            line if line.contains("exists already") => ("it lives and differs", &|| self.recently(|s| s.state() != S::Gone)),
-            line if line.contains("cannot be started") && self.has("taken by something") => ("its name is taken", &|| self.has_foreign()),
-            line if line.contains("cannot be started") => {
-                ("something is left of it, and named", &|| self.recently(|s| s.state() != S::Gone) && self.names_what_is_left())
+            Message::Deleted { .. } | Message::Removed { .. } | Message::ClearedAway { .. } => return self.deleted(),
+            // Somebody may have removed it before anybody looked, but then its events still tell the cause.
+            Message::Failed { causes, stack, rest, .. } => {
+                let is_going = matches!(rest, Rest::Going | Rest::Gone);
+                let left = if let Rest::Stuck(left) | Rest::Tried(left) = rest { left.as_slice() } else { &[] };
+                (
+                    self.is_cause(causes, stack.as_ref(), left, is_failed) && !(is_going && self.stays_stuck()),
+                    "it did not fail for this cause",
+                )
             }
-            line if line.contains("was given up") => ("a later delete took it back", &|| self.was_taken_back()),
-            line if line.contains("its stack was removed") => {
-                ("its stack was removed", &|| self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone)))
+            Message::Stuck { was_made, causes, remains, .. } => {
+                let is_stuck = self.ever(|s| s.state() == S::Stuck) && self.names_what_is_left(remains);
+                let has_cause = *was_made || !self.its_stack_was(is_failed) || self.tells_cause(causes, remains.stack.as_ref());
+                (is_stuck && has_cause, "its removal did not fail, or what is left is not named")
             }
-            line if line.contains("there is no way to log in") => ("it stands without a login", &|| {
-                self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Standing))
-            }),
-            "Nothing was removed." => ("there is none", &|| self.was_absent()),
-            line if line.contains("was not removed") => ("a later create, or CloudFormation, is in the way", &|| {
-                self.has("CloudFormation refused it") || (self.has("wait for their turn") && self.is_crowded()) || self.is_overtaken()
-            }),
-            line if line.contains("could not be removed wholly") => ("its deletion failed", &|| self.ever(|s| s.state() == S::Stuck)),
-            _ => ("this sentence is known", &|| false),
+            Message::Undeletable { creation, .. } => {
+                let has_failed = self.its_stack_was(is_failed);
+                let tells = |creation: &FailedCreation| has_failed && self.tells_cause(&creation.causes, creation.stack.as_ref());
+                let is_cleared = creation.as_ref().is_none_or(|c| c.is_cleared == self.recently(|s| s == StackStatus::RollbackComplete));
+                (creation.as_ref().is_none_or(tells) && is_cleared, "its creation did not fail so")
+            }
+            Message::Declined { why, .. } => (why.contains("LimitExceeded"), "CloudFormation has not refused it"),
+            Message::Refused { problems, .. } => (self.breaks_a_rule(problems), "it breaks no rule"),
+            Message::Differs { .. } => (lives(), "there is none that it could differ from"),
+            Message::Occupied { .. } => (self.has_foreign(), "its name is free"),
+            Message::Leftover { remains, .. } => (lives() && self.names_what_is_left(remains), "nothing is left of it, or it is not named"),
+            Message::Planned { .. } => (self.recently(|s| s.state() == S::Planned), "there is no change set"),
+            Message::Withdrawn { tied, .. } => (self.was_taken_back(tied.is_some()), "no later delete took it back"),
+            Message::RemovedWhileMade { .. } => {
+                (self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone)), "nobody removed its stack")
+            }
+            Message::NoLogin { .. } => (self.stands_without_login(), "it has a login, or does not stand"),
+            Message::NoSuchCluster { .. } => (self.was_absent(), "there is one"),
+            Message::Overtaken { .. } => (self.is_overtaken(), "no later create is in the way"),
+            Message::NotRemoved { .. } => (self.is_crowded(), "no other files wait"),
+            Message::WrongKey(_) | Message::LookAlike(_) => (false, "its key is a request's"),
         };
-        (!holds()).then(|| format!("{says}? {}", self.text.replace('\n', " ")))
+        (!is_true).then_some(lie)
+    }
+
+    fn stands_without_login(&self) -> bool {
+        self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Standing))
     }
 
     /// Whether what is left of it has not gone on its way since the look began.
@@ -161,36 +175,37 @@ impl Court<'_> {
 
     /// Where the list of its events was not read, the stack's own reason has to do.
     fn is_unread(&self, stack: &SimStack) -> bool {
-        (stack.is_unreadable || self.truth.unread.contains(&stack.stack.id)) && self.has("the cluster's stack")
+        stack.is_unreadable || self.truth.unread.contains(&stack.stack.id)
     }
 
     /// What is left is named, unless the list that names it could not be read.
-    fn names_what_is_left(&self) -> bool {
-        !self.stays_stuck() || self.has("dependent object") || self.stacks().any(|s| self.is_unread(s))
+    fn names_what_is_left(&self, remains: &Remains) -> bool {
+        let is_unread = || remains.stack.is_some() && self.stacks().any(|s| self.is_unread(s));
+        !self.stays_stuck() || !remains.resources.is_empty() || is_unread()
     }
 
     /// The cause that is told is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
     /// removed it meanwhile, that of its removal.
-    fn is_cause(&self, is_failed: impl Fn(StackStatus) -> bool + Copy) -> bool {
-        let is_told = |s: &SimStack| {
-            let said = said(&s.words);
-            self.has(said.tells) && self.has(said.advises) && !said.never.iter().any(|words| self.has(words))
-        };
-        let failed = self.its_stack_was(is_failed) && self.its_stacks().any(|s| is_told(s) || self.is_unread(s));
-        let is_left = self.has("could not be removed wholly") || self.has("dependent object");
-        let left = is_left && self.its_stack_was(|s| s.state() == S::Stuck);
-        if self.has("and what was made of it could not") {
-            // Of one whose creation failed before its removal did, both are told.
-            return left && (failed || !self.its_stack_was(is_failed)) && self.names_what_is_left();
-        }
-        failed || left
+    fn is_cause(&self, causes: &[Cause], stack: Option<&StackReason>, left: &[Cause], is_failed: impl Fn(StackStatus) -> bool) -> bool {
+        let was_left = !left.is_empty() && self.its_stack_was(|s| s.state() == S::Stuck);
+        was_left || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
     }
 
-    fn breaks_a_rule(&self) -> bool {
+    fn tells_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
+        self.its_stacks().any(|s| {
+            let said = said(&s.words);
+            causes.iter().any(|cause| cause.reason == s.words && cause.advice == (said.advice)()) || (stack.is_some() && self.is_unread(s))
+        })
+    }
+
+    fn breaks_a_rule(&self, problems: &[Problem]) -> bool {
         self.holds_beside(Verb::Create, |put| !put.is_order || put.was_withheld)
-            || (self.has("has no profile") && self.truth.without_profile.contains(&self.cluster.user))
-            || (self.has("wait for their turn") && self.is_crowded())
-            || self.has("folders already")
+            || problems.iter().any(|problem| match problem {
+                Problem::NoProfile { user, .. } => self.truth.without_profile.contains(user),
+                Problem::Crowded { .. } => self.is_crowded(),
+                Problem::Spread { .. } => true,
+                Problem::File(_) | Problem::Value { .. } | Problem::Parameter(_) => false,
+            })
     }
 
     /// Whether this cluster ever had files at more keys than may wait.
@@ -200,8 +215,7 @@ impl Court<'_> {
     }
 
     /// A delete that came later; or, if that is what is said, one of the same second.
-    fn was_taken_back(&self) -> bool {
-        let is_tie = self.has("within the same second");
+    fn was_taken_back(&self, is_tie: bool) -> bool {
         let takes_back = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
         self.holds_beside(Verb::Create, |create| self.truth.of(self.cluster, Verb::Delete).any(|delete| takes_back(delete, create)))
     }
@@ -213,7 +227,7 @@ impl Court<'_> {
 
 impl Truth {
     /// What does not hold once nothing moves any more: the last wish of each cluster decides whether it lives.
-    pub fn judge_wishes(&self, state: &State, site: &Site) -> Vec<String> {
+    pub fn judge_wishes(&self, state: &State, site: &Site) -> Vec<Finding> {
         if self.has_past {
             return Vec::new();
         }
@@ -221,10 +235,10 @@ impl Truth {
             self.puts.iter().filter_map(|put| if let Reading::Request(k) = read(&put.key) { Some(k.cluster) } else { None }).collect();
         clusters.sort();
         clusters.dedup();
-        clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, site).map(|what| format!("{cluster}: {what}"))).collect()
+        clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, site)).collect()
     }
 
-    fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<String> {
+    fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<Finding> {
         let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
         let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_order).collect();
         let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
@@ -238,11 +252,13 @@ impl Truth {
         let End::Settled { told, .. } = &last.end else { return None };
         match (verb, living) {
             (Verb::Delete, Some(stack)) if matches!(told.last(), Some(Told::Deleted | Told::NoSuch)) => {
-                Some(format!("its last wish was to go, it was told gone, and lives ({})", stack.stack.status))
+                let what = format!("{cluster}: its last wish was to go, it was told gone, and lives ({})", stack.stack.status);
+                Some(Finding::new(Harm::LastWishUnfulfilled, what))
             }
             (Verb::Create, None) if told.last() == Some(&Told::Created) => {
                 let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
-                (!was_removed).then(|| "its last wish was to live, it was told its address, and is gone".to_owned())
+                let what = || format!("{cluster}: its last wish was to live, it was told its address, and is gone");
+                (!was_removed).then(|| Finding::new(Harm::LastWishUnfulfilled, what()))
             }
             _ => None,
         }
@@ -250,11 +266,11 @@ impl Truth {
 }
 
 /// A create that came after a delete of the same second hears of itself, whatever became of the delete.
-fn judge_tie(last: &Put, wishes: &[(&Put, Verb)]) -> Option<String> {
+fn judge_tie(last: &Put, wishes: &[(&Put, Verb)]) -> Option<Finding> {
     let unheard = |(put, verb): &&(&Put, Verb)| {
         let is_earlier = |(delete, other): &(&Put, Verb)| *other == Verb::Delete && delete.modified == put.modified && delete.at < put.at;
         let is_tied = *verb == Verb::Create && put.modified == last.modified && wishes.iter().any(is_earlier);
         is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == Told::Deleted))
     };
-    wishes.iter().find(unheard).map(|(put, _)| format!("{} is of one second with a delete, and only that was answered", put.key))
+    wishes.iter().find(unheard).map(|(put, _)| Finding::new(Harm::TieUnanswered, &put.key))
 }

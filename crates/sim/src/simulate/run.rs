@@ -21,6 +21,7 @@ use super::travel::{Delivery, Queue, Work, handle};
 use super::truth::{End, Truth};
 use crate::build;
 use crate::cloud::{Cloud, Event};
+use crate::finding::{Finding, Harm};
 use crate::s3::Bucket;
 use crate::world::World;
 
@@ -328,8 +329,8 @@ impl<'s, 'b> Run<'s, 'b> {
     /// Asked before each sweep, once the faults are over.
     fn is_at_rest(&mut self, tick: u64) -> bool {
         let is_quiet = self.running == 0 && self.arriving == 0 && self.moving == 0;
-        let owed = if is_quiet { self.complaints() } else { vec!["something still moves".to_owned()] };
-        let tale = || format!("before the sweep: {}", owed.join("; "));
+        let owed = if is_quiet { self.complaints() } else { vec![Finding::new(Harm::Restless, "something still moves")] };
+        let tale = || format!("before the sweep: {}", owed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         self.stage.tell(tale);
         if owed.is_empty() {
             return true;
@@ -343,7 +344,7 @@ impl<'s, 'b> Run<'s, 'b> {
     }
 
     /// What is wrong in a world where nothing moves.
-    fn complaints(&self) -> Vec<String> {
+    fn complaints(&self) -> Vec<Finding> {
         let mut wrong = self.stage.world.complaints();
         let state = self.stage.world.state();
         wrong.extend(self.stage.inner().truth.judge_wishes(&state, &self.stage.world.site));

@@ -6,6 +6,7 @@ use cf_core::decide::Row;
 
 use super::bug::Bug;
 use super::mishap::Mishap;
+use crate::finding::Finding;
 
 /// What one run is made of. Everything follows from it.
 #[derive(Clone, Default)]
@@ -36,7 +37,7 @@ pub struct Setting<'b> {
 #[derive(Debug, Default)]
 pub struct Report {
     /// What went wrong; empty where all is well.
-    pub wrongs: Vec<String>,
+    pub wrongs: Vec<Finding>,
     /// Every fault that struck, and where.
     pub struck: Vec<(Mishap, u64)>,
     /// Rows of the table that passes met.

@@ -33,7 +33,7 @@ fn without_words(effect: &Effect) -> String {
         Effect::WriteAnswer { key, expect, .. } => format!("answer {key} {}", version(expect)),
         Effect::RemoveAnswer { key, .. } => format!("forget {key}"),
         Effect::RemoveUpload { key, etag } => format!("upload {key} {etag:?}"),
-        Effect::SendMail(mail) => format!("mail {:?}", mail.kind),
+        Effect::SendMail(mail) => format!("mail {:?}", mail.kind()),
         Effect::WriteSeen(seen) => format!("seen {}", seen.len()),
         Effect::WriteFirstHour { expect, .. } => format!("hour {}", version(expect)),
         Effect::WriteProbe => "probe".to_owned(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cf_core::effect::Effect;
 use cf_core::key::{self, Answer, Reading, Verb};
 use cf_core::ledger::{MailKind, Phase};
+use cf_core::message::Message;
 use cf_core::names::{Cluster, User};
 use cf_core::request::{ETag, RequestId};
 use cf_core::site::Site;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use super::claims;
 use super::script::Content;
 use crate::cloudformation::SimStack;
+use crate::finding::{Finding, Harm};
 use crate::s3::Bucket;
 use crate::world::State;
 
@@ -74,11 +76,11 @@ pub enum Told {
 }
 
 impl Told {
-    fn read(key: &str, text: &str) -> Option<Self> {
+    fn read(key: &str, message: &Message) -> Option<Self> {
         Some(match Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()))? {
             Answer::Created => Self::Created,
             Answer::Deleted => Self::Deleted,
-            Answer::Failed if text.starts_with("Nothing was removed.") => Self::NoSuch,
+            Answer::Failed if matches!(message, Message::NoSuchCluster { .. }) => Self::NoSuch,
             Answer::Failed => Self::Failed,
         })
     }
@@ -108,7 +110,7 @@ pub struct Truth {
     /// Whether there was a past before the run began, which the truth knows nothing of.
     pub has_past: bool,
     /// What went wrong.
-    pub wrongs: Vec<String>,
+    pub wrongs: Vec<Finding>,
     /// A state that may not follow the one that stands, if it is written.
     pending_status: Option<String>,
     now: i64,
@@ -211,8 +213,8 @@ impl Truth {
         self.puts.iter().filter(move |put| matches!(key::read(&put.key), Reading::Request(k) if k.cluster == *cluster && k.verb == verb))
     }
 
-    fn wrong(&mut self, what: impl Into<String>) {
-        self.wrongs.push(format!("at {}.{:03} s: {}", self.now / 1000, self.now % 1000, what.into()));
+    fn wrong(&mut self, harm: Harm, what: &str) {
+        self.wrongs.push(Finding::new(harm, format!("at {}.{:03} s: {what}", self.now / 1000, self.now % 1000)));
     }
 
     /// A function is about to do something, after a look that began and saw the files at these times.
@@ -221,22 +223,22 @@ impl Truth {
         if let Some(cluster) = cluster
             && !belongs(effect, cluster, state, site)
         {
-            self.wrong(format!("a pass over {cluster} reaches for another's: {effect}"));
+            self.wrong(Harm::AnothersTouched, &format!("a pass over {cluster} reaches for another's: {effect}"));
         }
         match (effect, cluster) {
             (Effect::CreateStack(new), Some(cluster)) => {
                 let request = RequestId::from_tag(new.tags.get(TAG_REQUEST).map_or("", String::as_str));
                 if !self.accepted.contains(&(cluster.clone(), request)) && !self.has_past {
-                    self.wrong(format!("{effect}, and no ledger says that it was accepted"));
+                    self.wrong(Harm::NotAccepted, &effect.to_string());
                 }
             }
             (Effect::DeleteStack { id }, _) => self.says_delete(id, state, site),
-            (Effect::WriteAnswer { key, text, .. }, Some(cluster)) => {
-                if let Some(lie) = claims::lie(self, cluster, key, text, state, site) {
-                    self.wrong(format!("{key} says what is not true: {lie}"));
+            (Effect::WriteAnswer { key, message, .. }, Some(cluster)) => {
+                if let Some(lie) = claims::lie(self, cluster, key, message, state, site) {
+                    self.wrong(Harm::UntrueAnswer(message.name()), &format!("{key}: {lie}"));
                 }
             }
-            (Effect::SendMail(mail), Some(cluster)) => self.says_mail(mail.kind, cluster),
+            (Effect::SendMail(mail), Some(cluster)) => self.says_mail(mail.kind(), cluster),
             _ => {}
         }
     }
@@ -244,14 +246,14 @@ impl Truth {
     fn says_delete(&mut self, id: &StackId, state: &State, site: &Site) {
         let Some(stack) = state.stacks.by_id(id) else { return };
         if stack.stack.cluster(&site.deployment).is_none() {
-            self.wrong(format!("{id} is not ours, and is to be deleted"));
+            self.wrong(Harm::ForeignDeleted, &id.to_string());
         }
         let made_for = stack.stack.request();
         // Where the ledger's past is not known, a delete from another folder cannot know of the upload.
         let is_failed = !self.has_past && matches!(stack.stack.status.state(), StackState::Failed | StackState::RollingBack);
         if let Some(put) = self.puts.iter().find(|p| is_failed && p.end == End::Standing && Some(&p.request) == made_for.as_ref()) {
             let key = put.key.clone();
-            self.wrong(format!("the failed stack is deleted before {key}, which it was made for, is removed"));
+            self.wrong(Harm::FailedStackFirst, &key);
         }
     }
 
@@ -260,7 +262,7 @@ impl Truth {
         *sent += 1;
         let (sent, claimed) = (*sent, self.claims.iter().filter(|(of, _, what)| of == cluster && *what == kind).count());
         if sent > claimed {
-            self.wrong(format!("{sent} mails of the kind {kind:?} about {cluster}, and {claimed} claimed"));
+            self.wrong(Harm::MailNotClaimed, &format!("{sent} mails of the kind {kind:?} about {cluster}, and {claimed} claimed"));
         }
     }
 
@@ -287,18 +289,18 @@ impl Truth {
     /// An effect has happened.
     pub fn landed(&mut self, effect: &Effect) {
         match effect {
-            Effect::WriteAnswer { key, text, .. } => {
+            Effect::WriteAnswer { key, message, .. } => {
                 let now = self.now;
                 // Told as refused for good: should an earlier attempt arrive all the same, it is cleared away.
-                let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| text.contains("was not started. Nothing"));
+                let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| matches!(message, Message::Declined { .. }));
                 if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
                     self.flights.retain(|(cluster, ..)| *cluster != of.cluster);
                 }
-                self.answers.entry(key.clone()).or_default().extend(Told::read(key, text).map(|told| (now, told)));
+                self.answers.entry(key.clone()).or_default().extend(Told::read(key, message).map(|told| (now, told)));
             }
             Effect::WriteStatus { .. } => {
                 if let Some(what) = self.pending_status.take() {
-                    self.wrong(what);
+                    self.wrong(Harm::StateWentBack, &what);
                 }
             }
             Effect::WriteLedger { ledger, user, .. } => {
@@ -330,7 +332,7 @@ impl Truth {
         // Who looked before it came has meant the first.
         let is_one_with_its_twin = told.is_empty() || (has_twin && looked_at < put.at);
         if told_twins.is_empty() && !was_answered {
-            self.wrong(format!("{key} is removed before its answer stands"));
+            self.wrong(Harm::UploadFirst, key);
         }
         let at = self.now;
         self.puts[nth].end = if is_one_with_its_twin { End::Withdrawn { at } } else { End::Settled { at, told } };
@@ -354,7 +356,7 @@ impl Truth {
             if let Some(cluster) = stack.stack.cluster(&site.deployment)
                 && !seen.insert(cluster.clone())
             {
-                self.wrong(format!("{cluster} lives twice"));
+                self.wrong(Harm::LivesTwice, &cluster.to_string());
             }
         }
     }
@@ -379,7 +381,7 @@ fn belongs(effect: &Effect, cluster: &Cluster, state: &State, site: &Site) -> bo
         | Effect::WriteAnswer { key, .. }
         | Effect::RemoveAnswer { key, .. }
         | Effect::RemoveUpload { key, .. } => is_file(key),
-        Effect::SendMail(mail) => mail.subject.contains(&cluster.to_string()),
+        Effect::SendMail(mail) => mail.cluster == *cluster,
         // Only the sweep itself, and a deployment, write these.
         Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
     }

@@ -79,6 +79,6 @@ fn a18_a_stack_that_is_not_ours_is_neither_adopted_nor_deleted_nor_shown() {
         assert!(failed(&cloud, "home/alice/demo").contains("no cluster of yours"));
         assert_eq!(stacks(&cloud), [stack]);
         assert_eq!(mails(&cloud), [MailKind::Occupied]);
-        assert_eq!(cloud.world.state().wrongs, Vec::<String>::new());
+        assert_eq!(cloud.world.state().wrongs, []);
     }
 }

@@ -30,7 +30,7 @@ fn made(cloud: &Cloud) -> usize {
 }
 
 fn mails(cloud: &Cloud) -> Vec<MailKind> {
-    cloud.world.state().mails.iter().map(|m| m.kind).collect()
+    cloud.world.state().mails.iter().map(|m| m.kind()).collect()
 }
 
 fn failed(cloud: &Cloud, stem: &str) -> String {
@@ -46,7 +46,7 @@ fn state(cloud: &Cloud) -> String {
 #[track_caller]
 fn at_rest(mut cloud: Cloud) -> Cloud {
     cloud.settle();
-    assert_eq!(cloud.complaints(), Vec::<String>::new());
+    assert_eq!(cloud.complaints(), []);
     cloud
 }
 

@@ -48,11 +48,11 @@ pub fn changed(before: &Cloud, after: &Cloud, people: &Stage) -> Vec<String> {
     if !was.eq(after.stacks.all().iter().filter(|s| !is_stack_of(s, &people.alice))) {
         wrong.push("a stack that is not hers is not what it was".to_owned());
     }
-    let mails = |state: &State| state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.subject), &people.alice)).count();
+    let mails = |state: &State| state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.subject()), &people.alice)).count();
     if mails(&before) != mails(&after) {
         wrong.push("a mail was sent that is not about Alice".to_owned());
     }
-    wrong.extend(after.wrongs.iter().cloned());
+    wrong.extend(after.wrongs.iter().map(ToString::to_string));
     wrong
 }
 
@@ -74,11 +74,11 @@ pub fn touched(cloud: &Cloud, people: &Stage, dropped: &[Upload]) -> Vec<String>
 }
 
 /// What people read of an effect.
-fn told(effect: &Effect) -> Option<&str> {
+fn told(effect: &Effect) -> Option<String> {
     match effect {
-        Effect::WriteAnswer { text, .. } => Some(text),
-        Effect::WriteStatus { status, .. } => Some(&status.message),
-        Effect::SendMail(mail) => Some(&mail.body),
+        Effect::WriteAnswer { message, .. } => Some(message.to_string()),
+        Effect::WriteStatus { status, .. } => Some(status.message.to_string()),
+        Effect::SendMail(mail) => Some(mail.body()),
         Effect::WriteLedger { .. }
         | Effect::CreateStack(_)
         | Effect::DeleteStack { .. }
@@ -139,7 +139,7 @@ fn bobs(cloud: &Cloud, people: &Stage) -> BTreeMap<String, String> {
         let text = format!("{} {:?} {:?} {:?} {:?}", s.status, s.reason, s.tags, s.parameters, s.outputs);
         all.insert(format!("stack {nth} {}", s.id.name().unwrap_or_default()), text);
     }
-    for (nth, mail) in state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.subject), &people.alice)).enumerate() {
+    for (nth, mail) in state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.subject()), &people.alice)).enumerate() {
         all.insert(format!("mail {nth}"), format!("{mail:?}"));
     }
     all
@@ -151,6 +151,6 @@ pub fn ended_otherwise(without: &Cloud, with: &Cloud, people: &Stage) -> Vec<Str
     let keys: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
     let differs = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
     let mut wrong: Vec<String> = differs.map(|key| format!("{key} is {:?}, and was {:?} without her", is.get(key), was.get(key))).collect();
-    wrong.extend(with.world.state().wrongs.iter().cloned());
+    wrong.extend(with.world.state().wrongs.iter().map(ToString::to_string));
     wrong
 }

@@ -1,7 +1,8 @@
 //! That the comparison can fail: whatever is done to Bob's things by hand is noticed, one thing at a time.
 
-use cf_core::effect::{Effect, Expect, Mail};
-use cf_core::ledger::{Ledger, MailKind};
+use cf_core::effect::{Effect, Expect};
+use cf_core::ledger::Ledger;
+use cf_core::message::{Mail, Message, News};
 use cf_core::question::Question;
 use cf_core::stack::StackStatus;
 use cf_core::testing;
@@ -46,7 +47,10 @@ fn a_change_of_any_of_bobs_things_is_noticed() {
     for stack in ids {
         is_noticed(&stage, &stack.id.0, |cloud| cloud.world.state().stacks.set_status(&stack.id, StackStatus::UpdateComplete, at));
     }
-    let mail = |user: &str| Mail { kind: MailKind::Gone, subject: format!("clusterdrop: {user}/demo is gone"), body: String::new() };
+    let mail = |user: &str| {
+        let (site, cluster) = (testing::site(), testing::cluster(user, "demo"));
+        Mail { stack: site.stack_name(&cluster), deployment: site.deployment, cluster, news: News::Gone }
+    };
     is_noticed(&stage, "a mail", |cloud| cloud.world.state().mails.push(mail("alice")));
 }
 
@@ -81,8 +85,16 @@ fn a_question_or_an_effect_that_is_not_for_her_is_noticed() {
     let effects = [
         Effect::WriteLedger { user: bob.user.clone(), ledger: Ledger::default(), expect: Expect::Absent },
         Effect::DeleteStack { id },
-        Effect::WriteAnswer { key: "home/alice/demo.cf-failed".into(), text: String::new(), expect: Expect::Absent },
-        Effect::WriteAnswer { key: "home/al/demo.cf-failed".into(), text: BOBS_SECRETS[0].into(), expect: Expect::Absent },
+        Effect::WriteAnswer {
+            key: "home/alice/demo.cf-failed".into(),
+            message: Message::Created { login: String::new() },
+            expect: Expect::Absent,
+        },
+        Effect::WriteAnswer {
+            key: "home/al/demo.cf-failed".into(),
+            message: Message::Created { login: BOBS_SECRETS[0].into() },
+            expect: Expect::Absent,
+        },
     ];
     for effect in effects {
         assert!(noticed(&|state| state.effects.push(effect.clone())), "{effect:?}");

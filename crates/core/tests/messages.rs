@@ -1,0 +1,280 @@
+//! All that people read, in one place: an example of every message, state and mail, as a committed snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use cf_core::body::Body;
+use cf_core::key::{Reading, UploadKey, read};
+use cf_core::message::{
+    Advice, Cause, Difference, FailedCreation, Full, KeyProblem, Mail, Message, News, NodesMissing, Problem, Remains, Rest, StackReason,
+    StateText,
+};
+use cf_core::names::{ClusterName, StackName};
+use cf_core::order;
+use cf_core::profile::Profile;
+use cf_core::status::Progress;
+use cf_core::testing;
+use jiff::Timestamp;
+use strum::VariantNames;
+
+fn cluster() -> ClusterName {
+    testing::cluster("alice", "demo").name
+}
+
+fn stack() -> StackName {
+    testing::site().stack_name(&testing::cluster("alice", "demo"))
+}
+
+fn at() -> Timestamp {
+    "2026-11-21T11:38:20Z".parse().expect("a time")
+}
+
+fn key(text: &str) -> UploadKey {
+    let Reading::Request(key) = read(text) else { panic!("{text} is no request") };
+    key
+}
+
+fn wrong_key(text: &str) -> KeyProblem {
+    match read(text) {
+        Reading::Refused { problem, .. } | Reading::LooksLike { problem, .. } => problem,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn cause(logical: &str, kind: &str, physical: &str, reason: &str, advice: Advice) -> Cause {
+    Cause { logical: logical.into(), kind: kind.into(), physical: physical.into(), reason: reason.into(), advice }
+}
+
+fn no_capacity() -> Cause {
+    let reason = "We currently do not have sufficient r4.large capacity in the Availability Zone you requested (eu-west-2a).";
+    cause("LoginNode", "AWS::EC2::Instance", "i-0a1b2c", reason, Advice::TryLater { zones: vec!["eu-west-2b".into()] })
+}
+
+fn left() -> Cause {
+    let reason = "resource sg-0a1b has a dependent object";
+    cause("LoginSecurityGroup", "AWS::EC2::SecurityGroup", "sg-0a1b", reason, Advice::TellAdministrator)
+}
+
+fn stack_reason() -> StackReason {
+    StackReason { reason: Some("The following resource(s) failed to create: [LoginNode].".into()), is_unread: true }
+}
+
+fn remains() -> Remains {
+    Remains { resources: vec![left()], stack: None }
+}
+
+fn types() -> BTreeMap<String, String> {
+    [("compute".to_owned(), "r4.large".to_owned()), ("login".to_owned(), "c4.large".to_owned())].into()
+}
+
+/// What is wrong with orders, one of each kind.
+fn orders() -> Vec<Problem> {
+    let long = format!("{{\"{}\": 1}}", "x".repeat(70_000));
+    let bodies: &[&[u8]] = &[
+        long.as_bytes(),
+        b"",
+        b"[{\"A\": 1}]",
+        b"\x1F\x8B\x08\0",
+        b"{\0}\0",
+        b"\0\0\0{\0\0\0}",
+        b"{\"A\": \"\xFCber\"}",
+        b"{\"A\": \"\x81\"}",
+        b"\0\x01\x02\x03\x04\x05\x06\x07",
+        "{ \u{201c}ComputeMaxNodes\u{201d}: 2, }".as_bytes(),
+        b"{} {}",
+        b"{\"A\": null, \"B\": [1], \"C\": {}, \"Parameters\": {}, \"D\": \"{{resolve:ssm:x}}\", \"E\": \"\\u0007\", \"F\": 1, \"F\": 2}",
+        b"{\"AccessUsername\": \"root\", \"ComputeSpotPrize\": 1, \"Colour\": \"red\"}",
+        b"{\"ComputeMaxNodes\": \"99\"}",
+        b"{\"ComputeInitialNodes\": \"9\", \"ComputeMaxNodes\": \"3\"}",
+        b"{\"MasterSystemVolumeSize\": \"8\", \"ComputeSpotPrice\": \"cheap\", \"AutoscalingPolicy\": \"on\"}",
+        b"{\"MasterInstanceTypeOther\": \"r4.lage-2C-15.25GB\", \"ComputeInstanceTypeOther\": \"abacus\"}",
+        "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
+    ];
+    let read = |body: Body| order::read(&body, &testing::site()).err().unwrap_or_default();
+    let mut problems: Vec<Problem> = bodies.iter().flat_map(|bytes| read(Body::Read(bytes.to_vec()))).collect();
+    problems.extend(read(Body::Unreadable("403 AccessDenied".into())));
+    problems.extend(read(Body::Unread));
+    let newer = cf_core::site::Site { region: testing::region("ap-southeast-6"), ..testing::site() };
+    let r4 = br#"{"ComputeInstanceTypeOther": "r4.large-2C-15.25GB"}"#.to_vec();
+    problems.extend(order::read(&Body::Read(r4), &newer).err().unwrap_or_default());
+    let mut profile = Profile::default();
+    profile.note("README.txt", 10);
+    profile.note("old/", 0);
+    let user = testing::cluster("alice", "demo").user;
+    problems.push(Problem::NoProfile { user: user.clone(), others: None });
+    problems.push(Problem::NoProfile { user, others: profile.others().cloned() });
+    problems.push(Problem::Crowded { key: key("home/alice/demo.cf-create") });
+    problems.push(Problem::Spread { key: key("home/alice/demo.cf-create") });
+    problems
+}
+
+fn answers() -> Vec<Message> {
+    let (cluster, at) = (cluster(), at());
+    let mut all: Vec<Message> =
+        orders().into_iter().map(|problem| Message::Refused { cluster: cluster.clone(), problems: vec![problem] }).collect();
+    all.extend(
+        ["home/x.cf-create", "home/alice/a_b.cf-create", "home/alice/a+b.cf-delete", "home/alice//x.cf-create", "home/-a/x.cf-create"]
+            .map(|text| Message::WrongKey(wrong_key(text))),
+    );
+    all.push(Message::WrongKey(wrong_key(&format!("home/alice/{}.cf-create", "x/".repeat(600)))));
+    all.extend(["home/alice/demo.cf-create.txt", "home/alice/a b.CF-DELETE"].map(|text| Message::LookAlike(wrong_key(text))));
+    let c = || cluster.clone();
+    let failed = |rest| Message::Failed { cluster: c(), causes: vec![no_capacity()], stack: None, rest };
+    let undeletable = |is_protected, creation| Message::Undeletable {
+        cluster: c(),
+        stack: stack(),
+        why: "ValidationError: Stack cannot be deleted while TerminationProtection is enabled".into(),
+        is_protected,
+        creation,
+        left: vec![],
+    };
+    let creation = |is_cleared| Some(FailedCreation { causes: vec![no_capacity()], stack: None, is_cleared });
+    let others = vec![testing::cluster("alice", "other").name];
+    all.extend([
+        Message::Created { login: "198.51.100.7".into() },
+        Message::NotRemoved { cluster: c(), problem: Problem::Crowded { key: key("home/alice/demo.cf-delete") } },
+        Message::NoLogin { cluster: c(), stack: stack(), output: "AccessIP".into() },
+        Message::RemovedWhileMade { cluster: c() },
+        Message::Differs {
+            cluster: c(),
+            differences: vec![Difference { parameter: "ComputeMaxNodes".into(), has: "8".into(), asked: "4".into() }],
+        },
+        Message::Occupied { cluster: c() },
+        Message::Withdrawn { cluster: c(), tied: None },
+        Message::Withdrawn { cluster: c(), tied: Some(at) },
+        Message::Overtaken { cluster: c() },
+        Message::NoSuchCluster { cluster: c(), others: vec![], tied: None },
+        Message::NoSuchCluster { cluster: c(), others, tied: Some(at) },
+        Message::Deleted { cluster: c(), at, stack: stack(), types: types() },
+        Message::Removed { cluster: c(), at, stack: stack(), types: BTreeMap::new() },
+        Message::ClearedAway { cluster: c(), at },
+        failed(Rest::Going),
+        failed(Rest::Gone),
+        failed(Rest::Tried(vec![left()])),
+        failed(Rest::Stuck(vec![left()])),
+        Message::Failed { cluster: c(), causes: vec![], stack: Some(stack_reason()), rest: Rest::Going },
+        Message::Stuck { cluster: c(), was_made: true, causes: vec![], remains: remains() },
+        Message::Stuck { cluster: c(), was_made: false, causes: vec![no_capacity()], remains: remains() },
+        Message::Leftover { cluster: c(), remains: remains() },
+        Message::Planned { cluster: c() },
+        Message::Declined { cluster: c(), why: "LimitExceededException: Limit for stack has been exceeded".into(), advice: Advice::Quota },
+        undeletable(true, None),
+        undeletable(false, creation(true)),
+        undeletable(false, creation(false)),
+    ]);
+    all
+}
+
+fn states() -> Vec<StateText> {
+    let login = || "198.51.100.7".to_owned();
+    let nodes =
+        NodesMissing { reason: "We currently do not have sufficient r4.large capacity".into(), advice: Advice::TryLater { zones: vec![] } };
+    vec![
+        StateText::Starting,
+        StateText::NotTaken { since: at() },
+        StateText::Creating(Some(Progress { done: 3, total: 12 })),
+        StateText::Creating(None),
+        StateText::Ready { login: login(), nodes: None },
+        StateText::Ready { login: login(), nodes: Some(nodes) },
+        StateText::NoLogin,
+        StateText::Failed,
+        StateText::Deleting,
+        StateText::DeletingAfterChange,
+        StateText::DeletingAfterRollback,
+        StateText::DeletingAfterStart,
+        StateText::Deleted,
+        StateText::Removed,
+        StateText::Stuck,
+    ]
+}
+
+fn mails() -> Vec<Mail> {
+    let told = || Message::RemovedWhileMade { cluster: cluster() };
+    let asked_by = || key("home/alice/demo.cf-create");
+    let encoded = format!("Encoded authorization failure message: {}", "Ab-9_".repeat(10));
+    let full = || Full { reasons: vec![("LoginNode".into(), encoded.clone())], unread: vec!["DescribeStackEvents: no answer".into()] };
+    let news = vec![
+        News::Ready { login: "198.51.100.7".into(), asked_by: asked_by(), accepted: at() },
+        News::NoLogin { asked_by: asked_by() },
+        News::Failed { asked_by: asked_by(), told: told(), full: full() },
+        News::Unreadable { file: asked_by(), told: told() },
+        News::Gone,
+        News::Removed,
+        News::Stuck { told: told(), full: full() },
+        News::Occupied,
+    ];
+    let mail = |news| Mail { cluster: testing::cluster("alice", "demo"), stack: stack(), deployment: "cluster-service".into(), news };
+    news.into_iter().map(mail).collect()
+}
+
+fn advices() -> Vec<Advice> {
+    let zones = || vec!["eu-west-2a".to_owned(), "eu-west-2b".to_owned()];
+    vec![
+        Advice::CheckScripts,
+        Advice::TryLater { zones: zones() },
+        Advice::AnotherType { zones: zones() },
+        Advice::UnknownType,
+        Advice::LargerDisk { parameter: "MasterSystemVolumeSize", least: "20".into() },
+        Advice::LargerDiskOfSite { least: "20".into() },
+        Advice::NoAddresses,
+        Advice::SpotQuota { may_ask_on_demand: true },
+        Advice::HigherPrice { least: Some("0.05".into()) },
+        Advice::HigherPrice { least: None },
+        Advice::NoMachinesOfKind,
+        Advice::FewerNodes,
+        Advice::ServiceRole,
+        Advice::Image,
+        Advice::Hook,
+        Advice::Key,
+        Advice::Right,
+        Advice::RoleTooNew,
+        Advice::Verification,
+        Advice::Quota,
+        Advice::Throttled,
+        Advice::Internal,
+        Advice::Exists,
+        Advice::TellAdministrator,
+        Advice::AdministratorKnows,
+    ]
+}
+
+/// That each variant has an example, by its name.
+fn assert_all(shown: impl IntoIterator<Item = &'static str>, variants: &[&'static str]) {
+    let shown: BTreeSet<&str> = shown.into_iter().collect();
+    let missing: Vec<_> = variants.iter().filter(|name| !shown.contains(*name)).collect();
+    assert!(missing.is_empty(), "without an example: {missing:?}");
+}
+
+#[test]
+fn every_sentence_that_people_read_is_shown_with_an_example() {
+    let (answers, states, mails, advices) = (answers(), states(), mails(), advices());
+    assert_all(answers.iter().map(Message::name), Message::VARIANTS);
+    assert_all(states.iter().map(<&str>::from), StateText::VARIANTS);
+    assert_all(mails.iter().map(Mail::name), News::VARIANTS);
+    assert_all(advices.iter().map(<&str>::from), Advice::VARIANTS);
+    let mut all = String::from("# Final answers\n");
+    for message in &answers {
+        let _ = write!(all, "\n## {} (.cf-{:?})\n\n{message}", message.name(), message.answer());
+    }
+    all.push_str("\n# The message in .cf-status\n\n");
+    for text in &states {
+        let _ = writeln!(all, "- {}: {text}", <&str>::from(text));
+    }
+    all.push_str("\n# Mails to the administrator\n");
+    for mail in &mails {
+        let _ = write!(all, "\n## {}\n\n{}\n\n{}", mail.name(), mail.subject(), mail.body());
+    }
+    all.push_str("\n# What to do about what AWS says\n\n");
+    for advice in &advices {
+        let _ = writeln!(all, "- {}: {advice}", <&str>::from(advice));
+    }
+    insta::assert_snapshot!("messages", all);
+}
+
+#[test]
+fn try_again_is_said_of_what_can_pass_and_of_nothing_else() {
+    for advice in advices() {
+        assert_eq!(advice.to_string().contains("try again"), advice.is_to_wait(), "{advice}");
+        assert_eq!(advice.to_string().contains("offer"), matches!(advice, Advice::HigherPrice { .. }), "{advice}");
+    }
+}

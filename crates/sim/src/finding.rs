@@ -1,0 +1,66 @@
+//! What was found wrong: which kind of harm, and the words for whoever looks into it. Tests go by the kind.
+
+use std::fmt;
+
+/// A kind of harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Harm {
+    /// A pass over one cluster touches what is another's.
+    AnothersTouched,
+    /// A stack that is not ours is to be deleted.
+    ForeignDeleted,
+    /// A stack is to be made without its tags.
+    TagsMissing,
+    /// A stack is to be made, and no ledger says that its request was accepted.
+    NotAccepted,
+    /// An answer says what is not true.
+    UntrueAnswer(&'static str),
+    /// A mail is sent that was not claimed.
+    MailNotClaimed,
+    /// A failed stack is deleted before its upload has its answer and is removed.
+    FailedStackFirst,
+    /// An upload is removed before its answer stands.
+    UploadFirst,
+    /// A state file goes back to a passing state.
+    StateWentBack,
+    /// A cluster lives twice.
+    LivesTwice,
+    /// At rest, an upload has no answer.
+    NeverAnswered,
+    /// At rest, an address stands that is not true.
+    UntrueAddress,
+    /// At rest, a ledger cannot be read.
+    LedgerUnreadable,
+    /// At rest, an entry still owes an answer.
+    StillOwes,
+    /// At rest, ledger and stack, or ledger and state file, do not fit.
+    LedgerUntrue,
+    /// The world does not come to rest.
+    Restless,
+    /// At rest, the last wish has not come true, and its user was told that it had.
+    LastWishUnfulfilled,
+    /// A create of one second with a delete has no answer of its own.
+    TieUnanswered,
+}
+
+/// Something that was found wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which kind of harm.
+    pub harm: Harm,
+    /// What it is.
+    pub what: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(harm: Harm, what: impl Into<String>) -> Self {
+        Self { harm, what: what.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.harm, self.what)
+    }
+}
