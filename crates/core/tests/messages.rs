@@ -254,7 +254,7 @@ fn every_sentence_that_people_read_is_shown_with_an_example() {
     assert_all(advices.iter().map(<&str>::from), Advice::VARIANTS);
     let mut all = String::from("# Final answers\n");
     for message in &answers {
-        let _ = write!(all, "\n## {} (.cf-{:?})\n\n{message}", message.name(), message.answer());
+        let _ = write!(all, "\n## {} ({})\n\n{message}", message.name(), message.answer().suffix());
     }
     all.push_str("\n# The message in .cf-status\n\n");
     for text in &states {

@@ -47,6 +47,6 @@ fn what_went_wrong_once_goes_well() {
 #[test]
 fn what_was_true_when_it_was_decided_is_no_lie() {
     for (seed, what) in MISJUDGED {
-        assert_eq!(run(&tally::setting(seed)).wrongs, Vec::<String>::new(), "seed {seed}: {what}");
+        assert_eq!(run(&tally::setting(seed)).wrongs, Vec::<cf_sim::Finding>::new(), "seed {seed}: {what}");
     }
 }

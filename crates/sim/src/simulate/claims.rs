@@ -127,11 +127,8 @@ impl Court<'_> {
             // Somebody may have removed it before anybody looked, but then its events still tell the cause.
             Message::Failed { causes, stack, rest, .. } => {
                 let is_going = matches!(rest, Rest::Going | Rest::Gone);
-                let left = if let Rest::Stuck(left) | Rest::Tried(left) = rest { left.as_slice() } else { &[] };
-                (
-                    self.is_cause(causes, stack.as_ref(), left, is_failed) && !(is_going && self.stays_stuck()),
-                    "it did not fail for this cause",
-                )
+                let is_cause = self.is_cause(causes, stack.as_ref(), rest, is_failed);
+                (is_cause && !(is_going && self.stays_stuck()), "it did not fail for this cause")
             }
             Message::Stuck { was_made, causes, remains, .. } => {
                 let is_stuck = self.ever(|s| s.state() == S::Stuck) && self.names_what_is_left(remains);
@@ -186,9 +183,14 @@ impl Court<'_> {
 
     /// The cause that is told is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
     /// removed it meanwhile, that of its removal.
-    fn is_cause(&self, causes: &[Cause], stack: Option<&StackReason>, left: &[Cause], is_failed: impl Fn(StackStatus) -> bool) -> bool {
-        let was_left = !left.is_empty() && self.its_stack_was(|s| s.state() == S::Stuck);
-        was_left || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
+    fn is_cause(&self, causes: &[Cause], stack: Option<&StackReason>, rest: &Rest, is_failed: impl Fn(StackStatus) -> bool) -> bool {
+        let is_unread = || stack.is_some() && self.its_stacks().any(|s| self.is_unread(s));
+        let names_left = match rest {
+            Rest::Stuck(left) => !left.is_empty() || is_unread(),
+            Rest::Tried(left) => !left.is_empty(),
+            Rest::Going | Rest::Gone => false,
+        };
+        (names_left && self.its_stack_was(|s| s.state() == S::Stuck)) || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
     }
 
     fn tells_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {

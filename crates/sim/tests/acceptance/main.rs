@@ -30,7 +30,7 @@ fn made(cloud: &Cloud) -> usize {
 }
 
 fn mails(cloud: &Cloud) -> Vec<MailKind> {
-    cloud.world.state().mails.iter().map(|m| m.kind()).collect()
+    cloud.world.state().mails.iter().map(cf_core::message::Mail::kind).collect()
 }
 
 fn failed(cloud: &Cloud, stem: &str) -> String {

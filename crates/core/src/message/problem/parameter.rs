@@ -232,6 +232,12 @@ impl Odd {
     }
 }
 
+impl fmt::Display for ParameterProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().fmt(f)
+    }
+}
+
 impl ParameterProblem {
     pub(in crate::message) fn parts(&self) -> Parts {
         let (stands, next) = match &self.wrong {
