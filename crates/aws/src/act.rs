@@ -4,12 +4,12 @@ use aws_sdk_cloudformation::config;
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Tag};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_ses::types::{Body, Content, Destination, Message};
+use cf_core::effect::Execute;
 use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::{Fault, Kind};
 use cf_core::first_hour;
 use cf_core::ledger;
 use cf_core::message::Mail;
-use cf_core::perform::Perform;
 use cf_core::request::ETag;
 use cf_core::seen::{self, Seen};
 use cf_core::stack::StackId;
@@ -18,8 +18,8 @@ use crate::client::{self, Aws, CREATE_ATTEMPT_SECONDS_MAX, CREATE_SECONDS_MAX};
 use crate::fault::{code, fault};
 use crate::see::of_a_file;
 
-impl Perform for Aws {
-    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+impl Execute for Aws {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
                 let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Transient, "s3:PutObject", e.to_string()))?;

@@ -20,8 +20,8 @@ pub enum Work {
     },
     /// A stack, or one of its resources, changed its status.
     Stack(StackId),
-    /// Auto Scaling has launched a machine for a group, or could not.
-    Machine {
+    /// Auto Scaling has launched an instance for a group, or could not.
+    Instance {
         /// The group's name.
         group: String,
         /// When, if the event says so.
@@ -109,7 +109,7 @@ fn read_at(event: &Value, depth: usize, left: &mut usize) -> Vec<Result<Work, Un
             let at = event["time"].as_str().and_then(|at| at.parse().ok());
             let failure = kind.ends_with("Unsuccessful").then(|| words().unwrap_or_else(|| "AWS gave no reason".to_owned()));
             text(&event["detail"]["AutoScalingGroupName"])
-                .map_or_else(|| Err(unreadable("the event names no group", event)), |group| Ok(Work::Machine { group, at, failure }))
+                .map_or_else(|| Err(unreadable("the event names no group", event)), |group| Ok(Work::Instance { group, at, failure }))
         }
         _ if event["clusterdrop"] == "sweep" => Ok(Work::Sweep),
         _ if event["RequestType"].is_string() && event["ResponseURL"].is_string() => Ok(Work::Publish(Box::new(event.clone()))),

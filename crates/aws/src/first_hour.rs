@@ -1,8 +1,6 @@
 //! The first hour of a trigger on AWS: its record, its probe, and the pages of `home/`. What they mean is in
 //! `cf_core::first_hour`.
 
-use std::collections::BTreeSet;
-
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
 use cf_core::body::Body;
@@ -11,7 +9,6 @@ use cf_core::first_hour::{self, BYTES_MAX, PROBE, PROBE_TEXT, Trigger};
 use cf_core::key::HOME;
 use cf_core::question::Page;
 use cf_core::request::ETag;
-use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -19,10 +16,6 @@ use crate::client::Aws;
 use crate::event::decode;
 use crate::fault::fault;
 use crate::see::{etag, read_bounded, timestamp};
-use crate::{handle, journal};
-
-/// Passes that run side by side with those of the ordinary sweep.
-const SIDE_BY_SIDE: usize = 4;
 
 impl Aws {
     /// The record's bytes, cut off where it is too large to be one.
@@ -78,37 +71,6 @@ impl Aws {
 fn trigger(properties: &Value) -> Option<Trigger<'_>> {
     let text = |name: &str| properties[name].as_str();
     Some(Trigger { bucket: text("UserBucket")?, mode: text("UserBucketMode")?, kind: text("Trigger")? })
-}
-
-/// A sweep's part: passes for uploads that S3 told nobody of. Gives how many of them failed, with what else went wrong.
-pub async fn sweep(aws: &Aws, now: Timestamp) -> usize {
-    // Boxed, as a pass is.
-    let look = match Box::pin(first_hour::look(aws, &aws.site, now)).await {
-        Ok(look) => look,
-        Err(fault) => {
-            journal::failed("first hour", &fault);
-            return 1;
-        }
-    };
-    for fault in &look.faults {
-        journal::failed("first hour", fault);
-    }
-    let mut faults = look.faults.len();
-    let passes = stream::iter(look.uploads.clone()).map(|key| async move {
-        let done = handle::upload(aws, &aws.site.user_bucket, &key).await;
-        done.err().map(|fault| {
-            journal::failed(&key, &fault);
-            key
-        })
-    });
-    let failed: BTreeSet<String> = passes.buffer_unordered(SIDE_BY_SIDE).filter_map(std::future::ready).collect().await;
-    faults += failed.len();
-    journal::first_hour(&look, failed.len());
-    if let Err(fault) = first_hour::close(aws, look, &failed, now).await {
-        journal::failed("first hour", &fault);
-        faults += 1;
-    }
-    faults
 }
 
 #[cfg(test)]

@@ -5,25 +5,23 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
+use cf_core::effect::Execute;
 use cf_core::fault::{Fault, Kind};
 use cf_core::first_hour::PROBE;
-use cf_core::key::{self, Reading};
+use cf_core::key;
 use cf_core::ledger::NodeNews;
-use cf_core::observe::{self, Subject};
-use cf_core::perform::{Clock, pass, pass_look_alike, pass_nodes, pass_stray};
+use cf_core::observe;
 use cf_core::plain::{SHOWN_MAX, plain};
+use cf_core::question::Observe;
+use cf_core::reconcile::{Clock, Environment, Report, Scope, Wake, wake};
+use cf_core::site::Site;
 use cf_core::stack::StackId;
-use cf_core::sweep;
-use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::client::Aws;
 use crate::event::{self, Unreadable, Work};
-use crate::{first_hour, journal};
-
-/// Passes of one sweep that run side by side: enough to hide latency, few enough to stay under CloudFormation's throttle.
-const SIDE_BY_SIDE: usize = 4;
+use crate::journal;
 
 /// Handles one invocation. An error gives the event back: Lambda tries it again, and it ends in the failure queue.
 pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::Error> {
@@ -53,12 +51,16 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
         Ok(Work::Upload { bucket, key }) => upload(aws, &bucket, &key).await,
         Ok(Work::Stack(id)) if seen.contains(&id) => Ok(()),
         Ok(Work::Stack(id)) => {
-            let done = stack(aws, &id).await;
+            let done = wake(aws, &Wake::Stack(id.clone())).await;
             seen.insert(id);
             done
         }
-        Ok(Work::Machine { group, at, failure }) => machine(aws, &group, at, failure).await,
-        Ok(Work::Sweep) => sweep(aws).await,
+        Ok(Work::Instance { group, at, failure }) => {
+            let failure = failure.map(|words| plain(&words, SHOWN_MAX).trim_end_matches('.').to_owned());
+            let news = NodeNews { at: at.unwrap_or_else(|| Time.now()), failure };
+            wake(aws, &Wake::Instance { group, news }).await
+        }
+        Ok(Work::Sweep) => wake(aws, &Wake::Sweep).await,
         Ok(Work::Publish(request)) => aws.publish(&request, Time.now()).await,
         Ok(Work::Nothing(why)) => {
             tracing::info!(why, "nothing to do");
@@ -68,7 +70,7 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
         Err(unreadable) => Err(Fault::new(Kind::Permanent, "event", unreadable.to_string())),
     };
     done.map_err(|fault| {
-        journal::failed("event", &fault);
+        journal::given_back(&fault);
         fault.to_string()
     })
 }
@@ -76,7 +78,7 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
 /// The key at which the object lies. EventBridge gives keys as they are (S3 User Guide, "EventBridge"), but events that were put
 /// together elsewhere come with them encoded: where nothing lies at such a key, and something at what it decodes to, that is it.
 async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
-    if !key.starts_with(key::HOME) {
+    if !key.starts_with(key::HOME) || key == PROBE {
         return Ok(Cow::Borrowed(key));
     }
     let Some(decoded) = event::decode(key).filter(|decoded| decoded != key) else { return Ok(Cow::Borrowed(key)) };
@@ -87,32 +89,28 @@ async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
 }
 
 /// One upload: the pass that its event starts.
-pub(crate) async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
+async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     if bucket != aws.site.user_bucket {
         return Err(Fault::new(Kind::Permanent, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
     }
-    if key == PROBE {
-        tracing::info!(key, "S3 tells of uploads");
-        return cf_core::first_hour::answer(aws).await;
+    wake(aws, &Wake::Upload(true_key(aws, key).await?.into_owned())).await
+}
+
+impl Environment for Aws {
+    fn site(&self) -> &Site {
+        &self.site
     }
-    let key = &*true_key(aws, key).await?;
-    match key::read(key) {
-        Reading::Request(upload) => look_at(aws, Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }).await,
-        Reading::Refused { problem, .. } => {
-            tracing::info!(key, problem = %problem, "refused by its key");
-            if !pass_stray(aws, key).await? {
-                journal::without_upload(key);
-            }
-            Ok(())
-        }
-        Reading::LooksLike { problem, .. } => {
-            tracing::info!(key, problem = %problem, "only looks like a request");
-            pass_look_alike(aws, key).await
-        }
-        Reading::NotARequest => {
-            tracing::info!(key, "not a request");
-            Ok(())
-        }
+
+    fn clock(&self) -> &impl Clock {
+        &Time
+    }
+
+    fn world(&self, _: Scope<'_>) -> impl Observe + Execute + Send {
+        self
+    }
+
+    fn report(&self, report: Report<'_>) {
+        journal::report(&report);
     }
 }
 
@@ -136,67 +134,4 @@ impl Clock for Time {
         let dice = u64::from(Timestamp::now().subsec_nanosecond().unsigned_abs() / 100);
         tokio::time::sleep(Duration::from_millis(dice % (most + 1))).await;
     }
-}
-
-/// An event of a stack says only which cluster to look at, and only its tags say that.
-async fn stack(aws: &Aws, id: &StackId) -> Result<(), Fault> {
-    let seen = observe::stack(aws, id).await?;
-    let Some(cluster) = seen.as_ref().and_then(|s| s.cluster(&aws.site.deployment)) else {
-        tracing::info!(stack = %id, "not a cluster of this deployment");
-        return Ok(());
-    };
-    look_at(aws, Subject { cluster, upload: None, stack: seen }).await
-}
-
-/// What CloudFormation calls the group of a cluster's compute nodes: the stack's name, this, and letters of its own.
-const GROUP: &str = "-ComputeGroup-";
-
-/// A machine was launched for a group, or could not be. The name of the group only says where to look; the stack's tags say whose.
-async fn machine(aws: &Aws, group: &str, at: Option<Timestamp>, failure: Option<String>) -> Result<(), Fault> {
-    let named = group.rsplit_once(GROUP).map(|(stack, _)| StackId(stack.to_owned()));
-    let seen = match &named {
-        Some(name) => observe::stack(aws, name).await?,
-        None => None,
-    };
-    let Some(cluster) = seen.as_ref().and_then(|s| s.cluster(&aws.site.deployment)) else {
-        tracing::info!(group, "not a group of this deployment's clusters");
-        return Ok(());
-    };
-    let failure = failure.map(|words| plain(&words, SHOWN_MAX).trim_end_matches('.').to_owned());
-    let news = NodeNews { at: at.unwrap_or_else(|| Time.now()), failure };
-    let subject = Subject { cluster, upload: None, stack: seen };
-    let outcome = Box::pin(pass_nodes(aws, &aws.site, &subject, &news, &Time)).await?;
-    journal::passed(&subject.cluster, &outcome);
-    Ok(())
-}
-
-async fn look_at(aws: &Aws, subject: Subject) -> Result<(), Fault> {
-    // Boxed: a pass's future is large, and every caller's would hold it.
-    let outcome = Box::pin(pass(aws, &aws.site, &subject, &Time)).await?;
-    journal::passed(&subject.cluster, &outcome);
-    if let Some(upload) = subject.upload.filter(|_| outcome.is_without_upload) {
-        journal::without_upload(&upload.to_string());
-    }
-    Ok(())
-}
-
-/// Looks at what nobody told of. A cluster's fault does not keep the others from their look, and is not given back: the
-/// next sweep comes anyway, while a sweep in the failure queue would be one too many.
-async fn sweep(aws: &Aws) -> Result<(), Fault> {
-    // Boxed, as a pass is.
-    let found = Box::pin(sweep::find(aws, &aws.site, Time.now())).await?;
-    journal::found(&found);
-    let (count, unread) = (found.wanting.len(), found.unread.len());
-    let looks = stream::iter(found.wanting).map(|cluster| async move {
-        let done = look_at(aws, Subject { cluster: cluster.clone(), upload: None, stack: None }).await;
-        if let Err(fault) = &done {
-            journal::failed(&cluster.to_string(), fault);
-        }
-        done.is_err()
-    });
-    let looks = looks.buffer_unordered(SIDE_BY_SIDE).filter(|failed| std::future::ready(*failed)).count();
-    // Side by side: neither is to wait for the other's crowd.
-    let (failed, unheard) = futures_util::join!(looks, first_hour::sweep(aws, Time.now()));
-    journal::swept(count, failed + unread + unheard, &found.living);
-    Ok(())
 }

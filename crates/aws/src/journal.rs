@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use cf_core::decide::Course;
 use cf_core::fault::Fault;
 use cf_core::first_hour::{Look, PROBE};
 use cf_core::names::Cluster;
-use cf_core::perform::Outcome;
+use cf_core::reconcile::{Outcome, Report};
 use cf_core::stack::StackState;
 use cf_core::sweep::Found;
 use serde_json::{Value, json};
@@ -25,8 +24,27 @@ pub fn init() {
         .init();
 }
 
-/// One pass that came to its end.
-pub fn passed(cluster: &Cluster, outcome: &Outcome) {
+/// Logs and counts what was done.
+pub fn report(report: &Report<'_>) {
+    match report {
+        Report::Pass(cluster, outcome) => passed(cluster, outcome),
+        Report::WithoutUpload(key) => {
+            tracing::info!(key, "the event's file is not there");
+            measure(&[Measured { name: "EventsWithoutUpload", unit: "Count", value: json!(1) }]);
+        }
+        Report::Stray(key, problem) => tracing::info!(key, problem = %problem, "refused by its key"),
+        Report::LookAlike(key, problem) => tracing::info!(key, problem = %problem, "only looks like a request"),
+        Report::NotOurs(what, why) => tracing::info!(what, why, "nothing to do"),
+        Report::Probe => tracing::info!(key = PROBE, "S3 tells of uploads"),
+        Report::Found(found) => self::found(found),
+        Report::FirstHour(look, failed) => first_hour(look, *failed),
+        Report::Fault(what, fault) => failed(what, fault),
+        Report::Swept(looked_at, failed, living) => swept(*looked_at, *failed, living),
+    }
+}
+
+/// One pass, whether it came to its end or a fault ended it.
+fn passed(cluster: &Cluster, outcome: &Outcome) {
     for plan in &outcome.plans {
         tracing::info!(user = %cluster.user, cluster = %cluster.name, %plan, "decided");
     }
@@ -34,21 +52,24 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
         tracing::warn!(user = %cluster.user, cluster = %cluster.name, mail, "a mail was lost");
     }
     for list in &outcome.lists_unread {
-        tracing::warn!(user = %cluster.user, cluster = %cluster.name, list, "a list of a stack cannot be read; its own reason has to do");
+        tracing::warn!(user = %cluster.user, cluster = %cluster.name, list, "a list of a stack cannot be read; its own reason is used");
     }
     if outcome.left_for_watch() {
         tracing::info!(user = %cluster.user, cluster = %cluster.name, "the rest is left for cf-watch");
     }
-    let count = |wanted: fn(Course) -> bool| outcome.courses().filter(|course| wanted(*course)).count();
+    if let Some(fault) = &outcome.fault {
+        failed(&cluster.to_string(), fault);
+    }
+    let done = outcome.counts;
     let counts = [
-        ("ClustersStarted", count(|c| c == Course::Start)),
-        ("ClustersReady", count(|c| c == Course::Announce)),
-        ("ClustersFailed", count(|c| matches!(c, Course::Explain | Course::Declined))),
-        ("ClustersGone", count(|c| matches!(c, Course::Finish | Course::Lost))),
-        ("ClustersStuck", count(|c| matches!(c, Course::TellStuck | Course::Undeletable))),
-        ("UploadsRefused", count(|c| matches!(c, Course::Refuse | Course::Crowded | Course::Differ | Course::Occupied | Course::Leftover))),
+        ("ClustersStarted", done.started),
+        ("ClustersReady", done.ready),
+        ("ClustersFailed", done.failed),
+        ("ClustersGone", done.gone),
+        ("ClustersStuck", done.stuck),
+        ("UploadsRefused", done.refused),
         ("MailsLost", outcome.mails_lost.len()),
-        ("MailsInDoubt", outcome.mails_in_doubt()),
+        ("MailsInDoubt", done.mails_in_doubt),
         ("PassesOvertaken", outcome.moves),
         ("PassesHandedOver", usize::from(outcome.is_handed_over)),
         ("ListsUnread", outcome.lists_unread.len()),
@@ -59,20 +80,18 @@ pub fn passed(cluster: &Cluster, outcome: &Outcome) {
     measure(&measured);
 }
 
-/// An event of a file that is not there: it was answered and removed since, its user took it back, or the key is not the one
-/// that it has.
-pub fn without_upload(key: &str) {
-    tracing::info!(key, "the event's file is not there");
-    measure(&[Measured { name: "EventsWithoutUpload", unit: "Count", value: json!(1) }]);
+/// A fault that keeps something from being done.
+fn failed(what: &str, fault: &Fault) {
+    tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done");
 }
 
-/// A fault that the event is given back for.
-pub fn failed(what: &str, fault: &Fault) {
-    tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event is given back");
+/// The fault of an event that is given back.
+pub fn given_back(fault: &Fault) {
+    tracing::error!(call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event is given back");
 }
 
 /// What a sweep has found, before it looks at any cluster.
-pub fn found(found: &Found) {
+fn found(found: &Found) {
     tracing::info!(wanting = found.wanting.len(), ledgers_read = found.read, ledgers_left = found.left, "sweeping");
     for fault in &found.unread {
         failed("sweep", fault);
@@ -83,7 +102,7 @@ pub fn found(found: &Found) {
 }
 
 /// What a sweep did for uploads that S3 told nobody of. The metric is there while something is wrong with the trigger.
-pub fn first_hour(look: &Look, failed: usize) {
+fn first_hour(look: &Look, failed: usize) {
     if look.pages > 0 || !look.uploads.is_empty() {
         tracing::info!(pages = look.pages, uploads = look.uploads.len(), failed, "looked for uploads that S3 told nobody of");
     }
@@ -95,7 +114,7 @@ pub fn first_hour(look: &Look, failed: usize) {
 
 /// A sweep that came to its end: the metric is what tells of sweeps that do not run. The clusters by state are told at each,
 /// also where there are none.
-pub fn swept(looked_at: usize, failed: usize, living: &BTreeMap<StackState, usize>) {
+fn swept(looked_at: usize, failed: usize, living: &BTreeMap<StackState, usize>) {
     tracing::info!(looked_at, failed, "swept");
     let of = |states: &[StackState]| states.iter().filter_map(|state| living.get(state)).sum::<usize>();
     let counts = [

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::fault::Fault;
 use crate::first_hour::FirstHour;
 use crate::ledger::Ledger;
 use crate::message::{Mail, Message, StateText};
@@ -142,5 +143,17 @@ impl fmt::Display for Expect {
             Self::Is(_) => f.write_str("(if unchanged)"),
             Self::Mine => f.write_str("(after my own)"),
         }
+    }
+}
+
+/// What carries effects out: AWS, or a world in memory.
+pub trait Execute: Sync {
+    /// Carries one effect out; returns the new version where something was written.
+    fn execute(&self, effect: &Effect) -> impl Future<Output = Result<Option<ETag>, Fault>> + Send;
+}
+
+impl<W: Execute> Execute for &W {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        (**self).execute(effect).await
     }
 }

@@ -14,11 +14,11 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::effect::Execute;
 use crate::effect::{Effect, Expect};
 use crate::fault::{Fault, Kind};
 use crate::key::{HOME, Reading, read};
 use crate::observe;
-use crate::perform::Perform;
 use crate::question::Observe;
 use crate::request::ETag;
 use crate::site::Site;
@@ -196,7 +196,7 @@ pub struct Look {
 }
 
 /// Looks for uploads of the first hour that nobody has told of. Does nothing, and asks once, where no window is open.
-pub async fn look<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) -> Result<Look, Fault> {
+pub async fn look<W: Observe + Execute>(world: &W, site: &Site, now: Timestamp) -> Result<Look, Fault> {
     let mut look = Look::default();
     let Some((bytes, etag)) = observe::first_hour(world).await? else { return Ok(look) };
     let Some(record) = FirstHour::read(&bytes) else { return Ok(look) };
@@ -217,7 +217,7 @@ pub async fn look<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) 
 }
 
 /// Looks whether the probe was heard of, and puts it again where it was not.
-async fn probe<W: Observe + Perform>(world: &W, record: &FirstHour, now: Timestamp, faults: &mut Vec<Fault>) -> Stage {
+async fn probe<W: Observe + Execute>(world: &W, record: &FirstHour, now: Timestamp, faults: &mut Vec<Fault>) -> Stage {
     let Stage::Open { probed, .. } = record.stage else { return record.stage.clone() };
     let is_there = match observe::listed(world, PROBE).await {
         Ok(probe) => Some(probe.is_some()),
@@ -228,7 +228,7 @@ async fn probe<W: Observe + Perform>(world: &W, record: &FirstHour, now: Timesta
     };
     let mut stage = record.advance(is_there, now);
     if is_there == Some(true) || !probed {
-        match (world.perform(&Effect::WriteProbe).await, &mut stage) {
+        match (world.execute(&Effect::WriteProbe).await, &mut stage) {
             (Ok(_), Stage::Open { probed, .. }) => *probed = true,
             (Ok(_), _) => {}
             (Err(fault), _) => faults.push(fault),
@@ -260,13 +260,13 @@ async fn list<W: Observe>(world: &W, record: &FirstHour, after: &mut Option<Stri
 }
 
 /// Notes what the passes of a look came to: `failed` are those to be tried again.
-pub async fn close<W: Perform>(world: &W, look: Look, failed: &BTreeSet<String>, now: Timestamp) -> Result<(), Fault> {
+pub async fn close<W: Execute>(world: &W, look: Look, failed: &BTreeSet<String>, now: Timestamp) -> Result<(), Fault> {
     let Some((record, etag, stage)) = look.record else { return Ok(()) };
     let next = FirstHour { stage: concluded(stage, &look.uploads, failed, now), ..record.clone() };
     if next == record {
         return Ok(());
     }
-    match world.perform(&Effect::WriteFirstHour { record: next, expect: Expect::Is(etag) }).await {
+    match world.execute(&Effect::WriteFirstHour { record: next, expect: Expect::Is(etag) }).await {
         // Another sweep was quicker, or a new window was opened: what that one says counts.
         Err(fault) if fault.kind == Kind::Moved => Ok(()),
         done => done.map(drop),
@@ -288,18 +288,18 @@ fn concluded(stage: Stage, tried: &BTreeSet<String>, failed: &BTreeSet<String>, 
 }
 
 /// The probe's event has come: the probe goes, which tells the next sweep.
-pub async fn answer<W: Observe + Perform>(world: &W) -> Result<(), Fault> {
+pub async fn answer<W: Observe + Execute>(world: &W) -> Result<(), Fault> {
     let Some(probe) = observe::listed(world, PROBE).await? else { return Ok(()) };
-    world.perform(&Effect::RemoveUpload { key: PROBE.to_owned(), etag: probe.etag }).await.map(drop)
+    world.execute(&Effect::RemoveUpload { key: PROBE.to_owned(), etag: probe.etag }).await.map(drop)
 }
 
 /// Opens the window of a deployment. A probe that cannot be put now is put by the next sweep.
-pub async fn open<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) -> Result<Option<Fault>, Fault> {
+pub async fn open<W: Observe + Execute>(world: &W, site: &Site, now: Timestamp) -> Result<Option<Fault>, Fault> {
     let standing = observe::first_hour(world).await?;
-    let probe = world.perform(&Effect::WriteProbe).await;
+    let probe = world.execute(&Effect::WriteProbe).await;
     let record = FirstHour::of_deployment(&site.user_bucket, now, probe.is_ok());
     let expect = Expect::seen(standing.as_ref().map(|(_, etag)| etag));
-    world.perform(&Effect::WriteFirstHour { record, expect }).await?;
+    world.execute(&Effect::WriteFirstHour { record, expect }).await?;
     Ok(probe.err())
 }
 

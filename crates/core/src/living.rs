@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::body::Choices;
-use crate::decide::row::is_in_the_way;
+use crate::decide::state::is_in_the_way;
 use crate::facts::Facts;
 use crate::instance_type::NODES;
 use crate::ledger::{Accepted, Entry};

@@ -7,8 +7,8 @@ use futures_util::try_join;
 use jiff::Timestamp;
 
 use crate::causes::{Causes, Gatherer, StackEvent};
-use crate::decide::row::is_to_be_judged;
-use crate::decide::{self, Course};
+use crate::decide::triage::is_to_be_validated;
+use crate::decide::{self, Action};
 use crate::facts::{Facts, Setback, StackSeen};
 use crate::fault::{Fault, Kind};
 use crate::key::{Folder, UploadKey, Verb};
@@ -116,7 +116,7 @@ pub async fn look<'a, W: Observe>(
     // A create that no event of its own brought here meets the gate as any other, unless it has been past it.
     let profile = match seen_profile {
         Some(profile) => profile,
-        None if near.uploads.iter().any(|u| is_to_be_judged(&entry, u)) => profile(world, &cluster.user).await?,
+        None if near.uploads.iter().any(|u| is_to_be_validated(&entry, u)) => profile(world, &cluster.user).await?,
         None => Profile::default(),
     };
     // What was answered and left over while it could not be read is answered, though its version is known by now.
@@ -149,15 +149,17 @@ pub async fn look<'a, W: Observe>(
 async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), Fault> {
     let Some(stack) = facts.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
-    match decide::course(facts) {
-        Course::Explain | Course::TellStuck => facts.causes = causes(world, &id, state).await?,
-        // `.cf-failed` is written over: what it says is left is said again.
-        Course::Leftover | Course::Occupied | Course::Undeletable if matches!(state, StackState::Stuck | StackState::Failed) => {
+    match decide::action(facts) {
+        Action::ReportFailure | Action::ReportRollback | Action::ReportStuck | Action::ReportLostCreation => {
             facts.causes = causes(world, &id, state).await?;
         }
-        // It may have failed, and been removed before we saw it fail.
-        Course::Lost if matches!(facts.entry().phase, Phase::Creating { .. }) => facts.causes = causes(world, &id, state).await?,
-        Course::Follow if state == StackState::Making => match progress(world, &id, facts.site.template.resources).await {
+        // `.cf-failed` is written over: what it says is left is said again.
+        Action::RefuseLeftover | Action::FailBlocked | Action::FailUndeletable | Action::ReportUndeletable
+            if matches!(state, StackState::Stuck | StackState::Failed) =>
+        {
+            facts.causes = causes(world, &id, state).await?;
+        }
+        Action::FollowCreation if state == StackState::Making => match progress(world, &id, facts.site.template.resources).await {
             Ok(progress) => facts.progress = Some(progress),
             Err(fault) => facts.causes.unread.push(fault),
         },

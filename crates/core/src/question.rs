@@ -126,3 +126,9 @@ pub trait Observe: Sync {
     /// Answers one question.
     fn observe(&self, question: Question) -> impl Future<Output = Result<Sight, Fault>> + Send;
 }
+
+impl<W: Observe> Observe for &W {
+    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        (**self).observe(question).await
+    }
+}

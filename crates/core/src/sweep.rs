@@ -9,10 +9,10 @@ use futures_util::join;
 use jiff::Timestamp;
 
 use crate::effect::Effect;
+use crate::effect::Execute;
 use crate::fault::Fault;
 use crate::names::{Cluster, ClusterName, User};
 use crate::observe::{self, LivingStack};
-use crate::perform::Perform;
 use crate::question::Observe;
 use crate::seen::{Line, Seen, Standing};
 use crate::site::Site;
@@ -46,7 +46,7 @@ pub const READ_MAX: usize = 1000;
 const SWEEP_SECONDS: usize = 300;
 
 /// Looks for what nobody told of.
-pub async fn find<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) -> Result<Found, Fault> {
+pub async fn find<W: Observe + Execute>(world: &W, site: &Site, now: Timestamp) -> Result<Found, Fault> {
     let mut found = Found::default();
     let (listed, living, before) = join!(observe::ledgers(world), observe::living(world, site), observe::seen(world));
     let (listed, living) = (listed?, living?);
@@ -60,7 +60,7 @@ pub async fn find<W: Observe + Perform>(world: &W, site: &Site, now: Timestamp) 
     // Before anybody looks at a cluster: what was read is not to be read again, even if a look hangs.
     let after = Seen::of(&lines);
     if before.as_ref() != Some(&after) {
-        found.cache.extend(world.perform(&Effect::WriteSeen(after)).await.err());
+        found.cache.extend(world.execute(&Effect::WriteSeen(after)).await.err());
     }
     for one in &living {
         *found.living.entry(one.state).or_default() += 1;

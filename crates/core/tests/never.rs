@@ -3,8 +3,8 @@
 mod made;
 
 use cf_core::body::Body;
-use cf_core::decide::row::{PhaseKind, StackKind};
-use cf_core::decide::{Course, Plan, decide};
+use cf_core::decide::state::{PhaseKind, StackKind};
+use cf_core::decide::{Action, Plan, decide};
 use cf_core::effect::{Effect, Expect};
 use cf_core::facts::{Facts, StackSeen};
 use cf_core::key::{self, Answer, Reading};
@@ -13,10 +13,11 @@ use cf_core::testing;
 use made::{BODIES, KNOWN, MadeFor, Refused, Scene};
 use proptest::prelude::*;
 use proptest::sample::select;
+use strum::VariantArray;
 
 fn scene() -> impl Strategy<Value = Scene> {
     let looks = (
-        select(PhaseKind::ALL),
+        select(PhaseKind::VARIANTS),
         select(StackKind::all().collect::<Vec<_>>()),
         select(vec![MadeFor::Accepted, MadeFor::Create, MadeFor::Another]),
         any::<[bool; 6]>(),
@@ -54,7 +55,7 @@ proptest! {
         for (at, effect) in plan.effects.iter().enumerate() {
             let touches = match effect {
                 Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteAnswer { .. } | Effect::SendMail(_) | Effect::RemoveAnswer { .. } => true,
-                Effect::RemoveUpload { .. } => plan.course != Course::Tidy,
+                Effect::RemoveUpload { .. } => plan.action != Action::RemoveSettled,
                 Effect::WriteLedger { .. } | Effect::WriteStatus { .. } => false,
                 Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => return Err(TestCaseError::fail("the sweep's alone")),
             };
@@ -106,7 +107,7 @@ proptest! {
     fn a_refused_create_never_touches_a_living_clusters_answers_or_state(scene in scene(), site in site()) {
         let facts = made::facts(&scene, &site);
         let plan = decide(&facts);
-        if matches!(plan.course, Course::Refuse | Course::Differ | Course::Leftover | Course::Withdraw) {
+        if matches!(plan.action, Action::RefuseInvalid | Action::RefuseDiffering | Action::RefuseLeftover | Action::RefusePlanned | Action::Withdraw) {
             for effect in &plan.effects {
                 let harmless = match effect {
                     Effect::WriteLedger { ledger, .. } => ledger.entry(&facts.cluster.name).phase == facts.entry().phase,

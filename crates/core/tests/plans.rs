@@ -1,15 +1,16 @@
-//! What each course does, as it prints: one example of every course of the table, as a committed snapshot.
+//! What each action does, as it prints: one example of every action of the table, as a committed snapshot.
 
 mod made;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use cf_core::decide::row::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
-use cf_core::decide::{Course, Plan, Row, choose, decide};
+use cf_core::decide::state::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::{Action, Plan, Row, choose, decide};
 use cf_core::stack::StackStatus;
 use cf_core::testing;
 use made::{KNOWN, Known, MadeFor, Refused, Scene};
+use strum::VariantArray;
 
 /// Nothing at all.
 const NOTHING: Scene = Scene {
@@ -27,12 +28,18 @@ const NOTHING: Scene = Scene {
     refused: None,
 };
 
-/// Every course that the table has, and those that follow a refused call.
-fn courses() -> BTreeSet<Course> {
-    let mut all = BTreeSet::from([Course::Declined, Course::Vanished, Course::Undeletable]);
-    for &create in CreateAsk::ALL {
-        for &delete in DeleteAsk::ALL {
-            for &phase in PhaseKind::ALL {
+/// Every action that the table has, and those that follow a refused call.
+fn actions() -> BTreeSet<Action> {
+    let mut all = BTreeSet::from([
+        Action::ReportDeclined,
+        Action::ReportLostCreation,
+        Action::ReportUndeletable,
+        Action::KeepUndeletable,
+        Action::FailUndeletable,
+    ]);
+    for &create in CreateAsk::VARIANTS {
+        for &delete in DeleteAsk::VARIANTS {
+            for &phase in PhaseKind::VARIANTS {
                 all.extend(StackKind::all().map(|stack| choose(&Row { create, delete, phase, stack })));
             }
         }
@@ -43,9 +50,8 @@ fn courses() -> BTreeSet<Course> {
 /// Scenes as they come in life, the plain ones first.
 fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    let stacks = [StackKind::Absent, StackKind::Foreign].into_iter().chain(StackStatus::ALL.iter().copied().map(StackKind::Ours));
-    for stack in stacks {
-        for &phase in PhaseKind::ALL {
+    for stack in StackKind::all() {
+        for &phase in PhaseKind::VARIANTS {
             for create in std::iter::once(None).chain(KNOWN.iter().flat_map(|&k| [0, 1, 2].map(|b| Some((k, b))))) {
                 for delete in [None, Some(Known::New), Some(Known::Joined), Some(Known::Answered)] {
                     for delete_is_later in [true, false] {
@@ -63,26 +69,35 @@ fn scenes() -> Vec<Scene> {
     let creating = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), answers: true, ..NOTHING };
     let standing = StackKind::Ours(StackStatus::CreateComplete);
     let deleting = Scene { phase: PhaseKind::Deleting, delete: Some(Known::Joined), stack: standing, ..NOTHING };
-    for (scene, refused) in [(&creating, Refused::Create), (&creating, Refused::Spent), (&deleting, Refused::Delete)] {
+    let clearing = Scene { phase: PhaseKind::Failing, stack: StackKind::Ours(StackStatus::RollbackComplete), ..NOTHING };
+    let blocked = Scene { phase: PhaseKind::Blocked, made_for: MadeFor::Another, stack: standing, create: creating.create, ..NOTHING };
+    let refusals = [
+        (&creating, Refused::Create),
+        (&creating, Refused::Spent),
+        (&deleting, Refused::Delete),
+        (&clearing, Refused::Delete),
+        (&blocked, Refused::Delete),
+    ];
+    for (scene, refused) in refusals {
         scenes.push(Scene { refused: Some(refused), ..scene.clone() });
     }
     scenes
 }
 
 #[test]
-fn each_course_does_what_was_agreed() {
+fn each_action_does_what_was_agreed() {
     let site = testing::site();
-    let mut examples: BTreeMap<Course, Plan> = BTreeMap::new();
+    let mut examples: BTreeMap<Action, Plan> = BTreeMap::new();
     for scene in scenes() {
         let plan = decide(&made::facts(&scene, &site));
-        // The fullest plan of a course shows the most of it.
-        match examples.get(&plan.course) {
+        // The fullest plan of a action shows the most of it.
+        match examples.get(&plan.action) {
             Some(known) if known.effects.len() >= plan.effects.len() => {}
-            _ => drop(examples.insert(plan.course, plan)),
+            _ => drop(examples.insert(plan.action, plan)),
         }
     }
     // More than sixteen uploads make a crowd; the ledger's unit is tested elsewhere.
-    let missing: Vec<Course> = courses().into_iter().filter(|c| !examples.contains_key(c) && *c != Course::Crowded).collect();
+    let missing: Vec<Action> = actions().into_iter().filter(|c| !examples.contains_key(c) && *c != Action::RefuseTooMany).collect();
     assert!(missing.is_empty(), "no example of {missing:?}");
     let text = examples.values().fold(String::new(), |mut text, plan| {
         let _ = writeln!(text, "{plan}\n");
@@ -96,12 +111,12 @@ fn each_course_does_what_was_agreed() {
 fn where_a_token_was_used_before_a_stack_that_is_seen_decides() {
     let site = testing::site();
     let creating = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), has_login: true, ..NOTHING };
-    let course = |stack, refused| decide(&made::facts(&Scene { stack, refused, ..creating.clone() }, &site)).course;
-    assert_eq!(course(StackKind::Absent, Some(Refused::Spent)), Course::Vanished);
+    let action = |stack, refused| decide(&made::facts(&Scene { stack, refused, ..creating.clone() }, &site)).action;
+    assert_eq!(action(StackKind::Absent, Some(Refused::Spent)), Action::ReportLostCreation);
     for stack in StackStatus::ALL.iter().copied().map(StackKind::Ours).chain([StackKind::Foreign]) {
-        assert_eq!(course(stack, Some(Refused::Spent)), course(stack, None), "{stack:?}");
+        assert_eq!(action(stack, Some(Refused::Spent)), action(stack, None), "{stack:?}");
     }
     let living = StackKind::Ours(StackStatus::CreateInProgress);
-    assert_eq!(course(living, Some(Refused::Spent)), Course::Follow);
-    assert_eq!(course(living, Some(Refused::Create)), Course::Declined, "what CloudFormation refuses is still told");
+    assert_eq!(action(living, Some(Refused::Spent)), Action::FollowCreation);
+    assert_eq!(action(living, Some(Refused::Create)), Action::ReportDeclined, "what CloudFormation refuses is still told");
 }

@@ -1,22 +1,23 @@
-//! The whole decision table as a committed snapshot, generated from the types, and every course as it prints.
+//! The whole decision table as a committed snapshot, generated from the types, and every action as it prints.
 //! `cargo insta review` (or INSTA_UPDATE=always) accepts a change that was meant.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cf_core::decide::row::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
-use cf_core::decide::{Course, Row, choose};
+use cf_core::decide::state::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::{Action, Row, choose};
+use strum::VariantArray;
 
-/// The stack column of one (create, delete, phase): kinds of equal course together, in the order of the types.
-type Column = Vec<(Course, Vec<StackKind>)>;
+/// The stack column of one (create, delete, phase): kinds of equal action together, in the order of the types.
+type Column = Vec<(Action, Vec<StackKind>)>;
 
 fn column(create: CreateAsk, delete: DeleteAsk, phase: PhaseKind) -> Column {
     let mut column = Column::new();
     for stack in StackKind::all() {
-        let course = choose(&Row { create, delete, phase, stack });
-        match column.iter_mut().find(|(known, _)| *known == course) {
+        let action = choose(&Row { create, delete, phase, stack });
+        match column.iter_mut().find(|(known, _)| *known == action) {
             Some((_, stacks)) => stacks.push(stack),
-            None => column.push((course, vec![stack])),
+            None => column.push((action, vec![stack])),
         }
     }
     column
@@ -38,34 +39,30 @@ fn words(stacks: &[StackKind]) -> String {
             words.push(group_name(*kind));
             rest.retain(|k| !group.contains(k));
         } else {
-            words.push(kind.word().to_owned());
+            words.push(kind.to_string());
             rest.retain(|k| k != kind);
         }
     }
     words.join(", ")
 }
 
-/// The statuses with the same meaning as this one.
+/// The kinds with the same meaning as this one.
 fn peers(kind: StackKind) -> Vec<StackKind> {
-    match kind {
-        StackKind::Absent | StackKind::Foreign => vec![kind],
-        StackKind::Ours(status) => {
-            StackKind::all().filter(|k| matches!(k, StackKind::Ours(other) if other.state() == status.state())).collect()
-        }
-    }
+    StackKind::all().filter(|other| group_name(*other) == group_name(kind)).collect()
 }
 
 fn group_name(kind: StackKind) -> String {
     match kind {
-        StackKind::Absent | StackKind::Foreign => kind.word().to_owned(),
+        StackKind::Absent | StackKind::Foreign => kind.to_string(),
         StackKind::Ours(status) => format!("{:?}", status.state()),
+        StackKind::WithoutLogin(status) => format!("{:?} without a login", status.state()),
     }
 }
 
 fn legend() -> String {
-    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for kind in StackKind::all().filter(|k| matches!(k, StackKind::Ours(_))) {
-        groups.entry(group_name(kind)).or_default().push(kind.word());
+        groups.entry(group_name(kind)).or_default().push(kind.to_string());
     }
     groups.iter().fold(String::from("What the statuses mean\n"), |mut text, (name, statuses)| {
         let _ = writeln!(text, "  {name:<12}{}", statuses.join(", "));
@@ -75,38 +72,38 @@ fn legend() -> String {
 
 /// Phases with the same column stand under one heading.
 fn section(create: CreateAsk, delete: DeleteAsk) -> String {
-    let mut columns: Vec<(Column, Vec<&str>)> = Vec::new();
-    for &phase in PhaseKind::ALL {
+    let mut columns: Vec<(Column, Vec<String>)> = Vec::new();
+    for &phase in PhaseKind::VARIANTS {
         let column = column(create, delete, phase);
         match columns.iter_mut().find(|(known, _)| *known == column) {
-            Some((_, phases)) => phases.push(phase.word()),
-            None => columns.push((column, vec![phase.word()])),
+            Some((_, phases)) => phases.push(phase.to_string()),
+            None => columns.push((column, vec![phase.to_string()])),
         }
     }
     columns.iter().fold(String::new(), |mut text, (column, phases)| {
-        let phases = if phases.len() == PhaseKind::ALL.len() { "whatever the phase".to_owned() } else { phases.join("; ") };
+        let phases = if phases.len() == PhaseKind::VARIANTS.len() { "whatever the phase".to_owned() } else { phases.join("; ") };
         let _ = writeln!(text, "  {phases}");
-        for (course, stacks) in column {
-            let _ = writeln!(text, "    {:<12}{}", format!("{course:?}"), words(stacks));
+        for (action, stacks) in column {
+            let _ = writeln!(text, "    {:<18}{}", format!("{action:?}"), words(stacks));
         }
         text
     })
 }
 
 #[test]
-fn every_row_of_the_table_has_the_course_that_was_agreed() {
+fn every_row_of_the_table_has_the_action_that_was_agreed() {
     let mut sections: Vec<(String, Vec<String>)> = Vec::new();
-    for &create in CreateAsk::ALL {
-        for &delete in DeleteAsk::ALL {
-            let (text, heading) = (section(create, delete), format!("create {} · delete {}", create.word(), delete.word()));
+    for &create in CreateAsk::VARIANTS {
+        for &delete in DeleteAsk::VARIANTS {
+            let (text, heading) = (section(create, delete), format!("create {create} · delete {delete}"));
             match sections.iter_mut().find(|(known, _)| *known == text) {
                 Some((_, headings)) => headings.push(heading),
                 None => sections.push((text, vec![heading])),
             }
         }
     }
-    let rows = CreateAsk::ALL.len() * DeleteAsk::ALL.len() * PhaseKind::ALL.len() * StackKind::all().count();
-    let mut table = format!("{rows} rows: create × delete × phase × stack. Read: headings, phase, course, stack.\n\n{}", legend());
+    let rows = CreateAsk::VARIANTS.len() * DeleteAsk::VARIANTS.len() * PhaseKind::VARIANTS.len() * StackKind::all().count();
+    let mut table = format!("{rows} rows: create × delete × phase × stack. Read: headings, phase, action, stack.\n\n{}", legend());
     for (text, headings) in sections {
         let _ = write!(table, "\n{}\n{text}", headings.join("\n"));
     }

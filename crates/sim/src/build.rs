@@ -1,7 +1,6 @@
-//! Worlds from rows: a world that reads as exactly this row of the table, or the reason why there is none.
+//! Worlds from starts: a world in which a first round finds exactly this, or the reason why there is none.
 
-use cf_core::decide::Row;
-use cf_core::decide::row::{CreateAsk as C, DeleteAsk as D, PhaseKind as P, StackKind as K};
+use cf_core::decide::state::{PhaseKind as P, StackKind as K};
 use cf_core::key::{self, Answer, Reading, UploadKey, Verb};
 use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase, Wish};
 use cf_core::names::Cluster;
@@ -14,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cloud::{Cloud, Event};
 use crate::cloudformation::Fate;
 use crate::s3::{Bucket, Version};
+use crate::start::{CreateStart as C, DeleteStart as D, Start};
 
 /// Whose world it is.
 pub const USER: &str = "alice";
@@ -22,22 +22,22 @@ pub const CLUSTER: &str = "demo";
 const CREATE: &str = "home/alice/demo.cf-create";
 const DELETE: &str = "home/alice/demo.cf-delete";
 
-/// Why a row cannot exist; `None` where it can.
-pub fn why_not(row: &Row) -> Option<&'static str> {
-    let is_idle = matches!(row.phase, P::New | P::Gone);
-    let is_unseen = matches!(row.phase, P::New | P::Gone | P::Blocked);
-    let is_there = matches!(row.stack, K::Ours(_));
-    let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
-    let is_planned = row.stack == K::Ours(StackStatus::ReviewInProgress);
-    Some(match (row.create, row.delete, row.phase) {
-        (_, _, P::Moved) if row.stack.state() != Some(StackState::Standing) => "only a stack that stands tells of another address",
+/// Why a start cannot exist; `None` where it can.
+pub fn why_not(start: &Start) -> Option<&'static str> {
+    let is_idle = matches!(start.phase, P::New | P::Gone);
+    let is_unseen = matches!(start.phase, P::New | P::Gone | P::Blocked);
+    let is_there = matches!(start.stack, K::Ours(_) | K::WithoutLogin(_));
+    let is_deleted = start.stack == K::Ours(StackStatus::DeleteComplete);
+    let is_planned = start.stack == K::Ours(StackStatus::ReviewInProgress);
+    Some(match (start.create, start.delete, start.phase) {
+        (_, _, P::Moved) if start.stack.state() != Some(StackState::Standing) => "only a stack that stands tells of another address",
         (_, _, phase) if is_planned && !matches!(phase, P::New | P::Blocked | P::Deleting) => {
             "its stack was created, or is being, and never waits for a change set again"
         }
-        (_, _, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck) if row.stack == K::Foreign => {
+        (_, _, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck) if start.stack == K::Foreign => {
             "its stack is known by id, and ids are never used again"
         }
-        (_, _, P::Ready | P::Failing | P::Stuck) if row.stack == K::Ours(StackStatus::CreateInProgress) => {
+        (_, _, P::Ready | P::Failing | P::Stuck) if start.stack == K::Ours(StackStatus::CreateInProgress) => {
             "its creation was seen to its end, and a stack is created once: only a look that lags shows it"
         }
         _ if is_unseen && is_deleted => "without an id, a deleted stack is not found",
@@ -48,7 +48,7 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
         (C::Same | C::Other, _, _) if is_idle && !is_there => "there is nothing to compare it with",
         (C::Own, _, P::New) if !is_there => "what it was made for is not there",
         (C::Own, _, P::Gone) => "it is over: its create has its answer",
-        (C::Outlived, D::Surplus, _) => "a crowd that loses one has room again: which is answered first decides how it ends",
+        (C::Outlived, D::TooMany, _) => "a crowd that loses one has room again: which is answered first decides how it ends",
         (_, D::Late, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready | P::Moved) => "nothing lives, or is on its way",
         (C::Own, D::Overtaken, P::Creating | P::Blocked | P::Ready | P::Moved) => "what lives was asked for since: it is late",
         (C::None, D::Overtaken, _) => "nothing has overtaken it",
@@ -58,8 +58,8 @@ pub fn why_not(row: &Row) -> Option<&'static str> {
         (_, D::Own | D::OwnAwaited, P::Ready | P::Moved | P::Failing) if is_there && !is_deleted => {
             "only at a cluster's end is a delete accepted before its phase is written"
         }
-        (_, D::Surplus, phase) if !matches!(phase, P::Creating | P::Deleting) => "a crowd gathers only while others wait for the same end",
-        (C::None, D::Surplus, P::Creating) => "the crowd is of creates",
+        (_, D::TooMany, phase) if !matches!(phase, P::Creating | P::Deleting) => "a crowd gathers only while others wait for the same end",
+        (C::None, D::TooMany, P::Creating) => "the crowd is of creates",
         _ => return None,
     })
 }
@@ -69,22 +69,22 @@ struct Builder {
     cloud: Cloud,
     cluster: Cluster,
     entry: Entry,
-    start: Timestamp,
+    epoch: Timestamp,
 }
 
-/// The world of a row that can exist, with a versioned user bucket or a plain one, and the events that are on their way in it.
-pub fn world(row: &Row, versioned: bool) -> (Cloud, Vec<Event>) {
+/// The world of a start that can exist, with a versioned user bucket or a plain one, and the events that are on their way in it.
+pub fn world(start: &Start, versioned: bool) -> (Cloud, Vec<Event>) {
     let cloud = Cloud::new(testing::site()).with_profile(USER);
     cloud.world.state().store.versioned = versioned;
-    let start = cloud.world.now();
+    let epoch = cloud.world.now();
     cloud.world.wait(300);
-    let mut b = Builder { cloud, cluster: testing::cluster(USER, CLUSTER), entry: Entry::default(), start };
-    let create = b.create(*row);
-    let delete = b.delete(*row);
-    b.accept(*row, create.as_ref());
-    b.open(*row, create.as_ref(), delete.as_ref());
-    b.stack(*row, create.as_ref());
-    b.files(*row);
+    let mut b = Builder { cloud, cluster: testing::cluster(USER, CLUSTER), entry: Entry::default(), epoch };
+    let create = b.create(*start);
+    let delete = b.delete(*start);
+    b.accept(*start, create.as_ref());
+    b.open(*start, create.as_ref(), delete.as_ref());
+    b.stack(*start, create.as_ref());
+    b.files(*start);
     if b.entry != Entry::default() {
         let ledger = Ledger { revision: 6, clusters: [(b.cluster.name.clone(), b.entry.clone())].into(), ..Ledger::default() };
         b.put(Bucket::System, &ledger::key(&b.cluster.user), &serde_json::to_vec(&ledger).unwrap_or_default(), 0);
@@ -103,7 +103,7 @@ pub fn upload_key(text: &str) -> UploadKey {
 
 impl Builder {
     fn at(&self, seconds: i64) -> Timestamp {
-        self.start + SignedDuration::from_secs(seconds)
+        self.epoch + SignedDuration::from_secs(seconds)
     }
 
     fn note_wish(&mut self, verb: Verb, seconds: i64) {
@@ -119,36 +119,36 @@ impl Builder {
         RequestId::of(key, id.as_deref(), &etag, at)
     }
 
-    fn create(&mut self, row: Row) -> Option<RequestId> {
-        let body: &[u8] = match row.create {
+    fn create(&mut self, start: Start) -> Option<RequestId> {
+        let body: &[u8] = match start.create {
             C::None => return None,
-            C::Broken => b"[]",
+            C::Invalid => b"[]",
             C::Other => br#"{"ComputeMaxNodes": "8"}"#,
             C::Settled | C::Own | C::Fresh | C::Same | C::Outlived => b"{}",
         };
         let request = self.put(Bucket::User, CREATE, body, 100);
-        if row.create == C::Settled {
+        if start.create == C::Settled {
             self.settled(CREATE, &request);
         }
-        if row.create == C::Outlived {
+        if start.create == C::Outlived {
             self.note_wish(Verb::Delete, 150);
         }
         Some(request)
     }
 
-    fn delete(&mut self, row: Row) -> Option<RequestId> {
-        let is_early = matches!(row.delete, D::Overtaken | D::Late) || (row.delete == D::OwnAwaited && row.create != C::None);
-        if row.delete == D::None {
+    fn delete(&mut self, start: Start) -> Option<RequestId> {
+        let is_early = matches!(start.delete, D::Overtaken | D::Late) || (start.delete == D::OwnAwaited && start.create != C::None);
+        if start.delete == D::None {
             return None;
         }
-        if row.delete == D::Late {
+        if start.delete == D::Late {
             self.note_wish(Verb::Create, 100);
         }
         let request = self.put(Bucket::User, DELETE, b"", if is_early { 50 } else { 200 });
-        if row.delete == D::Settled {
+        if start.delete == D::Settled {
             self.settled(DELETE, &request);
         }
-        if row.delete == D::OwnAwaited && row.create == C::None {
+        if start.delete == D::OwnAwaited && start.create == C::None {
             // Withdrawn.
             self.cloud.world.state().store.delete(Bucket::User, DELETE);
         }
@@ -163,9 +163,9 @@ impl Builder {
         }
     }
 
-    fn accept(&mut self, row: Row, create: Option<&RequestId>) {
+    fn accept(&mut self, start: Start, create: Option<&RequestId>) {
         let now = self.at(300);
-        self.entry.phase = match row.phase {
+        self.entry.phase = match start.phase {
             P::New => Phase::New,
             P::Creating | P::Blocked => Phase::Creating { since: now },
             P::Ready | P::Moved => Phase::Ready,
@@ -176,55 +176,58 @@ impl Builder {
             P::Stuck => Phase::Stuck,
             P::Gone => Phase::Gone { at: now, end: End::Deleted },
         };
-        if row.phase == P::Moved {
+        if start.phase == P::Moved {
             self.entry.login = Some("192.0.2.1".to_owned());
         }
+        if start.phase == P::Ready && matches!(start.stack, K::WithoutLogin(_)) {
+            self.entry.login = Some(String::new());
+        }
         // A creation without its create was recovered from the stack.
-        if row.phase == P::New || (row.phase == P::Creating && row.create == C::None) {
+        if start.phase == P::New || (start.phase == P::Creating && start.create == C::None) {
             return;
         }
-        if row.create == C::Own {
+        if start.create == C::Own {
             self.note_wish(Verb::Create, 100);
         }
         let old = RequestId::from_tag("00000000000000aa");
-        let is_under_way = matches!(row.phase, P::Creating | P::Blocked | P::Deleting | P::Unwanted | P::UnwantedLong);
+        let is_under_way = matches!(start.phase, P::Creating | P::Blocked | P::Deleting | P::Unwanted | P::UnwantedLong);
         let request = match create {
-            Some(request) if row.create == C::Own && is_under_way => request.clone(),
+            Some(request) if start.create == C::Own && is_under_way => request.clone(),
             _ => old,
         };
-        if !matches!(row.phase, P::Creating | P::Blocked) && row.create != C::Own {
+        if !matches!(start.phase, P::Creating | P::Blocked) && start.create != C::Own {
             self.entry.note_answered(&request);
         }
         self.entry.accepted =
             Some(Accepted { request, key: upload_key(CREATE), at: self.at(10), parameters: [].into(), defaults: [].into() });
     }
 
-    fn open(&mut self, row: Row, create: Option<&RequestId>, delete: Option<&RequestId>) {
+    fn open(&mut self, start: Start, create: Option<&RequestId>, delete: Option<&RequestId>) {
         let accepted = self.entry.accepted.as_ref().map(|a| a.request.clone());
-        if row.create == C::Own && row.phase != P::New {
+        if start.create == C::Own && start.phase != P::New {
             let request = create.cloned().unwrap_or_else(|| RequestId::from_tag("-"));
             self.entry.note_open(&upload_key(CREATE), &request, true, 0);
-        } else if let (P::Creating | P::Blocked, Some(request)) = (row.phase, accepted) {
+        } else if let (P::Creating | P::Blocked, Some(request)) = (start.phase, accepted) {
             // Its upload was withdrawn, or replaced.
             self.entry.note_open(&upload_key(CREATE), &request, true, 0);
         }
-        if let (D::Own | D::OwnAwaited, Some(request)) = (row.delete, delete) {
+        if let (D::Own | D::OwnAwaited, Some(request)) = (start.delete, delete) {
             self.entry.note_open(&upload_key(DELETE), request, true, 0);
-        } else if matches!(row.phase, P::Deleting | P::Unwanted | P::UnwantedLong) {
-            let place = if row.delete == D::Surplus { "home/alice/elsewhere/demo.cf-delete" } else { DELETE };
+        } else if matches!(start.phase, P::Deleting | P::Unwanted | P::UnwantedLong) {
+            let place = if start.delete == D::TooMany { "home/alice/elsewhere/demo.cf-delete" } else { DELETE };
             self.entry.note_open(&upload_key(place), &RequestId::from_tag("00000000000000dd"), true, 0);
         }
-        if row.delete == D::Surplus {
-            self.crowd(row, create);
+        if start.delete == D::TooMany {
+            self.crowd(start, create);
         }
     }
 
     /// As many uploads as may wait; their files were withdrawn since, for the work that they wait for goes on all the same.
-    fn crowd(&mut self, row: Row, create: Option<&RequestId>) {
-        if let (Some(request), C::Fresh | C::Same | C::Other) = (create, row.create) {
+    fn crowd(&mut self, start: Start, create: Option<&RequestId>) {
+        if let (Some(request), C::Fresh | C::Same | C::Other) = (create, start.create) {
             self.entry.note_open(&upload_key(CREATE), request, false, 0);
         }
-        let suffix = if row.phase == P::Creating { "cf-create" } else { "cf-delete" };
+        let suffix = if start.phase == P::Creating { "cf-create" } else { "cf-delete" };
         let place = |nth: usize| upload_key(&format!("home/alice/folder {nth}/demo.{suffix}"));
         for nth in 0..OPEN_MAX {
             let key = place(nth);
@@ -235,26 +238,26 @@ impl Builder {
         }
     }
 
-    fn stack(&mut self, row: Row, create: Option<&RequestId>) {
+    fn stack(&mut self, start: Start, create: Option<&RequestId>) {
         let site = self.cloud.world.site.clone();
         let name = site.stack_name(&self.cluster);
         let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/planted", name.as_str()));
-        let knows_id = matches!(row.phase, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck | P::Gone);
+        let knows_id = matches!(start.phase, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck | P::Gone);
         // A look that lags may miss a stack whose id is known.
-        let is_deleted = row.stack == K::Ours(StackStatus::DeleteComplete);
+        let is_deleted = start.stack == K::Ours(StackStatus::DeleteComplete);
         if knows_id
-            || (is_deleted && matches!(row.phase, P::Unwanted | P::UnwantedLong))
-            || (row.phase == P::Creating && matches!(row.stack, K::Ours(_)))
+            || (is_deleted && matches!(start.phase, P::Unwanted | P::UnwantedLong))
+            || (start.phase == P::Creating && matches!(start.stack, K::Ours(_) | K::WithoutLogin(_)))
         {
             self.entry.stack = Some(id.clone());
         }
-        let (status, is_ours) = match row.stack {
+        let (status, is_ours) = match start.stack {
             K::Absent => return,
             K::Foreign => (StackStatus::CreateComplete, false),
-            K::Ours(status) => (status, true),
+            K::Ours(status) | K::WithoutLogin(status) => (status, true),
         };
-        let made_for = match (row.phase, &self.entry.accepted, create) {
-            (P::New, _, Some(request)) if row.create == C::Own => request.clone(),
+        let made_for = match (start.phase, &self.entry.accepted, create) {
+            (P::New, _, Some(request)) if start.create == C::Own => request.clone(),
             (P::New | P::Blocked, ..) | (_, None, _) => RequestId::from_tag("00000000000000bb"),
             (_, Some(accepted), _) => accepted.request.clone(),
         };
@@ -266,13 +269,14 @@ impl Builder {
         }
         let login = (template.metadata.login_output.clone(), "198.51.100.7".to_owned());
         let is_up = !matches!(status, StackStatus::CreateInProgress | StackStatus::ReviewInProgress);
+        let has_login = is_up && !matches!(start.stack, K::WithoutLogin(_));
         let stack = Stack {
             id,
             status,
             reason: None,
             tags: if is_ours { tags(&self.cluster, &made_for, &site.deployment) } else { [].into() },
             parameters,
-            outputs: is_up.then_some(login).into_iter().collect(),
+            outputs: has_login.then_some(login).into_iter().collect(),
             parent: None,
         };
         let now = self.at(300);
@@ -280,11 +284,12 @@ impl Builder {
     }
 
     /// The answers and the state file as the passes before would have left them.
-    fn files(&self, row: Row) {
+    fn files(&self, start: Start) {
         let (Some(accepted), site) = (&self.entry.accepted, &self.cloud.world.site) else { return };
-        let (word, answer) = match row.phase {
+        let (word, answer) = match start.phase {
             P::New => return,
             P::Creating | P::Blocked => (Word::Creating, None),
+            P::Ready if matches!(start.stack, K::WithoutLogin(_)) => (Word::Failed, Some((Answer::Failed, "There is no login.\n"))),
             P::Ready => (Word::Ready, Some((Answer::Created, "198.51.100.7\n"))),
             P::Moved => (Word::Ready, Some((Answer::Created, "192.0.2.1\n"))),
             P::Failing | P::Stuck => (Word::Failed, Some((Answer::Failed, "It failed.\n"))),

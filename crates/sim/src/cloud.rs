@@ -1,16 +1,16 @@
 //! The functions in their world: events are queued, delivered, and delivered again when a function fails.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 
+use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::first_hour;
-use cf_core::key::{self, Reading, Verb};
-use cf_core::names::Cluster;
-use cf_core::observe::Subject;
-use cf_core::perform::{Clock, Outcome, pass, pass_look_alike, pass_stray};
+use cf_core::key::{self, Reading, UploadKey, Verb};
+use cf_core::question::Observe;
+use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
 use cf_core::site::{Powers, Site};
 use cf_core::stack::StackId;
-use cf_core::sweep;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
@@ -35,7 +35,7 @@ pub struct Cloud {
     pub world: World,
     /// Events not yet delivered.
     pub queue: VecDeque<Event>,
-    /// Outcomes of passes that ended well.
+    /// Outcomes of passes, also of those that a fault ended.
     pub outcomes: Vec<Outcome>,
     /// Faults of passes that did not; their events came again.
     pub faults: Vec<Fault>,
@@ -51,6 +51,57 @@ impl Clock for World {
     }
 
     async fn back_off(&self, _: usize) {}
+}
+
+/// The rights of the function that an upload's event goes to.
+fn powers(key: &str) -> Powers {
+    match key::read(key) {
+        Reading::Request(UploadKey { verb: Verb::Create, .. }) => Powers::CREATE,
+        Reading::Request(UploadKey { verb: Verb::Delete, .. }) => Powers::DELETE,
+        Reading::Refused { .. } | Reading::LooksLike { .. } | Reading::NotARequest => Powers::WATCH,
+    }
+}
+
+/// What an invocation has reported.
+#[derive(Default)]
+struct Told {
+    outcomes: Vec<Outcome>,
+    faults: Vec<Fault>,
+}
+
+/// One invocation of a function.
+struct Function<'w> {
+    world: &'w World,
+    site: Site,
+    told: Mutex<Told>,
+}
+
+impl Environment for Function<'_> {
+    fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn clock(&self) -> &impl Clock {
+        self.world
+    }
+
+    fn world(&self, _: Scope<'_>) -> impl Observe + Execute + Send {
+        self.world
+    }
+
+    fn report(&self, report: Report<'_>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match report {
+            Report::Pass(_, outcome) => told.outcomes.push(outcome.clone()),
+            Report::Fault(_, fault) => told.faults.push(fault.clone()),
+            _ => {}
+        }
+    }
+
+    /// Most worlds have no window, and nobody there asks for one.
+    fn has_first_hour(&self) -> bool {
+        self.world.state().store.get(Bucket::System, first_hour::KEY).is_some()
+    }
 }
 
 /// The in-memory world answers at once: a future that waits is a bug in the test.
@@ -92,66 +143,17 @@ impl Cloud {
 
     /// Delivers one event to the function that it is for.
     pub fn deliver(&mut self, event: &Event) -> Result<(), Fault> {
-        match event {
-            Event::Upload(key) if key == first_hour::PROBE => now(first_hour::answer(&self.world)),
-            Event::Upload(key) => match key::read(key) {
-                Reading::Request(upload) => {
-                    let powers = match upload.verb {
-                        Verb::Create => Powers::CREATE,
-                        Verb::Delete => Powers::DELETE,
-                    };
-                    self.pass(powers, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
-                }
-                Reading::Refused { .. } => now(pass_stray(&self.world, key)).map(drop),
-                Reading::LooksLike { .. } => now(pass_look_alike(&self.world, key)),
-                Reading::NotARequest => Ok(()),
-            },
-            Event::Stack(id) => {
-                let stack = self.world.state().stacks.by_id(id).map(|s| Box::new(s.stack.clone()));
-                let cluster = stack.as_ref().and_then(|s| s.cluster(&self.world.site.deployment));
-                cluster.map_or(Ok(()), |cluster| self.pass(Powers::WATCH, &Subject { cluster, upload: None, stack }))
-            }
-            Event::Sweep => {
-                let wanting = now(sweep::find(&self.world, &self.world.site, self.world.now()))?.wanting;
-                wanting.into_iter().try_for_each(|cluster| self.look_at(cluster))?;
-                self.first_hour()
-            }
-        }
-    }
-
-    /// What a sweep does for uploads that S3 told nobody of. Most worlds have no window, and nobody there asks for one.
-    fn first_hour(&mut self) -> Result<(), Fault> {
-        if self.world.state().store.get(Bucket::System, first_hour::KEY).is_none() {
-            return Ok(());
-        }
-        let look = now(first_hour::look(&self.world, &self.world.site, self.world.now()))?;
-        let mut failed = BTreeSet::new();
-        for key in &look.uploads {
-            let done = match key::read(key) {
-                Reading::Request(upload) => {
-                    self.pass(Powers::WATCH, &Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None })
-                }
-                Reading::Refused { .. } => now(pass_stray(&self.world, key)).map(drop),
-                Reading::LooksLike { .. } => now(pass_look_alike(&self.world, key)),
-                Reading::NotARequest => Ok(()),
-            };
-            if let Err(fault) = done {
-                self.faults.push(fault);
-                failed.insert(key.clone());
-            }
-        }
-        now(first_hour::close(&self.world, look, &failed, self.world.now()))
-    }
-
-    fn look_at(&mut self, cluster: Cluster) -> Result<(), Fault> {
-        self.pass(Powers::WATCH, &Subject { cluster, upload: None, stack: None })
-    }
-
-    fn pass(&mut self, powers: Powers, subject: &Subject) -> Result<(), Fault> {
-        let site = Site { powers, ..self.world.site.clone() };
-        let outcome = now(pass(&self.world, &site, subject, &self.world))?;
-        self.outcomes.push(outcome);
-        Ok(())
+        let (powers, wake) = match event {
+            Event::Upload(key) => (powers(key), Wake::Upload(key.clone())),
+            Event::Stack(id) => (Powers::WATCH, Wake::Stack(id.clone())),
+            Event::Sweep => (Powers::WATCH, Wake::Sweep),
+        };
+        let function = Function { world: &self.world, site: Site { powers, ..self.world.site.clone() }, told: Mutex::default() };
+        let done = now(reconcile::wake(&function, &wake));
+        let Told { outcomes, faults } = function.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.outcomes.extend(outcomes);
+        self.faults.extend(faults);
+        done
     }
 
     /// Delivers what is queued; what fails comes again a minute later, as Lambda does it.

@@ -1,7 +1,7 @@
 //! A strict world in memory: S3, CloudFormation and mail with AWS's rules, and the functions that live in it.
 //!
 //! It is stricter than the emulators: what they let pass and AWS would not, this refuses (each rule names its source).
-//! [`World`] is what the domain sees through `Observe` and `Perform`; [`Cloud`] delivers events to the three functions.
+//! [`World`] is what the domain sees through `Observe` and `Execute`; [`Cloud`] delivers events to the three functions.
 
 pub mod build;
 mod cloud;
@@ -11,6 +11,7 @@ mod rules;
 mod s3;
 mod senses;
 pub mod simulate;
+pub mod start;
 mod touch;
 mod world;
 
@@ -18,4 +19,5 @@ pub use cloud::{Cloud, Event};
 pub use cloudformation::{Fate, NO_CAPACITY, SimStack};
 pub use finding::{Finding, Harm};
 pub use s3::{Bucket, Store};
+pub use start::Start;
 pub use world::{Pages, Spoil, State, When, World};

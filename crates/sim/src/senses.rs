@@ -1,14 +1,14 @@
-//! The world behind `Observe` and `Perform`.
+//! The world behind `Observe` and `Execute`.
 
 use std::collections::BTreeSet;
 
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::Effect;
+use cf_core::effect::Execute;
 use cf_core::fault::{Fault, Kind};
 use cf_core::first_hour::{self, PROBE, PROBE_TEXT};
 use cf_core::key::HOME;
 use cf_core::ledger;
-use cf_core::perform::Perform;
 use cf_core::profile::Profile;
 use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
@@ -27,8 +27,8 @@ impl Observe for World {
     }
 }
 
-impl Perform for World {
-    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+impl Execute for World {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let mut state = self.state();
         // Part of no plan: what it may cost to lose it is put to the test by itself.
         if let Effect::WriteSeen(seen) = effect {

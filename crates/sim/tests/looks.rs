@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cf_core::effect::Effect;
+use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::key::{Reading, read};
 use cf_core::ledger::NodeNews;
 use cf_core::observe::Subject;
-use cf_core::perform::{Outcome, Perform, pass, pass_nodes};
 use cf_core::question::{Observe, Page, Question, Sight};
+use cf_core::reconcile::{Outcome, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud, World};
@@ -35,9 +36,9 @@ impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + 
     }
 }
 
-impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + Sync> Perform for Meanwhile<'_, S, P> {
-    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
-        let done = self.world.perform(effect).await;
+impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + Sync> Execute for Meanwhile<'_, S, P> {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        let done = self.world.execute(effect).await;
         (self.done)(effect, self.world);
         done
     }
@@ -52,8 +53,9 @@ fn subject(key: &str) -> Subject {
     Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }
 }
 
-fn pass_in<W: Observe + Perform>(world: &W, cloud: &Cloud, key: &str) -> Result<Outcome, Fault> {
-    pass(world, &cloud.world.site, &subject(key), &cloud.world).now_or_never().expect("nothing waits")
+fn pass_in<W: Observe + Execute>(world: &W, cloud: &Cloud, key: &str) -> Result<Outcome, Fault> {
+    let outcome = reconcile(world, &cloud.world.site, &subject(key), None, &cloud.world).now_or_never().expect("nothing waits");
+    outcome.fault.clone().map_or(Ok(outcome), Err)
 }
 
 fn put(world: &World, key: &str) {
@@ -126,8 +128,8 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
     };
     let world = cloud.world.clone();
     let slow = Meanwhile { world: &world, sees: |_: &Question, _: &World| None, done };
-    let outcome = pass(&slow, &cloud.world.site, &subject(CREATE), &world).now_or_never().expect("nothing waits").expect("a pass");
-    assert!(outcome.is_handed_over);
+    let outcome = reconcile(&slow, &cloud.world.site, &subject(CREATE), None, &world).now_or_never().expect("nothing waits");
+    assert!(outcome.is_handed_over && outcome.fault.is_none());
     cloud.world = world;
     cloud.settle();
     assert!(cloud.text("home/alice/demo.cf-created").is_some(), "the sweep takes it up");
@@ -139,7 +141,8 @@ fn news(cloud: &Cloud, accepted: Timestamp, seconds: i64, failure: Option<&str>)
     let subject = Subject { upload: None, ..subject(CREATE) };
     let news = NodeNews { at: accepted + SignedDuration::from_secs(seconds), failure: failure.map(str::to_owned) };
     let world = &cloud.world;
-    pass_nodes(world, &world.site, &subject, &news, world).now_or_never().expect("nothing waits").expect("a pass");
+    let outcome = reconcile(world, &world.site, &subject, Some(&news), world).now_or_never().expect("nothing waits");
+    assert_eq!(outcome.fault, None);
     cloud.text("home/alice/demo.cf-status").unwrap_or_default()
 }
 

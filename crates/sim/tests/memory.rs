@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::Effect;
+use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::instance_type::NODES;
 use cf_core::key::{self, KEY_BYTES_MAX, Reading, UploadKey};
@@ -12,8 +13,8 @@ use cf_core::ledger::{self, ANSWERED_MAX, Accepted, Claim, End, Entry, HISTORY_M
 use cf_core::names::{ClusterName, User};
 use cf_core::observe::Subject;
 use cf_core::order;
-use cf_core::perform::{Perform, pass};
 use cf_core::question::{Observe, Question, Sight};
+use cf_core::reconcile::reconcile;
 use cf_core::request::{ETag, RequestId};
 use cf_core::status::Status;
 use cf_core::template::Parameter;
@@ -192,8 +193,8 @@ impl Observe for Forgetful<'_> {
     }
 }
 
-impl Perform for Forgetful<'_> {
-    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+impl Execute for Forgetful<'_> {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         if let Effect::WriteLedger { ledger, .. } = effect {
             // As the adapter does, for S3.
             drop(serde_json::to_vec(ledger));
@@ -217,10 +218,9 @@ fn a_full_ledger_is_read_changed_and_written() {
         let key = upload_key("", "demo");
         let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None };
         bounded("a pass over it", || {
-            pass(&Forgetful(&cloud.world), &testing::site(), &subject, &cloud.world)
-                .now_or_never()
-                .expect("nothing waits")
-                .expect("it is handled")
+            let world = Forgetful(&cloud.world);
+            let outcome = reconcile(&world, &testing::site(), &subject, None, &cloud.world).now_or_never().expect("nothing waits");
+            assert_eq!(outcome.fault, None);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The sweep: every row of the table, every effect of its first passes, spoiled before and after it happens, and the
+//! The sweep: every start, every effect of its first passes, spoiled before and after it happens, and the
 //! event delivered again: the same world in the end, but for a mail that may be lost and is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,28 +6,17 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use cf_core::decide::row::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
-use cf_core::decide::{Course, Plan, Row, decide};
+use cf_core::decide::state::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::{Action, Plan, Row, Situation, decide};
 use cf_core::effect::Effect;
 use cf_core::key::Verb;
 use cf_core::ledger::{Entry, Ledger};
 use cf_core::observe::{Subject, look};
 use cf_core::site::{Powers, Site};
-use cf_core::stack::StackStatus;
+use cf_core::stack::{StackState, StackStatus};
+use cf_sim::start::{self, Start};
 use cf_sim::{Bucket, Cloud, Event, When, build};
 use futures_util::FutureExt;
-
-fn rows() -> impl Iterator<Item = Row> {
-    CreateAsk::ALL.iter().flat_map(|&create| {
-        DeleteAsk::ALL.iter().flat_map(move |&delete| {
-            PhaseKind::ALL.iter().flat_map(move |&phase| StackKind::all().map(move |stack| Row { create, delete, phase, stack }))
-        })
-    })
-}
-
-fn possible() -> Vec<Row> {
-    rows().filter(|row| build::why_not(row).is_none()).collect()
-}
 
 /// The function that an event wakes, and what it is told.
 fn subject(event: &Event) -> (Powers, Subject) {
@@ -46,43 +35,56 @@ fn first_plan(cloud: &Cloud, event: &Event) -> Plan {
     let (powers, subject) = subject(event);
     let site = Site { powers, ..cloud.world.site.clone() };
     let facts = look(&cloud.world, &site, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
-    assert_eq!(row::read(&facts).0, decide(&facts).row);
     decide(&facts)
 }
 
-/// In parallel, for two thousand rows are many; what fails is told with its row.
-fn for_each_row(rows: &[Row], check: impl Fn(Row) -> Vec<String> + Sync) {
+/// In parallel, for thousands of starts are many; what fails is told with its start.
+fn for_each_start(starts: &[Start], check: impl Fn(Start) -> Vec<String> + Sync) {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(*row)));
+                while let Some(start) = starts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(*start)));
                     let told = told.unwrap_or_else(|_| vec!["it panicked".to_owned()]);
-                    wrong.lock().unwrap().extend(told.into_iter().map(|what| (*row, what)));
+                    wrong.lock().unwrap().extend(told.into_iter().map(|what| (*start, what)));
                 }
             });
         }
     });
     let mut wrong = wrong.into_inner().unwrap();
     wrong.sort();
-    let told = wrong.iter().take(40).fold(String::new(), |mut text, (row, what)| {
-        let _ = writeln!(text, "\n{row}\n  {what}");
+    let told = wrong.iter().take(40).fold(String::new(), |mut text, (start, what)| {
+        let _ = writeln!(text, "\n{start}\n  {what}");
         text
     });
     assert!(wrong.is_empty(), "{} failures, the first of them:\n{told}", wrong.len());
 }
 
 #[test]
-fn every_row_exists_as_a_world_or_there_is_a_reason() {
-    let (all, possible) = (rows().count(), possible());
-    assert_eq!((possible.len(), all - possible.len()), (8155, 10149), "rows that exist, rows that cannot");
-    for_each_row(&possible, |wanted| {
+fn every_start_exists_as_a_world_or_there_is_a_reason() {
+    let (all, possible) = (start::all().count(), start::possible());
+    assert_eq!((possible.len(), all - possible.len()), (11027, 12909), "starts that exist, starts that cannot");
+    let situations: BTreeSet<Situation> = possible.iter().map(Start::situation).collect();
+    let rows: BTreeSet<Row> = situations.iter().filter_map(|situation| situation.row()).collect();
+    let meanings: BTreeSet<_> = rows.iter().map(|row| meaning(*row)).collect();
+    assert_eq!(
+        (rows.len(), meanings.len(), situations.len() - rows.len()),
+        (4092, 1268, 6),
+        "rows of the table, by meaning, and what triage answers"
+    );
+    for_each_start(possible, |wanted| {
         let (cloud, events) = build::world(&wanted, is_versioned(wanted));
-        let got = first_plan(&cloud, &events[0]).row;
-        if got == wanted { vec![] } else { vec![format!("reads as {got}")] }
+        let got = first_plan(&cloud, &events[0]).situation;
+        if got == wanted.situation() { vec![] } else { vec![format!("is found as {got}")] }
     });
+}
+
+/// A row by the meaning of its stack's status.
+fn meaning(row: Row) -> (CreateAsk, DeleteAsk, PhaseKind, Option<StackState>, bool, bool) {
+    let has_no_login = matches!(row.stack, StackKind::WithoutLogin(_));
+    (row.create, row.delete, row.phase, row.stack.state(), row.stack == StackKind::Absent, has_no_login)
 }
 
 fn timeless(text: &str) -> String {
@@ -158,7 +160,7 @@ fn differences(want: &Rest, got: &Rest, mails_counted: usize) -> Vec<String> {
 }
 
 fn mails_counted(cloud: &Cloud) -> usize {
-    cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.mails_in_doubt()).sum()
+    cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.counts.mails_in_doubt).sum()
 }
 
 /// How the event of a spoiled pass comes again.
@@ -202,8 +204,8 @@ fn deliver_again(cloud: &mut Cloud, events: &[Event], again: Again) {
     }
 }
 
-/// An effect of a row's plan: which, and what it does.
-type Triple = (Row, usize, &'static str, When);
+/// An effect of the first plan of a start: which, and what it does.
+type Triple = (Start, usize, &'static str, When);
 
 fn name(effect: &Effect) -> &'static str {
     match effect {
@@ -221,34 +223,48 @@ fn name(effect: &Effect) -> &'static str {
 }
 
 /// Every other status has the user bucket of the other kind.
-fn is_versioned(row: Row) -> bool {
-    StackKind::all().position(|kind| kind == row.stack).is_some_and(|at| at % 2 == 0)
+fn is_versioned(start: Start) -> bool {
+    StackKind::all().position(|kind| kind == start.stack).is_some_and(|at| at % 2 == 0)
 }
 
-/// Whether a row only answers one upload, and goes on as the row without that upload, which is swept itself.
-const fn only_answers(course: Course) -> bool {
-    matches!(course, Course::Tidy | Course::Refuse | Course::Crowded | Course::Withdraw | Course::Overtake | Course::Differ)
+/// Whether an action only answers one upload, and what comes after it is the start without that upload, which is swept itself.
+const fn only_answers(action: Action) -> bool {
+    matches!(
+        action,
+        Action::RemoveSettled
+            | Action::RefuseInvalid
+            | Action::RefuseTooMany
+            | Action::Withdraw
+            | Action::Overtake
+            | Action::RefuseDiffering
+    )
 }
 
-/// The ways in which the event comes again. All of them for the first status of each meaning (`Doubled` begins as `Soon`
-/// does); in turn for the others, which take the same course.
-fn variants(row: Row, course: Course, nth: usize, when: When) -> Vec<Again> {
-    let is_first = match row.stack {
-        StackKind::Ours(status) => StackStatus::ALL.iter().find(|s| s.state() == status.state()) == Some(&status),
+/// Starts whose stacks have statuses of equal meaning take the same actions: one of them is enough.
+fn is_first_of_its_meaning(start: Start) -> bool {
+    match start.stack {
+        StackKind::Ours(status) | StackKind::WithoutLogin(status) => {
+            StackStatus::ALL.iter().find(|s| s.state() == status.state()) == Some(&status)
+        }
         StackKind::Absent | StackKind::Foreign => true,
-    };
-    if !is_first || only_answers(course) {
+    }
+}
+
+/// The ways in which the event comes again: all of them (`Doubled` begins as `Soon` does), or in turn where the first plan only
+/// answers one upload.
+fn variants(start: Start, action: Action, nth: usize, when: When) -> Vec<Again> {
+    if only_answers(action) {
         return vec![AGAIN[(nth * 2 + usize::from(when == When::After)) % AGAIN.len()]];
     }
     // Only what was never seen can be missed.
-    let may_be_missed = matches!((row.phase, row.stack), (PhaseKind::Unwanted, StackKind::Ours(_)));
+    let may_be_missed = matches!((start.phase, start.stack), (PhaseKind::Unwanted, StackKind::Ours(_)));
     AGAIN.into_iter().filter(|again| *again != Again::Soon).chain(may_be_missed.then_some(Again::Blind)).collect()
 }
 
-fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSet<Triple>>) -> Vec<String> {
-    let (built, events) = build::world(&row, is_versioned(row));
+fn sweep_start(start: Start, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSet<Triple>>) -> Vec<String> {
+    let (built, events) = build::world(&start, is_versioned(start));
     let plan = first_plan(&built, &events[0]);
-    let triples = |effects: &[Effect], when| effects.iter().enumerate().map(|(at, e)| (row, at, name(e), when)).collect::<Vec<_>>();
+    let triples = |effects: &[Effect], when| effects.iter().enumerate().map(|(at, e)| (start, at, name(e), when)).collect::<Vec<_>>();
     for when in [When::Before, When::After] {
         wanted.lock().unwrap().extend(triples(&plan.effects, when));
     }
@@ -259,17 +275,17 @@ fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSe
     cloud.settle();
     let want = rest(&cloud);
     let mut told: Vec<String> = cloud.complaints().iter().map(ToString::to_string).collect();
-    let swept = if only_answers(plan.course) { plan.effects.len() } else { effects.len() };
+    let swept = if only_answers(plan.action) { plan.effects.len() } else { effects.len() };
     for nth in 0..swept {
         for when in [When::Before, When::After] {
-            for again in variants(row, plan.course, nth, when) {
+            for again in variants(start, plan.action, nth, when) {
                 let mut cloud = built.clone();
                 cloud.world.state().blind_looks = usize::from(again == Again::Blind);
                 cloud.world.spoil(nth, when);
                 deliver_again(&mut cloud, &events, again);
                 let spoiled = cloud.world.state().spoiled.clone();
                 if nth < plan.effects.len() {
-                    reached.lock().unwrap().extend(spoiled.iter().map(|effect| (row, nth, name(effect), when)));
+                    reached.lock().unwrap().extend(spoiled.iter().map(|effect| (start, nth, name(effect), when)));
                 }
                 cloud.settle();
                 let mut wrong: Vec<String> = cloud.complaints().iter().map(ToString::to_string).collect();
@@ -292,7 +308,8 @@ fn sweep_row(row: Row, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSe
 #[test]
 fn whatever_effect_is_lost_the_world_ends_the_same() {
     let (reached, wanted) = (Mutex::default(), Mutex::default());
-    for_each_row(&possible(), |row| sweep_row(row, &reached, &wanted));
+    let starts: Vec<Start> = start::possible().iter().copied().filter(|start| is_first_of_its_meaning(*start)).collect();
+    for_each_start(&starts, |start| sweep_start(start, &reached, &wanted));
     let (reached, wanted) = (reached.into_inner().unwrap(), wanted.into_inner().unwrap());
     let unreached: Vec<_> = wanted.difference(&reached).collect();
     assert!(
@@ -302,5 +319,5 @@ fn whatever_effect_is_lost_the_world_ends_the_same() {
         wanted.len(),
         &unreached[..unreached.len().min(10)]
     );
-    println!("{} rows, {} effects before and after", possible().len(), wanted.len());
+    println!("{} starts, {} effects before and after", starts.len(), wanted.len());
 }

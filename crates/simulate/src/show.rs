@@ -16,15 +16,18 @@ pub fn counts(tally: &Tally, seconds: f64) {
     for (kind, count) in tally.by_kind() {
         println!("    {count:>10}  {}", kind.word());
     }
-    let (possible, missed) = (tally::possible_rows().len(), tally.rows_missed());
-    println!("  {} of the {possible} rows of the table that can exist were met", possible - missed.len());
-    let odd = tally.rows_impossible();
+    let (possible, missed) = (tally::possible().len(), tally.missed());
+    println!(
+        "  {} of the {possible} situations that can exist were met: rows of the table, and what triage answers",
+        possible - missed.len()
+    );
+    let odd = tally.impossible();
     println!("  {} more were met, which only a look that lags can show", odd.len());
-    for row in odd.iter().take(5) {
-        println!("    {row}");
+    for situation in odd.iter().take(5) {
+        println!("    {situation}");
     }
-    for row in missed.iter().take(5) {
-        println!("    not met: {row}");
+    for situation in missed.iter().take(5) {
+        println!("    not met: {situation}");
     }
     let [none, one, two] = tally.sweeps;
     println!("  after the faults, with nothing else moving: no sweep was needed in {none} runs, one in {one}, two in {two}");
@@ -40,9 +43,9 @@ pub fn failures(failed: &[(u64, String)]) {
 
 /// One run as a story.
 pub fn story(setting: &Setting<'_>, report: &Report) {
-    let row = setting.row.map(|row| format!(", which begins at: {row}")).unwrap_or_default();
+    let start = setting.start.map(|start| format!(", which begins with: {start}")).unwrap_or_default();
     let (lines, faults) = (report.lines - setting.left_out.len(), report.struck.len());
-    println!("\nSeed {}{row}\n({lines} of {} deeds, {faults} faults; seconds since the start)\n", setting.seed, report.lines);
+    println!("\nSeed {}{start}\n({lines} of {} deeds, {faults} faults; seconds since the start)\n", setting.seed, report.lines);
     for line in &report.story {
         println!("{line}");
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use cf_aws::Aws;
 use cf_core::effect::Effect;
+use cf_core::effect::Execute;
 use cf_core::fault::Fault;
-use cf_core::perform::Perform;
 use cf_core::question::{Observe, Question, Sight};
 use cf_core::request::ETag;
 use cf_core::site::{Powers, Site};
@@ -29,9 +29,9 @@ impl Observe for Emulated {
     }
 }
 
-impl Perform for Emulated {
-    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
-        self.aws.perform(effect).await
+impl Execute for Emulated {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        self.aws.execute(effect).await
     }
 }
 

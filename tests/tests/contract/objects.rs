@@ -182,7 +182,7 @@ fn some_ledger(revision: u64) -> Ledger {
 }
 
 pub async fn a_ledger_comes_back_as_it_was_written<S: Stage>(s: &S) -> Result<()> {
-    let write = async |revision, expect| s.perform(&Effect::WriteLedger { user: alice(), ledger: some_ledger(revision), expect }).await;
+    let write = async |revision, expect| s.execute(&Effect::WriteLedger { user: alice(), ledger: some_ledger(revision), expect }).await;
     let first: Option<ETag> = write(1, Expect::Absent).await?;
     let seen = see!(s, Question::Ledger(alice()), Ledger);
     ensure!(seen == Some((some_ledger(1), first.clone().expect("a version"))));
@@ -226,7 +226,7 @@ pub async fn a_mail_arrives_as_it_was_written<S: Stage>(s: &S) -> Result<()> {
     let stack = cf_core::testing::site().stack_name(&cluster);
     let told = Message::Declined { cluster: cluster.name.clone(), why: "zu groß\nund zu teuer".into(), advice: Advice::Quota };
     let mail = Mail { cluster, stack, deployment: "größer".into(), news: News::Stuck { told, full: Full::default() } };
-    s.perform(&Effect::SendMail(mail.clone())).await?;
+    s.execute(&Effect::SendMail(mail.clone())).await?;
     ensure!(s.mails().await? == [(mail.subject(), mail.body())], "{:?}", s.mails().await?);
     Ok(())
 }

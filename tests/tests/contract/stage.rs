@@ -1,11 +1,11 @@
 //! What a clause needs of a world besides the domain's two traits: other people's hands, and time.
 
 use anyhow::{Context, Result};
+use cf_core::effect::Execute;
 use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::Fault;
 use cf_core::message::Message;
 use cf_core::names::Cluster;
-use cf_core::perform::Perform;
 use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::{ETag, RequestId};
 use cf_core::site::Site;
@@ -30,7 +30,7 @@ pub enum Destiny {
 }
 
 /// A world on which the contract is tried.
-pub trait Stage: Observe + Perform + Sized {
+pub trait Stage: Observe + Execute + Sized {
     /// Nothing is there but a deployment with its template.
     async fn fresh(is_versioned: bool) -> Result<Self>;
     fn site(&self) -> &Site;
@@ -80,22 +80,22 @@ pub trait Words: Stage {
     }
 
     async fn create(&self, new: NewStack) -> Result<(), Fault> {
-        self.perform(&Effect::CreateStack(Box::new(new))).await.map(drop)
+        self.execute(&Effect::CreateStack(Box::new(new))).await.map(drop)
     }
 
     async fn delete(&self, id: &StackId) -> Result<(), Fault> {
-        self.perform(&Effect::DeleteStack { id: id.clone() }).await.map(drop)
+        self.execute(&Effect::DeleteStack { id: id.clone() }).await.map(drop)
     }
 
     /// Writes an answer: this login address, and a newline.
     async fn answer(&self, key: &str, login: &str, expect: Expect) -> Result<ETag, Fault> {
         let message = Message::Created { login: login.to_owned() };
-        let written = self.perform(&Effect::WriteAnswer { key: key.to_owned(), message, expect }).await?;
+        let written = self.execute(&Effect::WriteAnswer { key: key.to_owned(), message, expect }).await?;
         Ok(written.expect("a write gives the new version"))
     }
 
     async fn remove(&self, key: &str, etag: &ETag) -> Result<(), Fault> {
-        self.perform(&Effect::RemoveUpload { key: key.to_owned(), etag: etag.clone() }).await.map(drop)
+        self.execute(&Effect::RemoveUpload { key: key.to_owned(), etag: etag.clone() }).await.map(drop)
     }
 
     async fn object(&self, key: &str, body: bool) -> Result<Option<Object>> {

@@ -2,15 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::draft::Draft;
 use crate::advice::{Situation, advice, advice_on};
 use crate::causes;
 use crate::facts::{Facts, Setback};
 use crate::ledger::{Accepted, End, NodeNews, Phase, Tied};
 use crate::living::Living;
-use crate::message::{
-    Advice, Cause, Difference, FailedCreation, Full, Mail, Message, News, NodesMissing, Remains, Rest, StackReason, StateText,
-};
+use crate::message::{Advice, Cause, Difference, FailedCreation, Full, Message, News, NodesMissing, Remains, Rest, StackReason, StateText};
 use crate::names::ClusterName;
 use crate::stack::{StackState, StackStatus};
 
@@ -157,22 +154,12 @@ pub fn deleting(facts: &Facts<'_>) -> StateText {
 
 // ---- mails
 
-impl Draft<'_> {
-    /// Sends a mail that was claimed.
-    pub fn mail(&mut self, news: News) {
-        let (site, cluster) = (self.facts.site, self.facts.cluster.clone());
-        let mail = Mail { stack: site.stack_name(&cluster), deployment: site.deployment.clone(), cluster, news };
-        self.effects.push(crate::effect::Effect::SendMail(mail));
-    }
+pub fn ready_news(accepted: &Accepted, login: &str) -> News {
+    News::Ready { login: login.to_owned(), asked_by: accepted.key.clone(), accepted: accepted.at }
 }
 
-/// News of a creation that ended: with an address or without.
-pub fn announced(accepted: &Accepted, login: Option<&str>) -> News {
-    let asked_by = accepted.key.clone();
-    match login {
-        Some(login) => News::Ready { login: login.to_owned(), asked_by, accepted: accepted.at },
-        None => News::NoLogin { asked_by },
-    }
+pub fn no_login_news(accepted: &Accepted) -> News {
+    News::NoLogin { asked_by: accepted.key.clone() }
 }
 
 pub fn failed_news(facts: &Facts<'_>, accepted: &Accepted, told: &Message) -> News {

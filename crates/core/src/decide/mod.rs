@@ -1,38 +1,42 @@
 //! From what was seen to what to do: pure and total. No clock, no environment, no randomness, no waiting.
 //!
-//! A look is read into a [`Row`] (create × delete × phase × stack), the table in [`choose`](mod@choose) names the one
-//! [`Course`] for it, and [`build`](mod@build) spells the course out as effects. One course at a time: where more than
-//! one upload wants something, the plan ends in another look.
+//! [`triage`] sorts the uploads and answers those that can change nothing. What is left contends for the cluster's life: with
+//! phase and stack it is a [`Row`], the [`table`] names the one [`Action`] for it, and `action` builds its effects. One action at
+//! a time: where more than one upload wants something, the plan ends in another round.
 
-pub mod build;
-pub mod choose;
+mod action;
+mod builder;
+mod change;
 mod compose;
-mod draft;
-mod finish;
-mod nodes;
-pub mod row;
-mod start;
+pub mod state;
+pub mod table;
+pub mod triage;
 
 use std::fmt;
 
-pub use choose::{Course, choose};
-pub use row::Row;
+use builder::Builder;
+pub use change::Change;
+pub use state::{Row, Situation};
+pub use table::{Action, choose};
+use triage::{Create, Triage, triage};
 
 use crate::effect::Effect;
-use crate::facts::{Facts, StackSeen};
+use crate::facts::{Facts, Setback, StackSeen};
 use crate::ledger::NodeNews;
 use crate::site::Powers;
 
 /// What to do, in order; a failed effect stops the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The row of the table that was met, for the log.
-    pub row: Row,
+    /// What was decided in.
+    pub situation: Situation,
     /// Why these effects.
-    pub course: Course,
+    pub action: Action,
+    /// What the ledger's entry becomes.
+    pub change: Change,
     /// What to do.
     pub effects: Vec<Effect>,
-    /// Whether to look again at once: more uploads wait, or the course has a second step.
+    /// Whether to look again at once: more uploads wait, or the action has a second step.
     pub look_again: bool,
     /// What this function may not do was cut off; cf-watch finds it on the ledger.
     pub left_for_watch: bool,
@@ -42,28 +46,58 @@ pub struct Plan {
 
 /// Decides. Total over everything that can be seen.
 pub fn decide(facts: &Facts<'_>) -> Plan {
-    let (row, chosen) = row::read(facts);
-    build::plan(facts, row, course_of(facts, row), &chosen).within(facts.site.powers)
+    let triage = triage(facts);
+    plan(facts, &triage, |b| {
+        if let Triage::Contenders(contenders) = &triage
+            && matches!(contenders.create, Create::Own(_))
+        {
+            action::own(b);
+        }
+        if let Some(action) = refusal(facts).is_none().then(|| action::answer(b, &triage)).flatten() {
+            return action;
+        }
+        let action = action_of(facts, &triage);
+        action::build(b, action);
+        action
+    })
 }
 
-/// Decides what to tell of machines for compute nodes.
+/// Decides what to report of instances for compute nodes.
 pub fn decide_nodes(facts: &Facts<'_>, news: &NodeNews) -> Plan {
-    nodes::plan(facts, news).within(facts.site.powers)
+    let mut plan = plan(facts, &triage(facts), |b| {
+        action::note_nodes(b, news);
+        Action::NoteNodes
+    });
+    plan.mails_in_doubt = 0;
+    plan
 }
 
-/// The course that these facts lead to, so that only what it needs is read on top of them.
-pub fn course(facts: &Facts<'_>) -> Course {
-    course_of(facts, row::read(facts).0)
+fn plan(facts: &Facts<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Builder<'_>) -> Action) -> Plan {
+    let mut b = Builder::new(facts, triage);
+    let action = build(&mut b);
+    b.remove_left_over();
+    let Builder { entry, effects, look_again, mails_in_doubt, .. } = b;
+    let change = Change::between(&facts.entry(), &entry);
+    Plan { situation: Situation::of(facts, triage), action, change, effects, look_again, left_for_watch: false, mails_in_doubt }
+        .within(facts.site.powers)
 }
 
-fn course_of(facts: &Facts<'_>, row: Row) -> Course {
-    match &facts.setback {
-        // AWS may say that a token was used before while the stack that it has made lives. So that counts only where no stack
-        // is seen; one that is seen decides.
-        Some(setback) if setback.is_spent() && facts.stack != StackSeen::Absent => choose(&row),
-        Some(setback) => choose::after(setback),
-        None => choose(&row),
+/// The action that these facts lead to, so that only what it needs is read on top of them.
+pub fn action(facts: &Facts<'_>) -> Action {
+    action_of(facts, &triage(facts))
+}
+
+fn action_of(facts: &Facts<'_>, triage: &Triage<'_>) -> Action {
+    if let Some(refusal) = refusal(facts) {
+        return table::after(refusal, state::phase(facts, &facts.entry()), state::stack(facts));
     }
+    Situation::of(facts, triage).row().map_or(Action::Wait, |row| choose(&row))
+}
+
+/// The refused call that decides. AWS may say that a token was used before while the stack that it has made lives. So that counts
+/// only where no stack is seen; one that is seen decides.
+fn refusal<'f>(facts: &'f Facts<'_>) -> Option<&'f Setback> {
+    facts.setback.as_ref().filter(|refusal| !refusal.is_spent() || facts.stack == StackSeen::Absent)
 }
 
 impl Plan {
@@ -93,7 +127,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {:?}", self.row, self.course)?;
+        write!(f, "{} -> {:?}\n  {}", self.situation, self.action, self.change)?;
         for effect in &self.effects {
             write!(f, "\n  {effect}")?;
         }

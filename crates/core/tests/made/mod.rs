@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_core::body::Body;
 use cf_core::causes::Causes;
-use cf_core::decide::row::{PhaseKind, StackKind};
+use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::facts::{Facts, Setback, StackSeen, Upload};
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{self, Answer, Reading, UploadKey};
@@ -167,10 +167,11 @@ fn stack(scene: &Scene, site: &Site, cluster: &cf_core::names::Cluster, made_for
     let status = match scene.stack {
         StackKind::Absent => return StackSeen::Absent,
         StackKind::Foreign => return StackSeen::Foreign,
-        StackKind::Ours(status) => status,
+        StackKind::Ours(status) | StackKind::WithoutLogin(status) => status,
     };
     let login = (site.template.metadata.login_output.clone(), "198.51.100.7".to_owned());
-    let is_up = scene.has_login && status != StackStatus::CreateInProgress;
+    let is_bare = matches!(scene.stack, StackKind::WithoutLogin(_));
+    let is_up = scene.has_login && !is_bare && status != StackStatus::CreateInProgress;
     StackSeen::Ours(Box::new(Stack {
         id: StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/1", site.stack_name(cluster).as_str())),
         status,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cf_core::effect::Effect;
+use cf_core::effect::Execute;
 use cf_core::fault::{Fault, Kind};
 use cf_core::names::Cluster;
-use cf_core::perform::Perform;
 use cf_core::question::{Observe, Question, Sight};
 use cf_core::request::ETag;
 use jiff::SignedDuration;
@@ -250,8 +250,8 @@ impl Hands<'_, '_> {
     }
 }
 
-impl Perform for Hands<'_, '_> {
-    async fn perform(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+impl Execute for Hands<'_, '_> {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let Some(bug) = self.stage.bug else { return self.do_one(effect).await };
         let instead = {
             let state = self.stage.world.state();

@@ -1,12 +1,13 @@
 //! How stacks go on in their own time, and who hears of it.
 
+use cf_core::reconcile::Wake;
 use cf_core::stack::StackStatus;
 
 use super::agenda::Happening;
 use super::dice::{named, under};
 use super::run::Run;
 use super::stage::Function;
-use super::travel::{Queue, Work};
+use super::travel::Queue;
 use crate::cloudformation::Fate;
 
 impl Run<'_, '_> {
@@ -18,10 +19,10 @@ impl Run<'_, '_> {
         };
         self.stage.tell(|| format!("{} is {status}", id.name().unwrap_or_default()));
         let key = under(under(0x5A, named(&id.0)), turns as u64);
-        self.emit(Work::Stack(id.clone()), Function::Watch, Queue::Lambda, key);
+        self.emit(Wake::Stack(id.clone()), Function::Watch, Queue::Lambda, key);
         if status == StackStatus::CreateInProgress {
             self.report.lives += 1;
-            self.emit(Work::Stack(id), Function::Watch, Queue::Progress, under(key, 9));
+            self.emit(Wake::Stack(id), Function::Watch, Queue::Progress, under(key, 9));
         }
         self.set_in_motion(nth);
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use cf_core::effect::Effect;
 use cf_core::fault::Fault;
 use cf_core::key::Verb;
-use cf_core::perform::Outcome;
+use cf_core::reconcile::{Outcome, Wake};
 use cf_core::testing;
 
 use super::agenda::{Agenda, Happening};
@@ -17,7 +17,7 @@ use super::mishap::{Mishap, Weather};
 use super::script::{Line, Script, USERS};
 use super::setting::{Report, Setting};
 use super::stage::{Function, Inner, Orphan, Stage};
-use super::travel::{Delivery, Queue, Work, handle};
+use super::travel::{Delivery, Queue, handle};
 use super::truth::{End, Truth};
 use crate::build;
 use crate::cloud::{Cloud, Event};
@@ -58,7 +58,7 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
         wakes: Vec::new(),
         orphans: Vec::new(),
         has_died: false,
-        truth: Truth::new(setting.row.is_some()),
+        truth: Truth::new(setting.start.is_some()),
         story: setting.tells.then(Vec::new),
         trace: setting.traces.then(Vec::new),
     };
@@ -69,10 +69,10 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
     run.report()
 }
 
-/// An empty deployment with everybody's profile, or the world of a row with the events that are on their way in it.
+/// An empty deployment with everybody's profile, or the world of a start with the events that are on their way in it.
 fn beginning(setting: &Setting<'_>, script: &Script) -> (World, Vec<Event>) {
-    let (cloud, events) = match &setting.row {
-        Some(row) => build::world(row, script.is_versioned),
+    let (cloud, events) = match &setting.start {
+        Some(start) => build::world(start, script.is_versioned),
         None => (Cloud::new(testing::site()), Vec::new()),
     };
     let cloud = USERS.iter().fold(cloud, |cloud, user| cloud.with_profile(user));
@@ -131,8 +131,8 @@ impl<'s, 'b> Run<'s, 'b> {
             let key = under(0xE0, nth as u64);
             match event {
                 Event::Upload(at) => self.tell_of_upload(at, key),
-                Event::Stack(id) => self.emit(Work::Stack(id), Function::Watch, Queue::Lambda, key),
-                Event::Sweep => self.emit(Work::Sweep, Function::Watch, Queue::Lambda, key),
+                Event::Stack(id) => self.emit(Wake::Stack(id), Function::Watch, Queue::Lambda, key),
+                Event::Sweep => self.emit(Wake::Sweep, Function::Watch, Queue::Lambda, key),
             }
         }
         self.stage.world.state().stacks.turned.clear();
@@ -204,12 +204,12 @@ impl<'s, 'b> Run<'s, 'b> {
     /// S3 tells of an upload: at least once, so its event may be late and doubled, never lost.
     pub(super) fn tell_of_upload(&mut self, at: String, key: u64) {
         let to = if at.ends_with(Verb::Delete.suffix()) { Function::Delete } else { Function::Create };
-        self.emit(Work::Upload(at), to, Queue::Lambda, key);
+        self.emit(Wake::Upload(at), to, Queue::Lambda, key);
     }
 
-    pub(super) fn emit(&mut self, work: Work, to: Function, queue: Queue, key: u64) {
+    pub(super) fn emit(&mut self, work: Wake, to: Function, queue: Queue, key: u64) {
         let stage = self.stage;
-        if matches!(work, Work::Stack(_)) && stage.strikes(Mishap::EventLost, key) {
+        if matches!(work, Wake::Stack(_)) && stage.strikes(Mishap::EventLost, key) {
             stage.tell(|| "EventBridge loses an event of a stack".into());
             return;
         }
@@ -277,9 +277,9 @@ impl<'s, 'b> Run<'s, 'b> {
         match ended {
             Ok(outcomes) => {
                 self.report.passes += outcomes.len();
-                self.report.rows.extend(outcomes.iter().flat_map(|o| o.plans.iter().map(|plan| plan.row)));
+                self.report.situations.extend(outcomes.iter().flat_map(|o| o.plans.iter().map(|plan| plan.situation)));
                 for plan in outcomes.iter().flat_map(|o| &o.plans) {
-                    self.stage.tell(|| format!("  {} had decided: {} -> {:?}", delivery.to.name(), plan.row, plan.course));
+                    self.stage.tell(|| format!("  {} had decided: {} -> {:?}", delivery.to.name(), plan.situation, plan.action));
                 }
             }
             Err(why) => {
@@ -321,7 +321,7 @@ impl<'s, 'b> Run<'s, 'b> {
         if self.stage.strikes(Mishap::SweepMissed, key) {
             self.stage.tell(|| "a sweep does not come".into());
         } else {
-            self.emit(Work::Sweep, Function::Watch, Queue::Lambda, key);
+            self.emit(Wake::Sweep, Function::Watch, Queue::Lambda, key);
         }
         self.at(now + SWEEP, Happening::Tick(nth + 1));
     }

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use cf_core::decide::Row;
+use cf_core::decide::Situation;
 
 use super::bug::Bug;
 use super::mishap::Mishap;
 use crate::finding::Finding;
+use crate::start::Start;
 
 /// What one run is made of. Everything follows from it.
 #[derive(Clone, Default)]
 pub struct Setting<'b> {
     /// The seed.
     pub seed: u64,
-    /// The row of the table that the world begins at; an empty deployment without.
-    pub row: Option<Row>,
+    /// What the world begins with; an empty deployment without.
+    pub start: Option<Start>,
     /// Lines of the script that are left out.
     pub left_out: BTreeSet<usize>,
     /// Faults that are left out.
@@ -40,8 +41,8 @@ pub struct Report {
     pub wrongs: Vec<Finding>,
     /// Every fault that struck, and where.
     pub struck: Vec<(Mishap, u64)>,
-    /// Rows of the table that passes met.
-    pub rows: Vec<Row>,
+    /// The situations that passes met.
+    pub situations: Vec<Situation>,
     /// Lines of the script.
     pub lines: usize,
     /// Stacks that were made.

@@ -1,52 +1,42 @@
 //! What many runs came to, counted.
 
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cf_core::decide::Row;
-use cf_core::decide::row::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::Situation;
+use cf_core::decide::state::StackKind;
 
 use super::mishap::{KINDS, Mishap};
 use super::setting::{Report, Setting};
-use crate::build;
+use crate::start;
 
-/// Every row of the table that can exist.
-pub fn possible_rows() -> &'static [Row] {
-    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
-    ROWS.get_or_init(|| all_rows().filter(|row| build::why_not(row).is_none()).collect())
+/// Every situation that a world can begin in.
+pub fn possible() -> BTreeSet<Situation> {
+    start::possible().iter().map(start::Start::situation).collect()
 }
 
-fn all_rows() -> impl Iterator<Item = Row> {
-    CreateAsk::ALL.iter().flat_map(|create| {
-        DeleteAsk::ALL.iter().flat_map(move |delete| {
-            PhaseKind::ALL
-                .iter()
-                .flat_map(move |phase| StackKind::all().map(move |stack| Row { create: *create, delete: *delete, phase: *phase, stack }))
-        })
-    })
-}
-
-/// In each so manieth round through the table the first minute is quiet, so that a pass comes to its end there.
+/// In each so manieth round through the starts the first minute is quiet, so that a pass comes to its end there.
 const QUIET_ROUND: u64 = 16;
 
-/// The run of a seed: the odd ones begin with an empty deployment, the even ones go round the rows of the table.
+/// The run of a seed: the odd ones begin with an empty deployment, the even ones go round the starts.
 pub fn setting(seed: u64) -> Setting<'static> {
-    let rows = possible_rows();
+    let starts = start::possible();
+    let starts = &starts[..starts.iter().filter(|start| !matches!(start.stack, StackKind::WithoutLogin(_))).count()];
     if !seed.is_multiple_of(2) {
         return Setting { seed, ..Setting::default() };
     }
-    let (round, nth) = (seed / 2 / rows.len() as u64, (seed / 2) % rows.len() as u64);
-    let row = usize::try_from(nth).ok().map(|nth| rows[nth]);
-    Setting { seed, row, quiet_until: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..Setting::default() }
+    let (round, nth) = (seed / 2 / starts.len() as u64, (seed / 2) % starts.len() as u64);
+    let start = usize::try_from(nth).ok().map(|nth| starts[nth]);
+    Setting { seed, start, quiet_until: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..Setting::default() }
 }
 
 /// Counts over many runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Runs.
     pub runs: u64,
     /// How often each kind of fault struck.
     pub struck: [u64; KINDS],
-    rows: Vec<u64>,
+    situations: BTreeMap<Situation, u64>,
     /// Stacks that were made.
     pub lives: u64,
     /// Files that were dropped.
@@ -59,23 +49,6 @@ pub struct Tally {
     pub sweeps: [u64; 3],
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        let rows = vec![0; CreateAsk::ALL.len() * DeleteAsk::ALL.len() * PhaseKind::ALL.len() * StackKind::all().count()];
-        Self { runs: 0, struck: [0; KINDS], rows, lives: 0, uploads: 0, passes: 0, shared: 0, sweeps: [0; 3] }
-    }
-}
-
-fn index(row: Row) -> usize {
-    let stack = match row.stack {
-        StackKind::Absent => 0,
-        StackKind::Foreign => 1,
-        StackKind::Ours(status) => 2 + status as usize,
-    };
-    let stacks = 2 + cf_core::stack::StackStatus::ALL.len();
-    ((row.create as usize * DeleteAsk::ALL.len() + row.delete as usize) * PhaseKind::ALL.len() + row.phase as usize) * stacks + stack
-}
-
 impl Tally {
     /// Counts a run.
     pub fn add(&mut self, report: &Report) {
@@ -83,8 +56,8 @@ impl Tally {
         for (kind, _) in &report.struck {
             self.struck[*kind as usize] += 1;
         }
-        for row in &report.rows {
-            self.rows[index(*row)] += 1;
+        for situation in &report.situations {
+            *self.situations.entry(*situation).or_default() += 1;
         }
         self.lives += report.lives as u64;
         self.uploads += report.uploads as u64;
@@ -97,7 +70,9 @@ impl Tally {
     pub fn merge(&mut self, other: &Self) {
         let add = |mine: &mut [u64], its: &[u64]| mine.iter_mut().zip(its).for_each(|(a, b)| *a += b);
         add(&mut self.struck, &other.struck);
-        add(&mut self.rows, &other.rows);
+        for (situation, count) in &other.situations {
+            *self.situations.entry(*situation).or_default() += count;
+        }
         add(&mut self.sweeps, &other.sweeps);
         self.runs += other.runs;
         self.lives += other.lives;
@@ -116,13 +91,14 @@ impl Tally {
         Mishap::ALL.iter().map(|kind| (*kind, self.struck[*kind as usize]))
     }
 
-    /// Rows that were met although they are said not to exist.
-    pub fn rows_impossible(&self) -> Vec<Row> {
-        all_rows().filter(|row| build::why_not(row).is_some() && self.rows[index(*row)] > 0).collect()
+    /// Situations that were met although no world begins in them.
+    pub fn impossible(&self) -> Vec<Situation> {
+        let possible = possible();
+        self.situations.keys().filter(|situation| !possible.contains(situation)).copied().collect()
     }
 
-    /// Rows that can exist and were not met.
-    pub fn rows_missed(&self) -> Vec<Row> {
-        possible_rows().iter().filter(|row| self.rows[index(**row)] == 0).copied().collect()
+    /// Situations that a world can begin in and that were not met.
+    pub fn missed(&self) -> Vec<Situation> {
+        possible().into_iter().filter(|situation| !self.situations.contains_key(situation)).collect()
     }
 }

@@ -1,29 +1,17 @@
 //! How an event travels: EventBridge, Lambda's own retries, the failure queues, and what waits there for a person.
 
+use std::sync::{Mutex, PoisonError};
+
+use cf_core::effect::Execute;
 use cf_core::fault::Fault;
-use cf_core::key::{self, Reading};
-use cf_core::names::Cluster;
-use cf_core::observe::{self, Subject};
-use cf_core::perform::{Clock, Outcome, pass, pass_look_alike, pass_stray};
-use cf_core::stack::{Stack, StackId};
-use cf_core::sweep;
-use futures_util::{StreamExt, stream};
+use cf_core::question::Observe;
+use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
+use cf_core::site::Site;
 use jiff::Timestamp;
 
 use super::dice::{named, under};
 use super::hands::Hands;
 use super::stage::{Function, Stage};
-
-/// What a function is woken for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// An object was created at this key.
-    Upload(String),
-    /// A stack, or a resource of it, changed its status.
-    Stack(StackId),
-    /// The clock.
-    Sweep,
-}
 
 /// Where an event waits for its function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +30,7 @@ pub enum Queue {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// What it tells.
-    pub work: Work,
+    pub work: Wake,
     /// To which function.
     pub to: Function,
     /// Where it waits.
@@ -82,45 +70,62 @@ impl Delivery {
     /// What it tells, for the story.
     pub fn told(&self) -> String {
         match &self.work {
-            Work::Upload(key) => key.clone(),
-            Work::Stack(id) => id.name().unwrap_or_default().to_owned(),
-            Work::Sweep => "the sweep".into(),
+            Wake::Upload(key) => key.clone(),
+            Wake::Stack(id) => id.name().unwrap_or_default().to_owned(),
+            Wake::Instance { group, .. } => group.clone(),
+            Wake::Sweep => "the sweep".into(),
         }
     }
 }
 
-/// Passes of one sweep that run side by side (cf-aws, handle).
-const SIDE_BY_SIDE: usize = 4;
+/// One invocation of a function, in its run.
+struct Invocation<'r, 'b> {
+    stage: &'r Stage<'b>,
+    task: usize,
+    function: Function,
+    key: u64,
+    outcomes: Mutex<Vec<Outcome>>,
+}
 
-/// What a function does with an event: as cf-aws's `handle` does it.
-pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Result<Vec<Outcome>, Fault> {
-    let Delivery { work, to, key, .. } = delivery;
-    let hands = |cluster, part| Hands::new(stage, task, to, cluster, under(key, part));
-    match work {
-        Work::Upload(at) => match key::read(&at) {
-            Reading::Request(upload) => {
-                look_at(stage, to, hands(Some(upload.cluster.clone()), 1), Some(upload), None).await.map(|o| vec![o])
-            }
-            Reading::Refused { .. } => pass_stray(&hands(None, 1), &at).await.map(|_| Vec::new()),
-            Reading::LooksLike { .. } => pass_look_alike(&hands(None, 1), &at).await.map(|()| Vec::new()),
-            Reading::NotARequest => Ok(Vec::new()),
-        },
-        Work::Stack(id) => {
-            let seen = observe::stack(&hands(None, 2), &id).await?;
-            match seen.as_ref().and_then(|s| s.cluster(&stage.world.site.deployment)) {
-                Some(cluster) => look_at(stage, to, hands(Some(cluster), 3), None, seen).await.map(|o| vec![o]),
-                None => Ok(Vec::new()),
-            }
-        }
-        Work::Sweep => {
-            let found = sweep::find(&hands(None, 4), stage.site(to), stage.clock()).await?;
-            let looks = stream::iter(found.wanting).map(|cluster| {
-                let part = under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7));
-                look_at(stage, to, hands(Some(cluster), part), None, None)
-            });
-            Ok(looks.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| std::future::ready(done.ok())).collect().await)
+impl Environment for Invocation<'_, '_> {
+    fn site(&self) -> &Site {
+        self.stage.site(self.function)
+    }
+
+    fn clock(&self) -> &impl Clock {
+        self.stage
+    }
+
+    fn world(&self, scope: Scope<'_>) -> impl Observe + Execute + Send {
+        let (cluster, part) = match scope {
+            Scope::Upload(cluster) => (cluster, 1),
+            Scope::Stack => (None, 2),
+            Scope::StackOf(cluster) => (Some(cluster), 3),
+            Scope::Sweep => (None, 4),
+            Scope::Swept(cluster) => (Some(cluster), under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7))),
+        };
+        Hands::new(self.stage, self.task, self.function, cluster.cloned(), under(self.key, part))
+    }
+
+    fn report(&self, report: Report<'_>) {
+        if let Report::Pass(_, outcome) = report
+            && outcome.fault.is_none()
+        {
+            self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome.clone());
         }
     }
+
+    /// Every bucket of the simulator is made with its deployment.
+    fn has_first_hour(&self) -> bool {
+        false
+    }
+}
+
+/// What a function does with an event.
+pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Result<Vec<Outcome>, Fault> {
+    let invocation = Invocation { stage, task, function: delivery.to, key: delivery.key, outcomes: Mutex::default() };
+    reconcile::wake(&invocation, &delivery.work).await?;
+    Ok(invocation.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The run's virtual clock. Who loses a race looks again at once: that is the harder way.
@@ -130,16 +135,4 @@ impl Clock for Stage<'_> {
     }
 
     async fn back_off(&self, _: usize) {}
-}
-
-async fn look_at(
-    stage: &Stage<'_>,
-    function: Function,
-    hands: Hands<'_, '_>,
-    upload: Option<cf_core::key::UploadKey>,
-    seen: Option<Box<Stack>>,
-) -> Result<Outcome, Fault> {
-    let Some(cluster): Option<Cluster> = hands.cluster.clone() else { return Ok(Outcome::default()) };
-    let subject = Subject { cluster, upload, stack: seen };
-    pass(&hands, stage.site(function), &subject, stage).await
 }

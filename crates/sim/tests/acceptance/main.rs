@@ -215,7 +215,7 @@ fn a10_a_pass_that_dies_at_any_call_and_comes_again_sends_no_mail_twice() {
             drop_thrice(&mut cloud, CREATE);
             drop_thrice(&mut cloud, DELETE);
             let mut mails = mails(&cloud);
-            let counted: usize = cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.mails_in_doubt()).sum();
+            let counted: usize = cloud.outcomes.iter().map(|o| o.mails_lost.len() + o.counts.mails_in_doubt).sum();
             assert!(mails.len() + counted >= 2, "a mail that is missing is counted");
             mails.dedup();
             assert_eq!((mails.len(), made(&cloud)), (self::mails(&cloud).len(), 1));

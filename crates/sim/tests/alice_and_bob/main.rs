@@ -12,7 +12,7 @@ mod uploads;
 use std::collections::BTreeMap;
 
 use cf_core::key::{self, Reading};
-use cf_core::perform::Outcome;
+use cf_core::reconcile::Outcome;
 use cf_sim::Cloud;
 use people::Stage;
 use uploads::{Dice, Upload};
@@ -84,8 +84,8 @@ fn drop_and_handle(cloud: &mut Cloud, some: &[Upload], counts: &mut Counts) {
         };
         *counts.entry(reading.to_owned()).or_default() += 1;
     }
-    for course in cloud.outcomes.iter().flat_map(Outcome::courses) {
-        *counts.entry(format!("{course:?}")).or_default() += 1;
+    for action in cloud.outcomes.iter().flat_map(Outcome::actions) {
+        *counts.entry(format!("{action:?}")).or_default() += 1;
     }
 }
 
@@ -124,17 +124,17 @@ const REACHED: [&str; 16] = [
     "not a request",
     "followed to its end",
     "Start",
-    "Refuse",
+    "RefuseInvalid",
     "Remove",
     "Announce",
-    "Differ",
+    "RefuseDiffering",
     "Join",
-    "NoSuch",
-    "Receipt",
+    "AnswerNoSuch",
+    "AnswerGone",
     "Overtake",
     "Withdraw",
-    "Follow",
-    "Leftover",
+    "FollowCreation",
+    "RefuseLeftover",
 ];
 
 #[test]

@@ -1,24 +1,31 @@
-//! A plan in the making: the entry as it will be, and the effects so far.
+//! A plan in the making: the ledger's entry as it will be, and the effects so far.
 
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use super::row::{self, Chosen};
+use super::state;
+use super::triage::{Contenders, Triage};
+use crate::body::Choices;
 use crate::effect::{Effect, Expect};
 use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, UNREADABLE_SECONDS, Wish};
 use crate::living::Living;
-use crate::message::{Message, StateText};
+use crate::message::{Mail, Message, News, StateText};
 use crate::request::RequestId;
 use crate::status::{Progress, State, Status};
 
-/// Builds the effects of one course. The first write of the ledger claims and notes; the last one moves the phase and
+/// Builds the effects of one action. The first write of the ledger claims and notes; the last one moves the phase and
 /// closes what was answered, so that a pass that dies in between is taken up at the same row.
-pub struct Draft<'a> {
+pub struct Builder<'a> {
     pub facts: &'a Facts<'a>,
-    pub chosen: &'a Chosen<'a>,
+    /// The create that contends, where its upload is there.
+    pub create: Option<&'a Upload>,
+    /// What it asks for, where it is a new one.
+    pub choices: Choices,
+    /// The delete that contends, where its upload is there.
+    pub delete: Option<&'a Upload>,
     pub entry: Entry,
     pub effects: Vec<Effect>,
     pub look_again: bool,
@@ -29,10 +36,11 @@ pub struct Draft<'a> {
     settled: Vec<RequestId>,
 }
 
-impl<'a> Draft<'a> {
-    pub fn new(facts: &'a Facts<'a>, chosen: &'a Chosen<'a>) -> Self {
+impl<'a> Builder<'a> {
+    pub fn new(facts: &'a Facts<'a>, triage: &Triage<'a>) -> Self {
+        let contenders = if let Triage::Contenders(contenders) = triage { Some(contenders) } else { None };
         let mut entry = facts.entry();
-        if let Some(stack) = facts.stack().filter(|stack| !row::is_in_the_way(&entry, stack)) {
+        if let Some(stack) = facts.stack().filter(|stack| !state::is_in_the_way(&entry, stack)) {
             entry.stack = Some(stack.id.clone());
         }
         // Every upload that is there is noted, so that the sweep finds it again whatever happens to its event.
@@ -47,9 +55,11 @@ impl<'a> Draft<'a> {
         }
         // One that waited and was withdrawn, or replaced, is owed nothing any more.
         entry.open.retain(|o| o.joined || facts.uploads.iter().any(|u| u.request == o.request));
-        let mut draft = Self {
+        let mut builder = Self {
             facts,
-            chosen,
+            create: contenders.and_then(|c| c.create.upload()),
+            choices: contenders.map(Contenders::choices).unwrap_or_default(),
+            delete: contenders.and_then(|c| c.delete.upload()),
             entry,
             effects: Vec::new(),
             look_again: false,
@@ -59,10 +69,10 @@ impl<'a> Draft<'a> {
             wrote_status: false,
             settled: Vec::new(),
         };
-        if !matches!(draft.entry.phase, Phase::Creating { .. } | Phase::Ready | Phase::Failing | Phase::Stuck) {
-            draft.drop_unheard();
+        if !matches!(builder.entry.phase, Phase::Creating { .. } | Phase::Ready | Phase::Failing | Phase::Stuck) {
+            builder.drop_unheard();
         }
-        draft
+        builder
     }
 
     /// Where a create can only be told that it was given up, or that all is over, one whose upload is gone is owed nothing
@@ -83,9 +93,9 @@ impl<'a> Draft<'a> {
 
     /// Whether a create that is given up is of one second with the delete that takes it back, with nothing to tell which came
     /// later.
-    pub fn tie(&self, create: &Upload) -> Option<Tied> {
+    pub fn tie(&self, create: &Upload, delete: Option<&Upload>) -> Option<Tied> {
         let wish = self.facts.wish(&self.entry, create);
-        let at_hand = self.chosen.delete.map(|delete| self.facts.wish(&self.entry, delete));
+        let at_hand = delete.map(|delete| self.facts.wish(&self.entry, delete));
         let is_later = |delete: &Wish| delete.order(&wish) == Some(Ordering::Greater);
         let is_tied = |delete: &Wish| delete.at == wish.at && delete.order(&wish).is_none();
         let deletes: Vec<Wish> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
@@ -266,6 +276,18 @@ impl<'a> Draft<'a> {
             self.mails_in_doubt += 1;
         }
         claimed
+    }
+
+    /// Claims the mail that creates met a stack that is not ours; one mail is enough for all of them.
+    pub fn claim_occupied(&mut self, owed: &[Open]) -> bool {
+        owed.iter().filter(|open| self.claim(&open.request, MailKind::Occupied)).count() > 0
+    }
+
+    /// Sends a mail that was claimed.
+    pub fn mail(&mut self, news: News) {
+        let (site, cluster) = (self.facts.site, self.facts.cluster.clone());
+        let mail = Mail { stack: site.stack_name(&cluster), deployment: site.deployment.clone(), cluster, news };
+        self.effects.push(Effect::SendMail(mail));
     }
 
     /// Claims a mail that tells of a file that cannot be read. Each costs its user nothing, so a user's are bounded together.

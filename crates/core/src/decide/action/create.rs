@@ -1,0 +1,77 @@
+//! Starting a stack.
+
+use super::super::builder::Builder;
+use super::end;
+use crate::effect::{Effect, NewStack};
+use crate::ledger::{Accepted, Entry, Phase};
+use crate::message::StateText;
+use crate::stack::tags;
+use crate::status::State;
+
+/// Accepts a create and starts its stack.
+pub fn start(b: &mut Builder<'_>) {
+    let Some(upload) = b.create else { return };
+    let life = Entry {
+        open: std::mem::take(&mut b.entry.open),
+        answered: std::mem::take(&mut b.entry.answered),
+        left_over: std::mem::take(&mut b.entry.left_over),
+        mails: std::mem::take(&mut b.entry.mails),
+        last_create: b.entry.last_create,
+        last_delete: b.entry.last_delete,
+        last_create_seen: b.entry.last_create_seen.take(),
+        last_delete_seen: b.entry.last_delete_seen.take(),
+        phase: Phase::Creating { since: b.facts.now },
+        accepted: Some(Accepted {
+            request: upload.request.clone(),
+            key: upload.key.clone(),
+            at: b.facts.now,
+            parameters: b.choices.clone(),
+            defaults: b.facts.site.region.defaults_beside(&b.choices),
+        }),
+        ..Entry::default()
+    };
+    b.entry = life;
+    b.join(upload);
+    b.write_ledger();
+    b.remove_answers(&upload.key, &[]);
+    create_stack(b);
+    b.status(State::Creating, StateText::Starting, None);
+}
+
+/// A creation that CloudFormation has not taken for so long is told to its user: by then Lambda's own attempts are over.
+const TOLD_SECONDS: i64 = 600;
+
+/// Starts the stack of an accepted create again.
+pub fn resume(b: &mut Builder<'_>) {
+    let Some(accepted) = b.entry.accepted.clone() else {
+        // Recovered from a stack that is not to be found any more, not even by its id: CloudFormation forgets after 90 days.
+        return end::cleared(b);
+    };
+    // Every attempt has its own line in the ledger: how long a lost one may still be on its way is counted from it.
+    b.entry.phase = Phase::Creating { since: b.facts.now };
+    b.write_ledger();
+    // Before the call, for where it fails again nothing is said after it.
+    if b.facts.now.as_second() - accepted.at.as_second() >= TOLD_SECONDS {
+        b.status(State::Creating, StateText::NotTaken { since: accepted.at }, None);
+    }
+    create_stack(b);
+    b.status(State::Creating, StateText::Starting, None);
+}
+
+fn create_stack(b: &mut Builder<'_>) {
+    let (site, cluster) = (b.facts.site, &b.facts.cluster);
+    let Some(accepted) = &b.entry.accepted else { return };
+    let mut parameters = accepted.defaults.clone();
+    parameters.extend(accepted.parameters.clone());
+    // The system's values last: nothing that a user wrote can stand in their place.
+    for (name, value) in &site.template.metadata.system_parameters {
+        parameters.insert(name.clone(), site.system_value(*value, cluster));
+    }
+    b.effects.push(Effect::CreateStack(Box::new(NewStack {
+        name: site.stack_name(cluster),
+        token: accepted.request.token("create"),
+        parameters,
+        tags: tags(cluster, &accepted.request, &site.deployment),
+        template: site.template.key(),
+    })));
+}

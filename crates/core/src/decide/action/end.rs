@@ -1,0 +1,104 @@
+//! The end of a cluster, and deletes of what is not there.
+
+use super::super::builder::Builder;
+use super::super::compose;
+use super::delete::{give_up, join_deletes};
+use crate::key::Verb;
+use crate::ledger::{End, MailKind, Phase};
+use crate::message::{Message, News, StateText};
+use crate::request::RequestId;
+use crate::status::State;
+
+pub fn finish(b: &mut Builder<'_>) {
+    join_deletes(b);
+    let gone = b.facts.now;
+    let deletes = b.joined(Verb::Delete);
+    let news: Vec<&RequestId> = deletes.iter().map(|o| &o.request).collect();
+    // One removal is one piece of news, however many asked for it.
+    let claimed = news.first().is_some_and(|request| b.claim(request, MailKind::Gone));
+    b.write_ledger();
+    let message = compose::deleted(b.facts, gone);
+    for open in &deletes {
+        b.answer(&open.key, &message);
+    }
+    b.answer_warned(&message);
+    // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
+    let creates = b.joined(Verb::Create);
+    for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
+        give_up(b, open);
+    }
+    b.forget_created();
+    b.status(State::Deleted, StateText::Deleted, None);
+    if claimed {
+        b.mail(News::Gone);
+    }
+    for open in deletes.iter().chain(&creates) {
+        b.settle(&open.request);
+    }
+    b.entry.phase = Phase::Gone { at: gone, end: End::Deleted };
+    b.close();
+}
+
+pub fn lost(b: &mut Builder<'_>) {
+    let Some(accepted) = b.entry.accepted.clone() else {
+        // A stack that was recovered from nothing has nobody to be told.
+        return cleared(b);
+    };
+    let claimed = b.claim(&accepted.request, MailKind::Gone);
+    // Whoever asked again for what is not there any more has asked for a new one.
+    b.part_from(Verb::Create);
+    b.write_ledger();
+    let joined = b.joined(Verb::Create);
+    // An entry that was recovered from its stack may have another upload's place for its answers.
+    let elsewhere = joined.iter().map(|o| &o.key).filter(|key| **key != accepted.key);
+    let text = compose::removed(b.facts, b.facts.now);
+    for key in elsewhere.chain([&accepted.key]) {
+        b.answer(key, &text);
+    }
+    b.answer_warned(&text);
+    b.forget_created();
+    b.status(State::Deleted, StateText::Removed, None);
+    if claimed {
+        b.mail(News::Removed);
+    }
+    for open in &joined {
+        b.settle(&open.request);
+    }
+    b.entry.phase = Phase::Gone { at: b.facts.now, end: End::Removed };
+    b.close();
+}
+
+pub fn cleared(b: &mut Builder<'_>) {
+    let end = if b.entry.phase == Phase::Failing { End::Failed } else { End::Removed };
+    if !b.entry.announced.is_empty() {
+        b.write_ledger();
+        b.forget_created();
+    }
+    b.entry.warned.clear();
+    b.entry.phase = Phase::Gone { at: b.facts.now, end };
+    b.close();
+}
+
+pub fn answer_no_such(b: &mut Builder<'_>) {
+    let message = compose::no_such(b.facts, b.entry.tied.as_ref());
+    answer_deletes(b, &message);
+}
+
+pub fn answer_gone(b: &mut Builder<'_>) {
+    answer_deletes(b, &compose::receipt(b.facts));
+}
+
+/// Deletes of what is not there: all are answered, for none of them has anything to wait for.
+fn answer_deletes(b: &mut Builder<'_>, message: &Message) {
+    let owed = b.owed(Verb::Delete, b.delete);
+    if let Some(upload) = b.delete {
+        let wish = b.facts.wish(&b.entry, upload);
+        b.entry.note_wish(Verb::Delete, &wish);
+    }
+    b.write_ledger();
+    for open in &owed {
+        b.answer(&open.key, message);
+        b.settle(&open.request);
+    }
+    b.close();
+}

@@ -1,0 +1,79 @@
+//! What each action does: one function an action, which builds its effects and decides nothing more.
+
+mod announce;
+mod create;
+mod delete;
+mod end;
+mod fail;
+mod follow;
+mod nodes;
+mod recover;
+mod refuse;
+mod stuck;
+
+pub use nodes::note_nodes;
+pub use recover::own;
+
+use super::builder::Builder;
+use super::table::Action;
+use super::triage::Triage;
+
+/// Builds the effects of an answer that triage has found.
+pub fn answer(b: &mut Builder<'_>, triage: &Triage<'_>) -> Option<Action> {
+    Some(match triage {
+        Triage::Settled(uploads) => refuse::remove_settled(b, uploads),
+        Triage::Invalid { create, problems } => refuse::invalid(b, create, problems),
+        Triage::TooMany(upload) => refuse::too_many(b, upload),
+        Triage::Outlived { create, delete } => refuse::withdraw(b, create, *delete),
+        Triage::Late(delete) => refuse::overtake(b, delete),
+        Triage::Contenders(_) => return None,
+    })
+}
+
+/// Builds the effects of an action of the table.
+pub fn build(b: &mut Builder<'_>, action: Action) {
+    match action {
+        Action::Wait => follow::wait(b),
+        Action::Withdraw => refuse::withdraw_contender(b),
+        Action::Overtake => refuse::overtake_contender(b),
+        Action::RefuseOccupied => refuse::occupied(b),
+        Action::RefuseDiffering => refuse::differing(b),
+        Action::RefuseLeftover => refuse::leftover(b),
+        Action::RefusePlanned => refuse::planned(b),
+        Action::AnswerNoSuch => end::answer_no_such(b),
+        Action::AnswerGone => end::answer_gone(b),
+        Action::Start => create::start(b),
+        Action::Resume => create::resume(b),
+        Action::FollowCreation => follow::follow_creation(b),
+        Action::FollowRemoval => follow::follow_removal(b),
+        Action::Join | Action::JoinUnknown => follow::join(b),
+        Action::JoinRemoval => follow::join_removal(b),
+        Action::Recover => recover::recover(b),
+        Action::Announce => announce::announce(b),
+        Action::AnnounceNoLogin => announce::announce_no_login(b),
+        Action::Readdress => announce::readdress(b),
+        Action::WithdrawAddress => announce::withdraw_address(b),
+        Action::ReportRollback => fail::report_rollback(b),
+        Action::ReportFailure => fail::report_failure(b),
+        Action::ReportDeclined => fail::report_declined(b),
+        Action::ReportLostCreation => fail::report_lost_creation(b),
+        Action::FailOccupied => fail::fail_occupied(b),
+        Action::FailBlocked => fail::fail_blocked(b),
+        Action::FailUndeletable => fail::fail_undeletable(b),
+        Action::ReportLost => end::lost(b),
+        Action::Clear => delete::clear(b),
+        Action::ClearLater => delete::clear_later(b),
+        Action::Cleared => end::cleared(b),
+        Action::Reap => delete::reap(b),
+        Action::CancelStart => delete::cancel_start(b),
+        Action::Remove => delete::remove(b),
+        Action::RemoveLater => delete::remove_later(b),
+        Action::RemoveAgain => delete::remove_again(b),
+        Action::Finish => end::finish(b),
+        Action::ReportStuck => stuck::report_stuck(b),
+        Action::ReportUndeletable => stuck::report_undeletable(b),
+        Action::KeepUndeletable => stuck::keep_undeletable(b),
+        // Triage's and the nodes' own: the table never leads there.
+        Action::RemoveSettled | Action::RefuseInvalid | Action::RefuseTooMany | Action::NoteNodes => {}
+    }
+}

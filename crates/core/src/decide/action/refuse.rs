@@ -1,0 +1,131 @@
+//! Uploads that change nothing: each gets its answer and goes.
+
+use super::super::builder::Builder;
+use super::super::compose;
+use super::super::state::differences;
+use super::super::table::Action;
+use crate::body::Body;
+use crate::effect::Effect;
+use crate::facts::Upload;
+use crate::key::Verb;
+use crate::message::{Message, News, Problem};
+
+/// Requests that have their answers already, and uploads that outlived them.
+pub fn remove_settled(b: &mut Builder<'_>, uploads: &[&Upload]) -> Action {
+    for upload in uploads {
+        b.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+    }
+    b.look_again = b.facts.uploads.len() > 1;
+    Action::RemoveSettled
+}
+
+/// Answers a create that breaks the rules.
+pub fn invalid(b: &mut Builder<'_>, create: &Upload, problems: &[Problem]) -> Action {
+    refuse_create(b, create, problems.to_vec());
+    Action::RefuseInvalid
+}
+
+/// Answers an upload that is one too many.
+pub fn too_many(b: &mut Builder<'_>, upload: &Upload) -> Action {
+    let problem = Problem::Crowded { key: upload.key.clone() };
+    match upload.key.verb {
+        Verb::Create => refuse_create(b, upload, vec![problem]),
+        Verb::Delete => refuse(b, upload, &Message::NotRemoved { cluster: compose::name(b.facts), problem }),
+    }
+    Action::RefuseTooMany
+}
+
+/// Of a create that S3 does not give out the administrator hears too: it may be the bucket's policy, or its key's.
+fn refuse_create(b: &mut Builder<'_>, create: &Upload, problems: Vec<Problem>) {
+    let message = Message::Refused { cluster: compose::name(b.facts), problems };
+    let claimed = matches!(create.body, Body::Unreadable(_)) && b.claim_unreadable(create);
+    b.write_ledger();
+    b.answer(&create.key, &message);
+    if claimed {
+        b.mail(News::Unreadable { file: create.key.clone(), told: message });
+    }
+    b.settle(&create.request);
+    b.close();
+}
+
+fn refuse(b: &mut Builder<'_>, upload: &Upload, message: &Message) {
+    b.write_ledger();
+    b.answer_and_settle(upload, message);
+    b.close();
+}
+
+/// Answers a create that a delete takes back. Where both are of one second, that stays until the next create is accepted: the
+/// receipt of the removal alone would say nothing of the create.
+pub fn withdraw(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -> Action {
+    let tied = b.tie(create, delete);
+    let message = compose::withdrawn(b.facts, tied.as_ref());
+    b.entry.tied = tied;
+    refuse(b, create, &message);
+    Action::Withdraw
+}
+
+/// Answers a delete that a later create has overtaken. Others may wait for their end.
+pub fn overtake(b: &mut Builder<'_>, delete: &Upload) -> Action {
+    refuse(b, delete, &Message::Overtaken { cluster: compose::name(b.facts) });
+    Action::Overtake
+}
+
+/// Answers the create at hand, which the delete at hand takes back.
+pub fn withdraw_contender(b: &mut Builder<'_>) {
+    if let Some(create) = b.create {
+        withdraw(b, create, b.delete);
+    }
+}
+
+/// Answers the delete at hand, which the create at hand has overtaken.
+pub fn overtake_contender(b: &mut Builder<'_>) {
+    if let Some(delete) = b.delete {
+        overtake(b, delete);
+    }
+}
+
+pub fn differing(b: &mut Builder<'_>) {
+    let Some(create) = b.create else { return };
+    let differences = differences(b.facts, &b.entry, &b.choices);
+    refuse(b, create, &compose::differs(b.facts, differences));
+}
+
+/// The name is held by what could not be deleted: none of the creates can come true.
+pub fn leftover(b: &mut Builder<'_>) {
+    let message = compose::leftover(b.facts);
+    refuse_all(b, &message);
+}
+
+/// The name is held by a change set that nobody has executed.
+pub fn planned(b: &mut Builder<'_>) {
+    let message = Message::Planned { cluster: compose::name(b.facts) };
+    refuse_all(b, &message);
+}
+
+fn refuse_all(b: &mut Builder<'_>, message: &Message) {
+    let owed = b.owed(Verb::Create, b.create);
+    b.write_ledger();
+    for open in &owed {
+        b.answer(&open.key, message);
+        b.settle(&open.request);
+    }
+    b.close();
+}
+
+/// A stack that is not ours has the name. Nothing was accepted, so no state changes.
+pub fn occupied(b: &mut Builder<'_>) {
+    let message = Message::Occupied { cluster: compose::name(b.facts) };
+    let owed = b.owed(Verb::Create, b.create);
+    let claimed = b.claim_occupied(&owed);
+    b.write_ledger();
+    for open in &owed {
+        b.answer(&open.key, &message);
+    }
+    if claimed {
+        b.mail(News::Occupied);
+    }
+    for open in &owed {
+        b.settle(&open.request);
+    }
+    b.close();
+}

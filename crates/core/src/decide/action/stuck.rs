@@ -1,0 +1,88 @@
+//! Removals that failed.
+
+use std::collections::BTreeSet;
+
+use super::super::builder::Builder;
+use super::super::compose;
+use super::fail::why;
+use crate::key::{UploadKey, Verb};
+use crate::ledger::{MailKind, Open, Phase};
+use crate::message::{Message, StateText};
+use crate::request::RequestId;
+use crate::status::State;
+
+/// The request that a removal was tried for; where nobody asked for it, the one that the cluster was made for.
+fn whom_it_concerns(b: &Builder<'_>, deletes: &[Open]) -> Option<RequestId> {
+    deletes.first().map(|o| o.request.clone()).or_else(|| b.entry.accepted.as_ref().map(|a| a.request.clone()))
+}
+
+/// Tells that a removal failed: beside the deletes that asked for it, beside the accepted create, whose state file leads its
+/// reader there, and wherever it was told that parts are being removed. Where the cluster stands as it did, only who asked hears.
+fn tell_failed_removal(b: &mut Builder<'_>, deletes: &[Open], stands: bool, message: &Message) {
+    let mut keys: Vec<UploadKey> = deletes.iter().map(|o| o.key.clone()).collect();
+    if !stands || deletes.is_empty() {
+        keys.extend(b.entry.warned.iter().cloned());
+        keys.extend(b.entry.accepted.iter().map(|a| a.key.clone()));
+    }
+    let mut told = BTreeSet::new();
+    keys.retain(|key| told.insert(key.folder.clone()));
+    for key in keys {
+        b.answer(&key, message);
+        if !stands {
+            b.entry.note_warned(&key);
+        }
+    }
+}
+
+pub fn report_stuck(b: &mut Builder<'_>) {
+    let deletes = b.joined(Verb::Delete);
+    let claimed = whom_it_concerns(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
+    b.part_from(Verb::Create);
+    b.write_ledger();
+    let message = compose::stuck(b.facts);
+    tell_failed_removal(b, &deletes, false, &message);
+    // The node whose address it gives may be gone already.
+    b.forget_created();
+    b.status(State::Failed, StateText::Stuck, None);
+    if claimed {
+        b.mail(compose::stuck_news(b.facts, &message));
+    }
+    for open in &deletes {
+        b.settle(&open.request);
+    }
+    b.entry.phase = Phase::Stuck;
+    b.close();
+}
+
+/// CloudFormation refused to delete the stack.
+pub fn report_undeletable(b: &mut Builder<'_>) {
+    undeletable(b, Phase::Stuck);
+}
+
+/// The same, while the cluster stands as it did.
+pub fn keep_undeletable(b: &mut Builder<'_>) {
+    undeletable(b, Phase::Ready);
+}
+
+fn undeletable(b: &mut Builder<'_>, next: Phase) {
+    let stands = next == Phase::Ready;
+    let deletes = b.joined(Verb::Delete);
+    let claimed = whom_it_concerns(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
+    b.write_ledger();
+    let message = compose::undeletable(b.facts, why(b.facts.setback.as_ref()));
+    tell_failed_removal(b, &deletes, stands, &message);
+    match b.facts.login() {
+        Some(login) if stands => b.status(State::Ready, compose::ready(b.facts, login, b.entry.nodes.as_ref()), None),
+        _ => b.status(State::Failed, StateText::Stuck, None),
+    }
+    if claimed {
+        b.mail(compose::stuck_news(b.facts, &message));
+    }
+    for open in &deletes {
+        b.settle(&open.request);
+    }
+    b.entry.phase = next;
+    b.close();
+    // A create that waited for its end is to hear what stands in its place.
+    b.look_again |= !b.joined(Verb::Create).is_empty();
+}

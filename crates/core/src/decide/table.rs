@@ -1,0 +1,344 @@
+//! The table: every row of (create × delete × phase × stack status) and the one action that it leads to.
+//!
+//! Read it by phase. One question comes before the phases: which of a create and a delete came later? The committed snapshot
+//! `tests/snapshots/table.snap` prints the whole.
+
+use super::state::{CreateAsk, DeleteAsk, PhaseKind, Row, StackKind};
+use crate::facts::Setback;
+use crate::stack::StackState as S;
+
+/// What to do. Each is the whole decision: the function in `action` that carries it out does not decide again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
+pub enum Action {
+    /// Nothing; at most note an upload that waits for its turn.
+    Wait,
+    /// Remove uploads whose requests have their answers.
+    RemoveSettled,
+    /// Answer a create that breaks the rules.
+    RefuseInvalid,
+    /// Answer an upload that is one too many.
+    RefuseTooMany,
+    /// Answer a create that a later delete takes back.
+    Withdraw,
+    /// Answer a delete that a later create has overtaken.
+    Overtake,
+    /// Answer a create whose name a stack has that is not ours; tell the administrator.
+    RefuseOccupied,
+    /// Answer a create that asks for another cluster of a living one's name.
+    RefuseDiffering,
+    /// Answer a create whose name is held by what could not be deleted.
+    RefuseLeftover,
+    /// Answer a create whose name is held by a change set that nobody has executed.
+    RefusePlanned,
+    /// Answer a delete of what never was.
+    AnswerNoSuch,
+    /// Answer a delete of what is gone already.
+    AnswerGone,
+    /// Accept a create and start its stack.
+    Start,
+    /// Start the stack of an accepted create again: its first attempt may have been lost.
+    Resume,
+    /// Report the progress of a creation, and wait for the next event.
+    FollowCreation,
+    /// Report that the stack is being deleted, and wait for the next event.
+    FollowRemoval,
+    /// Let a create share in the cluster that is there or on its way.
+    Join,
+    /// Let a delete share in the removal that is under way.
+    JoinRemoval,
+    /// Let a create share in a stack of ours that the ledger does not know, and write that into the ledger.
+    JoinUnknown,
+    /// Write a living stack of ours into a ledger that does not know it, or takes it for failed.
+    Recover,
+    /// Report that the cluster is ready.
+    Announce,
+    /// Report that the stack is complete and has no login address.
+    AnnounceNoLogin,
+    /// Report that the login address has changed.
+    Readdress,
+    /// Report that the login address is gone.
+    WithdrawAddress,
+    /// Report why the creation failed, while its rollback goes on.
+    ReportRollback,
+    /// Report why the creation failed.
+    ReportFailure,
+    /// Report that CloudFormation refused to start the stack.
+    ReportDeclined,
+    /// Report that the stack was removed while it was being made, by other means than a delete.
+    ReportLostCreation,
+    /// Report that an accepted create met a stack that is not ours; tell the administrator.
+    FailOccupied,
+    /// Report that an accepted create met what is left of an earlier request.
+    FailBlocked,
+    /// The same, where CloudFormation refused to delete what is left.
+    FailUndeletable,
+    /// Report that the cluster was removed by other means than a delete.
+    ReportLost,
+    /// Remove a failed stack, so that its name is free.
+    Clear,
+    /// Wait until the rollback of a failed stack has ended.
+    ClearLater,
+    /// The failed stack is gone: close the entry.
+    Cleared,
+    /// Remove a stack that arrived after its cluster was given up.
+    Reap,
+    /// Accept a delete whose create is on its way.
+    CancelStart,
+    /// Accept a delete and remove the stack.
+    Remove,
+    /// Accept a delete; the stack can be removed once the operation in progress has ended.
+    RemoveLater,
+    /// Accept a delete and remove what an earlier removal left.
+    RemoveAgain,
+    /// Report that the cluster is gone.
+    Finish,
+    /// Report that the stack could not be deleted, and what is left.
+    ReportStuck,
+    /// Report that CloudFormation refused to delete the stack.
+    ReportUndeletable,
+    /// The same, while the cluster stands as it did.
+    KeepUndeletable,
+    /// Report that instances for compute nodes cannot be launched, or can be again. Beside the table.
+    NoteNodes,
+}
+
+/// The action after a call that was refused for good.
+pub fn after(refusal: &Setback, phase: PhaseKind, stack: StackKind) -> Action {
+    match refusal {
+        Setback::Create(_) if refusal.is_spent() => Action::ReportLostCreation,
+        Setback::Create(_) => Action::ReportDeclined,
+        // It is an earlier request's, and nobody asked for its removal: it is not what the accepted create is for.
+        Setback::Delete(_) if phase == PhaseKind::Blocked => Action::FailUndeletable,
+        Setback::Delete(_) if stack.state() == Some(S::Standing) => Action::KeepUndeletable,
+        Setback::Delete(_) => Action::ReportUndeletable,
+    }
+}
+
+/// What is asked, once a create and a delete that contradict each other are told apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Nothing,
+    /// The create that the cluster was made for.
+    Own,
+    /// A new create: with nothing to compare, equal, or different.
+    Fresh,
+    Same,
+    Other,
+    /// A new delete.
+    Delete,
+}
+
+/// The action for a row.
+pub fn choose(row: &Row) -> Action {
+    use {CreateAsk as C, DeleteAsk as D};
+    let delete_is_under_way = matches!(row.phase, PhaseKind::Deleting | PhaseKind::Unwanted | PhaseKind::UnwantedLong);
+    let ask = match (row.create, row.delete) {
+        // A create that the cluster was not made for, and a later delete.
+        (C::Fresh | C::Same | C::Other, D::Asked | D::Own) => return Action::Withdraw,
+        (create, D::Overtaken) if !delete_is_under_way && !needs_room(create, row.phase, row.stack) => return Action::Overtake,
+        (_, D::Asked | D::Overtaken) => Ask::Delete,
+        // Accepted, but the phase that says so was not written yet, or not any more.
+        (_, D::Own | D::OwnAwaited) if !delete_is_under_way => Ask::Delete,
+        (C::Own, _) => Ask::Own,
+        (C::Fresh, _) => Ask::Fresh,
+        (C::Same, _) => Ask::Same,
+        (C::Other, _) => Ask::Other,
+        (C::None, _) => Ask::Nothing,
+    };
+    match row.phase {
+        PhaseKind::New => new(ask, row.stack),
+        PhaseKind::Creating => creating(ask, row.stack),
+        PhaseKind::Blocked => blocked(ask, row.stack),
+        PhaseKind::Ready => ready(ask, row.stack),
+        PhaseKind::Moved => moved(ask, row.stack),
+        PhaseKind::Failing => failing(ask, row.stack),
+        PhaseKind::Deleting => deleting(ask, row.stack),
+        PhaseKind::Unwanted => unwanted(false, row.stack),
+        PhaseKind::UnwantedLong => unwanted(true, row.stack),
+        PhaseKind::Stuck => stuck(ask, row.stack),
+        PhaseKind::Gone => gone(ask, row.stack),
+    }
+}
+
+/// Whether a create can only come true after the delete that it overtakes: what stands is not what it asks for.
+const fn needs_room(create: CreateAsk, phase: PhaseKind, stack: StackKind) -> bool {
+    matches!(create, CreateAsk::Other) || matches!(phase, PhaseKind::Stuck) || matches!(stack.state(), Some(S::Stuck))
+}
+
+/// What a delete of a stack of ours leads to.
+const fn removal(state: S) -> Action {
+    match state {
+        S::Making | S::Standing | S::Failed | S::Planned => Action::Remove,
+        // An operation in progress must end first; its last event brings us back.
+        S::Changing | S::RollingBack | S::Leaving => Action::RemoveLater,
+        S::Stuck => Action::RemoveAgain,
+        S::Gone => Action::Finish,
+    }
+}
+
+/// What a failed creation leads to.
+const fn failure(state: S) -> Action {
+    // A stack that has ended its rollback sends no further event: its removal is ours to start.
+    if matches!(state, S::RollingBack) { Action::ReportRollback } else { Action::ReportFailure }
+}
+
+/// What a stack that stands leads to, where its address is to be reported.
+const fn announcement(stack: StackKind) -> Action {
+    if matches!(stack, StackKind::WithoutLogin(_)) { Action::AnnounceNoLogin } else { Action::Announce }
+}
+
+/// The ledger knows nothing. A stack of ours that is there nevertheless is taken as it is.
+const fn new(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (None | Some(S::Gone), Ask::Nothing) => Action::Wait,
+        (None | Some(S::Gone), Ask::Delete) => Action::AnswerNoSuch,
+        (None, _) => Action::RefuseOccupied,
+        (Some(S::Gone), _) => Action::Start,
+        (Some(state), Ask::Delete) => removal(state),
+        // Its own create is still there, and is to hear how it ended.
+        (Some(S::RollingBack | S::Failed | S::Leaving), Ask::Own) => Action::JoinUnknown,
+        (Some(S::RollingBack), _) => Action::ClearLater,
+        (Some(S::Failed), _) => Action::Clear,
+        // It goes by itself; whoever waits for its name is noted.
+        (Some(S::Leaving), _) => Action::Wait,
+        // Nobody's cluster yet.
+        (Some(S::Planned), Ask::Nothing) => Action::Wait,
+        (Some(S::Planned), _) => Action::RefusePlanned,
+        (Some(S::Stuck), Ask::Nothing) => Action::Recover,
+        (Some(S::Stuck), _) => Action::RefuseLeftover,
+        (Some(S::Making | S::Standing | S::Changing), Ask::Other) => Action::RefuseDiffering,
+        (Some(S::Making | S::Standing | S::Changing), Ask::Own | Ask::Same | Ask::Fresh) => Action::JoinUnknown,
+        (Some(S::Making | S::Standing | S::Changing), Ask::Nothing) => Action::Recover,
+    }
+}
+
+/// A create was accepted; its stack may not be there yet.
+const fn creating(ask: Ask, stack: StackKind) -> Action {
+    match (stack, stack.state(), ask) {
+        (StackKind::Absent, _, Ask::Delete) => Action::CancelStart,
+        (StackKind::Absent, ..) => Action::Resume,
+        (_, None, _) => Action::FailOccupied,
+        // The failure is reported first, to whom it concerns; a delete then meets a cluster that has failed.
+        (_, Some(state @ (S::RollingBack | S::Failed | S::Stuck)), _) => failure(state),
+        (_, Some(S::Gone), _) => Action::ReportLostCreation,
+        (_, Some(state), Ask::Delete) => removal(state),
+        (_, Some(S::Planned), _) => Action::FailBlocked,
+        (_, Some(S::Making | S::Standing | S::Changing), Ask::Fresh | Ask::Same) => Action::Join,
+        (_, Some(S::Making | S::Standing | S::Changing), Ask::Other) => Action::RefuseDiffering,
+        (_, Some(S::Standing), Ask::Nothing | Ask::Own) => announcement(stack),
+        (_, Some(S::Making | S::Changing), Ask::Nothing | Ask::Own) => Action::FollowCreation,
+        // Somebody removes it while it is being made; the event of its end comes.
+        (_, Some(S::Leaving), _) => Action::FollowRemoval,
+    }
+}
+
+/// A create was accepted, and an earlier request's stack, which had been given up, turned up under its name.
+const fn blocked(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (_, Ask::Delete) => Action::CancelStart,
+        (Some(S::Making | S::Standing | S::Failed), _) => Action::Reap,
+        (None, _) => Action::FailOccupied,
+        (Some(S::Stuck | S::Planned), _) => Action::FailBlocked,
+        (Some(S::Changing | S::RollingBack | S::Leaving | S::Gone), _) => Action::Wait,
+    }
+}
+
+/// The cluster stands and was answered.
+const fn ready(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (None, Ask::Nothing) => Action::Wait,
+        (None, Ask::Delete) => Action::AnswerNoSuch,
+        (None, _) => Action::FailOccupied,
+        (Some(state), Ask::Delete) => removal(state),
+        (Some(S::Gone), _) => Action::ReportLost,
+        (Some(S::Leaving), _) => Action::FollowRemoval,
+        (Some(S::Stuck), _) => Action::ReportStuck,
+        (Some(state @ (S::RollingBack | S::Failed)), _) => failure(state),
+        (Some(S::Planned), Ask::Nothing | Ask::Own) => Action::Wait,
+        (Some(S::Planned), _) => Action::RefusePlanned,
+        (Some(S::Standing), Ask::Own) => announcement(stack),
+        (Some(S::Making | S::Changing | S::Standing), Ask::Other) => Action::RefuseDiffering,
+        (Some(S::Making | S::Changing | S::Standing), Ask::Fresh | Ask::Same) => Action::Join,
+        (Some(S::Making | S::Changing | S::Standing), Ask::Nothing | Ask::Own) => Action::Wait,
+    }
+}
+
+/// The cluster stands, and its login address is not the one that was reported.
+const fn moved(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (Some(S::Standing), Ask::Delete) => Action::Remove,
+        // Whoever asks for something else has their turn in the next round, beside what is true by then.
+        (Some(S::Standing), _) if matches!(stack, StackKind::WithoutLogin(_)) => Action::WithdrawAddress,
+        (Some(S::Standing), _) => Action::Readdress,
+        _ => ready(ask, stack),
+    }
+}
+
+/// The creation failed and that was reported; the failed stack is to go.
+const fn failing(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        // Reported, but the last pass did not come to its end.
+        (Some(state), Ask::Own) => failure(state),
+        (None, Ask::Own) => Action::ReportFailure,
+        (None | Some(S::Gone), Ask::Nothing) => Action::Cleared,
+        (None, Ask::Delete) => Action::AnswerNoSuch,
+        (None, _) => Action::FailOccupied,
+        (Some(state), Ask::Delete) => removal(state),
+        (Some(S::Gone), _) => Action::Start,
+        (Some(S::Failed), _) => Action::Clear,
+        (Some(S::RollingBack | S::Leaving | S::Planned), _) => Action::Wait,
+        (Some(S::Stuck), _) => Action::ReportStuck,
+        // An administrator repaired it by hand.
+        (Some(S::Making | S::Standing | S::Changing), _) => Action::Recover,
+    }
+}
+
+/// A delete was accepted. A create that came later waits for its end.
+const fn deleting(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (_, Ask::Delete) => Action::JoinRemoval,
+        // The call may have been lost, or had to wait for an operation to end.
+        (Some(state @ (S::Making | S::Standing | S::Failed | S::Planned | S::Gone)), _) => removal(state),
+        (Some(S::Changing | S::RollingBack | S::Leaving), _) => Action::FollowRemoval,
+        (Some(S::Stuck) | None, _) => Action::ReportStuck,
+    }
+}
+
+/// A delete was accepted when a create was on its way and no stack was to be seen.
+const fn unwanted(long_ago: bool, stack: StackKind) -> Action {
+    match (stack, stack.state()) {
+        (StackKind::Absent, _) if !long_ago => Action::Wait,
+        (StackKind::Absent, _) | (_, None) => Action::Finish,
+        (_, Some(state)) => removal(state),
+    }
+}
+
+/// The stack could not be deleted.
+const fn stuck(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (None, Ask::Nothing) => Action::Wait,
+        (None, Ask::Delete) => Action::AnswerNoSuch,
+        (None, _) => Action::FailOccupied,
+        (Some(state), Ask::Delete) => removal(state),
+        (Some(S::Gone), _) => Action::ReportLost,
+        (Some(S::Stuck | S::Leaving | S::Failed | S::RollingBack | S::Planned), Ask::Nothing) | (Some(S::Leaving), _) => Action::Wait,
+        (Some(S::Planned), _) => Action::RefusePlanned,
+        (Some(S::Stuck | S::Failed | S::RollingBack), _) => Action::RefuseLeftover,
+        (Some(S::Making | S::Standing | S::Changing), _) => Action::Recover,
+    }
+}
+
+/// It is over. A stack that is there all the same was made for the request that was given up: it arrived late.
+const fn gone(ask: Ask, stack: StackKind) -> Action {
+    match (stack.state(), ask) {
+        (None | Some(S::Gone), Ask::Nothing) => Action::Wait,
+        (None | Some(S::Gone), Ask::Delete) => Action::AnswerGone,
+        (None, _) => Action::RefuseOccupied,
+        (Some(S::Gone), _) => Action::Start,
+        (Some(state), Ask::Delete) => removal(state),
+        (Some(S::Changing | S::RollingBack | S::Leaving), _) | (Some(S::Planned), Ask::Nothing) => Action::Wait,
+        (Some(S::Planned), _) => Action::RefusePlanned,
+        (Some(S::Making | S::Standing | S::Failed), _) => Action::Reap,
+        (Some(S::Stuck), _) => Action::ReportStuck,
+    }
+}

@@ -1,0 +1,217 @@
+//! Triage: which of the uploads can change the cluster at all. The others get their answer whatever its phase and stack.
+
+use std::cmp::Ordering;
+
+use crate::body::Choices;
+use crate::facts::{Facts, Upload};
+use crate::key::Verb;
+use crate::ledger::{Entry, Phase};
+use crate::message::Problem;
+use crate::order;
+use crate::stack::Stack;
+
+/// What the uploads come to, the first of these that holds: one is answered at a time.
+#[derive(Debug, Clone)]
+pub enum Triage<'a> {
+    /// The requests of these uploads have their final answers; only the uploads are still there.
+    Settled(Vec<&'a Upload>),
+    /// A create breaks the rules.
+    Invalid {
+        /// Which.
+        create: &'a Upload,
+        /// All that is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// More uploads wait for the cluster than may; this is the one too many.
+    TooMany(&'a Upload),
+    /// A create came late: a delete as young or younger was answered before.
+    Outlived {
+        /// Which.
+        create: &'a Upload,
+        /// A delete that is there beside it.
+        delete: Option<&'a Upload>,
+    },
+    /// A delete came late: what lives was asked for since.
+    Late(&'a Upload),
+    /// Those that are left may change the cluster.
+    Contenders(Contenders<'a>),
+}
+
+/// The create and the delete that phase and stack decide on.
+#[derive(Debug, Clone)]
+pub struct Contenders<'a> {
+    /// The create.
+    pub create: Create<'a>,
+    /// The delete.
+    pub delete: Delete<'a>,
+}
+
+/// A create that contends for the cluster's life.
+#[derive(Debug, Clone)]
+pub enum Create<'a> {
+    /// None.
+    None,
+    /// The one that the cluster is made for, or one that shares in that. Its upload may be gone.
+    Own(Option<&'a Upload>),
+    /// A new one, with what it asks for.
+    New(&'a Upload, Choices),
+}
+
+/// A delete that contends for the cluster's life.
+#[derive(Debug, Clone, Copy)]
+pub enum Delete<'a> {
+    /// None.
+    None,
+    /// A new one, later than the create at hand, or with none at hand.
+    Asked(&'a Upload),
+    /// A new one, and a later create is at hand.
+    Overtaken(&'a Upload),
+    /// The accepted one, later than the create at hand, or with none at hand.
+    Own(&'a Upload),
+    /// The accepted one, and a create waits for its end. Its upload may be gone.
+    OwnAwaited(Option<&'a Upload>),
+}
+
+/// Sorts the uploads of one cluster.
+pub fn triage<'a>(facts: &'a Facts<'_>) -> Triage<'a> {
+    let entry = facts.entry();
+    let settled = Verb::ALL.into_iter().filter_map(|verb| oldest(facts, verb, |u| entry.has_answered(&u.request)));
+    let settled: Vec<_> = settled.collect();
+    if !settled.is_empty() {
+        return Triage::Settled(settled);
+    }
+    // One too many is not noted, so nothing would come back for it: it is answered before anything else.
+    if let Some(upload) = oldest(facts, Verb::Create, |u| entry.is_crowded_for(&u.key)) {
+        return Triage::TooMany(upload);
+    }
+    // New ones first: they want something, while the joined ones are looked after by every pass.
+    let create = match oldest(facts, Verb::Create, |u| !is_joined(&entry, u)) {
+        Some(upload) if is_made_for(facts, upload) => Create::Own(Some(upload)),
+        Some(upload) if entry.has_outlived(&facts.wish(&entry, upload)) => {
+            return Triage::Outlived { create: upload, delete: delete_at_hand(facts, &entry) };
+        }
+        Some(upload) => match validate(facts, &entry, upload) {
+            Ok(choices) => Create::New(upload, choices),
+            Err(problems) => return Triage::Invalid { create: upload, problems },
+        },
+        None => own_create(facts, &entry),
+    };
+    match delete(facts, &entry, create.upload()) {
+        Ok(delete) => Triage::Contenders(Contenders { create, delete }),
+        Err(answered) => answered,
+    }
+}
+
+impl Contenders<'_> {
+    /// What a new create asks for.
+    pub fn choices(&self) -> Choices {
+        if let Create::New(_, choices) = &self.create { choices.clone() } else { Choices::default() }
+    }
+}
+
+impl<'a> Create<'a> {
+    /// Its upload, where it is there.
+    pub const fn upload(&self) -> Option<&'a Upload> {
+        match self {
+            Self::None => None,
+            Self::Own(upload) => *upload,
+            Self::New(upload, _) => Some(upload),
+        }
+    }
+}
+
+impl<'a> Delete<'a> {
+    /// Its upload, where it is there.
+    pub const fn upload(self) -> Option<&'a Upload> {
+        match self {
+            Self::None => None,
+            Self::Asked(upload) | Self::Overtaken(upload) | Self::Own(upload) => Some(upload),
+            Self::OwnAwaited(upload) => upload,
+        }
+    }
+}
+
+/// The oldest of the uploads of a verb that `wanted` picks. One that is answered, and perhaps cannot be removed, keeps nobody
+/// waiting: each plan ends with an attempt at its removal.
+fn oldest<'a>(facts: &'a Facts<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool) -> Option<&'a Upload> {
+    let is_wanted = |u: &&Upload| u.key.verb == verb && !facts.is_left_over(u) && wanted(u);
+    facts.uploads.iter().filter(is_wanted).min_by_key(|u| (u.modified, &u.key))
+}
+
+/// Whether nothing is under way, so that there is nothing to share in.
+const fn is_idle(entry: &Entry) -> bool {
+    matches!(entry.phase, Phase::New | Phase::Gone { .. })
+}
+
+/// Whether an upload shares in what is under way.
+fn is_joined(entry: &Entry, upload: &Upload) -> bool {
+    let is_accepted = || entry.accepted.as_ref().is_some_and(|a| a.request == upload.request);
+    !is_idle(entry) && (is_accepted() || entry.open.iter().any(|o| o.joined && o.request == upload.request))
+}
+
+/// Whether the stack that is there was made for this create: an earlier attempt of ours.
+fn is_made_for(facts: &Facts<'_>, create: &Upload) -> bool {
+    facts.stack().and_then(Stack::request).as_ref() == Some(&create.request)
+}
+
+fn own_create<'a>(facts: &'a Facts<'_>, entry: &Entry) -> Create<'a> {
+    let upload = oldest(facts, Verb::Create, |_| true);
+    let is_shared = !is_idle(entry) && entry.joined(Verb::Create).next().is_some();
+    if upload.is_some() || is_shared { Create::Own(upload) } else { Create::None }
+}
+
+/// Whether a create may still have to meet the rules: one that has its answer, or shares in what is under way, has met them.
+pub fn is_to_be_validated(entry: &Entry, upload: &Upload) -> bool {
+    upload.key.verb == Verb::Create && !entry.has_answered(&upload.request) && !is_joined(entry, upload)
+}
+
+/// The rules, for a create that is not our own earlier attempt.
+fn validate(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
+    if entry.is_told_everywhere_but(&upload.key) {
+        return Err(vec![Problem::Spread { key: upload.key.clone() }]);
+    }
+    let mut problems = if facts.profile.has_script { Vec::new() } else { vec![no_profile(facts)] };
+    match order::read(&upload.body, facts.site) {
+        Ok(choices) if problems.is_empty() => Ok(choices),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}
+
+fn no_profile(facts: &Facts<'_>) -> Problem {
+    Problem::NoProfile { user: facts.cluster.user.clone(), others: facts.profile.others().cloned() }
+}
+
+/// The delete that is there beside a create which came late.
+fn delete_at_hand<'a>(facts: &'a Facts<'_>, entry: &Entry) -> Option<&'a Upload> {
+    oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.key))
+        .or_else(|| oldest(facts, Verb::Delete, |u| !is_joined(entry, u)))
+        .or_else(|| oldest(facts, Verb::Delete, |_| true))
+}
+
+/// The delete that contends, beside a create; an error where one has its answer already.
+fn delete<'a>(facts: &'a Facts<'_>, entry: &Entry, create: Option<&Upload>) -> Result<Delete<'a>, Triage<'a>> {
+    if let Some(upload) = oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.key)) {
+        return Err(Triage::TooMany(upload));
+    }
+    // On the same second, where nothing else tells, the delete counts as the later: what it does costs nothing.
+    let is_later =
+        |create: &Upload, delete: &Upload| facts.wish(entry, create).order(&facts.wish(entry, delete)) == Some(Ordering::Greater);
+    let is_overtaken = |delete: &Upload| create.is_some_and(|create| is_later(create, delete));
+    if let Some(upload) = oldest(facts, Verb::Delete, |u| !is_joined(entry, u)) {
+        if entry.has_overtaken(&facts.wish(entry, upload)) {
+            return Err(Triage::Late(upload));
+        }
+        return Ok(if is_overtaken(upload) { Delete::Overtaken(upload) } else { Delete::Asked(upload) });
+    }
+    Ok(match oldest(facts, Verb::Delete, |_| true) {
+        Some(upload) if is_overtaken(upload) => Delete::OwnAwaited(Some(upload)),
+        Some(upload) => Delete::Own(upload),
+        // The upload of an accepted delete was withdrawn: the delete goes on, and a create that is there waits.
+        None if entry.joined(Verb::Delete).next().is_some() => Delete::OwnAwaited(None),
+        None => Delete::None,
+    })
+}

@@ -1,0 +1,202 @@
+//! From what wakes a function to its last effect: the loop observe -> decide -> execute -> report, for one cluster after the
+//! other. The functions and the simulator run this same code, each in an [`Environment`] of its own.
+
+mod execute;
+mod outcome;
+mod pass;
+mod stray;
+mod sweep;
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+pub use outcome::{Counts, Outcome};
+pub use pass::reconcile;
+pub use stray::{answer_look_alike, answer_stray};
+
+use crate::effect::Execute;
+use crate::fault::Fault;
+use crate::first_hour::{self, PROBE};
+use crate::key::{self, Reading};
+use crate::ledger::NodeNews;
+use crate::message::KeyProblem;
+use crate::names::Cluster;
+use crate::observe::{self, Subject};
+use crate::question::Observe;
+use crate::site::Site;
+use crate::stack::{Stack, StackId, StackState};
+use crate::sweep::Found;
+
+/// What wakes a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// An object was created in the user bucket, at this key.
+    Upload(String),
+    /// A stack, or a resource of it, changed its status.
+    Stack(StackId),
+    /// An instance was launched for an Auto Scaling group, or could not be.
+    Instance {
+        /// The group's name.
+        group: String,
+        /// What was heard.
+        news: NodeNews,
+    },
+    /// The clock: look for what nobody told of.
+    Sweep,
+}
+
+/// The time, and waiting: a function's, or a world's in memory.
+pub trait Clock: Sync {
+    /// The time in whole seconds: people read it.
+    fn now(&self) -> Timestamp;
+
+    /// Waits after the `nth` round in a row (from 0) that another pass was quicker than: longer each time, and not as long as
+    /// the other passes that wait.
+    fn back_off(&self, nth: usize) -> impl Future<Output = ()> + Send;
+}
+
+/// What a series of calls is for. AWS answers all of them alike; the simulator draws its faults by it.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'c> {
+    /// An upload, and its cluster where its key names one.
+    Upload(Option<&'c Cluster>),
+    /// Which cluster's a stack is.
+    Stack,
+    /// The cluster of a stack.
+    StackOf(&'c Cluster),
+    /// What a sweep looks through.
+    Sweep,
+    /// A cluster that a sweep found.
+    Swept(&'c Cluster),
+}
+
+/// Where functions run: on AWS, or in a world in memory.
+pub trait Environment: Sync {
+    /// The deployment's settings, with this function's rights.
+    fn site(&self) -> &Site;
+
+    /// The time.
+    fn clock(&self) -> &impl Clock;
+
+    /// The way to the world.
+    fn world(&self, scope: Scope<'_>) -> impl Observe + Execute + Send;
+
+    /// Takes down what was done.
+    fn report(&self, report: Report<'_>);
+
+    /// Whether a sweep looks for uploads that S3 told nobody of. Only a bucket that was there before its deployment has any.
+    fn has_first_hour(&self) -> bool {
+        true
+    }
+}
+
+/// What is to be logged and counted.
+#[derive(Debug)]
+pub enum Report<'r> {
+    /// A pass over a cluster has ended, well or not.
+    Pass(&'r Cluster, &'r Outcome),
+    /// The event's file is not there: it was answered and removed since, its user took it back, or the key is not the one it has.
+    WithoutUpload(&'r str),
+    /// A file's key cannot be a request's; it was answered.
+    Stray(&'r str, &'r KeyProblem),
+    /// A file's name only looks like a request's; it was answered.
+    LookAlike(&'r str, &'r KeyProblem),
+    /// An event tells of nothing of ours, and why.
+    NotOurs(&'r str, &'static str),
+    /// S3 told of the probe.
+    Probe,
+    /// What a sweep found, before it looks at any cluster.
+    Found(&'r Found),
+    /// What a sweep did for uploads that S3 told nobody of, and how many of them failed.
+    FirstHour(&'r first_hour::Look, usize),
+    /// A fault that keeps nothing else from being done.
+    Fault(&'r str, &'r Fault),
+    /// A sweep has ended: clusters looked at, faults, and how many stacks live, by state.
+    Swept(usize, usize, &'r std::collections::BTreeMap<StackState, usize>),
+}
+
+/// Handles what has woken a function. An error gives the event back, to be tried again.
+pub async fn wake<E: Environment>(env: &E, wake: &Wake) -> Result<(), Fault> {
+    match wake {
+        Wake::Upload(key) => upload(env, key).await,
+        Wake::Stack(id) => stack(env, id).await,
+        Wake::Instance { group, news } => instance(env, group, news).await,
+        Wake::Sweep => sweep::sweep(env).await,
+    }
+}
+
+async fn upload<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
+    if key == PROBE {
+        env.report(Report::Probe);
+        return first_hour::answer(&env.world(Scope::Upload(None))).await;
+    }
+    match key::read(key) {
+        Reading::Request(upload) => {
+            let cluster = upload.cluster.clone();
+            let world = env.world(Scope::Upload(Some(&cluster)));
+            pass(env, &world, Subject { cluster: cluster.clone(), upload: Some(upload), stack: None }, None).await
+        }
+        Reading::Refused { problem, .. } => {
+            env.report(Report::Stray(key, &problem));
+            if !answer_stray(&env.world(Scope::Upload(None)), key).await? {
+                env.report(Report::WithoutUpload(key));
+            }
+            Ok(())
+        }
+        Reading::LooksLike { problem, .. } => {
+            env.report(Report::LookAlike(key, &problem));
+            answer_look_alike(&env.world(Scope::Upload(None)), key).await
+        }
+        Reading::NotARequest => {
+            env.report(Report::NotOurs(key, "its name is no request's"));
+            Ok(())
+        }
+    }
+}
+
+/// The stack of an event, if it is a cluster's of this deployment. The event says only where to look; the stack's tags say whose.
+async fn cluster_of<E: Environment>(env: &E, id: &StackId) -> Result<Option<(Cluster, Box<Stack>)>, Fault> {
+    let seen = observe::stack(&env.world(Scope::Stack), id).await?;
+    Ok(seen.and_then(|stack| Some((stack.cluster(&env.site().deployment)?, stack))))
+}
+
+async fn stack<E: Environment>(env: &E, id: &StackId) -> Result<(), Fault> {
+    let Some((cluster, stack)) = cluster_of(env, id).await? else {
+        env.report(Report::NotOurs(&id.0, "it is no cluster's stack of this deployment"));
+        return Ok(());
+    };
+    let world = env.world(Scope::StackOf(&cluster));
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack) }, None).await
+}
+
+/// What CloudFormation calls the group of a cluster's compute nodes: the stack's name, this, and letters of its own.
+const GROUP: &str = "-ComputeGroup-";
+
+async fn instance<E: Environment>(env: &E, group: &str, news: &NodeNews) -> Result<(), Fault> {
+    let named = group.rsplit_once(GROUP).map(|(stack, _)| StackId(stack.to_owned()));
+    let found = match &named {
+        Some(name) => cluster_of(env, name).await?,
+        None => None,
+    };
+    let Some((cluster, stack)) = found else {
+        env.report(Report::NotOurs(group, "it is no group of this deployment's clusters"));
+        return Ok(());
+    };
+    let world = env.world(Scope::StackOf(&cluster));
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack) }, Some(news)).await
+}
+
+/// One pass over one cluster, and its report.
+async fn pass<E: Environment, W: Observe + Execute>(env: &E, world: &W, subject: Subject, news: Option<&NodeNews>) -> Result<(), Fault> {
+    // Boxed: a pass's future is large, and every caller's would hold it.
+    let mut outcome = Box::pin(reconcile(world, env.site(), &subject, news, env.clock())).await;
+    env.report(Report::Pass(&subject.cluster, &outcome));
+    if let Some(fault) = outcome.fault.take() {
+        return Err(fault);
+    }
+    if let Some(upload) = subject.upload.filter(|_| outcome.is_without_upload) {
+        env.report(Report::WithoutUpload(&upload.to_string()));
+    }
+    Ok(())
+}

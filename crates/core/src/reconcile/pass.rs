@@ -1,0 +1,173 @@
+//! One pass over one cluster: observe, decide, execute, in rounds, until there is nothing more to do.
+
+use super::execute::execute;
+use super::{Clock, Outcome};
+use crate::decide;
+use crate::effect::{Effect, Execute};
+use crate::facts::{Facts, Setback};
+use crate::fault::{Fault, Kind};
+use crate::key::UploadKey;
+use crate::ledger::{Ledger, NodeNews};
+use crate::observe::{self, Subject};
+use crate::question::Observe;
+use crate::request::RequestId;
+use crate::site::Site;
+
+/// So many rounds one pass takes that lead on to another. Each needs another upload or a refused call; what is left then comes
+/// again with its event, or with the sweep.
+const LOOKS_MAX: usize = 12;
+
+/// So many rounds more it takes where another pass was quicker. All passes of one user write one ledger, one after the other.
+const MOVES_MAX: usize = 24;
+
+/// So often a look is begun anew because a file was replaced in its midst; the newer version has an event of its own.
+const REPLACED_MAX: usize = 4;
+
+/// No further round begins after so many seconds: the shortest of the functions' timeouts is thirty, and a look with its plan
+/// takes up to ten where every call is slow.
+const LOOKING_SECONDS_MAX: i64 = 18;
+
+/// No effect is begun later than this after the look that it was decided on: what was seen grows stale.
+const PASS_SECONDS_MAX: i64 = 20;
+
+/// A pass under way.
+struct Pass<'p, W, C> {
+    world: &'p W,
+    site: &'p Site,
+    clock: &'p C,
+    news: Option<&'p NodeNews>,
+    subject: Subject,
+    outcome: Outcome,
+    /// A call that the last round was refused.
+    refusal: Option<Setback>,
+    /// Rounds that led on to another.
+    rounds: usize,
+    /// Looks that were begun anew, because a file was replaced in their midst.
+    replaced: usize,
+    /// No further round begins after this, in seconds.
+    until: i64,
+}
+
+/// What comes after a round.
+enum Next {
+    /// The pass is over.
+    End,
+    /// Another round; whether because another pass was quicker.
+    Round {
+        is_moved: bool,
+        /// Whether nothing is lost if the pass ends here.
+        is_noted: bool,
+    },
+}
+
+/// One pass over one cluster; with `news`, to report what was heard of instances for its compute nodes.
+pub async fn reconcile<W: Observe + Execute>(
+    world: &W,
+    site: &Site,
+    subject: &Subject,
+    news: Option<&NodeNews>,
+    clock: &impl Clock,
+) -> Outcome {
+    let until = clock.now().as_second() + LOOKING_SECONDS_MAX;
+    let (outcome, subject) = (Outcome::default(), subject.clone());
+    let mut pass = Pass { world, site, clock, news, subject, outcome, refusal: None, rounds: 0, replaced: 0, until };
+    if let Err(fault) = pass.run().await {
+        pass.outcome.fault = Some(fault);
+    }
+    pass.outcome
+}
+
+impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
+    async fn run(&mut self) -> Result<(), Fault> {
+        loop {
+            let facts = self.observe().await?;
+            let Next::Round { is_moved, is_noted } = self.round(&facts).await? else { return Ok(()) };
+            let is_late = self.clock.now().as_second() >= self.until;
+            let is_over = self.rounds + 1 >= LOOKS_MAX || self.outcome.moves >= MOVES_MAX || is_late;
+            if is_over && is_noted {
+                self.outcome.is_handed_over = true;
+                return Ok(());
+            }
+            if is_over {
+                let (moves, cluster) = (self.outcome.moves, &self.subject.cluster);
+                let why = format!("{cluster} is busy: others were quicker at {moves} of {} looks", self.rounds + moves);
+                return Err(Fault::new(Kind::Transient, "pass", why));
+            }
+            if is_moved {
+                self.clock.back_off(self.outcome.moves).await;
+                self.outcome.moves += 1;
+            } else {
+                self.rounds += 1;
+            }
+        }
+    }
+
+    /// Observes, and begins anew where a file was replaced between two of the queries.
+    async fn observe(&mut self) -> Result<Facts<'p>, Fault> {
+        loop {
+            let seen = observe::look(self.world, self.site, &self.subject, self.clock.now(), self.refusal.clone()).await;
+            match seen {
+                Err(fault) if fault.kind == Kind::Moved && self.replaced < REPLACED_MAX && self.clock.now().as_second() < self.until => {
+                    self.clock.back_off(self.replaced).await;
+                    self.replaced += 1;
+                    self.outcome.moves += 1;
+                }
+                seen => return seen,
+            }
+        }
+    }
+
+    /// Decides on what was seen, carries that out, and takes it down.
+    async fn round(&mut self, facts: &Facts<'_>) -> Result<Next, Fault> {
+        self.refusal = None;
+        if self.rounds + self.outcome.moves == 0 {
+            let is_gone = |key: &UploadKey| facts.uploads.iter().all(|u| u.key != *key);
+            self.outcome.is_without_upload = self.subject.upload.as_ref().is_some_and(is_gone);
+        }
+        self.outcome.lists_unread.extend(facts.causes.unread.iter().map(ToString::to_string));
+        // What the event's stack looked like is old by the next round.
+        self.subject.stack = None;
+        let plan = match self.news {
+            Some(news) => decide::decide_nodes(facts, news),
+            None => decide::decide(facts),
+        };
+        let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
+        let withheld: Vec<String> = facts.uploads.iter().filter(|u| u.is_withheld).map(|u| u.key.to_string()).collect();
+        let is_stale = || self.clock.now().as_second() > stale_at;
+        let done = execute(self.world, &plan, &withheld, &mut self.outcome, is_stale).await;
+        let count = done.as_ref().map_or_else(|stop| stop.nth, |()| plan.effects.len());
+        let is_noted = is_known(facts, &plan.effects[..count], &self.subject);
+        let look_again = plan.look_again;
+        self.outcome.note(facts, plan, count);
+        let Err(stop) = done else {
+            return Ok(if look_again { Next::Round { is_moved: false, is_noted } } else { Next::End });
+        };
+        match stop.fault.kind {
+            Kind::Moved => return Ok(Next::Round { is_moved: true, is_noted }),
+            Kind::Permanent | Kind::Spent if stop.is_create => self.refusal = Some(Setback::Create(stop.fault)),
+            Kind::Permanent | Kind::Spent if stop.is_delete => self.refusal = Some(Setback::Delete(stop.fault)),
+            Kind::Transient | Kind::Permanent | Kind::Spent => return Err(stop.fault),
+        }
+        Ok(Next::Round { is_moved: false, is_noted })
+    }
+}
+
+/// Whether the ledger, as it was seen or as this pass has written it since, makes the sweep look at what the event told of: then
+/// nothing is lost if this pass ends.
+fn is_known(facts: &Facts<'_>, done: &[Effect], subject: &Subject) -> bool {
+    let written = done.iter().rev().find_map(|effect| match effect {
+        Effect::WriteLedger { ledger, .. } => Some(ledger),
+        _ => None,
+    });
+    let entries = || [Some(&facts.ledger), written].into_iter().flatten().map(|ledger| ledger.entry(&facts.cluster.name));
+    // What this pass is the first to write down as answered, it has removed before.
+    let is_answered = |request: &RequestId| {
+        let has = |ledger: &Ledger| ledger.entry(&facts.cluster.name).has_answered(request);
+        written.is_some_and(has) && !has(&facts.ledger)
+    };
+    let is_noted = |request: &RequestId| is_answered(request) || entries().any(|entry| entry.open.iter().any(|o| o.request == *request));
+    match &subject.upload {
+        Some(key) => facts.uploads.iter().filter(|u| u.key == *key).all(|u| is_noted(&u.request)),
+        None => entries().any(|entry| entry.is_owed()),
+    }
+}

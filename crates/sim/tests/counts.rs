@@ -1,0 +1,169 @@
+//! What passes count: what they have done, by the messages that they wrote. Not what was planned, and nothing twice.
+
+use std::sync::Mutex;
+
+use cf_core::decide::Action;
+use cf_core::effect::{Effect, Execute};
+use cf_core::fault::Fault;
+use cf_core::observe::Subject;
+use cf_core::question::{Observe, Question, Sight};
+use cf_core::reconcile::{Counts, reconcile};
+use cf_core::request::ETag;
+use cf_core::testing;
+use cf_sim::{Cloud, Fate, When, World};
+use futures_util::FutureExt;
+
+const CREATE: &str = "home/alice/demo.cf-create";
+const DELETE: &str = "home/alice/demo.cf-delete";
+
+fn cloud() -> Cloud {
+    Cloud::new(testing::site()).with_profile("alice")
+}
+
+/// The sum of what all passes have counted.
+fn sum(cloud: &Cloud) -> Counts {
+    cloud.outcomes.iter().map(|outcome| outcome.counts).fold(Counts::default(), |a, b| Counts {
+        started: a.started + b.started,
+        ready: a.ready + b.ready,
+        failed: a.failed + b.failed,
+        gone: a.gone + b.gone,
+        stuck: a.stuck + b.stuck,
+        refused: a.refused + b.refused,
+        mails_in_doubt: a.mails_in_doubt + b.mails_in_doubt,
+    })
+}
+
+#[test]
+fn a_whole_life_counts_each_of_its_steps_once() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    cloud.drop_file(DELETE, b"");
+    cloud.settle();
+    assert_eq!(sum(&cloud), Counts { started: 1, ready: 1, gone: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_plan_that_is_broken_off_counts_only_what_it_did() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    // The ledger is written; the call that starts the stack fails.
+    cloud.world.spoil(1, When::Before);
+    let event = cloud.queue.pop_front().expect("its event");
+    assert!(cloud.deliver(&event).is_err());
+    assert_eq!(sum(&cloud), Counts::default());
+    let outcome = cloud.outcomes.last().expect("a pass that failed tells what it planned");
+    assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::Start]);
+    assert!(outcome.fault.is_some());
+    cloud.queue.push_back(event);
+    cloud.settle();
+    assert_eq!(sum(&cloud), Counts { started: 1, ready: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_cluster_without_a_login_counts_as_failed() {
+    let mut cloud = cloud();
+    cloud.world.state().stacks.next_fate = Fate::NoLogin;
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    assert_eq!(sum(&cloud), Counts { started: 1, failed: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_stack_that_is_removed_while_it_is_made_counts_as_failed() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.drain();
+    let id = cloud.world.state().stacks.all()[0].stack.id.clone();
+    let now = cloud.world.now();
+    cloud.world.state().stacks.delete(&id, now).expect("somebody removes it");
+    cloud.settle();
+    assert_eq!(sum(&cloud), Counts { started: 1, failed: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_create_that_breaks_the_rules_counts_as_refused_alone() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"[]");
+    cloud.settle();
+    assert_eq!(sum(&cloud), Counts { refused: 1, ..Counts::default() });
+}
+
+/// A world that is copied as soon as the first pass has claimed its mail.
+struct Claiming<'w> {
+    world: &'w World,
+    copy: Mutex<Option<World>>,
+}
+
+impl Observe for Claiming<'_> {
+    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        self.world.observe(question).await
+    }
+}
+
+impl Execute for Claiming<'_> {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        let done = self.world.execute(effect).await;
+        self.copy.lock().expect("nobody panicked").get_or_insert_with(|| self.world.clone());
+        done
+    }
+}
+
+/// A world that shows the ledger of an earlier moment once.
+struct Late<'w> {
+    world: &'w World,
+    ledger: Mutex<Option<Sight>>,
+}
+
+impl Observe for Late<'_> {
+    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
+        let earlier = if matches!(question, Question::Ledger(_)) { self.ledger.lock().expect("nobody panicked").take() } else { None };
+        match earlier {
+            Some(sight) => Ok(sight),
+            None => self.world.observe(question).await,
+        }
+    }
+}
+
+impl Execute for Late<'_> {
+    async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
+        self.world.execute(effect).await
+    }
+}
+
+/// A cluster whose stack is gone and whose delete is to be answered; the world after that, and as it was when the mail of it was
+/// claimed and nothing else was done.
+fn removal() -> (Subject, World, World) {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    cloud.drop_file(DELETE, b"");
+    cloud.drain();
+    let now = cloud.world.now();
+    let login = cloud.world.site.template.metadata.login_output.clone();
+    while !cloud.world.state().stacks.step(&login, now).is_empty() {}
+    let subject = Subject { cluster: testing::cluster("alice", "demo"), upload: None, stack: None };
+    let claiming = Claiming { world: &cloud.world, copy: Mutex::default() };
+    let outcome = reconcile(&claiming, &cloud.world.site, &subject, None, &cloud.world).now_or_never().expect("nothing waits");
+    assert_eq!((outcome.counts.gone, outcome.counts.mails_in_doubt), (1, 0));
+    let claimed = claiming.copy.into_inner().expect("nobody panicked").expect("it wrote something");
+    (subject, cloud.world, claimed)
+}
+
+#[test]
+fn a_mail_is_in_doubt_once_another_pass_has_closed_what_its_claimant_left() {
+    let (subject, _, claimed) = removal();
+    let outcome = reconcile(&claimed, &claimed.site, &subject, None, &claimed).now_or_never().expect("nothing waits");
+    assert_eq!((outcome.counts.gone, outcome.counts.mails_in_doubt), (1, 1));
+}
+
+/// A pass sees that another has claimed the mail, and its own write finds that this one has closed the work since.
+#[test]
+fn a_race_that_is_lost_puts_no_mail_in_doubt() {
+    let (subject, closed, claimed) = removal();
+    let earlier = claimed.observe(Question::Ledger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
+    let late = Late { world: &closed, ledger: Mutex::new(earlier.ok()) };
+    let outcome = reconcile(&late, &closed.site, &subject, None, &closed).now_or_never().expect("nothing waits");
+    assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::Finish, Action::Wait], "it has decided to do the same");
+    assert_eq!((outcome.moves, outcome.counts), (1, Counts::default()));
+}
