@@ -7,7 +7,7 @@ use cf_core::body::Body;
 use cf_core::fault::{Fault, Kind};
 use cf_core::first_hour::{self, BYTES_MAX, PROBE, PROBE_TEXT, Trigger};
 use cf_core::key::HOME;
-use cf_core::question::Page;
+use cf_core::observe::Page;
 use cf_core::request::ETag;
 use jiff::Timestamp;
 use serde_json::Value;

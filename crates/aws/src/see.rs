@@ -1,4 +1,4 @@
-//! Looking at AWS: one question, one call.
+//! Queries to AWS: one query, one call.
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -6,42 +6,113 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::EncodingType;
 use cf_core::body::{BODY_BYTES_MAX, Body};
+use cf_core::causes::StackEvent;
 use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, Ledger};
 use cf_core::names::User;
+use cf_core::observe::query::{
+    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadProfile,
+    ReadSeen, ReadStatus, ReadUpload, StackById, StackByName,
+};
+use cf_core::observe::{Answers, Listed, Object, Page};
 use cf_core::profile::Profile;
-use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
 use cf_core::request::ETag;
 use cf_core::seen;
+use cf_core::stack::Stack;
 use jiff::Timestamp;
 
 use crate::client::Aws;
 use crate::event;
 use crate::fault::{code, fault};
 
-impl Observe for Aws {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        Ok(match question {
-            Question::Ledger(user) => Sight::Ledger(self.ledger(&user).await?),
-            Question::Upload { key, body: true } => Sight::Upload(self.get(&key).await?),
-            Question::Upload { key, body: false } => Sight::Upload(self.head(&key).await?),
-            Question::Folder(prefix) => Sight::Folder(self.folder(&prefix).await?),
-            Question::Listed(key) => Sight::Listed(self.listed(&key).await?),
-            Question::Status(key) => Sight::Status(self.status(&key).await?),
-            Question::Profile(user) => Sight::Profile(self.profile(&user).await?),
-            Question::StackNamed(name) => Sight::Stack(self.stack(name.as_str()).await?),
-            Question::Stack(id) => Sight::Stack(self.stack(&id.0).await?),
-            Question::Events(id, token) => Sight::Events(self.events(&id, token).await?),
-            Question::Resources(id, token) => Sight::Resources(self.resources(&id, token).await?),
-            Question::Ledgers(token) => {
-                let page = self.list(&self.site.system_bucket, ledger::PREFIX, token).await?;
-                Sight::Ledgers(Page { items: page.items.into_iter().map(|l| (l.key, l.etag)).collect(), next: page.next })
-            }
-            Question::Stacks(token) => Sight::Stacks(self.stacks(token).await?),
-            Question::Seen => Sight::Seen(self.seen().await?),
-            Question::FirstHour => Sight::FirstHour(self.first_hour().await?),
-            Question::Homes(after) => Sight::Homes(self.homes(after).await?),
-        })
+impl Answers<ReadLedger> for Aws {
+    async fn ask(&self, query: ReadLedger) -> Result<Option<(Ledger, ETag)>, Fault> {
+        self.ledger(&query.0).await
+    }
+}
+
+impl Answers<ReadUpload> for Aws {
+    async fn ask(&self, query: ReadUpload) -> Result<Option<Object>, Fault> {
+        if query.body { self.get(&query.key).await } else { self.head(&query.key).await }
+    }
+}
+
+impl Answers<ListFolder> for Aws {
+    async fn ask(&self, query: ListFolder) -> Result<Page<Listed>, Fault> {
+        self.folder(&query.0).await
+    }
+}
+
+impl Answers<FindObject> for Aws {
+    async fn ask(&self, query: FindObject) -> Result<Option<Listed>, Fault> {
+        self.listed(&query.0).await
+    }
+}
+
+impl Answers<ReadStatus> for Aws {
+    async fn ask(&self, query: ReadStatus) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+        self.status(&query.0).await
+    }
+}
+
+impl Answers<ReadProfile> for Aws {
+    async fn ask(&self, query: ReadProfile) -> Result<Profile, Fault> {
+        self.profile(&query.0).await
+    }
+}
+
+impl Answers<StackByName> for Aws {
+    async fn ask(&self, query: StackByName) -> Result<Option<Box<Stack>>, Fault> {
+        self.stack(query.0.as_str()).await
+    }
+}
+
+impl Answers<StackById> for Aws {
+    async fn ask(&self, query: StackById) -> Result<Option<Box<Stack>>, Fault> {
+        self.stack(&query.0.0).await
+    }
+}
+
+impl Answers<ListEvents> for Aws {
+    async fn ask(&self, query: ListEvents) -> Result<Page<StackEvent>, Fault> {
+        self.events(&query.stack, query.page).await
+    }
+}
+
+impl Answers<ListResources> for Aws {
+    async fn ask(&self, query: ListResources) -> Result<Page<String>, Fault> {
+        self.resources(&query.stack, query.page).await
+    }
+}
+
+impl Answers<ListLedgers> for Aws {
+    async fn ask(&self, query: ListLedgers) -> Result<Page<(String, ETag)>, Fault> {
+        let page = self.list(&self.site.system_bucket, ledger::PREFIX, query.0).await?;
+        Ok(Page { items: page.items.into_iter().map(|l| (l.key, l.etag)).collect(), next: page.next })
+    }
+}
+
+impl Answers<ListStacks> for Aws {
+    async fn ask(&self, query: ListStacks) -> Result<Page<Stack>, Fault> {
+        self.stacks(query.0).await
+    }
+}
+
+impl Answers<ReadSeen> for Aws {
+    async fn ask(&self, _: ReadSeen) -> Result<Option<Vec<u8>>, Fault> {
+        self.seen().await
+    }
+}
+
+impl Answers<ReadFirstHour> for Aws {
+    async fn ask(&self, _: ReadFirstHour) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+        self.first_hour().await
+    }
+}
+
+impl Answers<ListHomes> for Aws {
+    async fn ask(&self, query: ListHomes) -> Result<Page<(String, Timestamp)>, Fault> {
+        self.homes(query.0).await
     }
 }
 

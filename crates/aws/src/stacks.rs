@@ -3,7 +3,7 @@
 use aws_sdk_cloudformation::types;
 use cf_core::causes::StackEvent;
 use cf_core::fault::Fault;
-use cf_core::question::Page;
+use cf_core::observe::Page;
 use cf_core::stack::{Stack, StackId, StackStatus};
 use jiff::Timestamp;
 

@@ -19,7 +19,7 @@ use crate::effect::{Effect, Expect};
 use crate::fault::{Fault, Kind};
 use crate::key::{HOME, Reading, read};
 use crate::observe;
-use crate::question::Observe;
+use crate::observe::Observe;
 use crate::request::ETag;
 use crate::site::Site;
 

@@ -24,7 +24,6 @@ pub mod observe;
 pub mod order;
 pub mod plain;
 pub mod profile;
-pub mod question;
 pub mod reconcile;
 pub mod region;
 pub mod request;

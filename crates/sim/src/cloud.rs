@@ -7,7 +7,7 @@ use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::first_hour;
 use cf_core::key::{self, Reading, UploadKey, Verb};
-use cf_core::question::Observe;
+use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
 use cf_core::site::{Powers, Site};
 use cf_core::stack::StackId;

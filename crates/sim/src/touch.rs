@@ -1,30 +1,41 @@
-//! What was touched: every question and every effect, as the key or the stack that it concerns.
+//! What was touched: every query and every effect, as the key or the stack that it concerns.
+
+use std::any::TypeId;
 
 use cf_core::effect::Effect;
 use cf_core::first_hour;
-use cf_core::key::HOME;
 use cf_core::ledger;
-use cf_core::question::Question;
 use cf_core::seen;
 
+use crate::senses::Lookup;
 use crate::world::State;
+
+/// A query that was sent.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The type of the query.
+    kind: TypeId,
+    /// The key or the stack that it concerns.
+    pub touches: String,
+}
+
+impl Asked {
+    /// What a query is recorded as.
+    pub fn of<Q: Lookup>(query: &Q) -> Self {
+        Self { kind: TypeId::of::<Q>(), touches: query.touches() }
+    }
+
+    /// Whether it was of this type.
+    pub fn is<Q: Lookup>(&self) -> bool {
+        self.kind == TypeId::of::<Q>()
+    }
+}
 
 impl State {
     /// The keys (`home/…`, `customizer/…`, `ledger/…`) and stacks (`stack/…`) that were read, written or asked for.
     pub fn touched(&self) -> Vec<String> {
         let stack = |name: Option<&str>| format!("stack/{}", name.unwrap_or_default());
-        let read = self.questions.iter().map(|question| match question {
-            Question::Ledger(user) => ledger::key(user),
-            Question::Upload { key, .. } | Question::Folder(key) | Question::Listed(key) | Question::Status(key) => key.clone(),
-            Question::Profile(user) => format!("customizer/{user}/configure.d/"),
-            Question::StackNamed(name) => stack(Some(name.as_str())),
-            Question::Stack(id) | Question::Events(id, _) | Question::Resources(id, _) => stack(id.name()),
-            Question::Ledgers(_) => ledger::PREFIX.to_owned(),
-            Question::Stacks(_) => "stack/".to_owned(),
-            Question::Seen => seen::KEY.to_owned(),
-            Question::FirstHour => first_hour::KEY.to_owned(),
-            Question::Homes(_) => HOME.to_owned(),
-        });
+        let read = self.asked.iter().map(|asked| asked.touches.clone());
         let written = self.effects.iter().map(|effect| match effect {
             Effect::WriteLedger { user, .. } => ledger::key(user),
             Effect::CreateStack(new) => stack(Some(new.name.as_str())),

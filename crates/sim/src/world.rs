@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use cf_core::effect::Effect;
 use cf_core::message::Mail;
-use cf_core::question::Question;
 use cf_core::request::ETag;
 use cf_core::site::Site;
 use cf_core::template::DEFAULT_TEXT;
@@ -14,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cloudformation::Stacks;
 use crate::finding::Finding;
 use crate::s3::{Bucket, Store};
+use crate::touch::Asked;
 
 /// A call that loses: it fails before it did anything, or its answer is lost after it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +48,8 @@ pub struct State {
     pub now: Timestamp,
     /// Effects performed or tried since the last spoil was set, in order, without what sweeps remember.
     pub effects: Vec<Effect>,
-    /// Questions asked, in order.
-    pub questions: Vec<Question>,
+    /// Queries that were sent, in order.
+    pub asked: Vec<Asked>,
     /// What to spoil.
     pub spoil: Option<Spoil>,
     /// Effects that were spoiled.
@@ -62,7 +62,7 @@ pub struct State {
     pub blind_looks: usize,
     /// How far DescribeStacks lags behind what is.
     pub lag: SignedDuration,
-    /// Whether effects and questions are kept, for those who ask what was done; the simulator of whole lives does not.
+    /// Whether effects and queries are kept, for those who ask what was done; the simulator of whole lives does not.
     pub is_recording: bool,
     /// How long a page of a list is.
     pub pages: Pages,
@@ -121,7 +121,7 @@ impl World {
             mail_works: true,
             now,
             effects: Vec::new(),
-            questions: Vec::new(),
+            asked: Vec::new(),
             spoil: None,
             spoiled: Vec::new(),
             answered: BTreeSet::new(),

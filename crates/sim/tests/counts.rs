@@ -1,16 +1,19 @@
 //! What passes count: what they have done, by the messages that they wrote. Not what was planned, and nothing twice.
 
+use std::any::Any;
 use std::sync::Mutex;
 
 use cf_core::decide::Action;
 use cf_core::effect::{Effect, Execute};
 use cf_core::fault::Fault;
+use cf_core::ledger::Ledger;
+use cf_core::observe::Answers;
 use cf_core::observe::Subject;
-use cf_core::question::{Observe, Question, Sight};
+use cf_core::observe::query::ReadLedger;
 use cf_core::reconcile::{Counts, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
-use cf_sim::{Cloud, Fate, When, World};
+use cf_sim::{Cloud, Fate, Lookup, When, World};
 use futures_util::FutureExt;
 
 const CREATE: &str = "home/alice/demo.cf-create";
@@ -95,9 +98,9 @@ struct Claiming<'w> {
     copy: Mutex<Option<World>>,
 }
 
-impl Observe for Claiming<'_> {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        self.world.observe(question).await
+impl<Q: Lookup> Answers<Q> for Claiming<'_> {
+    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+        self.world.ask(query).await
     }
 }
 
@@ -112,16 +115,18 @@ impl Execute for Claiming<'_> {
 /// A world that shows the ledger of an earlier moment once.
 struct Late<'w> {
     world: &'w World,
-    ledger: Mutex<Option<Sight>>,
+    ledger: Mutex<Option<(Ledger, ETag)>>,
 }
 
-impl Observe for Late<'_> {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        let earlier = if matches!(question, Question::Ledger(_)) { self.ledger.lock().expect("nobody panicked").take() } else { None };
-        match earlier {
-            Some(sight) => Ok(sight),
-            None => self.world.observe(question).await,
+impl<Q: Lookup> Answers<Q> for Late<'_> {
+    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+        let mut answer = self.world.ask(query).await?;
+        if let Some(ledger) = (&mut answer as &mut dyn Any).downcast_mut::<Option<(Ledger, ETag)>>()
+            && let Some(earlier) = self.ledger.lock().expect("nobody panicked").take()
+        {
+            *ledger = Some(earlier);
         }
+        Ok(answer)
     }
 }
 
@@ -161,8 +166,8 @@ fn a_mail_is_in_doubt_once_another_pass_has_closed_what_its_claimant_left() {
 #[test]
 fn a_race_that_is_lost_puts_no_mail_in_doubt() {
     let (subject, closed, claimed) = removal();
-    let earlier = claimed.observe(Question::Ledger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
-    let late = Late { world: &closed, ledger: Mutex::new(earlier.ok()) };
+    let earlier = claimed.ask(ReadLedger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
+    let late = Late { world: &closed, ledger: Mutex::new(earlier.expect("a ledger")) };
     let outcome = reconcile(&late, &closed.site, &subject, None, &closed).now_or_never().expect("nothing waits");
     assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::Finish, Action::Wait], "it has decided to do the same");
     assert_eq!((outcome.moves, outcome.counts), (1, Counts::default()));

@@ -1,7 +1,7 @@
 //! The first hour in the strict world: S3 tells of nothing, and every upload of that time is answered all the same.
 
 use cf_core::first_hour::{self, FirstHour, KEY, LATE_SECONDS, PASSES_MAX, PROBE, Stage};
-use cf_core::question::Question;
+use cf_core::observe::query::ListHomes;
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud, Event, Pages, When};
 use futures_util::FutureExt;
@@ -40,7 +40,7 @@ fn heard(cloud: &mut Cloud) {
 }
 
 fn homes(cloud: &Cloud) -> usize {
-    cloud.world.state().questions.iter().filter(|q| matches!(q, Question::Homes(_))).count()
+    cloud.world.state().asked.iter().filter(|asked| asked.is::<ListHomes>()).count()
 }
 
 #[test]

@@ -60,7 +60,7 @@ struct Took {
 fn sweep(cloud: &Cloud) -> Took {
     let count = || {
         let state = cloud.world.state();
-        state.questions.len() + state.remembered
+        state.asked.len() + state.remembered
     };
     let (before, base) = (count(), ALLOCATED.current_usage());
     ALLOCATED.reset_peak_usage();

@@ -1,5 +1,6 @@
 //! Looks whose parts are not of one moment, calls that take long, and news that come late, in the strict world.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cf_core::effect::Effect;
@@ -8,11 +9,12 @@ use cf_core::fault::Fault;
 use cf_core::key::{Reading, read};
 use cf_core::ledger::NodeNews;
 use cf_core::observe::Subject;
-use cf_core::question::{Observe, Page, Question, Sight};
+use cf_core::observe::query::{FindObject, ListFolder};
+use cf_core::observe::{Answers, Listed, Observe, Page};
 use cf_core::reconcile::{Outcome, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, World};
+use cf_sim::{Bucket, Cloud, Lookup, World};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,22 +23,21 @@ const CREATE: &str = "home/alice/demo.cf-create";
 /// A world in which something happens between two calls of a pass.
 struct Meanwhile<'w, S, P> {
     world: &'w World,
-    /// What is seen instead, if anything.
+    /// What becomes of an answer, and what happens after it.
     sees: S,
     /// What happens after an effect.
     done: P,
 }
 
-impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + Sync> Observe for Meanwhile<'_, S, P> {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        match (self.sees)(&question, self.world) {
-            Some(sight) => Ok(sight),
-            None => self.world.observe(question).await,
-        }
+impl<Q: Lookup, S: Fn(&dyn Any, &World, &mut dyn Any) + Sync, P: Fn(&Effect, &World) + Sync> Answers<Q> for Meanwhile<'_, S, P> {
+    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+        let mut answer = self.world.ask(query.clone()).await?;
+        (self.sees)(&query, self.world, &mut answer);
+        Ok(answer)
     }
 }
 
-impl<S: Fn(&Question, &World) -> Option<Sight> + Sync, P: Fn(&Effect, &World) + Sync> Execute for Meanwhile<'_, S, P> {
+impl<S: Fn(&dyn Any, &World, &mut dyn Any) + Sync, P: Fn(&Effect, &World) + Sync> Execute for Meanwhile<'_, S, P> {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let done = self.world.execute(effect).await;
         (self.done)(effect, self.world);
@@ -76,9 +77,12 @@ fn an_upload_that_an_old_listing_lacks_is_not_forgotten() {
     let world = cloud.world.clone();
     let listings = AtomicUsize::new(0);
     let is_first = |prefix: &str| prefix.starts_with("home/alice/x/") && listings.fetch_add(1, Ordering::Relaxed) == 0;
-    let sees = |question: &Question, _: &World| match question {
-        Question::Folder(prefix) if is_first(prefix) => Some(Sight::Folder(Page { items: Vec::new(), next: None })),
-        _ => None,
+    let sees = |query: &dyn Any, _: &World, answer: &mut dyn Any| {
+        if let (Some(ListFolder(prefix)), Some(page)) = (query.downcast_ref(), answer.downcast_mut::<Page<Listed>>())
+            && is_first(prefix)
+        {
+            page.items.clear();
+        }
     };
     // An event of a file that is gone, and a listing from before the other was put, beside a ledger from after.
     let odd = Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} };
@@ -99,14 +103,13 @@ fn a_file_put_between_two_lookups_begins_the_look_anew() {
     }
     cloud.drop_file(CREATE, b"{}");
     let lookups = AtomicUsize::new(0);
-    let sees = |question: &Question, world: &World| {
-        if let Question::Listed(key) = question
+    let sees = |query: &dyn Any, world: &World, _: &mut dyn Any| {
+        if let Some(FindObject(key)) = query.downcast_ref()
             && key.ends_with(".cf-status")
             && lookups.fetch_add(1, Ordering::Relaxed) == 0
         {
             put(world, "home/alice/demo.cf-delete");
         }
-        None
     };
     let world = cloud.world.clone();
     let outcome = pass_in(&Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} }, &cloud, CREATE).expect("a pass");
@@ -127,7 +130,7 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
         }
     };
     let world = cloud.world.clone();
-    let slow = Meanwhile { world: &world, sees: |_: &Question, _: &World| None, done };
+    let slow = Meanwhile { world: &world, sees: |_: &dyn Any, _: &World, _: &mut dyn Any| {}, done };
     let outcome = reconcile(&slow, &cloud.world.site, &subject(CREATE), None, &world).now_or_never().expect("nothing waits");
     assert!(outcome.is_handed_over && outcome.fault.is_none());
     cloud.world = world;

@@ -11,15 +11,15 @@ use cf_core::instance_type::NODES;
 use cf_core::key::{self, KEY_BYTES_MAX, Reading, UploadKey};
 use cf_core::ledger::{self, ANSWERED_MAX, Accepted, Claim, End, Entry, HISTORY_MAX, Ledger, MailKind, OPEN_MAX, Phase};
 use cf_core::names::{ClusterName, User};
+use cf_core::observe::Answers;
 use cf_core::observe::Subject;
 use cf_core::order;
-use cf_core::question::{Observe, Question, Sight};
 use cf_core::reconcile::reconcile;
 use cf_core::request::{ETag, RequestId};
 use cf_core::status::Status;
 use cf_core::template::Parameter;
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, World};
+use cf_sim::{Bucket, Cloud, Event, Lookup, World};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
@@ -187,9 +187,9 @@ fn ledger() -> Ledger {
 /// A world that keeps nothing of what is done to it, so that what is measured is the function's own.
 struct Forgetful<'a>(&'a World);
 
-impl Observe for Forgetful<'_> {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        self.0.observe(question).await
+impl<Q: Lookup> Answers<Q> for Forgetful<'_> {
+    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+        self.0.ask(query).await
     }
 }
 
@@ -242,7 +242,7 @@ fn folders_that_look_like_the_clusters_files_are_not_read() {
         bounded(&format!("a pass beside {files} such folders"), || cloud.deliver(&event).expect("it is handled"));
         // Each has an event of its own, and is answered by that.
         assert!(cloud.text("home/alice/demo.cf-status").is_some_and(|status| status.contains("creating")));
-        let asked = cloud.world.state().questions.len();
-        assert!(asked < 50, "{asked} questions");
+        let asked = cloud.world.state().asked.len();
+        assert!(asked < 50, "{asked} queries");
     }
 }

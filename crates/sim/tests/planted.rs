@@ -1,16 +1,19 @@
 //! Bugs planted between the functions and their world, each of a kind that a program like ours has had. The simulator must
 //! catch every one of them, and must find nothing in the same run without it.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
+use cf_core::causes::StackEvent;
 use cf_core::effect::{Effect, Expect};
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{Answer, Reading, Verb, read};
-use cf_core::ledger::{self, OPEN_MAX, Open, Phase};
+use cf_core::ledger::{self, Ledger, OPEN_MAX, Open, Phase};
 use cf_core::message::{Advice, Message};
-use cf_core::question::{Question, Sight};
-use cf_core::request::RequestId;
-use cf_core::stack::{StackState, TAG_REQUEST, tags};
+use cf_core::observe::query::{ListEvents, ReadUpload};
+use cf_core::observe::{Listed, Object, Page};
+use cf_core::request::{ETag, RequestId};
+use cf_core::stack::{Stack, StackState, TAG_REQUEST, tags};
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
 use cf_sim::simulate::{Bug, Mishap, Setting, run, shrink, tally};
@@ -83,8 +86,8 @@ impl Bug for TokenOfTheName {
 /// Takes every stack of a cluster's name for the cluster's.
 struct NoTagCheck;
 impl Bug for NoTagCheck {
-    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
-        if let Sight::Stack(Some(stack)) = &mut sight
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(Some(stack)) = answer.downcast_mut::<Option<Box<Stack>>>()
             && stack.tags.is_empty()
         {
             let site = testing::site();
@@ -93,7 +96,6 @@ impl Bug for NoTagCheck {
                 stack.tags = tags(&cluster, &RequestId::from_tag("00000000000000ff"), &site.deployment);
             }
         }
-        sight
     }
 }
 
@@ -136,13 +138,12 @@ impl Bug for LedgerLast {
 
 struct OwnAttemptForgotten;
 impl Bug for OwnAttemptForgotten {
-    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
-        if let Sight::Stack(Some(stack)) = &mut sight
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(Some(stack)) = answer.downcast_mut::<Option<Box<Stack>>>()
             && let Some(request) = stack.tags.get_mut(TAG_REQUEST)
         {
             "0000000000000000".clone_into(request);
         }
-        sight
     }
 }
 
@@ -167,25 +168,23 @@ impl Bug for MailNotClaimed {
 /// Takes a create that nobody sees for one that never was, at once.
 struct FlightForgotten;
 impl Bug for FlightForgotten {
-    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
-        if let Sight::Ledger(Some((ledger, _))) = &mut sight {
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(Some((ledger, _))) = answer.downcast_mut::<Option<(Ledger, ETag)>>() {
             for entry in ledger.clusters.values_mut() {
                 if let Phase::Unwanted { since } = &mut entry.phase {
                     *since = Timestamp::UNIX_EPOCH;
                 }
             }
         }
-        sight
     }
 }
 
 struct RequestOfTheEvent;
 impl Bug for RequestOfTheEvent {
-    fn sees(&self, _: &Question, mut sight: Sight, now: Timestamp) -> Sight {
-        if let Sight::Upload(Some(object)) = &mut sight {
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, now: Timestamp) {
+        if let Some(Some(object)) = answer.downcast_mut::<Option<Object>>() {
             object.version = Some(now.to_string());
         }
-        sight
     }
 }
 
@@ -216,26 +215,25 @@ impl Bug for LedgerForced {
 /// Gives the event back where S3 does not give out one of the files that a look meets.
 struct NeighboursStopped;
 impl Bug for NeighboursStopped {
-    fn gives_back(&self, question: &Question, fault: &Fault) -> bool {
-        matches!(question, Question::Upload { .. }) && fault.kind == Kind::Permanent
+    fn gives_back(&self, query: &dyn Any, fault: &Fault) -> bool {
+        query.is::<ReadUpload>() && fault.kind == Kind::Permanent
     }
 }
 
 struct OnePageOnly;
 impl Bug for OnePageOnly {
-    fn sees(&self, question: &Question, mut sight: Sight, _: Timestamp) -> Sight {
-        if let (Question::Folder(_), Sight::Folder(page)) = (question, &mut sight) {
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(page) = answer.downcast_mut::<Page<Listed>>() {
             page.next = None;
         }
-        sight
     }
 }
 
 /// Counts the versions of one key as files that wait.
 struct EachVersionWaits;
 impl Bug for EachVersionWaits {
-    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
-        if let Sight::Ledger(Some((ledger, _))) = &mut sight {
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(Some((ledger, _))) = answer.downcast_mut::<Option<(Ledger, ETag)>>() {
             for entry in ledger.clusters.values_mut().filter(|entry| entry.open.len() > 1) {
                 for nth in 0..OPEN_MAX {
                     let Reading::Request(key) = read(&format!("home/alice/version {nth}/demo.cf-create")) else { continue };
@@ -243,7 +241,6 @@ impl Bug for EachVersionWaits {
                 }
             }
         }
-        sight
     }
 }
 
@@ -279,19 +276,18 @@ impl Bug for TieForgotten {
 /// Lets the event come again where a list cannot be read, for ever.
 struct ListAwaited;
 impl Bug for ListAwaited {
-    fn gives_back(&self, question: &Question, fault: &Fault) -> bool {
-        matches!(question, Question::Events(..)) && fault.kind == Kind::Permanent
+    fn gives_back(&self, query: &dyn Any, fault: &Fault) -> bool {
+        query.is::<ListEvents>() && fault.kind == Kind::Permanent
     }
 }
 
 /// Takes every cause that holds the word for a resource that was given up because another failed.
 struct CancelledDropped;
 impl Bug for CancelledDropped {
-    fn sees(&self, _: &Question, mut sight: Sight, _: Timestamp) -> Sight {
-        if let Sight::Events(page) = &mut sight {
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(page) = answer.downcast_mut::<Page<StackEvent>>() {
             page.items.retain(|event| !event.reason.contains("cancelled"));
         }
-        sight
     }
 }
 

@@ -7,7 +7,7 @@ use cf_aws::Aws;
 use cf_core::effect::Effect;
 use cf_core::effect::Execute;
 use cf_core::fault::Fault;
-use cf_core::question::{Observe, Question, Sight};
+use cf_core::observe::{Answers, Query};
 use cf_core::request::ETag;
 use cf_core::site::{Powers, Site};
 use serde_json::json;
@@ -23,9 +23,12 @@ pub struct Emulated {
     to_protect: Mutex<Option<String>>,
 }
 
-impl Observe for Emulated {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        self.aws.observe(question).await
+impl<Q: Query> Answers<Q> for Emulated
+where
+    Aws: Answers<Q>,
+{
+    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+        self.aws.ask(query).await
     }
 }
 

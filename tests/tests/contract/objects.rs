@@ -7,11 +7,11 @@ use cf_core::fault::{Fault, Kind};
 use cf_core::ledger::{self, End, Entry, Ledger, Phase};
 use cf_core::message::{Advice, Full, Mail, Message, News};
 use cf_core::names::User;
-use cf_core::question::{Question, Sight};
+use cf_core::observe::query::{ListLedgers, ReadLedger, ReadProfile, ReadStatus};
 use cf_core::request::{ETag, RequestId};
 use jiff::Timestamp;
 
-use crate::stage::{Place, Stage, Words, see};
+use crate::stage::{Place, Stage, Words};
 
 const KEY: &str = "home/alice/demo.cf-created";
 
@@ -133,8 +133,8 @@ pub async fn a_body_is_read_up_to_its_limit_and_not_beyond<S: Stage>(s: &S) -> R
 
 pub async fn what_is_not_there_is_none<S: Stage>(s: &S) -> Result<()> {
     ensure!(s.object(KEY, true).await?.is_none() && s.object(KEY, false).await?.is_none());
-    ensure!(see!(s, Question::Status("home/alice/demo.cf-status".into()), Status).is_none());
-    ensure!(see!(s, Question::Ledger(alice()), Ledger).is_none());
+    ensure!(s.ask(ReadStatus("home/alice/demo.cf-status".into())).await?.is_none());
+    ensure!(s.ask(ReadLedger(alice())).await?.is_none());
     Ok(())
 }
 
@@ -154,8 +154,7 @@ pub async fn ledgers_come_in_pages_each_once<S: Stage>(s: &S) -> Result<()> {
     for nth in 0..1001 {
         s.put(Place::System, &format!("{}u{nth}.json", ledger::PREFIX), b"{}").await?;
     }
-    let page = |sight| if let Sight::Ledgers(page) = sight { Some(page) } else { None };
-    let all = s.pages(Question::Ledgers, page).await?;
+    let all = s.pages(ListLedgers).await?;
     let keys: std::collections::BTreeSet<_> = all.iter().map(|(key, _)| key).collect();
     ensure!((all.len(), keys.len()) == (1001, 1001), "{} of which {} differ", all.len(), keys.len());
     Ok(())
@@ -164,7 +163,7 @@ pub async fn ledgers_come_in_pages_each_once<S: Stage>(s: &S) -> Result<()> {
 pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_over<S: Stage>(s: &S) -> Result<()> {
     let key = "home/alice/demo.cf-status";
     s.put(Place::User, key, &vec![b'x'; BODY_BYTES_MAX + 1]).await?;
-    let Some((bytes, etag)) = see!(s, Question::Status(key.into()), Status) else { anyhow::bail!("it is there") };
+    let Some((bytes, etag)) = s.ask(ReadStatus(key.into())).await? else { anyhow::bail!("it is there") };
     ensure!(bytes.is_empty(), "{} bytes were read", bytes.len());
     s.answer(key, "mine", Expect::Is(etag)).await?;
     Ok(())
@@ -184,23 +183,23 @@ fn some_ledger(revision: u64) -> Ledger {
 pub async fn a_ledger_comes_back_as_it_was_written<S: Stage>(s: &S) -> Result<()> {
     let write = async |revision, expect| s.execute(&Effect::WriteLedger { user: alice(), ledger: some_ledger(revision), expect }).await;
     let first: Option<ETag> = write(1, Expect::Absent).await?;
-    let seen = see!(s, Question::Ledger(alice()), Ledger);
+    let seen = s.ask(ReadLedger(alice())).await?;
     ensure!(seen == Some((some_ledger(1), first.clone().expect("a version"))));
     ensure!(kind(write(2, Expect::Absent).await) == Some(Kind::Moved));
     write(2, Expect::seen(first.as_ref())).await?;
     ensure!(kind(write(3, Expect::seen(first.as_ref())).await) == Some(Kind::Moved));
-    ensure!(see!(s, Question::Ledger(alice()), Ledger).is_some_and(|(ledger, _)| ledger == some_ledger(2)));
+    ensure!(s.ask(ReadLedger(alice())).await?.is_some_and(|(ledger, _)| ledger == some_ledger(2)));
     Ok(())
 }
 
 pub async fn a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one<S: Stage>(s: &S) -> Result<()> {
     s.put(Place::System, &ledger::key(&alice()), b"{ torn").await?;
-    ensure!(kind(s.observe(Question::Ledger(alice())).await) == Some(Kind::Transient));
+    ensure!(kind(s.ask(ReadLedger(alice())).await) == Some(Kind::Transient));
     Ok(())
 }
 
 pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result<()> {
-    let has = async || anyhow::Ok(see!(s, Question::Profile(alice()), Profile).has_script);
+    let has = async || anyhow::Ok(s.ask(ReadProfile(alice())).await?.has_script);
     ensure!(!has().await?, "there is none");
     s.put(Place::Customizer, "customizer/alice2/configure.d/user.sh", b"#!/bin/sh\n").await?;
     ensure!(!has().await?, "that is another's");
@@ -211,7 +210,7 @@ pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result
         s.put(Place::Customizer, &format!("customizer/alice/configure.d/{name}"), b"#!/bin/sh\n").await?;
     }
     s.put(Place::Customizer, "customizer/alice/configure.d/placeholder.sh", b"").await?;
-    let profile = see!(s, Question::Profile(alice()), Profile);
+    let profile = s.ask(ReadProfile(alice())).await?;
     ensure!(!profile.has_script, "{profile:?}");
     let others = profile.others().cloned().unwrap_or_default();
     let is_decoded = others.files.iter().any(|(name, _)| name == "a b+c%.txt");

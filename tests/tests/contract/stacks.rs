@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use cf_core::causes::StackEvent;
 use cf_core::fault::{Fault, Kind};
 use cf_core::observe;
-use cf_core::question::{Question, Sight};
+use cf_core::observe::query::{ListEvents, ListResources, ListStacks};
 use cf_core::stack::{StackId, StackState, StackStatus};
 
 use crate::stage::{Destiny, Stage, Words};
@@ -222,8 +222,7 @@ pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: Stage>(s: 
 }
 
 async fn events<S: Stage>(s: &S, id: &StackId) -> Result<Vec<StackEvent>> {
-    let page = |sight| if let Sight::Events(page) = sight { Some(page) } else { None };
-    s.pages(|token| Question::Events(id.clone(), token), page).await
+    s.pages(|page| ListEvents { stack: id.clone(), page }).await
 }
 
 pub async fn events_come_newest_first_and_outlive_the_stack<S: Stage>(s: &S) -> Result<()> {
@@ -252,8 +251,7 @@ pub async fn the_cause_of_a_failure_is_in_the_events<S: Stage>(s: &S) -> Result<
 
 pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S: Stage>(s: &S) -> Result<()> {
     let id = s.settled("first", Destiny::Completes).await?;
-    let page = |sight| if let Sight::Resources(page) = sight { Some(page) } else { None };
-    let all = s.pages(|token| Question::Resources(id.clone(), token), page).await?;
+    let all = s.pages(|page| ListResources { stack: id.clone(), page }).await?;
     ensure!(all.iter().all(|status| status == "CREATE_COMPLETE"), "{all:?}");
     ensure!(!all.is_empty() && all.len() <= s.site().template.resources, "{} of {}", all.len(), s.site().template.resources);
     Ok(())
@@ -266,8 +264,7 @@ pub async fn all_living_stacks_are_listed_each_once_and_the_deleted_ones_not<S: 
     s.delete(&gone).await?;
     s.settle().await?;
     let lives = s.settled("second", Destiny::Completes).await?;
-    let page = |sight| if let Sight::Stacks(page) = sight { Some(page) } else { None };
-    let all = s.pages(Question::Stacks, page).await?;
+    let all = s.pages(ListStacks).await?;
     let ids: BTreeSet<_> = all.iter().map(|stack| stack.id.clone()).collect();
     ensure!((all.len(), ids.len()) == (102, 102), "{} of which {} differ", all.len(), ids.len());
     ensure!(ids.contains(&lives) && !ids.contains(&gone));

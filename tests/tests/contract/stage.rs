@@ -6,7 +6,8 @@ use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::Fault;
 use cf_core::message::Message;
 use cf_core::names::Cluster;
-use cf_core::question::{Listed, Object, Observe, Page, Question, Sight};
+use cf_core::observe::query::{ListFolder, ReadUpload, StackById, StackByName};
+use cf_core::observe::{Answers, Listed, Object, Observe, Page, Query};
 use cf_core::request::{ETag, RequestId};
 use cf_core::site::Site;
 use cf_core::stack::{Stack, StackId, tags};
@@ -48,17 +49,6 @@ pub trait Stage: Observe + Execute + Sized {
     async fn mails(&self) -> Result<Vec<(String, String)>>;
 }
 
-/// A question, with the answer taken out of its wrapping.
-macro_rules! see {
-    ($stage:expr, $question:expr, $answer:ident) => {
-        match $stage.observe($question).await? {
-            Sight::$answer(seen) => seen,
-            other => anyhow::bail!("{other:?} is no answer to that"),
-        }
-    };
-}
-pub(crate) use see;
-
 /// What the clauses say over and over.
 pub trait Words: Stage {
     fn cluster(&self) -> Cluster {
@@ -99,7 +89,7 @@ pub trait Words: Stage {
     }
 
     async fn object(&self, key: &str, body: bool) -> Result<Option<Object>> {
-        Ok(see!(self, Question::Upload { key: key.to_owned(), body }, Upload))
+        Ok(self.ask(ReadUpload { key: key.to_owned(), body }).await?)
     }
 
     async fn there(&self, key: &str) -> Result<Object> {
@@ -107,16 +97,16 @@ pub trait Words: Stage {
     }
 
     async fn folder(&self, prefix: &str) -> Result<Vec<Listed>> {
-        Ok(see!(self, Question::Folder(prefix.to_owned()), Folder).items)
+        Ok(self.ask(ListFolder(prefix.to_owned())).await?.items)
     }
 
     /// The living stack of alice's `demo`.
     async fn named(&self) -> Result<Option<Box<Stack>>> {
-        Ok(see!(self, Question::StackNamed(self.site().stack_name(&self.cluster())), Stack))
+        Ok(self.ask(StackByName(self.site().stack_name(&self.cluster()))).await?)
     }
 
     async fn by_id(&self, id: &StackId) -> Result<Option<Box<Stack>>> {
-        Ok(see!(self, Question::Stack(id.clone()), Stack))
+        Ok(self.ask(StackById(id.clone())).await?)
     }
 
     /// Its id, once it has been created for the request of this name and has come to rest.
@@ -129,10 +119,15 @@ pub trait Words: Stage {
     }
 
     /// Every page of a list.
-    async fn pages<T>(&self, question: impl Fn(Option<String>) -> Question, page: impl Fn(Sight) -> Option<Page<T>>) -> Result<Vec<T>> {
+    async fn pages<Q, T>(&self, query: impl Fn(Option<String>) -> Q) -> Result<Vec<T>>
+    where
+        T: Send + 'static,
+        Q: Query<Answer = Page<T>>,
+        Self: Answers<Q>,
+    {
         let (mut all, mut token) = (Vec::new(), None);
         loop {
-            let seen = page(self.observe(question(token)).await?).context("no answer to that")?;
+            let seen = self.ask(query(token)).await?;
             all.extend(seen.items);
             token = seen.next;
             if token.is_none() {

@@ -28,7 +28,7 @@ fn about(works: Vec<Result<Work, Unreadable>>) -> Vec<String> {
         lines.push(match work {
             Ok(Work::Upload { bucket, key }) => format!("upload s3://{bucket}/{key}"),
             Ok(Work::Stack(id)) => format!("stack {}", id.0.split('/').nth(1).unwrap_or(&id.0)),
-            Ok(Work::Machine { group, .. }) => format!("a machine for the group {group}"),
+            Ok(Work::Instance { group, .. }) => format!("an instance for the group {group}"),
             Ok(Work::Sweep) => "the sweep over all clusters".to_owned(),
             Ok(Work::Publish(_)) => "publishing the cluster template".to_owned(),
             Ok(Work::Nothing(why)) => format!("nothing to do: {why}"),

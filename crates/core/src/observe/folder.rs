@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
-use super::{listed, mismatch};
+use super::listed;
+use super::query::{ListFolder, Listed, Observe, ReadUpload};
 use crate::body::{BODY_BYTES_MAX, Body};
 use crate::facts::Upload;
 use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::names::Cluster;
-use crate::question::{Listed, Observe, Question, Sight};
 use crate::request::{ETag, RequestId};
 use crate::status::Status;
 
@@ -61,7 +61,7 @@ pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -
 /// has files of other names there that begin alike: then each name that matters is looked up alone, so that a look costs the
 /// same however many there are.
 async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Vec<Listed>, Fault> {
-    let page = ask!(world, Question::Folder(folder.stem(&cluster.name)), Folder)?;
+    let page = world.ask(ListFolder(folder.stem(&cluster.name))).await?;
     if page.next.is_none() {
         let is_here = |l: &Listed| l.key.strip_prefix(folder.as_str()).is_some_and(|name| !name.contains('/'));
         return Ok(page.items.into_iter().filter(is_here).collect());
@@ -86,12 +86,12 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
 async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result<Option<Upload>, Fault> {
     let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
-    let question = Question::Upload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
-    match world.observe(question).await {
-        Ok(Sight::Upload(Some(o))) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
+    let query = ReadUpload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
+    match world.ask(query).await {
+        Ok(Some(o)) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
             Err(Fault::new(Kind::Moved, "s3:GetObject", format!("{key} was replaced since it was listed")))
         }
-        Ok(Sight::Upload(object)) => Ok(object.map(|o| Upload {
+        Ok(object) => Ok(object.map(|o| Upload {
             request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
             key,
             etag: o.etag,
@@ -99,7 +99,6 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result
             body: if is_large { Body::TooLarge(size) } else { o.body },
             is_withheld: false,
         })),
-        Ok(other) => Err(mismatch(&other)),
         Err(fault) if fault.kind == Kind::Permanent => withheld(world, key, &listed, fault).await,
         Err(fault) => Err(fault),
     }

@@ -8,8 +8,8 @@ use crate::facts::{Facts, Setback};
 use crate::fault::{Fault, Kind};
 use crate::key::UploadKey;
 use crate::ledger::{Ledger, NodeNews};
+use crate::observe::Observe;
 use crate::observe::{self, Subject};
-use crate::question::Observe;
 use crate::request::RequestId;
 use crate::site::Site;
 

@@ -5,7 +5,7 @@ use crate::fault::{Fault, Kind};
 use crate::key::{self, Reading};
 use crate::message::Message;
 use crate::observe;
-use crate::question::Observe;
+use crate::observe::Observe;
 
 /// An upload whose key cannot be a request: answered beside it, and removed. False where it is not there.
 pub async fn answer_stray<W: Observe + Execute>(world: &W, key: &str) -> Result<bool, Fault> {

@@ -1,6 +1,7 @@
 //! One pass's way to the world: every call takes its time, and may be lost, throttled, answered too late or not at all; and
 //! the function may die before or after it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,13 +9,16 @@ use cf_core::effect::Effect;
 use cf_core::effect::Execute;
 use cf_core::fault::{Fault, Kind};
 use cf_core::names::Cluster;
-use cf_core::question::{Observe, Question, Sight};
+use cf_core::observe::Answers;
+use cf_core::observe::query::{ListEvents, ListFolder, ListStacks, ReadLedger, StackById, StackByName};
 use cf_core::request::ETag;
 use jiff::SignedDuration;
 
 use super::dice::under;
 use super::mishap::Mishap;
 use super::stage::{Function, Orphan, Stage};
+use crate::senses::Lookup;
+use crate::touch::Asked;
 
 /// One pass of one function.
 pub struct Hands<'s, 'b> {
@@ -189,14 +193,14 @@ impl Drop for Flight<'_, '_, '_> {
     }
 }
 
-impl Observe for Hands<'_, '_> {
-    async fn observe(&self, question: Question) -> Result<Sight, Fault> {
-        let seen = self.see(question.clone()).await;
+impl<Q: Lookup> Answers<Q> for Hands<'_, '_> {
+    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+        let seen = self.see(query.clone()).await;
         if let Err(fault) = &seen {
-            if let Question::Events(id, _) = &question {
-                self.stage.inner().truth.unread.insert(id.clone());
+            if let Some(events) = (&query as &dyn Any).downcast_ref::<ListEvents>() {
+                self.stage.inner().truth.unread.insert(events.stack.clone());
             }
-            if self.stage.bug.is_some_and(|bug| bug.gives_back(&question, fault)) {
+            if self.stage.bug.is_some_and(|bug| bug.gives_back(&query, fault)) {
                 self.die().await;
             }
         }
@@ -205,48 +209,46 @@ impl Observe for Hands<'_, '_> {
 }
 
 impl Hands<'_, '_> {
-    async fn see(&self, question: Question) -> Result<Sight, Fault> {
-        let call = self.call();
-        if matches!(question, Question::Ledger(_)) {
+    async fn see<Q: Lookup>(&self, query: Q) -> Result<Q::Answer, Fault> {
+        let (call, kind) = (self.call(), Asked::of(&query));
+        if kind.is::<ReadLedger>() {
             // Every look begins with it.
             self.looked_at.store(self.stage.inner().now, Ordering::Relaxed);
             self.listed.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        let what = || format!("{question:?}");
+        let what = || format!("{query:?}");
         self.go(call, &what).await?;
-        let is_stack = matches!(question, Question::StackNamed(_) | Question::Stack(_) | Question::Stacks(_));
-        let is_blind = matches!(question, Question::StackNamed(_)) && self.stage.strikes(Mishap::LookBlind, call);
+        let is_stack = kind.is::<StackByName>() || kind.is::<StackById>() || kind.is::<ListStacks>();
+        let is_blind = kind.is::<StackByName>() && self.stage.strikes(Mishap::LookBlind, call);
         // Whatever else lies there takes up the page.
-        let is_long = matches!(question, Question::Folder(_)) && self.stage.strikes(Mishap::ListingLong, call);
+        let is_long = kind.is::<ListFolder>() && self.stage.strikes(Mishap::ListingLong, call);
         let is_stale = is_stack && self.stage.strikes(Mishap::LookStale, call);
-        let asked = question.clone();
-        let sight = {
+        // For seconds after a change DescribeStacks may show what was (facts: read-after-write).
+        let lag = match (is_blind, is_stale) {
+            (true, _) => 8_000,
+            (false, true) => 200 + self.below(call, 5, 5_000),
+            (false, false) => 0,
+        };
+        let mut answer = {
             let mut state = self.stage.world.state();
-            // For seconds after a change DescribeStacks may show what was (facts: read-after-write).
-            let lag = match (is_blind, is_stale) {
-                (true, _) => 8_000,
-                (false, true) => 200 + self.below(call, 5, 5_000),
-                (false, false) => 0,
-            };
             state.lag = SignedDuration::from_millis(lag);
             let pages = state.pages;
             if is_long {
                 state.pages.files = 1;
             }
-            let sight = state.answer(asked);
+            let answer = query.clone().look_up(&mut state);
             (state.lag, state.pages) = (SignedDuration::ZERO, pages);
-            sight
-        };
-        let sight = sight?;
-        if let Question::Folder(stem) = &question {
+            answer
+        }?;
+        if kind.is::<ListFolder>() {
             let now = self.stage.inner().now;
-            self.listed.lock().unwrap_or_else(PoisonError::into_inner).push((stem.clone(), now));
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).push((kind.touches, now));
         }
         self.come_back(call, &what).await?;
-        Ok(match self.stage.bug {
-            Some(bug) => bug.sees(&question, sight, self.stage.clock()),
-            None => sight,
-        })
+        if let Some(bug) = self.stage.bug {
+            bug.sees(&query, &mut answer, self.stage.clock());
+        }
+        Ok(answer)
     }
 }
 

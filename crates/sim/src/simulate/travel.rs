@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cf_core::effect::Execute;
 use cf_core::fault::Fault;
-use cf_core::question::Observe;
+use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
 use cf_core::site::Site;
 use jiff::Timestamp;

@@ -19,7 +19,7 @@ fn a17_a_pass_for_one_user_touches_nothing_of_another() {
     for (key, body) in [(CREATE, &b"{}"[..]), (CREATE, b"[]"), ("home/alice/bob/demo.cf-create", b"{}"), (DELETE, b"")] {
         {
             let mut state = cloud.world.state();
-            state.questions.clear();
+            state.asked.clear();
             state.effects.clear();
         }
         cloud.drop_file(key, body);

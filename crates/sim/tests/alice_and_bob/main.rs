@@ -67,7 +67,7 @@ fn case(nth: u64, stages: &[Stage], counts: &mut Counts) -> Result<u64, String> 
 fn drop_and_handle(cloud: &mut Cloud, some: &[Upload], counts: &mut Counts) {
     cloud.outcomes.clear();
     cloud.world.state().effects.clear();
-    cloud.world.state().questions.clear();
+    cloud.world.state().asked.clear();
     for upload in some {
         cloud.drop_file(&upload.key, &upload.bytes);
     }

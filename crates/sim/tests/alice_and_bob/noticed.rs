@@ -3,9 +3,12 @@
 use cf_core::effect::{Effect, Expect};
 use cf_core::ledger::Ledger;
 use cf_core::message::{Mail, Message, News};
-use cf_core::question::Question;
+use cf_core::observe::query::{
+    ListFolder, ListLedgers, ListStacks, ReadLedger, ReadProfile, ReadStatus, ReadUpload, StackById, StackByName,
+};
 use cf_core::stack::StackStatus;
 use cf_core::testing;
+use cf_sim::Asked;
 use cf_sim::{Bucket, Cloud};
 
 use crate::people::{self, Stage};
@@ -67,20 +70,20 @@ fn a_question_or_an_effect_that_is_not_for_her_is_noticed() {
         !compare::touched(&cloud, &stage, &dropped).is_empty()
     };
     assert!(!noticed(&|_| ()));
-    assert!(!noticed(&|state| state.questions.push(Question::Folder("home/al/demo.cf-".into()))));
-    let questions = [
-        Question::Ledger(bob.user.clone()),
-        Question::Upload { key: "home/alice/demo.cf-create".into(), body: true },
-        Question::Folder("home/al".into()),
-        Question::Status("home/alice/demo.cf-status".into()),
-        Question::Profile(bob.user.clone()),
-        Question::StackNamed(site.stack_name(&bob)),
-        Question::Stack(id.clone()),
-        Question::Ledgers(None),
-        Question::Stacks(None),
+    assert!(!noticed(&|state| state.asked.push(Asked::of(&ListFolder("home/al/demo.cf-".into())))));
+    let queries = [
+        Asked::of(&ReadLedger(bob.user.clone())),
+        Asked::of(&ReadUpload { key: "home/alice/demo.cf-create".into(), body: true }),
+        Asked::of(&ListFolder("home/al".into())),
+        Asked::of(&ReadStatus("home/alice/demo.cf-status".into())),
+        Asked::of(&ReadProfile(bob.user.clone())),
+        Asked::of(&StackByName(site.stack_name(&bob))),
+        Asked::of(&StackById(id.clone())),
+        Asked::of(&ListLedgers(None)),
+        Asked::of(&ListStacks(None)),
     ];
-    for question in questions {
-        assert!(noticed(&|state| state.questions.push(question.clone())), "{question:?}");
+    for query in queries {
+        assert!(noticed(&|state| state.asked.push(query.clone())), "{query:?}");
     }
     let effects = [
         Effect::WriteLedger { user: bob.user.clone(), ledger: Ledger::default(), expect: Expect::Absent },

@@ -137,7 +137,7 @@ fn cloud(alice: &str, bob: &str, what: &str, versioned: bool) -> Cloud {
     // Nothing in memory reads it, and its forty kilobytes would be copied with every case.
     state.store.delete(Bucket::System, &template);
     state.blind_looks = 0;
-    state.questions.clear();
+    state.asked.clear();
     state.effects.clear();
     drop(state);
     cloud.outcomes.clear();

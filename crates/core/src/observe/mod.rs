@@ -15,7 +15,6 @@ use crate::key::{Folder, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, Open, Phase};
 use crate::names::{Cluster, StackName, User};
 use crate::profile::Profile;
-use crate::question::{Listed, Observe, Page, Question, Sight};
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
 use crate::site::Site;
@@ -26,22 +25,15 @@ use crate::status::Progress;
 /// more than any stack of ours has.
 const PAGES_MAX: usize = 100;
 
-macro_rules! ask {
-    ($world:expr, $question:expr, $answer:ident) => {
-        match $world.observe($question).await? {
-            Sight::$answer(seen) => Ok(seen),
-            other => Err(mismatch(&other)),
-        }
-    };
-}
-
 mod folder;
+pub mod query;
 
 use folder::{Near, folder};
-
-fn mismatch(sight: &Sight) -> Fault {
-    Fault::new(Kind::Permanent, "observe", format!("{sight:?} does not answer the question"))
-}
+pub use query::{Answers, Listed, Object, Observe, Page, Query};
+use query::{
+    FindObject, ListEvents, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadProfile, ReadSeen,
+    ReadStatus, StackById, StackByName,
+};
 
 /// What brings us here: which cluster, and what the event already knew.
 #[derive(Debug, Clone)]
@@ -186,24 +178,24 @@ async fn known_stack<W: Observe>(
     let is_over = matches!(entry.phase, Phase::New | Phase::Gone { .. });
     match &entry.stack {
         Some(id) if !is_over && seen.is_some_and(|s| s.id == *id) => Ok(seen.cloned().map(Box::new)),
-        Some(id) if !is_over && by_name.as_ref().map(|s| &s.id) != Some(id) => ask!(world, Question::Stack(id.clone()), Stack),
+        Some(id) if !is_over && by_name.as_ref().map(|s| &s.id) != Some(id) => world.ask(StackById(id.clone())).await,
         _ => Ok(by_name),
     }
 }
 
 /// A user's ledger and its version.
 pub async fn ledger<W: Observe>(world: &W, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
-    ask!(world, Question::Ledger(user.clone()), Ledger)
+    world.ask(ReadLedger(user.clone())).await
 }
 
 /// A stack by id.
 pub async fn stack<W: Observe>(world: &W, id: &StackId) -> Result<Option<Box<Stack>>, Fault> {
-    ask!(world, Question::Stack(id.clone()), Stack)
+    world.ask(StackById(id.clone())).await
 }
 
 /// An object in the user bucket, as a listing shows it.
 pub async fn listed<W: Observe>(world: &W, key: &str) -> Result<Option<Listed>, Fault> {
-    ask!(world, Question::Listed(key.to_owned()), Listed)
+    world.ask(FindObject(key.to_owned())).await
 }
 
 /// The living stack of a name: the one that was just seen, if it is that.
@@ -212,18 +204,17 @@ async fn stack_named<W: Observe>(world: &W, name: &StackName, seen: Option<&Stac
     if let Some(stack) = seen.filter(is_it) {
         return Ok(Some(Box::new(stack.clone())));
     }
-    ask!(world, Question::StackNamed(name.clone()), Stack)
+    world.ask(StackByName(name.clone())).await
 }
 
 async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
-    ask!(world, Question::Profile(user.clone()), Profile)
+    world.ask(ReadProfile(user.clone())).await
 }
 
 /// A state file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.
 async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
-    match world.observe(Question::Status(key.to_owned())).await {
-        Ok(Sight::Status(seen)) => Ok(Some(seen)),
-        Ok(other) => Err(mismatch(&other)),
+    match world.ask(ReadStatus(key.to_owned())).await {
+        Ok(seen) => Ok(Some(seen)),
         Err(fault) if fault.kind == Kind::Permanent => Ok(None),
         Err(fault) => Err(fault),
     }
@@ -245,7 +236,7 @@ pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) ->
         let mut page = None;
         while pages < PAGES_MAX {
             pages += 1;
-            let read: Result<Page<StackEvent>, Fault> = async { ask!(world, Question::Events(stack.clone(), page), Events) }.await;
+            let read: Result<Page<StackEvent>, Fault> = world.ask(ListEvents { stack: stack.clone(), page }).await;
             match read {
                 Ok(events) => {
                     stacks.extend(events.items.into_iter().filter_map(|event| gatherer.take(event, &stack, root)));
@@ -269,7 +260,7 @@ pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) ->
 async fn progress<W: Observe>(world: &W, id: &StackId, total: usize) -> Result<Progress, Fault> {
     let (mut done, mut all, mut page) = (0, 0, None);
     for _ in 0..PAGES_MAX {
-        let seen = ask!(world, Question::Resources(id.clone(), page), Resources)?;
+        let seen = world.ask(ListResources { stack: id.clone(), page }).await?;
         all += seen.items.len();
         done += seen.items.iter().filter(|status| status.ends_with("_COMPLETE")).count();
         page = seen.next;
@@ -284,7 +275,7 @@ async fn progress<W: Observe>(world: &W, id: &StackId, total: usize) -> Result<P
 pub async fn ledgers<W: Observe>(world: &W) -> Result<Vec<(User, ETag)>, Fault> {
     let (mut all, mut page) = (Vec::new(), None);
     loop {
-        let seen = ask!(world, Question::Ledgers(page), Ledgers)?;
+        let seen = world.ask(ListLedgers(page)).await?;
         all.extend(seen.items.into_iter().filter_map(|(key, etag)| Some((crate::ledger::user_of(&key)?, etag))));
         page = seen.next;
         if page.is_none() {
@@ -309,7 +300,7 @@ pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<LivingStac
     let (mut all, mut page) = (Vec::new(), None);
     let login = |stack: &Stack| stack.outputs.get(&site.template.metadata.login_output).map(|l| l.trim().to_owned()).unwrap_or_default();
     loop {
-        let seen = ask!(world, Question::Stacks(page), Stacks)?;
+        let seen = world.ask(ListStacks(page)).await?;
         let ours = seen
             .items
             .iter()
@@ -324,16 +315,16 @@ pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<LivingStac
 
 /// What the last sweep has left, if it is of any use.
 pub async fn seen<W: Observe>(world: &W) -> Result<Option<Seen>, Fault> {
-    let text = ask!(world, Question::Seen, Seen)?;
+    let text = world.ask(ReadSeen).await?;
     Ok(text.and_then(|text| Seen::read(&text)))
 }
 
 /// The record of the first hour, as it lies there.
 pub async fn first_hour<W: Observe>(world: &W) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
-    ask!(world, Question::FirstHour, FirstHour)
+    world.ask(ReadFirstHour).await
 }
 
 /// One page of the users' homes.
 pub async fn homes<W: Observe>(world: &W, after: String) -> Result<Page<(String, Timestamp)>, Fault> {
-    ask!(world, Question::Homes(after), Homes)
+    world.ask(ListHomes(after)).await
 }
