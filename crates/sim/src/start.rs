@@ -106,14 +106,10 @@ impl fmt::Display for Start {
     }
 }
 
-/// Every start that can exist; those with a stack that has no login come last.
+/// Every start that can exist.
 pub fn possible() -> &'static [Start] {
     static STARTS: OnceLock<Vec<Start>> = OnceLock::new();
-    STARTS.get_or_init(|| {
-        let mut starts: Vec<Start> = all().filter(|start| build::why_not(start).is_none()).collect();
-        starts.sort_by_key(|start| matches!(start.stack, StackKind::WithoutLogin(_)));
-        starts
-    })
+    STARTS.get_or_init(|| all().filter(|start| build::why_not(start).is_none()).collect())
 }
 
 /// Every start, whether it can exist or not.

@@ -82,11 +82,6 @@ fn plan(facts: &Facts<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Builder<
         .within(facts.site.powers)
 }
 
-/// The action that these facts lead to, so that only what it needs is read on top of them.
-pub fn action(facts: &Facts<'_>) -> Action {
-    action_of(facts, &triage(facts))
-}
-
 fn action_of(facts: &Facts<'_>, triage: &Triage<'_>) -> Action {
     if let Some(refusal) = refusal(facts) {
         return table::after(refusal, state::phase(facts, &facts.entry()), state::stack(facts));

@@ -7,8 +7,8 @@ use futures_util::try_join;
 use jiff::Timestamp;
 
 use crate::causes::{Causes, Gatherer, StackEvent};
+use crate::decide::state::{PhaseKind, phase};
 use crate::decide::triage::is_to_be_validated;
-use crate::decide::{self, Action};
 use crate::facts::{Facts, Setback, StackSeen};
 use crate::fault::{Fault, Kind};
 use crate::key::{Folder, UploadKey, Verb};
@@ -137,25 +137,45 @@ pub async fn look<'a, W: Observe>(
     Ok(facts)
 }
 
-/// What only some courses need. Each reads what its answer tells; none waits for a list that cannot be read.
+/// What is read of a stack beside its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    Nothing,
+    /// Why it failed and what is left of it.
+    Causes,
+    /// How many of its resources are there.
+    Progress,
+}
+
+/// What some actions report, by phase and stack alone: nothing is decided before all is read.
+const fn more(phase: PhaseKind, state: StackState, is_delete_refused: bool) -> More {
+    use {PhaseKind as P, StackState as S};
+    match (phase, state) {
+        (P::Creating, S::Making) => More::Progress,
+        // Somebody may have removed it before it was seen to fail.
+        (P::Creating, S::RollingBack | S::Failed | S::Stuck | S::Gone) => More::Causes,
+        (P::Ready | P::Moved, S::RollingBack | S::Failed | S::Stuck) => More::Causes,
+        // The last pass may not have reported the failure to everybody.
+        (P::Failing, _) => More::Causes,
+        (P::New | P::Blocked | P::Deleting | P::Gone, S::Stuck) | (P::Stuck, S::Stuck | S::Failed) => More::Causes,
+        // `.cf-failed` is written over: what it says is left is said again.
+        (_, S::Stuck | S::Failed) if is_delete_refused => More::Causes,
+        _ => More::Nothing,
+    }
+}
+
+/// Completes a look. None of it waits for a list that cannot be read.
 async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), Fault> {
     let Some(stack) = facts.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
-    match decide::action(facts) {
-        Action::ReportFailure | Action::ReportRollback | Action::ReportStuck | Action::ReportLostCreation => {
-            facts.causes = causes(world, &id, state).await?;
-        }
-        // `.cf-failed` is written over: what it says is left is said again.
-        Action::RefuseLeftover | Action::FailBlocked | Action::FailUndeletable | Action::ReportUndeletable
-            if matches!(state, StackState::Stuck | StackState::Failed) =>
-        {
-            facts.causes = causes(world, &id, state).await?;
-        }
-        Action::FollowCreation if state == StackState::Making => match progress(world, &id, facts.site.template.resources).await {
+    let is_delete_refused = matches!(facts.setback, Some(Setback::Delete(_)));
+    match more(phase(facts, &facts.entry()), state, is_delete_refused) {
+        More::Nothing => {}
+        More::Causes => facts.causes = causes(world, &id, state).await?,
+        More::Progress => match progress(world, &id, facts.site.template.resources).await {
             Ok(progress) => facts.progress = Some(progress),
             Err(fault) => facts.causes.unread.push(fault),
         },
-        _ => {}
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cf_core::decide::Situation;
-use cf_core::decide::state::StackKind;
 
 use super::mishap::{KINDS, Mishap};
 use super::setting::{Report, Setting};
@@ -20,7 +19,6 @@ const QUIET_ROUND: u64 = 16;
 /// The run of a seed: the odd ones begin with an empty deployment, the even ones go round the starts.
 pub fn setting(seed: u64) -> Setting<'static> {
     let starts = start::possible();
-    let starts = &starts[..starts.iter().filter(|start| !matches!(start.stack, StackKind::WithoutLogin(_))).count()];
     if !seed.is_multiple_of(2) {
         return Setting { seed, ..Setting::default() };
     }
