@@ -8,12 +8,14 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::message::{self, FileProblem, Problem, TextProblem, ValueProblem};
+use crate::message::{self, FileProblem, NoObject, Problem, TextProblem, ValueProblem};
 
-pub(crate) mod bytes;
-pub(crate) mod mistake;
+mod bytes;
+mod mistake;
 mod repair;
 mod words;
+
+pub use mistake::Mistake;
 
 /// Two hundred parameters need a fraction of this; more is never read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -123,7 +125,7 @@ fn instead(text: &str) -> TextProblem {
 /// The outermost value. What is inside is kept as it is written: a number in digits, and not in what a machine makes of them.
 enum Top<'a> {
     Object(Vec<(String, &'a RawValue)>),
-    Other(&'static str),
+    Other(NoObject),
 }
 
 /// A value as it is written. The reader has seen that it is JSON.
@@ -177,26 +179,26 @@ impl<'de: 'a, 'a> Visitor<'de> for TopVisitor<'a> {
         f.write_str("JSON")
     }
     fn visit_unit<E>(self) -> Result<Top<'a>, E> {
-        Ok(Top::Other("null"))
+        Ok(Top::Other(NoObject::Null))
     }
     fn visit_bool<E>(self, _: bool) -> Result<Top<'a>, E> {
-        Ok(Top::Other("a boolean"))
+        Ok(Top::Other(NoObject::Boolean))
     }
     fn visit_u64<E>(self, _: u64) -> Result<Top<'a>, E> {
-        Ok(Top::Other("a number"))
+        Ok(Top::Other(NoObject::Number))
     }
     fn visit_i64<E>(self, _: i64) -> Result<Top<'a>, E> {
-        Ok(Top::Other("a number"))
+        Ok(Top::Other(NoObject::Number))
     }
     fn visit_f64<E>(self, _: f64) -> Result<Top<'a>, E> {
-        Ok(Top::Other("a number"))
+        Ok(Top::Other(NoObject::Number))
     }
     fn visit_str<E>(self, _: &str) -> Result<Top<'a>, E> {
-        Ok(Top::Other("a string"))
+        Ok(Top::Other(NoObject::Text))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Top<'a>, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Top::Other("an array"))
+        Ok(Top::Other(NoObject::Array))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'a>, A::Error> {
         let mut pairs = Vec::new();
@@ -215,10 +217,14 @@ mod tests {
         read(&Body::Read(text.as_bytes().to_vec()))
     }
 
-    fn only_problem(text: &str) -> String {
-        let problems = read_text(text).unwrap_err();
+    fn only_problem(text: &str) -> Problem {
+        let mut problems = read_text(text).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        problems[0].to_string()
+        problems.remove(0)
+    }
+
+    fn no_object(what: NoObject, instead: TextProblem) -> Problem {
+        Problem::File(FileProblem::NoObject { what, instead })
     }
 
     #[test]
@@ -235,31 +241,45 @@ mod tests {
     fn a_byte_order_mark_is_accepted_and_utf_16_is_named() {
         assert!(read_text("\u{feff}{}").unwrap().is_empty());
         for bytes in [&b"\xFF\xFE{\0}\0"[..], b"\xFE\xFF\0{\0}", b"{\0}\0"] {
-            let problems = read(&Body::Read(bytes.to_vec())).unwrap_err();
-            assert!(problems[0].to_string().contains("UTF-16"), "{problems:?}");
+            assert_eq!(read(&Body::Read(bytes.to_vec())).unwrap_err(), [Problem::File(FileProblem::Utf16)]);
         }
     }
 
     #[test]
     fn what_is_not_an_object_is_refused_by_name() {
-        for (text, name) in [("[]", "an array"), ("\"x\"", "a string"), ("7", "a number"), ("null", "null"), ("true", "a boolean")] {
-            assert!(only_problem(text).contains(name), "{text}");
+        for (text, what, instead) in [
+            ("[]", NoObject::Array, TextProblem::Other),
+            ("[{\"a\": 1}]", NoObject::Array, TextProblem::Bracketed),
+            ("[{\"ParameterKey\": \"a\"}]", NoObject::Array, TextProblem::ParameterKeys),
+            ("\"x\"", NoObject::Text, TextProblem::Other),
+            ("\"{'a': 1}\"", NoObject::Text, TextProblem::Quoted),
+            ("7", NoObject::Number, TextProblem::Other),
+            ("null", NoObject::Null, TextProblem::Other),
+            ("true", NoObject::Boolean, TextProblem::Other),
+        ] {
+            assert_eq!(only_problem(text), no_object(what, instead), "{text}");
         }
-        assert!(only_problem("").contains("empty") && only_problem(" \n").contains("empty"));
-        assert!(only_problem("{'a': 1}").contains("double quotes"));
-        assert!(only_problem("{\"a\": 1,}").contains("line 1"));
-        assert!(only_problem("{} {}").contains("not JSON"));
+        let empty = Problem::File(FileProblem::Empty);
+        assert!(only_problem("") == empty && only_problem(" \n") == empty);
     }
 
     #[test]
     fn hostile_values_are_refused_each_with_its_reason() {
-        assert!(only_problem(r#"{"a": 1, "a": 2}"#).contains("more than once"));
-        assert!(only_problem(r#"{"a": "x\u0000y"}"#).contains("control character"));
-        assert!(only_problem(r#"{"a\nb": "x"}"#).contains("control character"));
-        assert!(only_problem(r#"{"a": "{{resolve:ssm:/admin/password}}"}"#).contains("secrets"));
-        assert!(only_problem(r#"{"a": {"b": 1}}"#).contains("object"));
-        assert!(only_problem(&format!("{{\"a\": {}{}}}", "[".repeat(5000), "]".repeat(5000))).contains("an array is not a value"));
-        assert!(only_problem("{\"a\": \"\\ud800\"}").contains("not JSON"));
+        let deep = format!("{{\"a\": {}{}}}", "[".repeat(5000), "]".repeat(5000));
+        for (text, name, wrong) in [
+            (r#"{"a": 1, "a": 2}"#, "a", ValueProblem::Twice("2".into())),
+            (r#"{"a": "x\u0000y"}"#, "a", ValueProblem::Control { value: "x\0y".into(), character: '\0', at: 2 }),
+            (r#"{"a\nb": "x"}"#, "a\nb", ValueProblem::ControlInName),
+            (r#"{"a": "{{resolve:ssm:/admin/password}}"}"#, "a", ValueProblem::Reference("{{resolve:ssm:/admin/password}}".into())),
+            (r#"{"a": null}"#, "a", ValueProblem::Null),
+            (r#"{"a": {"b": 1}}"#, "a", ValueProblem::Object),
+            (r#"{"Parameters": {"b": 1}}"#, "Parameters", ValueProblem::Section),
+            (&deep, "a", ValueProblem::Array),
+        ] {
+            assert_eq!(only_problem(text), Problem::Value { name: name.into(), wrong });
+        }
+        let half = only_problem("{\"a\": \"\\ud800\"}");
+        assert!(matches!(&half, Problem::Value { name, wrong: ValueProblem::NoText { .. } } if name == "a"), "{half:?}");
     }
 
     /// Found by fuzzing: two of the sentences gave a name back as it was, however long, and whatever it does to a terminal.
@@ -267,7 +287,7 @@ mod tests {
     fn a_name_is_told_cut_and_escaped_in_every_sentence() {
         for name in ["é".repeat(5000), "a\u{202e}b".to_owned()] {
             for text in [format!(r#"{{"{name}": [0]}}"#), format!(r#"{{"{name}": 1, "{name}": 2}}"#), format!(r#"{{"{name}": null}}"#)] {
-                let told = only_problem(&text);
+                let told = only_problem(&text).to_string();
                 assert!(told.len() < 1000 && !told.contains('\u{202e}'), "{told}");
             }
         }
@@ -275,8 +295,8 @@ mod tests {
 
     #[test]
     fn a_large_file_is_not_read() {
-        assert!(read(&Body::TooLarge(10_000_000)).unwrap_err()[0].to_string().contains("10000000 bytes"));
-        assert!(read(&Body::Read(vec![b' '; BODY_BYTES_MAX + 1])).is_err());
+        assert_eq!(read(&Body::TooLarge(10_000_000)), Err(vec![too_large(10_000_000)]));
+        assert_eq!(read(&Body::Read(vec![b' '; BODY_BYTES_MAX + 1])), Err(vec![too_large(BODY_BYTES_MAX as u64 + 1)]));
     }
 
     #[test]

@@ -349,8 +349,6 @@ mod tests {
             let found = lookalike(c).unwrap_or_else(|| panic!("{c:?} is not known"));
             assert_eq!((found.name.as_str(), found.instead), (name, instead));
         }
-        assert_eq!(lookalike('“').unwrap().told(), "left double quotation mark (U+201C, a curly quote)");
-        assert_eq!(lookalike('“').unwrap().advice(), "use the plain \"");
     }
 
     #[test]

@@ -156,10 +156,28 @@ fn max_nodes_within_limit(order: &Order<'_>) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::NoNumber;
+    use crate::number::OutOfRange;
     use crate::testing::site;
 
-    fn problems(text: &str) -> Vec<String> {
-        read(&Body::Read(text.into()), &site()).unwrap_err().iter().map(ToString::to_string).collect()
+    fn problems(text: &str) -> Vec<Problem> {
+        read(&Body::Read(text.into()), &site()).unwrap_err()
+    }
+
+    /// The problem of an order that has only one, about a parameter.
+    fn only_problem(text: &str) -> ParameterProblem {
+        match &problems(text)[..] {
+            [Problem::Parameter(problem)] => *problem.clone(),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    fn odd<const N: usize>(characters: [(usize, char); N]) -> Odd {
+        Odd(characters.map(|(nth, c)| (nth, lookalike(c).expect("a look-alike"))).to_vec())
+    }
+
+    fn over_limit(limit: u32, is_default: bool) -> Wrong {
+        Wrong::MaxNodes { limit: limit.into(), is_default }
     }
 
     #[test]
@@ -172,15 +190,16 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_known_name() {
-        let got = problems(r#"{"ComputeSpotPrize": "0.03"}"#);
-        assert!(got[0].contains("did you mean ComputeSpotPrice?"), "{got:?}");
+        let names = site().template.metadata.user_parameters.clone();
+        let got = only_problem(r#"{"ComputeSpotPrize": "0.03"}"#);
+        assert_eq!(got.wrong, Wrong::Unknown { nearest: Some("ComputeSpotPrice".into()), names });
     }
 
     #[test]
     fn a_protected_parameter_is_refused_and_never_corrected_in_silence() {
         for name in ["AccessUsername", "FlightProfiles", "AccessNetwork", "ProfileBucket", "SubnetId", "NodePermissionsBoundary"] {
-            let got = problems(&format!(r#"{{"{name}": "bob"}}"#));
-            assert!(got[0].contains("only the system"), "{got:?}");
+            let got = only_problem(&format!(r#"{{"{name}": "bob"}}"#));
+            assert_eq!((got.name.as_str(), got.value.as_str(), &got.wrong), (name, "bob", &Wrong::SystemOnly));
         }
     }
 
@@ -193,10 +212,11 @@ mod tests {
     #[test]
     fn a_number_that_is_not_whole_does_not_get_past_the_limits() {
         for odd in ["33.5", "999.5", "3.0001"] {
-            assert!(problems(&format!(r#"{{"ComputeMaxNodes": "{odd}"}}"#))[0].contains("not a whole number"), "{odd}");
+            let got = only_problem(&format!(r#"{{"ComputeMaxNodes": "{odd}"}}"#));
+            assert!(matches!(got.wrong, Wrong::Number { why: NoNumber::OutOfRange(OutOfRange::NotWhole), .. }), "{got:?}");
         }
         for over in ["33.0", "1000.0", " +33", "0033"] {
-            assert!(problems(&format!(r#"{{"ComputeMaxNodes": "{over}"}}"#))[0].contains("at most 32"), "{over}");
+            assert_eq!(only_problem(&format!(r#"{{"ComputeMaxNodes": "{over}"}}"#)).wrong, over_limit(32, false), "{over}");
         }
     }
 
@@ -240,34 +260,36 @@ mod tests {
                 Some(format!(r#""ComputeMaxNodes": "{corrected}""#).as_str()),
                 "{json}: {problems:?}"
             );
-            assert!(problems[0].parts().asked.starts_with("ComputeMaxNodes = "), "{problems:?}");
+            assert!(matches!(&problems[..], [Problem::Parameter(problem)] if problem.name == "ComputeMaxNodes"), "{problems:?}");
         }
-        for json in [r#""""#, r#""many""#, r#""1-4""#] {
-            let told = taken("ComputeMaxNodes", json).unwrap_err()[0].to_string();
-            assert!(told.contains("give a whole number from 1 to 32, such as 4"), "{told}");
+        for (json, why) in [(r#""""#, NoNumber::Empty), (r#""many""#, NoNumber::Unreadable), (r#""1-4""#, NoNumber::Unreadable)] {
+            let range = Range { least: Some(1.into()), most: Some(32.into()), is_whole: true };
+            let wrong = Wrong::Number { why, range, meant: None, example: 4.into() };
+            assert_eq!(only_problem(&format!(r#"{{"ComputeMaxNodes": {json}}}"#)).wrong, wrong);
         }
-        assert!(taken("ComputeSpotPrice", "1.23456").unwrap_err()[0].to_string().contains(r#""ComputeSpotPrice": "1.2345""#));
+        let price = taken("ComputeSpotPrice", "1.23456").unwrap_err();
+        assert_eq!(price[0].corrected().as_deref(), Some(r#""ComputeSpotPrice": "1.2345""#));
     }
 
     #[test]
     fn an_invisible_or_look_alike_character_is_named_where_its_value_or_name_is_refused() {
-        for (text, named, corrected) in [
-            ("{\"AutoscalingPolicy\": \"enabled\u{200b}\"}", "zero width space (U+200B, invisible) as character 8", "enabled"),
-            ("{\"AutoscalingPolicy\": \"\u{a0}enabled\"}", "no-break space (U+00A0", "enabled"),
-            ("{\"MasterInstanceTypeOther\": \"r4.large\u{2011}2C-15.25GB\"}", "non-breaking hyphen (U+2011", "r4.large-2C-15.25GB"),
-            ("{\"AutoscalingPolicy\": \"en\u{430}bled\"}", "cyrillic small letter a (U+0430", "enabled"),
-            ("{\"AutoscalingPolicy\": \"“enabled”\"}", "left double quotation mark", ""),
-            ("{\"ComputeMaxNodes\": \"２\"}", "fullwidth digit two (U+FF12", "2"),
+        for (text, characters, value) in [
+            ("{\"AutoscalingPolicy\": \"enabled\u{200b}\"}", odd([(8, '\u{200b}')]), "enabled"),
+            ("{\"AutoscalingPolicy\": \"\u{a0}enabled\"}", odd([(1, '\u{a0}')]), "enabled"),
+            ("{\"MasterInstanceTypeOther\": \"r4.large\u{2011}2C-15.25GB\"}", odd([(9, '\u{2011}')]), "r4.large-2C-15.25GB"),
+            ("{\"AutoscalingPolicy\": \"en\u{430}bled\"}", odd([(3, '\u{430}')]), "enabled"),
+            ("{\"ComputeMaxNodes\": \"２\"}", odd([(1, '２')]), "2"),
         ] {
-            let problem = read(&Body::Read(text.into()), &site()).unwrap_err().remove(0);
-            assert!(problem.parts().stands.contains(named), "{problem}");
-            let line = problem.corrected().unwrap_or_default();
-            assert!(corrected.is_empty() || line.ends_with(&format!(": \"{corrected}\"")), "{problem}");
+            let problem = only_problem(text);
+            assert_eq!((problem.wrong, problem.odd), (Wrong::OddValue { odd: characters, value: value.into() }, None), "{text}");
         }
-        let got = problems("{\"Compute\u{200b}MaxNodes\": \"2\"}");
-        assert!(got[0].contains("zero width space") && got[0].contains("the name is ComputeMaxNodes"), "{got:?}");
-        let got = problems("{\"Соmрutе\u{a0}MaxNodes\": \"2\"}");
-        assert!(got[0].contains("did you mean ComputeMaxNodes"), "{got:?}");
+        let quoted = only_problem("{\"AutoscalingPolicy\": \"“enabled”\"}");
+        assert!(matches!(quoted.wrong, Wrong::Choice(_)), "it does not pass without them either: {quoted:?}");
+        assert_eq!(quoted.odd, Some(odd([(1, '“'), (9, '”')])));
+        let name = only_problem("{\"Compute\u{200b}MaxNodes\": \"2\"}");
+        assert_eq!(name.wrong, Wrong::OddName { odd: odd([(8, '\u{200b}')]), name: "ComputeMaxNodes".into() });
+        let name = only_problem("{\"Соmрutе\u{a0}MaxNodes\": \"2\"}");
+        assert!(matches!(&name.wrong, Wrong::Unknown { nearest: Some(nearest), .. } if nearest == "ComputeMaxNodes"), "{name:?}");
     }
 
     #[test]
@@ -296,16 +318,17 @@ mod tests {
         let mut small = site();
         small.nodes_max = 2;
         let problem = read(&Body::Read(b"{}".to_vec()), &small).unwrap_err().remove(0);
-        assert!(problem.parts().asked.contains("(its default)"), "{problem}");
+        assert_eq!(problem, Order::problem(MOST, &4.into(), over_limit(2, true)));
         let line = format!("{{{}}}", problem.corrected().unwrap());
         assert!(read(&Body::Read(line.into()), &small).is_ok());
     }
 
     #[test]
     fn what_the_template_cannot_say_is_a_rule() {
-        assert!(problems(r#"{"ComputeInitialNodes": "9", "ComputeMaxNodes": "8"}"#)[0].contains("more than ComputeMaxNodes"));
-        assert!(problems(r#"{"ComputeMaxNodes": 33}"#)[0].contains("at most 32"));
+        let over = |most: u32| Wrong::InitialNodes { most: most.into(), limit: 32.into(), here: most.into() };
+        assert_eq!(only_problem(r#"{"ComputeInitialNodes": "9", "ComputeMaxNodes": "8"}"#).wrong, over(8));
+        assert_eq!(only_problem(r#"{"ComputeMaxNodes": 33}"#).wrong, over_limit(32, false));
         // The default of the other one counts too.
-        assert!(problems(r#"{"ComputeInitialNodes": "9"}"#)[0].contains("which is 4"));
+        assert_eq!(only_problem(r#"{"ComputeInitialNodes": "9"}"#).wrong, over(4));
     }
 }

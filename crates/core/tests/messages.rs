@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use cf_core::body::Body;
+use cf_core::body::{Body, Mistake};
 use cf_core::key::{Reading, UploadKey, read};
 use cf_core::message::{
-    Advice, Cause, Difference, FailedCreation, Full, KeyProblem, Mail, Message, News, NodesMissing, Problem, Remains, Rest, StackReason,
-    StateText,
+    Advice, Cause, Difference, FailedCreation, FileProblem, Format, Full, KeyProblem, Mail, Message, News, NodesMissing, ParameterProblem,
+    Problem, RegionAdvice, Remains, Rest, StackReason, StateText, Wrong,
 };
 use cf_core::names::{ClusterName, StackName};
 use cf_core::order;
 use cf_core::profile::Profile;
+use cf_core::site::Site;
 use cf_core::status::Progress;
 use cf_core::testing;
 use jiff::Timestamp;
-use strum::VariantNames;
+use strum::{VariantArray, VariantNames};
 
 fn cluster() -> ClusterName {
     testing::cluster("alice", "demo").name
@@ -67,13 +68,41 @@ fn types() -> BTreeMap<String, String> {
     [("compute".to_owned(), "r4.large".to_owned()), ("login".to_owned(), "c4.large".to_owned())].into()
 }
 
+/// A file with every mistake that the lenient reader knows by name.
+const MISTAKES: &str =
+    "---\n```json\nA = enabled; B: True # x\n'C': 'say \"x\"', `D`: 1,,\n\"E\" 1 \"F\": \"2,\n\"G\": \"\u{7}\u{a0}\u{201c}\"";
+
+/// Types that a Region does not have, with each advice, and values that break a constraint that this template does not have.
+fn elsewhere() -> Vec<Problem> {
+    let near = || vec!["r6i.large-2C-16GB".to_owned(), "m6i.large-2C-8GB".to_owned()];
+    let default = || "c6i.large-2C-4GB".to_owned();
+    let of_region = |advice| Wrong::NotInRegion { kind: "r4.large".into(), region: "ap-southeast-6".into(), advice };
+    [
+        of_region(RegionAdvice::Nearest { near: near(), default: default() }),
+        of_region(RegionAdvice::ByName { size: "ComputeInstanceType", other: "ComputeInstanceTypeOther", near: near() }),
+        of_region(RegionAdvice::Default(default())),
+        of_region(RegionAdvice::NoGpus { default: default() }),
+        Wrong::TooManyBytes { has: 4097, most: 4096 },
+        Wrong::TooShort { has: 1, least: 2 },
+        Wrong::TooLong { has: 65, most: 64 },
+        Wrong::Pattern { meaning: Some("write letters only".into()), pattern: "[a-z]+".into() },
+        Wrong::Pattern { meaning: None, pattern: "[a-z]+".into() },
+    ]
+    .map(|wrong| Problem::Parameter(Box::new(ParameterProblem { name: "P".into(), value: "x".into(), wrong, odd: None })))
+    .to_vec()
+}
+
 /// What is wrong with orders, one of each kind.
 fn orders() -> Vec<Problem> {
     let long = format!("{{\"{}\": 1}}", "x".repeat(70_000));
     let bodies: &[&[u8]] = &[
         long.as_bytes(),
         b"",
+        b"null",
+        b"7",
+        b"\"{'A': 1}\"",
         b"[{\"A\": 1}]",
+        b"[{\"ParameterKey\": \"A\", \"ParameterValue\": \"1\"}]",
         b"\x1F\x8B\x08\0",
         b"{\0}\0",
         b"\0\0\0{\0\0\0}",
@@ -81,22 +110,30 @@ fn orders() -> Vec<Problem> {
         b"{\"A\": \"\x81\"}",
         b"\0\x01\x02\x03\x04\x05\x06\x07",
         "{ \u{201c}ComputeMaxNodes\u{201d}: 2, }".as_bytes(),
+        b"{\"A\": 1}}",
         b"{} {}",
+        b"{\"A\": }",
         b"{\"A\": null, \"B\": [1], \"C\": {}, \"Parameters\": {}, \"D\": \"{{resolve:ssm:x}}\", \"E\": \"\\u0007\", \"F\": 1, \"F\": 2}",
+        b"{\"A\": \"\\ud800\", \"B\\n\": 1}",
         b"{\"AccessUsername\": \"root\", \"ComputeSpotPrize\": 1, \"Colour\": \"red\"}",
         b"{\"ComputeMaxNodes\": \"99\"}",
         b"{\"ComputeInitialNodes\": \"9\", \"ComputeMaxNodes\": \"3\"}",
         b"{\"MasterSystemVolumeSize\": \"8\", \"ComputeSpotPrice\": \"cheap\", \"AutoscalingPolicy\": \"on\"}",
         b"{\"MasterInstanceTypeOther\": \"r4.lage-2C-15.25GB\", \"ComputeInstanceTypeOther\": \"abacus\"}",
+        b"{\"ComputeMaxNodes\": \"many\", \"ComputeInitialNodes\": \"\", \"MasterSystemVolumeSize\": \"20.5\"}",
+        b"{\"ComputeInitialNodes\": \"9\", \"ComputeMaxNodes\": \"33\"}",
         "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
+        "{\"AutoscalingPolicy\": \"“enabled”\", \"Compute\u{200b}MaxNodes\": 3}".as_bytes(),
     ];
     let read = |body: Body| order::read(&body, &testing::site()).err().unwrap_or_default();
     let mut problems: Vec<Problem> = bodies.iter().flat_map(|bytes| read(Body::Read(bytes.to_vec()))).collect();
     problems.extend(read(Body::Unreadable("403 AccessDenied".into())));
     problems.extend(read(Body::Unread));
-    let newer = cf_core::site::Site { region: testing::region("ap-southeast-6"), ..testing::site() };
-    let r4 = br#"{"ComputeInstanceTypeOther": "r4.large-2C-15.25GB"}"#.to_vec();
-    problems.extend(order::read(&Body::Read(r4), &newer).err().unwrap_or_default());
+    problems.extend(read(Body::Read(MISTAKES.as_bytes().to_vec())));
+    problems.extend([Some(42), None].map(|more| Problem::File(FileProblem::MoreLines(more))));
+    let few_nodes = Site { nodes_max: 2, ..testing::site() };
+    problems.extend(order::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
+    problems.extend(elsewhere());
     let mut profile = Profile::default();
     profile.note("README.txt", 10);
     profile.note("old/", 0);
@@ -248,6 +285,11 @@ fn assert_all(shown: impl IntoIterator<Item = &'static str>, variants: &[&'stati
 #[test]
 fn every_sentence_that_people_read_is_shown_with_an_example() {
     let (answers, states, mails, advices) = (answers(), states(), mails(), advices());
+    let mistakes = orders().into_iter().filter_map(|problem| match problem {
+        Problem::File(FileProblem::Line { mistakes, .. }) => Some(mistakes),
+        _ => None,
+    });
+    assert_all(mistakes.flatten().map(|(mistake, _)| (&mistake).into()), Mistake::VARIANTS);
     assert_all(answers.iter().map(Message::name), Message::VARIANTS);
     assert_all(states.iter().map(<&str>::from), StateText::VARIANTS);
     assert_all(mails.iter().map(Mail::name), News::VARIANTS);
@@ -267,6 +309,10 @@ fn every_sentence_that_people_read_is_shown_with_an_example() {
     all.push_str("\n# What to do about what AWS says\n\n");
     for advice in &advices {
         let _ = writeln!(all, "- {}: {advice}", <&str>::from(advice));
+    }
+    all.push_str("\n# What a file may be instead of an order\n\n");
+    for format in Format::VARIANTS {
+        let _ = writeln!(all, "- {}: {format}", <&str>::from(format));
     }
     insta::assert_snapshot!("messages", all);
 }

@@ -3,7 +3,7 @@
 use arbitrary::Unstructured;
 use cf_core::body::{self, Body, Choices};
 use cf_core::characters::is_unprintable;
-use cf_core::message::Problem;
+use cf_core::message::{ChoiceProblem, Problem, Wrong};
 use cf_core::order;
 use cf_core::site::Site;
 use cf_core::template::default_template;
@@ -224,30 +224,34 @@ fn followed(choices: &Choices, problems: &[Problem]) {
     let mut again = choices.clone();
     let mut done: Vec<String> = Vec::new();
     for problem in problems {
-        let parts = problem.parts();
-        let name = parts.asked.split(" = ").next().unwrap_or_default();
-        if let Some(line) = &parts.corrected {
+        if let Some(line) = problem.corrected() {
             let line: Choices = serde_json::from_str(&format!("{{{line}}}")).expect("a line that can be copied");
             done.extend(line.keys().cloned());
             again.extend(line);
-        } else if default_template().is_users(name) {
-            let next = &parts.next;
-            let after = |mark: &str| next.split(mark).nth(1).and_then(|rest| rest.split([',', '?', ' ']).next());
-            let value = after("such as ").or_else(|| after("did you mean ")).or_else(|| after("choose one of "));
-            let value = value.filter(|value| *value != "the").or_else(|| after("for example "));
-            if let Some(value) = value {
-                done.push(name.to_owned());
-                again.insert(name.to_owned(), value.to_owned());
-            }
+        } else if let Some((name, value)) = proposed(problem) {
+            done.push(name.to_owned());
+            again.insert(name.to_owned(), value);
         }
     }
     let json = serde_json::to_vec(&again).expect("texts have a JSON form");
     if let (Err(problems), true) = (read(&json), json.len() <= body::BODY_BYTES_MAX) {
         for problem in problems {
-            let is_again = done.iter().any(|name| problem.parts().asked.starts_with(&format!("{name} = ")));
+            let is_again = matches!(&problem, Problem::Parameter(parameter) if done.contains(&parameter.name));
             assert!(!is_again, "{choices:?} became {again:?}, and {problem}");
         }
     }
+}
+
+/// A parameter that a user can set, and a value that a refusal proposes for it.
+fn proposed(problem: &Problem) -> Option<(&str, String)> {
+    let Problem::Parameter(parameter) = problem else { return None };
+    let value = match &parameter.wrong {
+        Wrong::Choice(ChoiceProblem::All(values) | ChoiceProblem::Some { examples: values, .. }) => values.first().cloned(),
+        Wrong::Choice(ChoiceProblem::Meant { meant, .. }) => Some(meant.clone()),
+        Wrong::Number { meant: None, example, .. } => Some(example.to_string()),
+        _ => None,
+    };
+    Some((parameter.name.as_str(), value?)).filter(|(name, _)| default_template().is_users(name))
 }
 
 /// A line that is shown as corrected is JSON, where it is the whole file.

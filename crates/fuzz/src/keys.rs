@@ -2,6 +2,7 @@
 
 use arbitrary::Unstructured;
 use cf_core::key::{self, Answer, KEY_BYTES_MAX, Reading, UploadKey, Verb};
+use cf_core::message::WrongKey;
 use cf_core::names::{ClusterName, User};
 use regex_lite::Regex;
 
@@ -72,8 +73,9 @@ fn law(key: &str) -> &'static str {
             assert_eq!(answer, format!("{key}.cf-failed"), "an answer is named after its file, and lies beside it");
             assert_eq!(key::read(&answer), Reading::NotARequest, "{answer:?}: an answer is never answered");
             assert!(answer.len() <= 1024);
-            if let Some(right) = problem.parts().next.strip_prefix("upload it as ") {
-                assert!(is_request(right), "{right:?} is to work");
+            if let WrongKey::Ending { right: Ok(right), .. } = &problem.wrong {
+                let right = right.to_string();
+                assert!(is_request(&right), "{right:?} is to work");
                 assert_eq!(right.rsplit_once('/').map(|at| at.0), key.rsplit_once('/').map(|at| at.0), "in the same folder");
             }
             let parts = problem.parts();

@@ -2,93 +2,82 @@
 //! are named by their first bytes and never unpacked: what is unpacked may be a thousand times as large.
 
 use super::place;
-use crate::message::FileProblem;
+use crate::message::{FileProblem, Format};
 
 /// First bytes, and what begins so (the formats' own documents; Wikipedia's "List of file signatures" has most of them).
-const SIGNATURES: &[(&[u8], &str)] = &[
-    (b"\x1F\x8B", "a gzip file"),
-    (b"BZh", "a bzip2 file"),
-    (b"\xFD7zXZ\0", "an xz file"),
-    (b"\x28\xB5\x2F\xFD", "a Zstandard (zstd) file"),
-    (b"\x04\x22\x4D\x18", "an lz4 file"),
-    (b"7z\xBC\xAF\x27\x1C", "a 7-Zip file"),
-    (b"Rar!\x1A\x07", "a RAR file"),
-    (b"LZIP", "an lzip file"),
-    (b"\x1F\x9D", "a compressed (.Z) file"),
-    (b"\x5D\0\0", "an lzma file"),
-    (b"MSCF", "a cabinet (.cab) file"),
-    (b"%PDF-", "a PDF document"),
-    (b"{\\rtf", "a document in Rich Text Format (RTF)"),
-    (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old Office document (.doc, .xls)"),
-    (b"\x89PNG", "a picture (PNG)"),
-    (b"\xFF\xD8\xFF", "a picture (JPEG)"),
-    (b"GIF8", "a picture (GIF)"),
-    (b"RIFF", "a picture or a recording (RIFF)"),
-    (b"II*\0", "a picture (TIFF)"),
-    (b"MM\0*", "a picture (TIFF)"),
-    (b"bplist00", "a property list of macOS"),
-    (b"\0\x05\x16\x07", "an AppleDouble file of macOS (the ._ file beside the true one)"),
-    (b"\x7FELF", "a program"),
-    (b"MZ\x90\0", "a program"),
-    (b"SQLite format 3\0", "a database (SQLite)"),
-    (b"-----BEGIN PGP", "a file that is encrypted or signed with PGP"),
-    (b"-----BEGIN AGE ENCRYPTED FILE-----", "a file that is encrypted with age"),
-    (b"age-encryption.org/", "a file that is encrypted with age"),
-    (b"Salted__", "a file that is encrypted with OpenSSL"),
-    (b"U2FsdGVkX1", "a file that is encrypted with OpenSSL"),
-    (b"$ANSIBLE_VAULT", "a file that is encrypted with Ansible Vault"),
-    (b"\0GITCRYPT\0", "a file that is encrypted with git-crypt"),
-    (b"-----BEGIN ", "a key, certificate or message in PEM"),
-    (b"\x80\x04\x95", "a pickle of Python"),
+const SIGNATURES: &[(&[u8], Format)] = &[
+    (b"\x1F\x8B", Format::Gzip),
+    (b"BZh", Format::Bzip2),
+    (b"\xFD7zXZ\0", Format::Xz),
+    (b"\x28\xB5\x2F\xFD", Format::Zstandard),
+    (b"\x04\x22\x4D\x18", Format::Lz4),
+    (b"7z\xBC\xAF\x27\x1C", Format::SevenZip),
+    (b"Rar!\x1A\x07", Format::Rar),
+    (b"LZIP", Format::Lzip),
+    (b"\x1F\x9D", Format::Compress),
+    (b"\x5D\0\0", Format::Lzma),
+    (b"MSCF", Format::Cabinet),
+    (b"%PDF-", Format::Pdf),
+    (b"{\\rtf", Format::RichText),
+    (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Format::OldOffice),
+    (b"\x89PNG", Format::Png),
+    (b"\xFF\xD8\xFF", Format::Jpeg),
+    (b"GIF8", Format::Gif),
+    (b"RIFF", Format::Riff),
+    (b"II*\0", Format::Tiff),
+    (b"MM\0*", Format::Tiff),
+    (b"bplist00", Format::PropertyList),
+    (b"\0\x05\x16\x07", Format::AppleDouble),
+    (b"\x7FELF", Format::Program),
+    (b"MZ\x90\0", Format::Program),
+    (b"SQLite format 3\0", Format::Sqlite),
+    (b"-----BEGIN PGP", Format::ArmoredPgp),
+    (b"-----BEGIN AGE ENCRYPTED FILE-----", Format::Age),
+    (b"age-encryption.org/", Format::Age),
+    (b"Salted__", Format::OpenSsl),
+    (b"U2FsdGVkX1", Format::OpenSsl),
+    (b"$ANSIBLE_VAULT", Format::AnsibleVault),
+    (b"\0GITCRYPT\0", Format::GitCrypt),
+    (b"-----BEGIN ", Format::Pem),
+    (b"\x80\x04\x95", Format::Pickle),
 ];
 
 /// First words of text that is no JSON, in small letters; what is before them is only space.
-const MARKUP: &[(&[u8], &str)] = &[
-    (b"<!doctype html", "a web page (HTML)"),
-    (b"<html", "a web page (HTML)"),
-    (b"<?xml", "an XML file"),
-    (b"<error>", "an error of S3 (XML), and not the file that was to be fetched"),
-];
+const MARKUP: &[(&[u8], Format)] =
+    &[(b"<!doctype html", Format::WebPage), (b"<html", Format::WebPage), (b"<?xml", Format::Xml), (b"<error>", Format::S3Error)];
 
 /// Marks of a zip file's first kilobyte: office documents are zip files.
-const ZIPPED: &[(&[u8], &str)] = &[
-    (b"word/", "a Word document (.docx)"),
-    (b"xl/", "an Excel workbook (.xlsx)"),
-    (b"ppt/", "a PowerPoint presentation (.pptx)"),
-    (b"vnd.oasis.opendocument", "an OpenDocument file (LibreOffice)"),
-    (b"[Content_Types].xml", "an Office document (.docx, .xlsx)"),
-    (b"index/", "a document of Apple's Pages or Numbers"),
+const ZIPPED: &[(&[u8], Format)] = &[
+    (b"word/", Format::Word),
+    (b"xl/", Format::Excel),
+    (b"ppt/", Format::PowerPoint),
+    (b"vnd.oasis.opendocument", Format::OpenDocument),
+    (b"[Content_Types].xml", Format::Office),
+    (b"index/", Format::AppleDocument),
 ];
-
-/// A format that is no plain text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Format {
-    /// What people call a file of it, as `a gzip file`.
-    pub name: &'static str,
-}
 
 /// What the bytes are by their signature, where that is not plain text.
 pub fn named(bytes: &[u8]) -> Option<FileProblem> {
     let start = &bytes[..bytes.len().min(1024)];
     let text = start.trim_ascii_start();
     let lower = text[..text.len().min(32)].to_ascii_lowercase();
-    let begins = |(signature, what): &(&[u8], &'static str)| start.starts_with(signature).then_some(*what);
+    let begins = |(signature, what): &(&[u8], Format)| start.starts_with(signature).then_some(*what);
     let what = zipped(start)
         .or_else(|| SIGNATURES.iter().find_map(begins))
         .or_else(|| MARKUP.iter().find_map(|(word, what)| lower.starts_with(word).then_some(*what)))
-        .or_else(|| text.starts_with(b"{\\rtf").then_some("a document in Rich Text Format (RTF)"))
-        .or_else(|| is_pgp(start).then_some("a file that is encrypted with PGP"))
-        .or_else(|| bytes.get(257..262).filter(|mark| *mark == b"ustar").map(|_| "a tar archive"))
-        .or_else(|| is_base64_of_json(text).then_some("JSON in base64"))?;
-    Some(FileProblem::Format(Format { name: what }))
+        .or_else(|| text.starts_with(b"{\\rtf").then_some(Format::RichText))
+        .or_else(|| is_pgp(start).then_some(Format::Pgp))
+        .or_else(|| bytes.get(257..262).filter(|mark| *mark == b"ustar").map(|_| Format::Tar))
+        .or_else(|| is_base64_of_json(text).then_some(Format::JsonInBase64))?;
+    Some(FileProblem::Format(what))
 }
 
-fn zipped(start: &[u8]) -> Option<&'static str> {
+fn zipped(start: &[u8]) -> Option<Format> {
     if ![&b"PK\x03\x04"[..], b"PK\x05\x06", b"PK\x07\x08"].iter().any(|mark| start.starts_with(mark)) {
         return None;
     }
     let holds = |mark: &[u8]| start.windows(mark.len()).any(|window| window.eq_ignore_ascii_case(mark));
-    Some(ZIPPED.iter().find_map(|(mark, what)| holds(mark).then_some(*what)).unwrap_or("a zip file"))
+    Some(ZIPPED.iter().find_map(|(mark, what)| holds(mark).then_some(*what)).unwrap_or(Format::Zip))
 }
 
 /// A binary OpenPGP message begins with a session key packet of version 3 (RFC 4880, 5.1) or, under a passphrase, 4 (5.3).
@@ -163,64 +152,83 @@ pub fn not_text(bytes: &[u8]) -> Option<FileProblem> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mistake::Mistake;
     use super::super::{Body, read};
+    use crate::message::{FileProblem, Format, Problem};
 
-    fn told(bytes: &[u8]) -> String {
-        read(&Body::Read(bytes.to_vec())).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    fn problems(bytes: &[u8]) -> Vec<FileProblem> {
+        let of_file = |problem| match problem {
+            Problem::File(problem) => problem,
+            other => panic!("{other:?}"),
+        };
+        read(&Body::Read(bytes.to_vec())).unwrap_err().into_iter().map(of_file).collect()
     }
 
     #[test]
-    fn what_is_no_plain_text_is_called_by_its_name() {
-        for (bytes, name) in [
-            (&b"\x1F\x8B\x08\0\0\0\0\0\0\x03\xAB\xAE\x05\0\x43"[..], "a gzip file"),
-            (b"\x0B\x01\x80{}\x03", "Content-Encoding: br"),
-            (b"PK\x03\x04\x14\0", "a zip file"),
-            (b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml", "an Office document"),
-            (b"PK\x03\x04\x14\0\x06\0\x08\0word/document.xml", "a Word document"),
-            (b"PK\x03\x04\x14\0mimetypeapplication/vnd.oasis.opendocument.text", "an OpenDocument file"),
-            (b"BZh91AY&SY", "a bzip2 file"),
-            (b"\xFD7zXZ\0", "an xz file"),
-            (b"\x28\xB5\x2F\xFD\x04", "Zstandard"),
-            (b"7z\xBC\xAF\x27\x1C", "7-Zip"),
-            (b"%PDF-1.7", "a PDF document"),
-            (b"{\\rtf1\\ansi}", "Rich Text Format"),
-            (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old Office document"),
-            (b"-----BEGIN PGP MESSAGE-----\n", "PGP"),
-            (b"\x85\x01\x0C\x03\xAA", "encrypted with PGP"),
-            (b"\x8C\x0D\x04\x09", "encrypted with PGP"),
-            (b"age-encryption.org/v1\n", "encrypted with age"),
-            (b"Salted__12345678", "OpenSSL"),
-            (b"\n<!DOCTYPE html>", "a web page"),
-            (b"<HTML>", "a web page"),
-            (b"<?xml version=\"1.0\"?><Error/>", "an XML file"),
-            (b"\x89PNG\r\n", "a picture"),
-            (b"\xFF\xD8\xFF\xE0", "a picture"),
-            (b"\0\x05\x16\x07", "AppleDouble"),
-            (b"eyJhIjogMX0=", "JSON in base64"),
-            (b"e30=", "JSON in base64"),
-            (b"\xFF\xFE{\0}\0", "UTF-16"),
-            (b"{\0}\0", "UTF-16"),
-            (b"\0\0\0{\0\0\0}", "UTF-32"),
-            (b"\0\x01\x02\x03\x04\x05\x06\x07", "it is no text"),
-            (b"\xB2\x17\x99\x02\x01", "it is no text"),
+    fn what_is_in_another_format_is_called_by_its_name() {
+        for (bytes, format) in [
+            (&b"\x1F\x8B\x08\0\0\0\0\0\0\x03\xAB\xAE\x05\0\x43"[..], Format::Gzip),
+            (b"PK\x03\x04\x14\0", Format::Zip),
+            (b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml", Format::Office),
+            (b"PK\x03\x04\x14\0\x06\0\x08\0word/document.xml", Format::Word),
+            (b"PK\x03\x04\x14\0mimetypeapplication/vnd.oasis.opendocument.text", Format::OpenDocument),
+            (b"BZh91AY&SY", Format::Bzip2),
+            (b"\xFD7zXZ\0", Format::Xz),
+            (b"\x28\xB5\x2F\xFD\x04", Format::Zstandard),
+            (b"7z\xBC\xAF\x27\x1C", Format::SevenZip),
+            (b"%PDF-1.7", Format::Pdf),
+            (b"{\\rtf1\\ansi}", Format::RichText),
+            (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Format::OldOffice),
+            (b"-----BEGIN PGP MESSAGE-----\n", Format::ArmoredPgp),
+            (b"\x85\x01\x0C\x03\xAA", Format::Pgp),
+            (b"\x8C\x0D\x04\x09", Format::Pgp),
+            (b"age-encryption.org/v1\n", Format::Age),
+            (b"Salted__12345678", Format::OpenSsl),
+            (b"\n<!DOCTYPE html>", Format::WebPage),
+            (b"<HTML>", Format::WebPage),
+            (b"<?xml version=\"1.0\"?><Error/>", Format::Xml),
+            (b"\x89PNG\r\n", Format::Png),
+            (b"\xFF\xD8\xFF\xE0", Format::Jpeg),
+            (b"\0\x05\x16\x07", Format::AppleDouble),
+            (b"eyJhIjogMX0=", Format::JsonInBase64),
+            (b"e30=", Format::JsonInBase64),
         ] {
-            assert!(told(bytes).contains(name), "{name}: {}", told(bytes));
+            assert_eq!(problems(bytes), [FileProblem::Format(format)], "{bytes:?}");
         }
         let mut tar = vec![b'a'; 600];
         tar[257..262].copy_from_slice(b"ustar");
-        assert!(told(&tar).contains("a tar archive"));
+        assert_eq!(problems(&tar), [FileProblem::Format(Format::Tar)]);
+    }
+
+    #[test]
+    fn what_is_no_text_of_eight_bits_is_told_so() {
+        for (bytes, problem) in [
+            (&b"\xFF\xFE{\0}\0"[..], FileProblem::Utf16),
+            (b"{\0}\0", FileProblem::Utf16),
+            (b"\0\0\0{\0\0\0}", FileProblem::Utf32),
+            // Brotli.
+            (b"\x0B\x01\x80{}\x03", FileProblem::NoText { at: 1, byte: 0x0B }),
+            (b"\0\x01\x02\x03\x04\x05\x06\x07", FileProblem::NoText { at: 1, byte: 0 }),
+            (b"\xB2\x17\x99\x02\x01", FileProblem::NoText { at: 2, byte: 0x17 }),
+        ] {
+            assert_eq!(problems(bytes), [problem], "{bytes:?}");
+        }
     }
 
     #[test]
     fn an_older_encoding_is_named_with_the_place_and_the_line() {
-        let told_of = told(b"{\n\x93A\x94: 2}");
-        assert!(told_of.contains("Windows-1252") && told_of.contains("0x93 at line 2, column 1"), "{told_of}");
-        assert!(told_of.contains("left double quotation mark") && told_of.contains("Corrected: \"A\": 2}"), "{told_of}");
-        let latin = told(b"{\"A\": \"\xFCber\"}");
-        assert!(latin.contains("0xFC at line 1, column 8") && latin.contains('ü'), "{latin}");
+        let found = problems(b"{\n\x93A\x94: 2}");
+        let line = FileProblem::Line {
+            line: 2,
+            width: 1,
+            mistakes: vec![(Mistake::Odd('“'), vec![1]), (Mistake::Odd('”'), vec![3])],
+            corrected: Some(("\"A\": 2}".into(), 0)),
+        };
+        assert_eq!(found, [FileProblem::Windows1252 { byte: 0x93, line: 2, column: 1, character: '“' }, line]);
         // In JSON that is right but for its encoding, there is nothing else to tell.
-        assert_eq!(latin.lines().count(), 2, "{latin}");
-        assert!(told(b"{\"A\": \"\x81\"}").contains("it is not UTF-8 text (the byte 0x81"));
+        let found = problems(b"{\"A\": \"\xFCber\"}");
+        assert_eq!(found, [FileProblem::Windows1252 { byte: 0xFC, line: 1, column: 8, character: 'ü' }]);
+        assert_eq!(problems(b"{\"A\": \"\x81\"}"), [FileProblem::NotUtf8 { byte: 0x81, line: 1, column: 8 }]);
     }
 
     #[test]

@@ -13,27 +13,48 @@ use crate::message::FileProblem;
 const LINES_MAX: usize = 8;
 
 /// One kind of mistake.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Mistake {
+    /// A character that is not what it looks like.
     Odd(char),
+    /// A control character.
     Control(char),
+    /// A single quote.
     SingleQuote,
+    /// A backtick.
     Backtick,
+    /// A quote that is not closed on its line.
     Unclosed,
+    /// A double quote inside single ones.
     InnerQuote,
+    /// A name without quotes.
     BareName,
+    /// A value without quotes.
     BareValue(String),
+    /// A word or number of another language.
     Foreign(String),
+    /// A comment.
     Comment,
+    /// The mark of a code block.
     Fence,
+    /// The first line of a YAML document.
     Yaml,
+    /// A comma with nothing after it.
     ExtraComma,
+    /// No comma between two parameters.
     NoComma,
+    /// A semicolon.
     Semicolon,
+    /// No colon between name and value.
     NoColon,
+    /// An equals sign.
     Equals,
+    /// No opening brace.
     NoOpen,
+    /// No closing brace.
     NoClose,
+    /// A closing brace too many.
     ExtraClose,
 }
 
@@ -118,85 +139,130 @@ fn apply(text: &str, start: usize, end: usize, edits: &[&Edit]) -> (String, usiz
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Body, read};
+    use super::super::{Body, json, read};
+    use super::Mistake::{
+        Backtick, BareName, BareValue, Comment, Control, Equals, ExtraClose, ExtraComma, Fence, Foreign, InnerQuote, NoClose, NoColon,
+        NoComma, NoOpen, Odd, Semicolon, SingleQuote, Unclosed, Yaml,
+    };
+    use super::*;
+    use crate::message::Problem;
 
-    fn told(text: &str) -> String {
-        let problems = read(&Body::Read(text.as_bytes().to_vec())).expect_err(text);
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    fn all_problems(text: &str) -> Vec<Problem> {
+        read(&Body::Read(text.as_bytes().to_vec())).expect_err(text)
     }
 
-    /// Text, what is told of it, and the corrected line.
+    fn problems(text: &str) -> Vec<FileProblem> {
+        let of_file = |problem| match problem {
+            Problem::File(problem) => problem,
+            other => panic!("{text}: {other:?}"),
+        };
+        all_problems(text).into_iter().map(of_file).collect()
+    }
+
+    /// Each mistake with its columns.
+    type Mistakes = Vec<(Mistake, Vec<usize>)>;
+
+    /// The lines that have mistakes: number, mistakes, and the line as it should be.
+    fn lines(text: &str) -> Vec<(usize, Mistakes, Option<String>)> {
+        let line = |problem| match problem {
+            FileProblem::Line { line, mistakes, corrected, .. } => (line, mistakes, corrected.map(|(text, _)| text)),
+            other => panic!("{text}: {other:?}"),
+        };
+        problems(text).into_iter().map(line).collect()
+    }
+
+    fn bare(value: &str) -> Mistake {
+        BareValue(value.to_owned())
+    }
+
+    fn foreign(word: &str) -> Mistake {
+        Foreign(word.to_owned())
+    }
+
+    /// A text of one line with mistakes: the text, its mistakes with their columns, and the line as it should be.
+    type Case<'a> = (&'a str, &'a [(Mistake, &'a [usize])], &'a str);
+
     #[test]
     fn each_mistake_has_its_name_its_place_and_its_correction() {
-        let all: &[(&str, &[&str], &str)] = &[
+        let all: &[Case<'_>] = &[
+            ("{ “A”: “2” }", &[(Odd('“'), &[3, 8]), (Odd('”'), &[5, 10])], "{ \"A\": \"2\" }"),
+            ("{\"A“: \"2\"}", &[(Odd('“'), &[4])], "{\"A\": \"2\"}"),
+            ("{„A“: «2»}", &[(Odd('„'), &[2]), (Odd('“'), &[4]), (Odd('«'), &[7]), (Odd('»'), &[9])], "{\"A\": \"2\"}"),
+            ("{\u{a0}\"A\": 2}", &[(Odd('\u{a0}'), &[2])], "{ \"A\": 2}"),
+            ("{\u{200b}}", &[(Odd('\u{200b}'), &[2])], "{}"),
+            ("{\"A\": \u{2011}1}", &[(Odd('\u{2011}'), &[7])], "{\"A\": -1}"),
+            ("{\"A\"：2}", &[(Odd('：'), &[5])], "{\"A\":2}"),
             (
-                "{ “A”: “2” }",
-                &["line 1", "left double quotation mark (U+201C, a curly quote) at columns 3, 8", "right double"],
-                "{ \"A\": \"2\" }",
+                "｛\"A\"：\"2\"，\"B\"：3｝",
+                &[(Odd('｛'), &[1]), (Odd('：'), &[5, 13]), (Odd('，'), &[9]), (Odd('｝'), &[15])],
+                "{\"A\":\"2\",\"B\":3}",
             ),
-            ("{\"A“: \"2\"}", &["left double quotation mark", "column 4"], "{\"A\": \"2\"}"),
-            ("{„A“: «2»}", &["double low-9", "left-pointing double angle"], "{\"A\": \"2\"}"),
-            ("{\u{a0}\"A\": 2}", &["no-break space (U+00A0", "column 2", "use the plain space"], "{ \"A\": 2}"),
-            ("{\u{200b}}", &["zero width space (U+200B, invisible) at column 2", "remove the zero width space"], "{}"),
-            ("{\"A\": \u{2011}1}", &["non-breaking hyphen (U+2011", "column 7", "use the plain -"], "{\"A\": -1}"),
-            ("{\"A\"：2}", &["fullwidth colon (U+FF1A"], "{\"A\":2}"),
-            ("｛\"A\"：\"2\"，\"B\"：3｝", &["fullwidth comma", "fullwidth left curly bracket"], "{\"A\":\"2\",\"B\":3}"),
-            ("{\"A\": ２}", &["fullwidth digit two"], "{\"A\": 2}"),
-            ("{\n  “A”: 1\n}", &["line 2", "at column 3"], "\"A\": 1"),
-            ("{'A': '2'}", &["a single quote at columns 2, 4, 7, 9", "use double quotes"], "{\"A\": \"2\"}"),
-            ("{`A`: 2}", &["a backtick"], "{\"A\": 2}"),
-            ("{\"A\": 1,}", &["a comma with nothing after it at column 8", "remove the comma"], "{\"A\": 1}"),
-            ("{\"A\": 1,, \"B\": 2}", &["a comma with nothing after it at column 9"], "{\"A\": 1, \"B\": 2}"),
-            ("{\"A\": 1 // nodes\n}", &["line 1", "a comment", "column 9"], "{\"A\": 1"),
-            ("{\"A\": 1 # nodes\n}", &["a comment"], "{\"A\": 1"),
-            ("{/* nodes */\"A\": 1}", &["a comment", "column 2"], "{\"A\": 1}"),
-            ("{\"A\": 1\n\"B\": 2}", &["line 1", "no comma between", "column 8"], "{\"A\": 1,"),
-            ("{\"A\" \"2\"}", &["no colon"], "{\"A\": \"2\"}"),
-            ("{\"A\" = \"2\"}", &["an equals sign"], "{\"A\" : \"2\"}"),
-            ("{\"A\": 1; \"B\": 2}", &["a semicolon"], "{\"A\": 1, \"B\": 2}"),
-            ("{A: 2}", &["a name without quotes"], "{\"A\": 2}"),
-            ("{\"A\": enabled}", &["a value without quotes"], "{\"A\": \"enabled\"}"),
-            ("{\"A\": True}", &["True, which JSON does not have"], "{\"A\": true}"),
-            ("{\"A\": 02}", &["02, which JSON does not have"], "{\"A\": 2}"),
-            ("{\"A\": +2}", &["+2, which JSON does not have"], "{\"A\": 2}"),
-            ("{\"A\": 0x10}", &["0x10, which JSON does not have"], "{\"A\": 16}"),
-            ("{\"A\": .5}", &[".5, which JSON does not have"], "{\"A\": 0.5}"),
-            ("{\"A\": 1", &["no } at the end"], "{\"A\": 1}"),
-            ("\"A\": 1}", &["no { before it"], "{\"A\": 1}"),
-            ("{\"A\": 1}}", &["one } too many at column 9"], "{\"A\": 1}"),
-            ("{\"A\": \"2,\n\"B\": 3}", &["a quote that is not closed on its line"], "{\"A\": \"2\","),
-            ("A: 2\nB: enabled\n", &["line 1", "line 2", "a name without quotes", "no { before it"], "{\"A\": 2,"),
-            ("---\nA: 2\n", &["a --- as YAML has it"], "{\"A\": 2}"),
-            ("A=2\n", &["an equals sign"], "{\"A\":2}"),
-            ("```json\n{\"A\": 1}\n```", &["a mark of a chat or a wiki"], ""),
-            ("{'A': 'say \"x\"'}", &["a double quote inside single ones"], "{\"A\": \"say \\\"x\\\"\"}"),
+            ("{\"A\": ２}", &[(Odd('２'), &[7])], "{\"A\": 2}"),
+            ("{\"A\": \"\u{7}x\"}", &[(Control('\u{7}'), &[8])], "{\"A\": \" x\"}"),
+            ("{'A': '2'}", &[(SingleQuote, &[2, 4, 7, 9])], "{\"A\": \"2\"}"),
+            ("{`A`: 2}", &[(Backtick, &[2, 4])], "{\"A\": 2}"),
+            ("{\"A\": 1,}", &[(ExtraComma, &[8])], "{\"A\": 1}"),
+            ("{\"A\": 1,, \"B\": 2}", &[(ExtraComma, &[9])], "{\"A\": 1, \"B\": 2}"),
+            ("{\"A\": 1 // nodes\n}", &[(Comment, &[9])], "{\"A\": 1"),
+            ("{\"A\": 1 # nodes\n}", &[(Comment, &[9])], "{\"A\": 1"),
+            ("{/* nodes */\"A\": 1}", &[(Comment, &[2])], "{\"A\": 1}"),
+            ("{\"A\": 1\n\"B\": 2}", &[(NoComma, &[8])], "{\"A\": 1,"),
+            ("{\"A\" \"2\"}", &[(NoColon, &[5])], "{\"A\": \"2\"}"),
+            ("{\"A\" = \"2\"}", &[(Equals, &[6])], "{\"A\" : \"2\"}"),
+            ("{\"A\": 1; \"B\": 2}", &[(Semicolon, &[8])], "{\"A\": 1, \"B\": 2}"),
+            ("{A: 2}", &[(BareName, &[2, 3])], "{\"A\": 2}"),
+            ("{\"A\": enabled}", &[(bare("enabled"), &[7])], "{\"A\": \"enabled\"}"),
+            ("{\"A\": True}", &[(foreign("True"), &[7])], "{\"A\": true}"),
+            ("{\"A\": 02}", &[(foreign("02"), &[7])], "{\"A\": 2}"),
+            ("{\"A\": +2}", &[(foreign("+2"), &[7])], "{\"A\": 2}"),
+            ("{\"A\": 0x10}", &[(foreign("0x10"), &[7])], "{\"A\": 16}"),
+            ("{\"A\": .5}", &[(foreign(".5"), &[7])], "{\"A\": 0.5}"),
+            ("{\"A\": 1", &[(NoClose, &[8])], "{\"A\": 1}"),
+            ("\"A\": 1}", &[(NoOpen, &[1])], "{\"A\": 1}"),
+            ("{\"A\": 1}}", &[(ExtraClose, &[9])], "{\"A\": 1}"),
+            ("{\"A\": \"2,\n\"B\": 3}", &[(Unclosed, &[9])], "{\"A\": \"2\","),
+            ("A=2\n", &[(NoOpen, &[1]), (BareName, &[1, 2]), (Equals, &[2]), (NoClose, &[4])], "{\"A\":2}"),
+            ("{'A': 'say \"x\"'}", &[(SingleQuote, &[2, 4, 7, 15]), (InnerQuote, &[12, 14])], "{\"A\": \"say \\\"x\\\"\"}"),
         ];
-        for (text, parts, corrected) in all {
-            let told = told(text);
-            for part in *parts {
-                assert!(told.contains(part), "{text}: {part:?} is not in\n{told}");
-            }
-            assert!(told.contains("it is not JSON"), "{text}: {told}");
-            assert!(
-                corrected.is_empty() || told.lines().any(|line| line == format!("  Corrected: {corrected}")),
-                "{text}: no {corrected}\n{told}"
-            );
+        for (text, mistakes, corrected) in all {
+            let mistakes = mistakes.iter().map(|(mistake, columns)| (mistake.clone(), columns.to_vec())).collect();
+            assert_eq!(lines(text), [(1, mistakes, Some((*corrected).to_owned()))], "{text}");
         }
     }
 
     #[test]
+    fn mistakes_are_told_by_their_lines() {
+        let quotes = vec![(Odd('“'), vec![3]), (Odd('”'), vec![5])];
+        assert_eq!(lines("{\n  “A”: 1\n}"), [(2, quotes, Some("\"A\": 1".into()))]);
+        let first = vec![(NoOpen, vec![1]), (BareName, vec![1, 2]), (NoComma, vec![5])];
+        let second = vec![(BareName, vec![1, 2]), (bare("enabled"), vec![4]), (NoClose, vec![11])];
+        let both = [(1, first, Some("{\"A\": 2,".into())), (2, second, Some("\"B\": \"enabled\"}".into()))];
+        assert_eq!(lines("A: 2\nB: enabled\n"), both);
+        let second = vec![(NoOpen, vec![1]), (BareName, vec![1, 2]), (NoClose, vec![5])];
+        assert_eq!(lines("---\nA: 2\n"), [(1, vec![(Yaml, vec![1])], None), (2, second, Some("{\"A\": 2}".into()))]);
+        let fence = || vec![(Fence, vec![1])];
+        assert_eq!(lines("```json\n{\"A\": 1}\n```"), [(1, fence(), None), (3, fence(), None)]);
+    }
+
+    #[test]
     fn what_no_reader_understands_is_told_with_its_place_and_line() {
-        for (text, part) in [
-            ("{} {}", "there is more after the closing }"),
-            ("{\"A\": 1}\n{\"B\": 2}", "(line 2, column 1)"),
-            ("{\"A\": }", "line 1, column 7"),
-            ("{\n\"A\": two words\n}", "line 2"),
-            ("{\"A\": \"\\x\"}", "invalid escape"),
-            ("hello", "it is not JSON"),
-            ("{\"\\ud800\": 1}", "not JSON"),
-            ("＝＃；", "it is not JSON"),
+        for (text, place, end) in [
+            ("{} {}", (1, 4), Some((1, 4))),
+            ("{\"A\": 1}\n{\"B\": 2}", (2, 1), Some((2, 1))),
+            ("{\"A\": }", (1, 7), None),
+            ("{\n\"A\": two words\n}", (2, 7), None),
+            ("{\"A\": \"\\x\"}", (1, 9), None),
+            ("hello", (1, 1), None),
+            ("{\"\\ud800\": 1}", (1, 9), None),
+            ("＝＃；", (1, 1), None),
         ] {
-            assert!(told(text).contains(part), "{text}: {}", told(text));
+            let Some(FileProblem::Stopped { line, column, said, text: shown, after_the_end }) = problems(text).pop() else {
+                panic!("{text}")
+            };
+            assert_eq!(((line, column), after_the_end), (place, end), "{text}");
+            assert_eq!(Some(shown.as_str()), text.lines().nth(line - 1), "{text}");
+            let error = json(text).err().map(|error| error.to_string());
+            assert!(error.is_some_and(|error| error.starts_with(&format!("{said} at line "))), "{text}: {said}");
         }
     }
 
@@ -204,11 +270,13 @@ mod tests {
     fn a_file_of_nothing_but_mistakes_has_an_answer_of_some_lines() {
         for piece in ["“", "'", "\u{200b}", "# x\n", "a:\n", "{\"a\":", "，", "\"\n", "/*", "```\n"] {
             let text = piece.repeat(60_000 / piece.len());
-            let told = told(&text);
+            let told: String = all_problems(&text).iter().map(|problem| format!("{problem}\n")).collect();
             assert!(told.len() < 8 * 1024 && !told.contains('\u{200b}'), "{piece:?}: {} bytes", told.len());
         }
-        let lines: String = (0..50).map(|n| format!("  “P{n}”: 1,\n")).collect();
-        let told = told(&format!("{{\n{lines}}}"));
-        assert!(told.contains("line 9") && told.contains("more lines have mistakes of this kind"), "{told}");
+        let text: String = (0..50).map(|n| format!("  “P{n}”: 1,\n")).collect();
+        let found = problems(&format!("{{\n{text}}}"));
+        let numbers: Vec<usize> =
+            found.iter().filter_map(|problem| if let FileProblem::Line { line, .. } = problem { Some(*line) } else { None }).collect();
+        assert!(numbers == [2, 3, 4, 5, 6, 7, 8, 9] && found.contains(&FileProblem::MoreLines(Some(42))), "{found:?}");
     }
 }

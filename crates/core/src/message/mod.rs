@@ -13,11 +13,9 @@ pub use advice::Advice;
 pub use answer::{Difference, FailedCreation, Message};
 pub use failure::{Cause, Remains, Rest, StackReason};
 pub use mail::{Full, Mail, News};
-#[cfg(test)]
-pub(crate) use problem::numbers;
 pub use problem::{
-    ChoiceProblem, FileProblem, KeyProblem, NoNumber, NoScripts, Odd, ParameterProblem, Parts, Problem, RegionAdvice, TextProblem,
-    ValueProblem, Wrong, WrongKey, quoted, sort,
+    ChoiceProblem, FileProblem, Format, KeyProblem, NoNumber, NoObject, NoScripts, Odd, ParameterProblem, Parts, Problem, RegionAdvice,
+    TextProblem, ValueProblem, Wrong, WrongKey, quoted, sort,
 };
 pub use state::{NodesMissing, StateText};
 

@@ -1,15 +1,15 @@
 //! A problem as people are told of it: what was asked, what stands in the way, what to do next.
 
 mod file;
+mod format;
 mod key;
 mod parameter;
 
 use std::fmt;
 
 pub use file::{FileProblem, TextProblem, ValueProblem};
+pub use format::{Format, NoObject};
 pub use key::{KeyProblem, WrongKey};
-#[cfg(test)]
-pub(crate) use parameter::numbers;
 pub use parameter::{ChoiceProblem, NoNumber, Odd, ParameterProblem, RegionAdvice, Wrong};
 
 use crate::characters::is_unprintable;
@@ -186,4 +186,19 @@ pub fn quoted(text: &str) -> String {
         if is_unprintable(c) { quoted.extend(c.escape_unicode()) } else { quoted.push(c) }
     }
     if cut.len() < text.len() { format!("{quoted}…") } else { quoted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_no_scripts_are_told_bounded_and_safe_to_print() {
+        let mut files = vec![("old/".to_owned(), NoScript::Folder), ("\u{202e}\n.sh~".to_owned(), NoScript::Backup)];
+        let two = NoScripts { files: files.clone(), count: 2 };
+        assert_eq!(two.to_string(), "old/ (a folder, which is not looked into), \\u{202e}\\u{a}.sh~ (left over by an editor)");
+        files.extend([1, 2].map(|nth| (format!("{nth}{}.txt", "x".repeat(200)), NoScript::TextByName)));
+        let told = NoScripts { files, count: 10_002 }.to_string();
+        assert!(told.ends_with(" and 9998 more") && told.len() < 800, "{told}");
+    }
 }

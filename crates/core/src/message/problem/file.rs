@@ -1,9 +1,7 @@
 //! What is wrong with a file that is to hold an order, and with the values in it.
 
-use super::{Parts, quoted};
-use crate::body::BODY_BYTES_MAX;
-use crate::body::bytes::Format;
-use crate::body::mistake::Mistake;
+use super::{Format, NoObject, Parts, quoted};
+use crate::body::{BODY_BYTES_MAX, Mistake};
 use crate::characters::{self, code, shown};
 
 /// A line is shown up to so many characters.
@@ -25,8 +23,8 @@ pub enum FileProblem {
     Empty,
     /// It is JSON, and no object.
     NoObject {
-        /// What it is, as `an array`.
-        what: &'static str,
+        /// What it is.
+        what: NoObject,
         /// What to do.
         instead: TextProblem,
     },
@@ -121,7 +119,7 @@ impl FileProblem {
             Self::Unread => file("it was not read".into(), "upload it again"),
             Self::Empty => file("it is empty".into(), "write {} to take all defaults"),
             Self::NoObject { what, instead } => file(format!("it holds {what}, not an object of parameters"), instead.next()),
-            Self::Format(format) => file(format!("this is {}, not JSON", format.name), format.next()),
+            Self::Format(format) => file(format!("this is {format}, not JSON"), format.next()),
             Self::Utf32 => file("it is written in UTF-32".into(), "save it as UTF-8"),
             Self::Utf16 => file(
                 "it is written in UTF-16, as PowerShell's > does".into(),
@@ -149,20 +147,6 @@ impl FileProblem {
                 file(format!("it is not JSON: {more} mistakes of this kind"), "correct them in the same way")
             }
             Self::Stopped { line, column, said, text, after_the_end } => stopped(*line, *column, said, text, *after_the_end),
-        }
-    }
-}
-
-impl Format {
-    const NEXT_TEXT: &str = "upload the plain text (JSON in UTF-8), not compressed and not encrypted";
-
-    fn next(self) -> &'static str {
-        match self.name {
-            name if ["document", "Office", "Excel"].iter().any(|word| name.contains(word)) => {
-                "save it as plain text (\"Text only\", UTF-8) and upload that"
-            }
-            "JSON in base64" => "decode it (base64 -d) and upload the plain text",
-            _ => Self::NEXT_TEXT,
         }
     }
 }

@@ -139,7 +139,7 @@ impl fmt::Display for NoNumber {
 }
 
 /// `a whole number from 1 to 32`.
-pub(crate) fn numbers(range: &Range) -> String {
+fn numbers(range: &Range) -> String {
     let what = if range.is_whole { "a whole number" } else { "a number" };
     match (&range.least, &range.most) {
         (Some(least), Some(most)) if least == most => format!("the number {least}"),
@@ -344,6 +344,30 @@ impl fmt::Display for RegionAdvice {
             Self::Nearest { near, default } => {
                 write!(f, "ask for the nearest that exist here: {}; or leave it out to take {default}", near.join(", "))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_told_by_the_bounds_that_it_has() {
+        let range = |least: Option<u32>, most: Option<u32>, is_whole| Range {
+            least: least.map(Number::from),
+            most: most.map(Number::from),
+            is_whole,
+        };
+        for (range, told) in [
+            (range(Some(1), Some(32), true), "a whole number from 1 to 32"),
+            (range(Some(0), Some(100), false), "a number from 0 to 100"),
+            (range(Some(4), Some(4), true), "the number 4"),
+            (range(Some(16), None, true), "a whole number, 16 or more"),
+            (range(None, Some(9), false), "a number, 9 or less"),
+            (range(None, None, false), "a number"),
+        ] {
+            assert_eq!(numbers(&range), told);
         }
     }
 }
