@@ -1,12 +1,13 @@
 //! The functions in their world: events are queued, delivered, and delivered again when a function fails.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::first_hour;
 use cf_core::key::{self, Reading, UploadKey, Verb};
+use cf_core::message::{Message, StateText};
 use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
 use cf_core::site::{Powers, Site};
@@ -14,7 +15,7 @@ use cf_core::stack::StackId;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
-use crate::s3::Bucket;
+use crate::s3::{Bucket, Written};
 use crate::world::World;
 
 /// What wakes a function.
@@ -134,6 +135,27 @@ impl Cloud {
     /// The text of an object in the user bucket.
     pub fn text(&self, key: &str) -> Option<String> {
         self.world.state().store.text(Bucket::User, key)
+    }
+
+    /// What a function has written at a key of the user bucket, if that is what is there.
+    fn written(&self, key: &str) -> Option<Arc<Written>> {
+        self.world.state().store.get(Bucket::User, key)?.written.clone()
+    }
+
+    /// The answer at a key, as the value whose text it is.
+    pub fn message(&self, key: &str) -> Option<Message> {
+        match &*self.written(key)? {
+            Written::Answer(message) => Some(message.clone()),
+            Written::Status(_) => None,
+        }
+    }
+
+    /// The sentence of the state file at a key.
+    pub fn state_text(&self, key: &str) -> Option<StateText> {
+        match &*self.written(key)? {
+            Written::Status(text) => Some(text.clone()),
+            Written::Answer(_) => None,
+        }
     }
 
     /// The keys in the user bucket.

@@ -19,7 +19,7 @@ mod world;
 pub use cloud::{Cloud, Event};
 pub use cloudformation::{Fate, NO_CAPACITY, SimStack};
 pub use finding::{Finding, Harm};
-pub use s3::{Bucket, Store};
+pub use s3::{Bucket, Store, Written};
 pub use senses::Lookup;
 pub use start::Start;
 pub use touch::Asked;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cf_core::effect::Expect;
 use cf_core::fault::{Fault, Kind};
+use cf_core::message::{Message, StateText};
 use cf_core::names::{digest, hex};
 use cf_core::request::ETag;
 use jiff::Timestamp;
@@ -18,6 +19,15 @@ pub enum Bucket {
     Customizer,
     /// Ledger and templates.
     System,
+}
+
+/// What a function has written into a user's folder: the value whose text the object holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// A final answer.
+    Answer(Message),
+    /// A state file.
+    Status(StateText),
 }
 
 /// One version of an object.
@@ -35,6 +45,8 @@ pub struct Version {
     pub is_withheld: bool,
     /// Whether it cannot be removed on a condition either, for which S3 reads it ("Conditional deletes", User Guide).
     pub is_pinned: bool,
+    /// What it says, where a function has written it for a user.
+    pub written: Option<Arc<Written>>,
 }
 
 /// All objects; only current versions can be seen.
@@ -62,9 +74,16 @@ impl Store {
         let etag = ETag(format!("\"{}\"", hex(&digest(&[&String::from_utf8_lossy(bytes)]), 16)));
         self.objects[bucket as usize].insert(
             key.to_owned(),
-            Version { bytes: bytes.into(), id, modified, etag: etag.clone(), is_withheld: false, is_pinned: false },
+            Version { bytes: bytes.into(), id, modified, etag: etag.clone(), is_withheld: false, is_pinned: false, written: None },
         );
         etag
+    }
+
+    /// Keeps what a function has just written for a user beside its bytes.
+    pub(crate) fn keep(&mut self, key: &str, written: Written) {
+        if let Some(version) = self.objects[Bucket::User as usize].get_mut(key) {
+            version.written = Some(Arc::new(written));
+        }
     }
 
     /// Lets S3 not give out what is at a key, until it is put anew.

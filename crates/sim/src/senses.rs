@@ -9,7 +9,7 @@ use cf_core::profile::Profile;
 use cf_core::request::ETag;
 use cf_core::seen::{self, Seen};
 
-use crate::s3::Bucket;
+use crate::s3::{Bucket, Written};
 use crate::touch::Asked;
 use crate::world::{Spoil, State, When, World};
 
@@ -87,10 +87,13 @@ impl State {
             Effect::CreateStack(new) => self.stacks.create(new, site.template, now).map(|_| None),
             Effect::DeleteStack { id } => self.stacks.delete(id, now).map(|()| None),
             Effect::WriteStatus { key, status, expect } => {
-                self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now).map(Some)
+                let etag = self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now)?;
+                self.store.keep(key, Written::Status(status.message.clone()));
+                Ok(Some(etag))
             }
             Effect::WriteAnswer { key, message, expect } => {
                 let etag = self.store.put_if(Bucket::User, key, message.to_string().as_bytes(), expect, now)?;
+                self.store.keep(key, Written::Answer(message.clone()));
                 self.note_answer(key);
                 Ok(Some(etag))
             }

@@ -32,7 +32,8 @@ impl Asked {
 }
 
 impl State {
-    /// The keys (`home/…`, `customizer/…`, `ledger/…`) and stacks (`stack/…`) that were read, written or asked for.
+    /// The keys (`home/…`, `customizer/…`, `ledger/…`), stacks (`stack/…`) and clusters of mails (`mail/…`) that were read, written or
+    /// asked for.
     pub fn touched(&self) -> Vec<String> {
         let stack = |name: Option<&str>| format!("stack/{}", name.unwrap_or_default());
         let read = self.asked.iter().map(|asked| asked.touches.clone());
@@ -44,7 +45,7 @@ impl State {
             | Effect::WriteAnswer { key, .. }
             | Effect::RemoveAnswer { key, .. }
             | Effect::RemoveUpload { key, .. } => key.clone(),
-            Effect::SendMail(mail) => format!("mail/{}", mail.subject()),
+            Effect::SendMail(mail) => format!("mail/{}", mail.cluster),
             Effect::WriteSeen(_) => seen::KEY.to_owned(),
             Effect::WriteFirstHour { .. } => first_hour::KEY.to_owned(),
             Effect::WriteProbe => first_hour::PROBE.to_owned(),

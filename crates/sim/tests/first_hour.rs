@@ -1,6 +1,7 @@
 //! The first hour in the strict world: S3 tells of nothing, and every upload of that time is answered all the same.
 
 use cf_core::first_hour::{self, FirstHour, KEY, LATE_SECONDS, PASSES_MAX, PROBE, Stage};
+use cf_core::message::StateText;
 use cf_core::observe::query::ListHomes;
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud, Event, Pages, When};
@@ -184,27 +185,23 @@ fn testing_time() -> jiff::Timestamp {
 /// A role that was made a moment ago may not be there for hours: the user hears what is waited for.
 #[test]
 fn who_waits_for_cloudformation_is_told_so_after_a_while() {
-    let message = |cloud: &Cloud| {
-        let text = cloud.text("home/alice/demo.cf-status")?;
-        let status: serde_json::Value = serde_json::from_str(&text).ok()?;
-        status["message"].as_str().map(str::to_owned)
-    };
+    let text = |cloud: &Cloud| cloud.state_text("home/alice/demo.cf-status");
     let mut cloud = Cloud::new(testing::site()).with_profile("alice");
     put(&cloud, "home/alice/demo.cf-create");
     let event = Event::Upload("home/alice/demo.cf-create".to_owned());
     // Ledger and stack: the second effect of each pass is lost, until it is told what is waited for.
     cloud.world.spoil(1, When::Before);
     assert!(cloud.deliver(&event).is_err());
-    assert_eq!(message(&cloud), None);
+    assert_eq!(text(&cloud), None);
+    let since = cloud.world.now();
     for minutes in [5, 10] {
         cloud.world.wait(300);
         cloud.world.spoil(if minutes < 10 { 1 } else { 2 }, When::Before);
         assert_eq!(cloud.deliver(&Event::Sweep), Ok(()), "a sweep does not give back what failed for one cluster");
         assert!(cloud.outcomes.last().is_some_and(|outcome| outcome.fault.is_some()), "{minutes}");
-        let told = message(&cloud).is_some_and(|text| text.contains("has not taken it yet"));
-        assert_eq!(told, minutes == 10, "{minutes}: {:?}", message(&cloud));
+        assert_eq!(text(&cloud), (minutes == 10).then_some(StateText::NotTaken { since }), "{minutes}");
     }
     cloud.settle();
-    assert!(message(&cloud).is_some_and(|text| text.contains("is ready")), "{:?}", message(&cloud));
+    assert_eq!(text(&cloud), Some(StateText::Ready { login: "198.51.100.7".into(), nodes: None }));
     assert_eq!(cloud.complaints(), []);
 }

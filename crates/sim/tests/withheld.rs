@@ -1,8 +1,9 @@
 //! Files that S3 does not give out, stacks that do not go, and looks whose parts are not of one moment, in the strict world.
 
 use cf_core::ledger::MailKind;
+use cf_core::message::{Cause, FailedCreation, FileProblem, Message, Problem, Rest, StackReason};
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, Fate};
+use cf_sim::{Bucket, Cloud, Event, Fate, NO_CAPACITY};
 
 const CREATE: &str = "home/alice/demo.cf-create";
 const FAILED: &str = "home/alice/demo.cf-failed";
@@ -29,7 +30,9 @@ fn a_file_that_cannot_be_removed_either_stops_no_neighbour() {
     cloud.settle();
     drop_pinned(&mut cloud, CREATE);
     cloud.settle();
-    assert!(cloud.text(FAILED).is_some_and(|text| text.contains("does not give it out")), "{:?}", cloud.text(FAILED));
+    let withheld = |problem: &Problem| matches!(problem, Problem::File(FileProblem::Withheld(_)));
+    let message = cloud.message(FAILED);
+    assert!(matches!(&message, Some(Message::Refused { problems, .. }) if matches!(&problems[..], [one] if withheld(one))), "{message:?}");
     cloud.drop_file(DELETE, b"");
     cloud.settle();
     assert!(cloud.text("home/alice/demo.cf-deleted").is_some(), "its neighbour is carried out");
@@ -84,7 +87,12 @@ fn failing(cloud: &mut Cloud, fate: Fate) {
     cloud.drain();
     cloud.step();
     cloud.drain();
-    assert!(cloud.text(FAILED).is_some_and(|text| text.contains("could not be made")), "{:?}", cloud.text(FAILED));
+    assert!(matches!(cloud.message(FAILED), Some(Message::Failed { rest: Rest::Going, .. })), "{:?}", cloud.text(FAILED));
+}
+
+/// AWS's words about resources.
+fn reasons(causes: &[Cause]) -> Vec<&str> {
+    causes.iter().map(|cause| cause.reason.as_str()).collect()
 }
 
 #[test]
@@ -93,11 +101,10 @@ fn where_the_removal_of_a_failed_creation_is_refused_its_answer_says_so() {
     failing(&mut cloud, Fate::Fails);
     cloud.world.state().stacks.doom(0, Fate::Protected);
     cloud.settle();
-    let text = cloud.text(FAILED).expect("an answer");
-    for words in ["has been removed, but its stack could not be", "TerminationProtection", "sufficient capacity"] {
-        assert!(text.contains(words), "{words}: {text}");
-    }
-    assert!(!text.contains("cost money"), "an empty stack costs nothing: {text}");
+    let message = cloud.message(FAILED);
+    let Some(Message::Undeletable { why, is_protected: true, creation: Some(creation), left, .. }) = message else { panic!("{message:?}") };
+    assert!(creation.is_cleared && left.is_empty(), "an empty stack costs nothing: {creation:?}, {left:?}");
+    assert!(why.contains("TerminationProtection") && reasons(&creation.causes) == [NO_CAPACITY], "{why}: {creation:?}");
     assert_eq!(mails(&cloud, MailKind::Stuck), 1);
     assert_eq!(cloud.complaints(), []);
 }
@@ -106,7 +113,7 @@ const OTHER_DELETE: &str = "home/alice/other/demo.cf-delete";
 
 #[test]
 fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_and_so_is_its_success() {
-    for (refused, words) in [(false, "could not be removed wholly"), (true, "but its stack could not be")] {
+    for refused in [false, true] {
         let mut cloud = cloud();
         failing(&mut cloud, if refused { Fate::Fails } else { Fate::RollbackFails });
         if refused {
@@ -115,9 +122,12 @@ fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_a
         cloud.drop_file(OTHER_DELETE, b"");
         cloud.settle();
         for key in [FAILED, "home/alice/other/demo.cf-failed"] {
-            let text = cloud.text(key).unwrap_or_default();
-            assert!(text.contains(words), "refused {refused}, {key}: {text}");
-            assert!(text.contains("sufficient capacity"), "the reason of the creation is kept: {text}");
+            let creation = match cloud.message(key) {
+                Some(Message::Stuck { was_made: false, causes, .. }) if !refused => causes,
+                Some(Message::Undeletable { creation: Some(FailedCreation { causes, is_cleared: true, .. }), .. }) if refused => causes,
+                other => panic!("refused {refused}, {key}: {other:?}"),
+            };
+            assert_eq!(reasons(&creation), [NO_CAPACITY], "the reason of the creation is kept");
         }
         assert_eq!(cloud.complaints(), []);
         // What was in the way is out of it.
@@ -139,8 +149,8 @@ fn a_cluster_that_could_not_be_removed_from_another_folder_is_told_gone_in_its_o
     cloud.settle();
     cloud.drop_file(OTHER_DELETE, b"");
     cloud.settle();
-    let text = cloud.text(FAILED).unwrap_or_default();
-    assert!(text.contains("could not be removed wholly") && !text.contains("could not be made"), "{text}");
+    let message = cloud.message(FAILED);
+    assert!(matches!(&message, Some(Message::Stuck { was_made: true, causes, .. }) if causes.is_empty()), "{message:?}");
     cloud.world.state().stacks.doom(0, Fate::Succeeds);
     cloud.drop_file(OTHER_DELETE, b"");
     cloud.settle();
@@ -155,7 +165,7 @@ fn everybody_who_was_told_that_parts_are_being_removed_is_told_that_they_are_not
     cloud.drop_file("home/alice/other/demo.cf-create", b"{}");
     cloud.settle();
     for key in [FAILED, "home/alice/other/demo.cf-failed"] {
-        assert!(cloud.text(key).is_some_and(|text| text.contains("could not be removed wholly")), "{key}: {:?}", cloud.text(key));
+        assert!(matches!(cloud.message(key), Some(Message::Stuck { was_made: false, .. })), "{key}: {:?}", cloud.text(key));
     }
     assert_eq!(cloud.complaints(), []);
 }
@@ -167,10 +177,10 @@ fn where_the_lists_cannot_be_read_the_stacks_own_reason_is_kept() {
     failing(&mut cloud, Fate::Fails);
     cloud.world.state().stacks.doom(0, Fate::Protected);
     cloud.settle();
-    let text = cloud.text(FAILED).expect("an answer");
-    for words in ["failed to create: [LoginNode, ComputeGroup]", "TerminationProtection"] {
-        assert!(text.contains(words), "{words}: {text}");
-    }
+    let message = cloud.message(FAILED);
+    let Some(Message::Undeletable { is_protected: true, creation: Some(creation), .. }) = message else { panic!("{message:?}") };
+    let FailedCreation { causes, stack: Some(StackReason { reason: Some(reason), .. }), .. } = &creation else { panic!("{creation:?}") };
+    assert!(causes.is_empty() && reason.contains("failed to create: [LoginNode, ComputeGroup]"), "{creation:?}");
 }
 
 #[test]
@@ -182,11 +192,8 @@ fn what_cannot_be_removed_is_not_taken_for_new_after_many_answers() {
         cloud.drop_file(DELETE, format!("{nth}").as_bytes());
         cloud.settle();
     }
-    assert!(
-        cloud.text(FAILED).is_some_and(|text| text.contains("no cluster of yours")),
-        "the last answer stands: {:?}",
-        cloud.text(FAILED)
-    );
+    let last = Message::NoSuchCluster { cluster: testing::cluster("alice", "demo").name, others: vec![], tied: None };
+    assert_eq!(cloud.message(FAILED), Some(last), "the last answer stands");
     // Once it can be read it is an old file, and not a wish.
     cloud.world.state().store.release(Bucket::User, CREATE);
     cloud.drop_file(DELETE, b"once more");

@@ -177,3 +177,16 @@ impl fmt::Display for Full {
         self.unread.iter().take(REASONS_MAX).try_for_each(|why| write!(f, "\nNot read: {}\n", plain(why, SHOWN_MAX)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_aws_has_encoded_comes_whole_with_the_command_that_decodes_it() {
+        let blob = "aLkVu5EePoZy9IiTs3CbMmXw7GfQq1A_KjUu5EdOnYy9IhSr2CbMlWv6GfQp0z-".repeat(40);
+        let reason = format!("You are not authorized. Encoded authorization failure message: {blob}");
+        let told = Full { reasons: vec![("LoginNode".into(), reason)], unread: vec![] }.to_string();
+        assert!(told.contains(&format!("\naws sts decode-authorization-message --encoded-message {blob}\n")), "{told}");
+    }
+}

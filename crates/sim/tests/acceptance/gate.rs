@@ -1,6 +1,15 @@
 //! Checks A3, A4 and the numbers of A11: what does not pass the gate starts nothing, and is answered with the reason.
 
 use super::*;
+use cf_core::body::Mistake;
+use cf_core::message::{FileProblem, NoObject, NoScripts, TextProblem, ValueProblem};
+use cf_core::profile::NoScript;
+
+/// What a create of a user without a script is answered.
+fn no_profile(user: &str, others: Option<NoScripts>) -> Message {
+    let problems = vec![Problem::NoProfile { user: testing::cluster(user, "demo").user, others }];
+    Message::Refused { cluster: demo(), problems }
+}
 
 #[test]
 fn a3_without_a_profile_there_is_no_cluster_and_the_user_is_told_so() {
@@ -8,7 +17,7 @@ fn a3_without_a_profile_there_is_no_cluster_and_the_user_is_told_so() {
     cloud.drop_file("home/carol/demo.cf-create", EXAMPLE);
     let cloud = at_rest(cloud);
     assert!(stacks(&cloud).is_empty() && mails(&cloud).is_empty());
-    assert!(failed(&cloud, "home/carol/demo").contains("customizer/carol/configure.d/"));
+    assert_eq!(failed(&cloud, "home/carol/demo"), no_profile("carol", None));
 }
 
 #[test]
@@ -23,19 +32,19 @@ fn a3_a_profile_that_was_taken_away_is_missed_whatever_event_brings_us_to_the_fi
     cloud.queue.push_front(Event::Stack(old));
     let cloud = at_rest(cloud);
     assert_eq!(made(&cloud), 1);
-    assert!(failed(&cloud, "home/alice/demo").contains("customizer/alice/configure.d/"));
+    assert_eq!(failed(&cloud, "home/alice/demo"), no_profile("alice", None));
 }
 
 #[test]
 fn a3_a_profile_with_nothing_to_run_is_refused_at_the_gate_with_what_was_found() {
-    for (name, bytes, why) in [
-        ("", &b""[..], "nothing lies under"),
-        ("old/10.sh", b"#!/bin/sh\n", "old/ (a folder"),
-        ("README.txt", b"hello", "README.txt (a text"),
-        (".DS_Store", b"Bud1", ".DS_Store (a hidden file)"),
-        ("manifest.txt", b"configure.d/x.sh", "manifest.txt (a text"),
-        ("placeholder.sh", b"", "placeholder.sh (empty)"),
-        ("user.sh~", b"#!/bin/sh\n", "user.sh~ (left over"),
+    for (name, bytes, found) in [
+        ("", &b""[..], None),
+        ("old/10.sh", b"#!/bin/sh\n", Some(("old/", NoScript::Folder))),
+        ("README.txt", b"hello", Some(("README.txt", NoScript::TextByName))),
+        (".DS_Store", b"Bud1", Some((".DS_Store", NoScript::Hidden))),
+        ("manifest.txt", b"configure.d/x.sh", Some(("manifest.txt", NoScript::TextByName))),
+        ("placeholder.sh", b"", Some(("placeholder.sh", NoScript::Empty))),
+        ("user.sh~", b"#!/bin/sh\n", Some(("user.sh~", NoScript::Backup))),
     ] {
         let mut cloud = cloud();
         let at = cloud.world.now();
@@ -43,8 +52,8 @@ fn a3_a_profile_with_nothing_to_run_is_refused_at_the_gate_with_what_was_found()
         cloud.drop_file("home/carol/demo.cf-create", EXAMPLE);
         let cloud = at_rest(cloud);
         assert!(stacks(&cloud).is_empty(), "{name}");
-        let text = failed(&cloud, "home/carol/demo");
-        assert!(text.contains(why) && text.contains("customizer/carol/configure.d/user.sh"), "{name}: {text}");
+        let others = found.map(|(file, why)| NoScripts { files: vec![(file.to_owned(), why)], count: 1 });
+        assert_eq!(failed(&cloud, "home/carol/demo"), no_profile("carol", others), "{name}");
     }
 }
 
@@ -84,24 +93,34 @@ fn a11_a_living_cluster_with_another_spelling_of_a_number_is_no_other_cluster() 
 
 #[test]
 fn a4_what_is_no_order_starts_nothing_and_is_told_why() {
-    let cases: [(&[u8], &str); 7] = [
-        (br#"{"ComputeSpotPrize": "0.03"}"#, "did you mean ComputeSpotPrice?"),
-        (br#"{"ComputeMaxNodes": [4]}"#, "an array is not a value"),
-        (br#"{"ComputeMaxNodes": null}"#, "null is not a value"),
-        (b"[]", "an array, not an object"),
-        (b"{'a': 1}", "use double quotes"),
-        (b"", "it is empty"),
-        (b"\xFF\xFE{\0}\0", "UTF-16"),
+    let value = |wrong| Problem::Value { name: "ComputeMaxNodes".into(), wrong };
+    let names = testing::site().template.metadata.user_parameters.clone();
+    let quotes = FileProblem::Line {
+        line: 1,
+        width: 1,
+        mistakes: vec![(Mistake::SingleQuote, vec![2, 4])],
+        corrected: Some(("{\"a\": 1}".into(), 1)),
+    };
+    let cases: [(&[u8], Problem); 7] = [
+        (
+            br#"{"ComputeSpotPrize": "0.03"}"#,
+            parameter("ComputeSpotPrize", "0.03", Wrong::Unknown { nearest: Some("ComputeSpotPrice".into()), names }),
+        ),
+        (br#"{"ComputeMaxNodes": [4]}"#, value(ValueProblem::Array)),
+        (br#"{"ComputeMaxNodes": null}"#, value(ValueProblem::Null)),
+        (b"[]", Problem::File(FileProblem::NoObject { what: NoObject::Array, instead: TextProblem::Other })),
+        (b"{'a': 1}", Problem::File(quotes)),
+        (b"", Problem::File(FileProblem::Empty)),
+        (b"\xFF\xFE{\0}\0", Problem::File(FileProblem::Utf16)),
     ];
-    for (body, told) in cases {
+    for (body, problem) in cases {
         let mut cloud = cloud();
         cloud.drop_file(CREATE, body);
         let cloud = at_rest(cloud);
         assert!(made(&cloud) == 0 && mails(&cloud).is_empty());
-        let text = failed(&cloud, "home/alice/demo");
-        assert!(text.contains(told), "{told:?} is not in {text}");
+        assert_eq!(refused(&cloud), [problem]);
     }
     let mut cloud = cloud();
     cloud.drop_file(CREATE, &vec![b' '; 70_000]);
-    assert!(failed(&at_rest(cloud), "home/alice/demo").contains("70000 bytes"));
+    assert_eq!(refused(&at_rest(cloud)), [Problem::File(FileProblem::TooLarge(70_000))]);
 }

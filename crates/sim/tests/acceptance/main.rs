@@ -8,9 +8,11 @@ mod regions;
 use std::collections::BTreeMap;
 
 use cf_core::ledger::MailKind;
+use cf_core::message::{Difference, KeyProblem, Message, ParameterProblem, Problem, Rest, Wrong, WrongKey};
+use cf_core::names::ClusterName;
 use cf_core::stack::{Stack, StackStatus};
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, Fate, When};
+use cf_sim::{Bucket, Cloud, Event, Fate, NO_CAPACITY, When};
 
 const EXAMPLE: &[u8] = include_bytes!("../../../../templates/example.cf-create");
 const CREATE: &str = "home/alice/demo.cf-create";
@@ -33,8 +35,24 @@ fn mails(cloud: &Cloud) -> Vec<MailKind> {
     cloud.world.state().mails.iter().map(cf_core::message::Mail::kind).collect()
 }
 
-fn failed(cloud: &Cloud, stem: &str) -> String {
-    cloud.text(&format!("{stem}.cf-failed")).unwrap_or_else(|| panic!("no {stem}.cf-failed among {:?}", cloud.keys()))
+fn failed(cloud: &Cloud, stem: &str) -> Message {
+    cloud.message(&format!("{stem}.cf-failed")).unwrap_or_else(|| panic!("no {stem}.cf-failed among {:?}", cloud.keys()))
+}
+
+/// Why alice's create of `demo` was refused.
+fn refused(cloud: &Cloud) -> Vec<Problem> {
+    match failed(cloud, "home/alice/demo") {
+        Message::Refused { cluster, problems } if cluster == demo() => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn demo() -> ClusterName {
+    testing::cluster("alice", "demo").name
+}
+
+fn parameter(name: &str, value: &str, wrong: Wrong) -> Problem {
+    Problem::Parameter(Box::new(ParameterProblem { name: name.into(), value: value.into(), wrong, odd: None }))
 }
 
 fn state(cloud: &Cloud) -> String {
@@ -105,7 +123,7 @@ fn a5_nobody_borrows_anothers_name_or_profile() {
         cloud.drop_file(CREATE, format!(r#"{{"{name}": "bob"}}"#).as_bytes());
         let cloud = at_rest(cloud);
         assert!(made(&cloud) == 0);
-        assert!(failed(&cloud, "home/alice/demo").contains("only the system sets this one"));
+        assert_eq!(refused(&cloud), [parameter(name, "bob", Wrong::SystemOnly)]);
     }
 }
 
@@ -116,8 +134,8 @@ fn a6_anothers_cluster_cannot_be_removed() {
     for key in ["home/bob/demo.cf-delete", "home/bob/alice/demo.cf-delete"] {
         cloud.drop_file(key, b"");
         cloud = at_rest(cloud);
-        let text = failed(&cloud, key.strip_suffix(".cf-delete").unwrap());
-        assert!(text.contains("no cluster of yours with this name") && !text.contains("alice"), "{text}");
+        let message = failed(&cloud, key.strip_suffix(".cf-delete").unwrap());
+        assert_eq!(message, Message::NoSuchCluster { cluster: demo(), others: vec![], tied: None });
     }
     assert_eq!(stacks(&cloud), before);
     assert_eq!(cloud.text("home/alice/demo.cf-created").as_deref(), Some("198.51.100.7\n"));
@@ -144,8 +162,9 @@ fn a7_the_receipt_means_gone_and_a_removal_that_failed_is_told() {
     cloud.settle();
     cloud.drop_file(DELETE, b"");
     let cloud = at_rest(cloud);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("LoginSecurityGroup") && text.contains("may still cost money"), "{text}");
+    let Message::Stuck { was_made: true, causes, remains, .. } = failed(&cloud, "home/alice/demo") else { panic!("{:?}", cloud.keys()) };
+    let left: Vec<_> = remains.resources.iter().map(|left| (left.logical.as_str(), left.physical.as_str())).collect();
+    assert_eq!((causes, left), (vec![], vec![("LoginSecurityGroup", "sg-0a1b")]));
     assert!(cloud.text("home/alice/demo.cf-deleted").is_none());
     assert_eq!(mails(&cloud), [MailKind::Ready, MailKind::Stuck]);
 }
@@ -172,8 +191,9 @@ fn a9_a_failure_is_told_when_its_rollback_starts_and_then_the_name_is_free() {
     cloud.step();
     cloud.drain();
     assert_eq!(stacks(&cloud)[0].status, StackStatus::RollbackInProgress);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("LoginNode") && text.contains("sufficient capacity") && !text.contains("cancelled"), "{text}");
+    let Message::Failed { causes, stack: None, rest: Rest::Going, .. } = failed(&cloud, "home/alice/demo") else { panic!("not failed") };
+    let told: Vec<_> = causes.iter().map(|cause| (cause.logical.as_str(), cause.reason.as_str())).collect();
+    assert_eq!(told, [("LoginNode", NO_CAPACITY)], "what was cancelled for it is no cause");
     assert!(cloud.text(CREATE).is_none());
     let mut cloud = at_rest(cloud);
     assert!(stacks(&cloud).is_empty());
@@ -236,8 +256,9 @@ fn a11_the_same_file_again_is_adopted_and_another_one_is_refused_with_the_differ
     let before = cloud.keys();
     cloud.drop_file(CREATE, br#"{"ComputeMaxNodes": "7"}"#);
     let cloud = at_rest(cloud);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("ComputeMaxNodes = \"7\"") && text.contains("exists with ComputeMaxNodes"), "{text}");
+    let Message::Differs { cluster, differences } = failed(&cloud, "home/alice/demo") else { panic!("no difference was told") };
+    let different = Difference { parameter: "ComputeMaxNodes".into(), has: "25".into(), asked: "7".into() };
+    assert!(cluster == demo() && differences.contains(&different), "{differences:?}");
     assert!(before.iter().all(|key| cloud.keys().contains(key)), "nothing of the living cluster was touched");
     assert_eq!((made(&cloud), state(&cloud).as_str()), (1, "ready"));
     assert_eq!(mails(&cloud), [MailKind::Ready], "who asks again makes no news");
@@ -291,9 +312,11 @@ fn a13_a_name_that_cannot_be_is_refused_before_anything_is_made() {
     let long = format!("home/alice/{}", "x".repeat(200));
     for stem in ["home/alice/a_b", &long, "home/alice/-x", "home/alice/"] {
         for suffix in [".cf-create", ".cf-delete"] {
-            cloud.drop_file(&format!("{stem}{suffix}"), b"{}");
+            let file = format!("{stem}{suffix}");
+            cloud.drop_file(&file, b"{}");
             cloud = at_rest(cloud);
-            assert!(failed(&cloud, stem).contains("cannot be a cluster's name"));
+            let Message::WrongKey(KeyProblem { key, wrong: WrongKey::Name(name, _) }) = failed(&cloud, stem) else { panic!("{file}") };
+            assert_eq!((key, Some(name.as_str())), (file, stem.strip_prefix("home/alice/")));
         }
     }
     cloud.drop_file("home/alice/foocf-create", b"{}");

@@ -1,6 +1,7 @@
 //! Names that look like a request's: answered once at the whole key, left where they are, and never answered in turn.
 
 use cf_core::effect::Effect;
+use cf_core::message::{KeyProblem, Message, WrongKey};
 
 use super::{at_rest, cloud, failed, stacks};
 
@@ -18,7 +19,8 @@ fn a_file_whose_name_looks_like_a_requests_is_answered_once_and_stays() {
         cloud.drop_file(&key, b"{}");
         cloud.settle();
         let answer = failed(&cloud, &key);
-        assert!(answer.contains(&format!("upload it as home/alice/{right}.")), "{answer}");
+        let Message::LookAlike(KeyProblem { wrong: WrongKey::Ending { right: Ok(found), .. }, .. }) = &answer else { panic!("{answer:?}") };
+        assert_eq!(found.to_string(), format!("home/alice/{right}"));
         assert_eq!(cloud.text(&key).as_deref(), Some("{}"), "{key} is its user's");
         // S3 tells of our answer as well, and of the file when it is touched: nothing is written a second time.
         cloud.world.state().effects.clear();

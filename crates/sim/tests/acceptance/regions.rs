@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use cf_core::message::{Difference, Message, Problem, RegionAdvice, Wrong};
 use cf_core::region::Region;
 use cf_core::site::Site;
 use cf_core::template::default_template;
 use cf_core::testing;
 use cf_sim::{Cloud, Event, When};
 
-use super::{CREATE, DELETE, EXAMPLE, at_rest, failed, made, stacks, state};
+use super::{CREATE, DELETE, EXAMPLE, at_rest, demo, failed, made, parameter, refused, stacks, state};
 
 const COMPUTE: &str = "ComputeInstanceTypeOther";
 const LOGIN: &str = "MasterInstanceTypeOther";
@@ -21,6 +22,10 @@ fn cloud_in(region: Region) -> Cloud {
 fn with_defaults(name: &str, defaults: &[(&str, &str)]) -> Region {
     let defaults = defaults.iter().map(|(parameter, value)| ((*parameter).to_owned(), (*value).to_owned())).collect();
     Region::new(name, default_template(), &defaults)
+}
+
+fn absent(kind: &str, region: &str, advice: RegionAdvice) -> Wrong {
+    Wrong::NotInRegion { kind: kind.into(), region: region.into(), advice }
 }
 
 /// The values of the one stack: compute nodes, login node.
@@ -55,8 +60,8 @@ fn a_file_that_names_no_type_gets_one_that_the_region_has_and_status_and_receipt
         assert_eq!((state(&cloud).as_str(), shown(&cloud)), ("ready", of(kind, kind)), "{name}");
         cloud.drop_file(DELETE, b"");
         let cloud = at_rest(cloud);
-        let receipt = cloud.text("home/alice/demo.cf-deleted").expect("a receipt");
-        assert!(receipt.contains(&format!("\nNodes: compute {kind}, login {kind}\n")), "{receipt}");
+        let receipt = cloud.message("home/alice/demo.cf-deleted");
+        assert!(matches!(&receipt, Some(Message::Deleted { types, .. }) if *types == of(kind, kind)), "{receipt:?}");
         assert_eq!(shown(&cloud), of(kind, kind), "{name}");
     }
 }
@@ -66,12 +71,10 @@ fn a_named_type_is_taken_as_it_is_or_refused_and_never_replaced() {
     let mut cloud = cloud_in(testing::region("eu-north-1"));
     cloud.drop_file(CREATE, EXAMPLE);
     let cloud = at_rest(cloud);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("2 problems. Nothing was made."), "{text}");
-    for parameter in [COMPUTE, LOGIN] {
-        assert!(text.contains(&format!("{parameter} = \"r4.large-2C-15.25GB\": EC2 has no r4.large in the Region eu-north-1")), "{text}");
-    }
-    assert!(text.contains("r6i.large-2C-16GB"), "{text}");
+    let near = ["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"].map(str::to_owned).to_vec();
+    let advice = RegionAdvice::Nearest { near, default: "c6i.large-2C-4GB".into() };
+    let absent = |name| parameter(name, "r4.large-2C-15.25GB", absent("r4.large", "eu-north-1", advice.clone()));
+    assert_eq!(refused(&cloud), [absent(COMPUTE), absent(LOGIN)]);
     assert_eq!(made(&cloud), 0);
     // What the answer advises is accepted.
     let mut cloud = cloud;
@@ -85,8 +88,10 @@ fn named_sizes_are_types_too() {
     let mut cloud = cloud_in(testing::region("ap-southeast-3"));
     cloud.drop_file(CREATE, br#"{"MasterInstanceType": "small-t2.large", "ComputeInstanceType": "balanced-2C-8GB.small-m5.large"}"#);
     let mut cloud = at_rest(cloud);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("one problem") && text.contains("no t2.large") && text.contains("t3.large-2C-8GB"), "{text}");
+    let near = ["t3.large-2C-8GB", "m6i.large-2C-8GB", "m5.large-2C-8GB"].map(str::to_owned).to_vec();
+    let advice = RegionAdvice::ByName { size: "MasterInstanceType", other: LOGIN, near };
+    let problem = parameter("MasterInstanceType", "small-t2.large", absent("t2.large", "ap-southeast-3", advice));
+    assert_eq!(refused(&cloud), [problem]);
     cloud.drop_file(CREATE, br#"{"MasterInstanceType": "other", "MasterInstanceTypeOther": "t3.large-2C-8GB", "ComputeInstanceType": "balanced-2C-8GB.small-m5.large"}"#);
     assert_eq!(shown(&at_rest(cloud)), of("m5.large", "t3.large"));
 }
@@ -96,8 +101,10 @@ fn an_absent_type_and_a_misspelt_number_are_told_in_one_answer() {
     let mut cloud = cloud_in(testing::region("mx-central-1"));
     cloud.drop_file(CREATE, br#"{"ComputeInstanceTypeOther": "c5.large", "MasterSystemVolumeSize": "8"}"#);
     let cloud = at_rest(cloud);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("2 problems") && text.contains("no c5.large") && text.contains("c6i.large-2C-4GB"), "{text}");
+    let [Problem::Parameter(kind), Problem::Parameter(size)] = &refused(&cloud)[..] else { panic!("{:?}", refused(&cloud)) };
+    let Wrong::NotInRegion { kind, advice: RegionAdvice::Nearest { near, .. }, .. } = &kind.wrong else { panic!("{kind:?}") };
+    assert!(kind == "c5.large" && near.contains(&"c6i.large-2C-4GB".to_owned()), "{near:?}");
+    assert!(size.name == "MasterSystemVolumeSize" && matches!(size.wrong, Wrong::Number { .. }), "{size:?}");
 }
 
 #[test]
@@ -145,7 +152,6 @@ fn a_living_cluster_is_not_another_one_because_the_default_has_changed() {
     assert_eq!((made(&cloud), shown(&cloud)), (1, of("c6i.large", "c6i.large")));
     cloud.drop_file(CREATE, br#"{"MasterInstanceTypeOther": "m6i.large"}"#);
     let cloud = at_rest(cloud);
-    let text = failed(&cloud, "home/alice/demo");
-    assert!(text.contains("MasterInstanceTypeOther = \"m6i.large\"") && text.contains("exists with MasterInstanceTypeOther"), "{text}");
-    assert!(!text.contains(COMPUTE), "{text}");
+    let different = Difference { parameter: LOGIN.into(), has: "c6i.large-2C-4GB".into(), asked: "m6i.large".into() };
+    assert_eq!(failed(&cloud, "home/alice/demo"), Message::Differs { cluster: demo(), differences: vec![different] });
 }

@@ -16,7 +16,7 @@ const BUCKETS: [Bucket; 3] = [Bucket::User, Bucket::Customizer, Bucket::System];
 
 /// Whether a key or a mail's subject is Alice's, by its text alone and not by what our own readers make of it.
 fn is_alices(text: &str, alice: &str) -> bool {
-    ["home/", "customizer/", "mail/clusterdrop: "].iter().any(|begin| {
+    ["home/", "customizer/", "mail/"].iter().any(|begin| {
         let rest = text.strip_prefix(begin).and_then(|rest| rest.strip_prefix(alice));
         rest.is_some_and(|rest| rest.starts_with('/'))
     }) || text == format!("ledger/{alice}.json")
@@ -48,7 +48,7 @@ pub fn changed(before: &Cloud, after: &Cloud, people: &Stage) -> Vec<String> {
     if !was.eq(after.stacks.all().iter().filter(|s| !is_stack_of(s, &people.alice))) {
         wrong.push("a stack that is not hers is not what it was".to_owned());
     }
-    let mails = |state: &State| state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.subject()), &people.alice)).count();
+    let mails = |state: &State| state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.cluster), &people.alice)).count();
     if mails(&before) != mails(&after) {
         wrong.push("a mail was sent that is not about Alice".to_owned());
     }
@@ -139,7 +139,7 @@ fn bobs(cloud: &Cloud, people: &Stage) -> BTreeMap<String, String> {
         let text = format!("{} {:?} {:?} {:?} {:?}", s.status, s.reason, s.tags, s.parameters, s.outputs);
         all.insert(format!("stack {nth} {}", s.id.name().unwrap_or_default()), text);
     }
-    for (nth, mail) in state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.subject()), &people.alice)).enumerate() {
+    for (nth, mail) in state.mails.iter().filter(|m| !is_alices(&format!("mail/{}", m.cluster), &people.alice)).enumerate() {
         all.insert(format!("mail {nth}"), format!("{mail:?}"));
     }
     all
