@@ -9,6 +9,7 @@ pub mod function;
 pub mod invocations;
 pub mod live;
 pub mod localemu;
+pub mod messages;
 pub mod record;
 pub mod scratch;
 pub mod stand;

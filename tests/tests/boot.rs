@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use cf_core::message::Advice;
 use cf_core::profile;
 use cf_e2e::deploy::{CUSTOMIZER_BUCKET, aws};
+use cf_e2e::messages;
 use cf_e2e::root;
 use cf_e2e::tools::{Tool, path_with};
 use common::{Stage, stage_without_profile};
@@ -119,6 +121,15 @@ async fn login_node(s: &Stage) -> Result<(Node, String)> {
     Ok((Node::new(s, &user_data)?, instance))
 }
 
+/// The answer gives the verdict that the login node signalled, among AWS's words.
+async fn verdict_is_told(s: &Stage, verdict: &str) -> Result<()> {
+    let answer = s.answer("demo.cf-failed").await?;
+    let told = messages::failed("demo", &messages::login_node("<reason>", Advice::CheckScripts));
+    let reason = told.iter().find_map(|message| messages::in_place_of("<reason>", message, &answer));
+    assert!(reason.is_some_and(|reason| reason.contains(verdict)), "{answer}");
+    Ok(())
+}
+
 fn silent(s: &Stage) -> serde_json::Value {
     json!({"kind": "node", "stack": format!("clusterdrop-{}-", s.user), "signal": "never"})
 }
@@ -168,8 +179,7 @@ async fn without_a_key_nobody_could_log_in_and_the_user_is_told() -> Result<()> 
     let _silent = s.fault(&silent(&s))?;
     let (node, instance) = login_node(&s).await?;
     assert!(!node.boot(&instance, &[])?);
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("LoginNode") && answer.contains("no-usable-ssh-key"), "{answer}");
+    verdict_is_told(&s, "no-usable-ssh-key").await?;
     Ok(())
 }
 
@@ -181,8 +191,7 @@ async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
     // Past the gate, and then somebody takes the only script away.
     s.stand.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key("customizer/boot3/configure.d/user.sh").send().await?;
     assert!(!node.boot(&instance, &[])?);
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("profile-has-no-scripts"), "{answer}");
+    verdict_is_told(&s, "profile-has-no-scripts").await?;
     assert_eq!(node.read("ran"), "");
     Ok(())
 }
@@ -222,8 +231,7 @@ async fn an_account_of_the_image_is_never_handed_to_a_user() -> Result<()> {
     let (node, instance) = login_node(&s).await?;
     fs::write(node.boot.join("passwd"), "boot4:x:995:995::/var/lib/boot4:/sbin/nologin\n")?;
     assert!(!node.boot(&instance, &[])?);
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("login-name-is-taken"), "{answer}");
+    verdict_is_told(&s, "login-name-is-taken").await?;
     assert_eq!(node.read("ran") + &node.read("key.pub"), "", "nothing of the profile ran");
     Ok(())
 }

@@ -3,13 +3,17 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
+use cf_core::ledger::MailKind;
+use cf_core::message::{Advice, Message};
 use cf_core::status::State;
 use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::invocations::Invocation;
+use cf_e2e::messages;
 use common::{Stage, stage};
 use serde_json::json;
 
@@ -18,8 +22,8 @@ async fn a_login_node_that_never_signals_ends_in_an_answer() -> Result<()> {
     let s = stage("silent").await?;
     let _never = s.fault(&json!({"kind": "node", "stack": "clusterdrop-silent-", "signal": "never", "timeout": 2}))?;
     s.drop("demo.cf-create", "{}").await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("LoginNode") && answer.contains("signal") && answer.contains("configure.d"), "{answer}");
+    let reason = "Failed to receive 1 resource signal(s) within the specified duration";
+    s.answers("demo.cf-failed", &messages::failed("demo", &messages::login_node(reason, Advice::CheckScripts))).await?;
     s.gone("demo.cf-create").await
 }
 
@@ -29,7 +33,9 @@ async fn a_login_node_that_signals_a_failure_ends_in_an_answer() -> Result<()> {
     let _failure = s.fault(&json!({"kind": "node", "stack": "clusterdrop-sick-", "signal": "FAILURE"}))?;
     s.drop("demo.cf-create", "{}").await?;
     let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("LoginNode") && answer.contains("FAILURE signal"), "{answer}");
+    let told = messages::failed("demo", &messages::login_node("<reason>", Advice::CheckScripts));
+    let reason = told.iter().find_map(|message| messages::in_place_of("<reason>", message, &answer));
+    assert!(reason.is_some_and(|reason| reason.contains("FAILURE signal")), "{answer}");
     s.rest().await?;
     assert!(s.stacks("demo").await?.is_empty(), "the failed stack is removed");
     Ok(())
@@ -97,9 +103,9 @@ async fn cloudformation_saying_no_is_told_and_leaves_nothing() -> Result<()> {
     let s = stage("declined").await?;
     let _no = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-declined-", "error": "LimitExceededException", "status": 400, "message": "Limit for stack has been exceeded", "times": null}))?;
     s.drop("demo.cf-create", "{}").await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("Limit for stack has been exceeded"), "{answer}");
-    s.mail("demo", "has failed").await?;
+    let why = "LimitExceededException: Limit for stack has been exceeded".to_owned();
+    s.answers("demo.cf-failed", &[Message::Declined { cluster: messages::name("demo"), why, advice: Advice::Quota }]).await?;
+    s.mail("demo", MailKind::Failed).await?;
     s.rest().await
 }
 
@@ -129,8 +135,7 @@ async fn an_upload_that_is_replaced_while_it_is_acted_on_is_a_request_of_its_own
     s.drop("demo.cf-create", "{}").await?;
     s.stand.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
     s.drop("demo.cf-create", r#"{"ComputeMaxNodes": "7"}"#).await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("ComputeMaxNodes = \"7\""), "{answer}");
+    s.answers("demo.cf-failed", &[messages::differs("demo", "ComputeMaxNodes", "4", "7")]).await?;
     s.answer("demo.cf-created").await?;
     s.gone("demo.cf-create").await?;
     s.rest().await?;
@@ -178,7 +183,10 @@ async fn a_stack_deleted_by_the_administrator_is_told_as_not_the_users_doing() -
     let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
     s.stand.cloudformation.delete_stack().stack_name(id).send().await?;
     let answer = s.answer("demo.cf-deleted").await?;
-    assert!(answer.contains("not removed by a .cf-delete file of yours"), "{answer}");
+    let types: BTreeMap<String, String> = ["compute", "login"].map(|node| (node.to_owned(), "c4.large".to_owned())).into();
+    let (cluster, stack) = (messages::name("demo"), messages::stack_name("robbed", "demo"));
+    let removed = |at| Message::Removed { cluster: cluster.clone(), at, stack: stack.clone(), types: types.clone() };
+    assert!(messages::is_at_some_time(&answer, removed), "{answer}");
     s.gone("demo.cf-created").await
 }
 
@@ -210,12 +218,11 @@ async fn a_stack_that_only_looks_like_ours_is_left_alone() -> Result<()> {
     let template =
         r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
     // Exactly the name that the user's cluster will need, made by other hands.
-    let site_name = cf_core::names::StackName::of("clusterdrop", USER_BUCKET, &cf_core::testing::cluster("stranger", "demo"));
+    let site_name = messages::stack_name("stranger", "demo");
     s.stand.cloudformation.create_stack().stack_name(site_name.as_str()).template_body(template).send().await?;
     s.drop("demo.cf-create", "{}").await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("not a cluster of yours"), "{answer}");
-    s.mail("demo", "name is taken").await?;
+    s.answers("demo.cf-failed", &[Message::Occupied { cluster: messages::name("demo") }]).await?;
+    s.mail("demo", MailKind::Occupied).await?;
     s.drop("demo.cf-delete", "").await?;
     s.gone("demo.cf-delete").await?;
     let there = s.stand.cloudformation.describe_stacks().stack_name(site_name.as_str()).send().await?;
@@ -232,7 +239,7 @@ async fn a_pass_that_is_overtaken_by_another_still_sends_the_mail_that_it_claime
     s.drop("demo.cf-create", "{}").await?;
     s.gone("demo.cf-create").await?;
     assert_eq!(slow.hits()?, 1);
-    s.mail("demo", "has failed").await?;
+    s.mail("demo", MailKind::Failed).await?;
     s.rest().await?;
     assert_eq!(s.mails("demo")?.len(), 1);
     Ok(())

@@ -4,6 +4,7 @@
 mod common;
 
 use anyhow::Result;
+use cf_e2e::messages;
 use common::{Stage, stage};
 use serde_json::json;
 
@@ -75,8 +76,7 @@ async fn other_bytes_after_the_reading_whose_event_is_lost_are_a_request_of_thei
         s.stand.until("the event's loss", async || Ok((lost.hits()? > 0).then_some(()))).await
     })
     .await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("ComputeMaxNodes = \"7\"") && answer.contains("exists with ComputeMaxNodes = \"4\""), "{answer}");
+    s.answers("demo.cf-failed", &[messages::differs("demo", "ComputeMaxNodes", "4", "7")]).await?;
     assert_eq!(settled(&s).await?, "4");
     Ok(())
 }

@@ -4,7 +4,9 @@
 mod common;
 
 use anyhow::{Context, Result};
+use cf_core::message::Wrong;
 use cf_e2e::deploy::{ADMIN, DEPLOYMENT, aws, deploy};
+use cf_e2e::messages;
 use common::{Stage, stage};
 
 async fn deployment_is(s: &Stage, wanted: &str) -> Result<()> {
@@ -40,8 +42,8 @@ async fn upgraded(s: &Stage) -> Result<()> {
     assert_eq!(before, after, "clusters, ledger and files are as they were");
     // What has changed is in force.
     s.drop("third.cf-create", r#"{"ComputeMaxNodes": "20"}"#).await?;
-    let answer = s.answer("third.cf-failed").await?;
-    assert!(answer.contains("at most 16 compute nodes"), "{answer}");
+    let over = messages::wrong("ComputeMaxNodes", "20", Wrong::MaxNodes { limit: 16.into(), is_default: false });
+    s.answers("third.cf-failed", &[messages::refused("third", vec![over])]).await?;
     s.drop("first.cf-delete", "").await?;
     s.answer("first.cf-deleted").await?;
     assert!(s.stacks("first").await?.is_empty());

@@ -61,6 +61,12 @@ impl Case {
         Ok(Self { s, told: Vec::new(), steps, faults: Vec::new() })
     }
 
+    /// The words with which the case lets a resource fail.
+    pub fn reason(&self, resource: &str) -> Option<String> {
+        let order = self.steps.iter().map(|step| &step["order"]).find(|order| order["resource"] == resource)?;
+        order["reason"].as_str().map(str::to_owned)
+    }
+
     /// Plays the steps up to the next pause, or to the end; false where nothing is left.
     pub async fn play(&mut self) -> Result<bool> {
         while let Some(step) = self.steps.pop() {

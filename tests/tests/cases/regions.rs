@@ -2,6 +2,8 @@
 //! strict world (`crates/sim/tests/acceptance/regions.rs`): the emulator knows no types.
 
 use anyhow::{Context, Result};
+use cf_core::message::Message;
+use cf_e2e::messages;
 
 use super::common::{EXAMPLE, stage};
 
@@ -18,7 +20,9 @@ async fn the_types_that_were_taken_stand_in_the_status_and_in_the_receipt() -> R
         assert_eq!((status.types["compute"].as_str(), status.types["login"].as_str()), (compute, login), "{name}");
         s.drop(&format!("{name}.cf-delete"), "").await?;
         let receipt = s.answer(&format!("{name}.cf-deleted")).await?;
-        assert!(receipt.contains(&format!("Nodes: compute {compute}, login {login}\n")), "{receipt}");
+        let (cluster, stack) = (messages::name(name), messages::stack_name("types", name));
+        let deleted = |at| Message::Deleted { cluster: cluster.clone(), at, stack: stack.clone(), types: status.types.clone() };
+        assert!(messages::is_at_some_time(&receipt, deleted), "{receipt}");
     }
     s.rest().await
 }

@@ -2,18 +2,19 @@
 
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::StackStatus;
-use cf_core::status::State;
+use cf_core::message::{Advice, Message, NodesMissing, Remains, StateText};
+use cf_core::status::{State, Status};
+use cf_e2e::messages;
 use serde_json::json;
 
 use super::Case;
-use super::common::stage;
+use super::common::{Stage, stage};
 
 #[tokio::test]
 async fn b32_a_change_set_that_nobody_executed_is_told_and_removed() -> Result<()> {
     let mut case = Case::load("b32").await?;
     case.play().await?;
-    let answer = case.s.answer("rev.cf-failed").await?;
-    assert!(answer.contains("change set") && answer.contains("rev.cf-delete"), "{answer}");
+    case.s.answers("rev.cf-failed", &[Message::Planned { cluster: messages::name("rev") }]).await?;
     case.s.gone("rev.cf-create").await?;
     case.play_all().await?;
     case.s.answer("rev.cf-deleted").await?;
@@ -35,12 +36,14 @@ async fn after_a_failed_deletion_no_answer_is_untrue() -> Result<()> {
     let stays = s.fault(&json!({"kind": "resource", "stack": "clusterdrop-leftover-", "resource": "ComputeSecurityGroup", "on": "delete", "reason": "has a dependent object"}))?;
     s.drop("demo.cf-delete", "").await?;
     let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("ComputeSecurityGroup") && answer.contains("has a dependent object"), "{answer}");
+    let left = s.left("demo", "ComputeSecurityGroup", "has a dependent object").await?;
+    let (cluster, remains) = (messages::name("demo"), Remains { resources: vec![left], stack: None });
+    let stuck = Message::Stuck { cluster: cluster.clone(), was_made: true, causes: vec![], remains: remains.clone() };
+    assert_eq!(answer, stuck.to_string());
     s.gone("demo.cf-created").await?;
     s.drop("demo.cf-create", "{}").await?;
     s.gone("demo.cf-create").await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("cannot be started") && answer.contains("has a dependent object"), "{answer}");
+    s.answers("demo.cf-failed", &[Message::Leftover { cluster, remains }]).await?;
     drop(stays);
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-deleted").await?;
@@ -53,10 +56,18 @@ async fn termination_protection_is_told_with_the_way_out() -> Result<()> {
     let s = stage("shielded").await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
-    let protects = s.fault(&json!({"kind": "call", "call": "cloudformation.DeleteStack", "text": "clusterdrop-shielded-", "error": "ValidationError", "status": 400, "message": "Stack [x] cannot be deleted while TerminationProtection is enabled", "times": null}))?;
+    let refusal = "Stack [x] cannot be deleted while TerminationProtection is enabled";
+    let protects = s.fault(&json!({"kind": "call", "call": "cloudformation.DeleteStack", "text": "clusterdrop-shielded-", "error": "ValidationError", "status": 400, "message": refusal, "times": null}))?;
     s.drop("demo.cf-delete", "").await?;
-    let answer = s.answer("demo.cf-failed").await?;
-    assert!(answer.contains("--no-enable-termination-protection") && answer.contains("demo.cf-delete again"), "{answer}");
+    let protected = Message::Undeletable {
+        cluster: messages::name("demo"),
+        stack: messages::stack_name("shielded", "demo"),
+        why: format!("ValidationError: {refusal}"),
+        is_protected: true,
+        creation: None,
+        left: vec![],
+    };
+    s.answers("demo.cf-failed", &[protected]).await?;
     assert!(s.text("demo.cf-created").await?.is_some(), "it stands, and its address is true");
     drop(protects);
     s.drop("demo.cf-delete", "").await?;
@@ -90,37 +101,44 @@ async fn a_login_address_that_changes_is_told_anew() -> Result<()> {
     Ok(())
 }
 
+/// Waits until the state file of a ready cluster says this.
+async fn is_told(s: &Stage, text: &StateText) -> Result<()> {
+    let text = text.to_string();
+    let is_it = |status: &Status| status.state == State::Ready && status.message == text;
+    s.stand.until(&text, async || Ok(s.stand.status(&s.key("demo.cf-status")).await?.filter(is_it).map(drop))).await
+}
+
 /// Compute nodes that never come: Auto Scaling's own words reach the state, with what to do, and go once a machine comes.
 #[tokio::test]
 async fn compute_nodes_that_do_not_come_are_told() -> Result<()> {
     let s = stage("nodeless").await?;
     s.drop("demo.cf-create", "{}").await?;
-    s.answer("demo.cf-created").await?;
+    let login = s.answer("demo.cf-created").await?.trim_end().to_owned();
     s.rest().await?;
     let stack = s.only_stack("demo").await?;
     let group = format!("{}-ComputeGroup-1Q2W3E4R5T", stack.stack_name().context("a name")?);
     let event = |kind: &str, words: &str| json!({"source": "aws.autoscaling", "detail-type": kind, "detail": {"AutoScalingGroupName": group, "StatusCode": "Failed", "StatusMessage": words}});
-    let message =
-        async || anyhow::Ok(s.stand.status(&s.key("demo.cf-status")).await?.filter(|s| s.state == State::Ready).map(|s| s.message));
     for (words, advice) in [
         (
             "Your Spot request price of 0.03 is lower than the minimum required Spot request fulfillment price of 0.0436. Launching EC2 instance failed.",
-            "ComputeSpotPrice",
+            Advice::HigherPrice { least: Some("0.0436".into()) },
         ),
-        ("Max spot instance count exceeded. Launching EC2 instance failed.", "administrator"),
+        ("Max spot instance count exceeded. Launching EC2 instance failed.", Advice::SpotQuota { may_ask_on_demand: true }),
         (
             "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to. Launching EC2 instance failed.",
-            "administrator",
+            Advice::NoMachinesOfKind,
         ),
-        ("There is no Spot capacity available that matches your request. Launching EC2 instance failed.", "try again later"),
+        (
+            "There is no Spot capacity available that matches your request. Launching EC2 instance failed.",
+            Advice::TryLater { zones: vec![] },
+        ),
     ] {
         s.stand.send(&event("EC2 Instance Launch Unsuccessful", words))?;
-        let told = s.stand.until(words, async || Ok(message().await?.filter(|told| told.contains(words.trim_end_matches('.'))))).await?;
-        let next = told.split("What to do: ").nth(1).unwrap_or_default();
-        assert!(told.contains("is ready") && next.contains(advice), "{told}");
+        let nodes = NodesMissing { reason: words.trim_end_matches('.').to_owned(), advice };
+        is_told(&s, &StateText::Ready { login: login.clone(), nodes: Some(nodes) }).await?;
     }
     s.stand.send(&event("EC2 Instance Launch Successful", ""))?;
-    s.stand.until("the news of a machine", async || Ok(message().await?.filter(|told| !told.contains("cannot be started")))).await?;
+    is_told(&s, &StateText::Ready { login, nodes: None }).await?;
     assert!(s.text("demo.cf-created").await?.is_some() && s.text("demo.cf-failed").await?.is_none());
     s.rest().await
 }

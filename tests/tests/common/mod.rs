@@ -3,7 +3,10 @@
 
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::Stack;
+use cf_core::ledger::MailKind;
+use cf_core::message::{Advice, Cause, Message};
 use cf_e2e::deploy::CUSTOMIZER_BUCKET;
+use cf_e2e::messages;
 use cf_e2e::stand::{Fault, Stand};
 use serde_json::Value;
 
@@ -54,6 +57,14 @@ impl Stage {
         self.stand.answer(&self.key(name)).await
     }
 
+    /// Waits for a file to stand, which must then say one of these.
+    pub async fn answers(&self, name: &str, messages: &[Message]) -> Result<String> {
+        let text = self.answer(name).await?;
+        let wanted: Vec<String> = messages.iter().map(ToString::to_string).collect();
+        assert!(wanted.contains(&text), "{}: {text}\nin place of one of {wanted:#?}", self.key(name));
+        Ok(text)
+    }
+
     pub async fn text(&self, name: &str) -> Result<Option<String>> {
         self.stand.text(&self.key(name)).await
     }
@@ -76,12 +87,41 @@ impl Stage {
         self.stand.mails(&self.user, cluster)
     }
 
-    /// Waits for a mail about a cluster whose subject holds `news`.
-    pub async fn mail(&self, cluster: &str, news: &str) -> Result<String> {
-        let what = format!("the mail that {cluster} {news}");
-        self.stand
-            .until(&what, async || Ok(self.mails(cluster)?.into_iter().find(|(subject, _)| subject.contains(news)).map(|(_, body)| body)))
-            .await
+    /// The texts of the mails of a kind about a cluster.
+    pub fn mails_of(&self, cluster: &str, kind: MailKind) -> Result<Vec<String>> {
+        let subject = messages::subject(&self.user, cluster, kind);
+        Ok(self.mails(cluster)?.into_iter().filter(|(found, _)| *found == subject).map(|(_, body)| body).collect())
+    }
+
+    /// Waits for a mail of a kind about a cluster.
+    pub async fn mail(&self, cluster: &str, kind: MailKind) -> Result<String> {
+        let what = format!("the mail {kind:?} of {cluster}");
+        self.stand.until(&what, async || Ok(self.mails_of(cluster, kind)?.pop())).await
+    }
+
+    /// Waits for a file whose text is the one of this message.
+    pub async fn says(&self, name: &str, message: &Message) -> Result<()> {
+        let text = message.to_string();
+        let found = self.stand.until(name, async || Ok((self.text(name).await?.as_ref() == Some(&text)).then_some(()))).await;
+        if found.is_err() {
+            assert_eq!(self.text(name).await?, Some(text), "{}", self.key(name));
+        }
+        found
+    }
+
+    /// A resource of the cluster's stack that could not be removed.
+    pub async fn left(&self, cluster: &str, logical: &str, reason: &str) -> Result<Cause> {
+        let id = self.only_stack(cluster).await?.stack_id;
+        let found = self.stand.cloudformation.describe_stack_resource().set_stack_name(id).logical_resource_id(logical).send().await?;
+        let detail = found.stack_resource_detail().context("the resource is there")?;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Ok(Cause {
+            logical: logical.to_owned(),
+            kind: text(detail.resource_type()),
+            physical: text(detail.physical_resource_id()),
+            reason: reason.to_owned(),
+            advice: Advice::TellAdministrator,
+        })
     }
 
     pub fn fault(&self, order: &Value) -> Result<Fault<'_>> {

@@ -1,10 +1,14 @@
 //! Whole lives with the real functions under their own roles: nothing that they need is refused.
 
 use anyhow::{Context, Result};
+use cf_core::message::{NoNumber, Wrong};
 use cf_core::names::{Cluster, ClusterName, StackName, User};
+use cf_core::number::Range;
+use cf_core::status::{State, Status};
 use cf_e2e::deploy::{PREFIX, USER_BUCKET};
 use cf_e2e::function::Function;
 use cf_e2e::live::{Keys, Live, Verdict, root_keys, verdict};
+use cf_e2e::messages;
 use serde_json::{Value, json};
 
 use crate::{ALLOWED, both_ways, bytes, keys_below};
@@ -96,7 +100,8 @@ async fn a_whole_life_is_refused_nothing() -> Result<()> {
             .create
             .invoke(&uploaded(&person.drops("demo.cf-create", include_str!("../../../templates/example.cf-create")).await?))
             .await?;
-        assert!(person.reads("demo.cf-status").await?.contains("creating"));
+        let status: Status = serde_json::from_str(&person.reads("demo.cf-status").await?)?;
+        assert_eq!(status.state, State::Creating);
         let id = stack_of(&live, &name).await?;
         live.stack_becomes(&id, "CREATE_COMPLETE").await?;
         functions.watch.invoke(&resource_is(&id)).await?;
@@ -163,13 +168,16 @@ async fn a_request_that_is_refused_is_answered_with_the_rights_that_there_are() 
     let mut functions = Functions::start(&live, "refused").await?;
     let broken = person.drops("demo.cf-create", r#"{"ComputeMaxNodes": "many"}"#).await?;
     functions.create.invoke(&uploaded(&broken)).await?;
-    assert!(person.reads("demo.cf-failed").await?.contains("ComputeMaxNodes"));
+    let range = Range { least: Some(1.into()), most: Some(32.into()), is_whole: true };
+    let many = Wrong::Number { why: NoNumber::Unreadable, range, meant: None, example: 4.into() };
+    let refused = messages::refused("demo", vec![messages::wrong("ComputeMaxNodes", "many", many)]);
+    assert_eq!(person.reads("demo.cf-failed").await?, refused.to_string());
     let unknown = person.drops("nothing.cf-delete", "").await?;
     functions.delete.invoke(&uploaded(&unknown)).await?;
-    assert!(person.reads("nothing.cf-failed").await?.contains("no cluster of yours"));
+    assert_eq!(person.reads("nothing.cf-failed").await?, messages::no_such_cluster("nothing").to_string());
     let nameless = person.drops("a_b.cf-create", "{}").await?;
     functions.create.invoke(&uploaded(&nameless)).await?;
-    assert!(person.reads("a_b.cf-failed").await?.contains("cannot be a cluster's name"));
+    assert_eq!(person.reads("a_b.cf-failed").await?, messages::wrong_name(&nameless, "a_b")?.to_string());
     // Gone before anybody looked.
     let key = format!("home/{}/late.cf-create", person.name);
     functions.create.invoke(&uploaded(&key)).await?;
