@@ -22,11 +22,11 @@ function found(text, pattern, what) {
   return matches
 }
 
-/** Which powers a function has: its binary names a constant, and the core says what that is. */
-function powersOf(name) {
-  const [[, constant]] = found(source(`crates/${name}/src/main.rs`), /run\(Powers::(\w+)\)/g, `the powers of ${name}`)
+/** Which rights a function has: its binary names a constant, and the core says what that is. */
+function rightsOf(name) {
+  const [[, constant]] = found(source(`crates/${name}/src/main.rs`), /run\(Rights::(\w+)\)/g, `the rights of ${name}`)
   const pattern = new RegExp(`const ${constant}: Self = Self \\{ create: (\\w+), delete: (\\w+) \\}`, 'g')
-  const [[, create, remove]] = found(source('crates/core/src/site.rs'), pattern, `Powers::${constant}`)
+  const [[, create, remove]] = found(source('crates/core/src/site.rs'), pattern, `Rights::${constant}`)
   return { create: create === 'true', delete: remove === 'true' }
 }
 
@@ -54,7 +54,7 @@ async function checkLine(line, seen) {
     return wrong.push(`${plansFile}: "${line}" stands in a plan, and tests/iam/effects.yaml says that no plan does so`)
   const requests = requestsOf({ call, asked: fill(asked, line.match(new RegExp(prints))), status: 200 })
   for (const who of functions) {
-    const may = only ? only.includes(who) : !power || powersOf(who)[power]
+    const may = only ? only.includes(who) : !power || rightsOf(who)[power]
     const answers = []
     for (const request of requests) answers.push({ words: told({ who, ...request }), ...(await judge({ who, ...request })) })
     const refused = answers.filter(({ result }) => result !== 'allow')

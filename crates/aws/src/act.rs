@@ -22,7 +22,7 @@ impl Execute for Aws {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
-                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Transient, "s3:PutObject", e.to_string()))?;
+                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Retry, "s3:PutObject", e.to_string()))?;
                 self.put(&self.site.system_bucket, &ledger::key(user), bytes, "application/json", expect).await
             }
             Effect::CreateStack(new) => self.create_stack(new).await,
@@ -52,12 +52,12 @@ impl Aws {
             Expect::Absent => request.if_none_match("*"),
             Expect::Is(etag) => request.if_match(&etag.0),
             // The pass puts its own version in before it comes here.
-            Expect::Mine => return Err(Fault::new(Kind::Moved, "s3:PutObject", "there was no earlier write of this plan")),
+            Expect::Mine => return Err(Fault::new(Kind::Conflict, "s3:PutObject", "there was no earlier write of this plan")),
         };
         match request.send().await {
             Ok(output) => Ok(Some(ETag(output.e_tag().unwrap_or_default().to_owned()))),
             // If-Match on what was removed since: 404, not 412.
-            Err(e) if code(&e) == "NoSuchKey" => Err(Fault::new(Kind::Moved, "s3:PutObject", "what was to be replaced is gone")),
+            Err(e) if code(&e) == "NoSuchKey" => Err(Fault::new(Kind::Conflict, "s3:PutObject", "what was to be replaced is gone")),
             Err(e) => Err(fault("s3:PutObject", &e)),
         }
     }
@@ -110,7 +110,7 @@ impl Aws {
     async fn send(&self, mail: &Mail) -> Result<Option<ETag>, Fault> {
         let Some(route) = &self.site.mail else { return Ok(None) };
         let content = |text: &str| Content::builder().data(text).charset("UTF-8").build();
-        let build = |e: &dyn std::fmt::Display| Fault::new(Kind::Permanent, "ses:SendEmail", e.to_string());
+        let build = |e: &dyn std::fmt::Display| Fault::new(Kind::Rejected, "ses:SendEmail", e.to_string());
         let message = Message::builder()
             .subject(content(&mail.subject()).map_err(|e| build(&e))?)
             .body(Body::builder().text(content(&mail.body()).map_err(|e| build(&e))?).build())

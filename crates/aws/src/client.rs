@@ -11,7 +11,7 @@ use aws_sdk_s3::config::endpoint as objects;
 use aws_sdk_s3::config::endpoint::ResolveEndpoint as _;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
-use cf_core::site::{Powers, Site};
+use cf_core::site::{Rights, Site};
 
 use crate::wire::Wire;
 
@@ -69,7 +69,7 @@ impl Aws {
         let site = &self.site;
         let mut buckets = vec![&site.system_bucket, &site.user_bucket];
         // Only who takes uploads of .cf-create asks for profiles at each of them.
-        if site.powers == Powers::CREATE {
+        if site.rights == Rights::CREATE {
             buckets.push(&site.customizer_bucket);
         }
         let mut found = Vec::new();

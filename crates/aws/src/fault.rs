@@ -12,7 +12,7 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     let Some(service) = error.as_service_error() else {
-        return Fault::new(Kind::Transient, call, DisplayErrorContext(error).to_string());
+        return Fault::new(Kind::Retry, call, DisplayErrorContext(error).to_string());
     };
     let code = code(error);
     let message = service.message().unwrap_or_default();
@@ -31,9 +31,9 @@ where
         // An answer that says "done", and no code of an error in it: the parser's own.
         Some(service) if is_success && service.code().is_none() => {
             let why = service.source().map_or_else(|| service.to_string(), ToString::to_string);
-            Fault::new(Kind::Permanent, call, format!("the answer cannot be parsed: {why}"))
+            Fault::new(Kind::Rejected, call, format!("the answer cannot be parsed: {why}"))
         }
-        _ if is_refused(&code(error)) => Fault { kind: Kind::Permanent, ..fault(call, error) },
+        _ if is_refused(&code(error)) => Fault { kind: Kind::Rejected, ..fault(call, error) },
         _ => fault(call, error),
     }
 }
@@ -54,22 +54,22 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
     let is_stack_call = call.starts_with("cloudformation:CreateStack") || call.starts_with("cloudformation:DeleteStack");
     match code {
         // Somebody else wrote first, or is writing now.
-        "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409" => Kind::Moved,
+        "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409" => Kind::Conflict,
         // Our own earlier attempt, another pass's, or a stranger's stack: the next look tells.
-        "AlreadyExistsException" => Kind::Moved,
-        "TokenAlreadyExistsException" => Kind::Spent,
+        "AlreadyExistsException" => Kind::Conflict,
+        "TokenAlreadyExistsException" => Kind::TokenUsed,
         // What an installation or an upgrade has just made is not there for everybody at once.
         // A stack that is to be deleted was made under that role, so there it has gone for good.
-        "ValidationError" if call.starts_with("cloudformation:CreateStack") && is_not_there_yet(message) => Kind::Transient,
+        "ValidationError" if call.starts_with("cloudformation:CreateStack") && is_not_there_yet(message) => Kind::Retry,
         // An operation is under way; its end brings an event.
-        "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Transient,
+        "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Retry,
         "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
             if is_stack_call =>
         {
-            Kind::Permanent
+            Kind::Rejected
         }
         // Throttling, 5xx, and a permission that an administrator may mend: the event comes again, and is parked in the end.
-        _ => Kind::Transient,
+        _ => Kind::Retry,
     }
 }
 
@@ -105,24 +105,24 @@ mod tests {
     #[test]
     fn codes_are_sorted_by_what_is_to_be_done() {
         for (call, code, message, expected) in [
-            ("s3:PutObject", "PreconditionFailed", "", Kind::Moved),
-            ("s3:PutObject", "ConditionalRequestConflict", "", Kind::Moved),
-            ("s3:HeadObject", "412", "", Kind::Moved),
-            ("s3:PutObject", "409", "", Kind::Moved),
-            ("cloudformation:CreateStack", "LimitExceededException", "", Kind::Permanent),
-            ("cloudformation:CreateStack", "InsufficientCapabilitiesException", "", Kind::Permanent),
-            ("s3:PutObject", "SlowDown", "", Kind::Transient),
-            ("s3:GetObject", "AccessDenied", "", Kind::Transient),
-            ("s3:PutObject", "InvalidRequest", "", Kind::Transient),
-            ("cloudformation:CreateStack", "AccessDenied", "", Kind::Permanent),
-            ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Transient),
-            ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Permanent),
-            ("cloudformation:CreateStack", "ValidationError", "S3 error: The specified key does not exist.", Kind::Transient),
-            ("cloudformation:CreateStack", "ValidationError", "Template format error: YAML not well-formed.", Kind::Permanent),
-            ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Moved),
-            ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::Spent),
-            ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Transient),
-            ("cloudformation:DescribeStacks", "ValidationError", "", Kind::Transient),
+            ("s3:PutObject", "PreconditionFailed", "", Kind::Conflict),
+            ("s3:PutObject", "ConditionalRequestConflict", "", Kind::Conflict),
+            ("s3:HeadObject", "412", "", Kind::Conflict),
+            ("s3:PutObject", "409", "", Kind::Conflict),
+            ("cloudformation:CreateStack", "LimitExceededException", "", Kind::Rejected),
+            ("cloudformation:CreateStack", "InsufficientCapabilitiesException", "", Kind::Rejected),
+            ("s3:PutObject", "SlowDown", "", Kind::Retry),
+            ("s3:GetObject", "AccessDenied", "", Kind::Retry),
+            ("s3:PutObject", "InvalidRequest", "", Kind::Retry),
+            ("cloudformation:CreateStack", "AccessDenied", "", Kind::Rejected),
+            ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Retry),
+            ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Rejected),
+            ("cloudformation:CreateStack", "ValidationError", "S3 error: The specified key does not exist.", Kind::Retry),
+            ("cloudformation:CreateStack", "ValidationError", "Template format error: YAML not well-formed.", Kind::Rejected),
+            ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Conflict),
+            ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::TokenUsed),
+            ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Retry),
+            ("cloudformation:DescribeStacks", "ValidationError", "", Kind::Retry),
         ] {
             assert_eq!(kind(call, code, message), expected, "{call} {code}");
         }
@@ -143,7 +143,7 @@ mod tests {
             "S3 error: Please reduce your request rate.",
         ];
         for message in young {
-            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Transient, "{message}");
+            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Retry, "{message}");
         }
         let wrong = [
             "Parameters: [ComputeRole] do not exist in the template",
@@ -152,9 +152,9 @@ mod tests {
             "Value (role cannot be assumed) for parameter MailRoute is invalid",
         ];
         for message in wrong {
-            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Permanent, "{message}");
+            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Rejected, "{message}");
         }
         // What is to be removed was made under that role, so it is not young: it has gone.
-        assert_eq!(kind("cloudformation:DeleteStack", "ValidationError", young[0]), Kind::Permanent);
+        assert_eq!(kind("cloudformation:DeleteStack", "ValidationError", young[0]), Kind::Rejected);
     }
 }

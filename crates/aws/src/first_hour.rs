@@ -45,7 +45,7 @@ impl Aws {
         let items: Vec<_> = listed.contents().iter().filter_map(|o| Some((key(o)?, timestamp(o.last_modified())))).collect();
         let next = if listed.is_truncated() == Some(true) {
             let last = items.last().map(|(key, _)| key.clone());
-            Some(last.ok_or_else(|| Fault::new(Kind::Transient, CALL, "a page without a key says that there are more"))?)
+            Some(last.ok_or_else(|| Fault::new(Kind::Retry, CALL, "a page without a key says that there are more"))?)
         } else {
             None
         };

@@ -1,17 +1,17 @@
 //! A Lambda function from start to end: settings, clients, then one event after the other.
 
-use cf_core::site::Powers;
+use cf_core::site::Rights;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use crate::client::Aws;
 use crate::{handle, journal, settings};
 
-/// Runs a function with its powers until Lambda ends it.
-pub async fn run(powers: Powers) -> Result<(), Error> {
+/// Runs a function with its rights until Lambda ends it.
+pub async fn run(rights: Rights) -> Result<(), Error> {
     journal::init();
     let lookup = |name: &str| std::env::var(name).ok();
-    let site = settings::site_from(lookup, powers)?;
+    let site = settings::site_from(lookup, rights)?;
     let required = |name: &str| lookup(name).filter(|v| !v.is_empty()).ok_or_else(|| format!("the setting {name} is missing"));
     let aws = Aws::from_environment(site, required("CLUSTERDROP_ACCOUNT")?, required("AWS_REGION")?).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {

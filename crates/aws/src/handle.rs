@@ -66,8 +66,8 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
             tracing::info!(why, "nothing to do");
             Ok(())
         }
-        Ok(Work::Message { id, .. }) => Err(Fault::new(Kind::Permanent, "event", format!("the message {id} is inside another"))),
-        Err(unreadable) => Err(Fault::new(Kind::Permanent, "event", unreadable.to_string())),
+        Ok(Work::Message { id, .. }) => Err(Fault::new(Kind::Rejected, "event", format!("the message {id} is inside another"))),
+        Err(unreadable) => Err(Fault::new(Kind::Rejected, "event", unreadable.to_string())),
     };
     done.map_err(|fault| {
         journal::given_back(&fault);
@@ -91,7 +91,7 @@ async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
 /// One upload: the pass that its event starts.
 async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     if bucket != aws.site.user_bucket {
-        return Err(Fault::new(Kind::Permanent, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
+        return Err(Fault::new(Kind::Rejected, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
     }
     wake(aws, &Wake::Upload(true_key(aws, key).await?.into_owned())).await
 }

@@ -1,6 +1,6 @@
 //! clusterdrop on AWS: events in, and the domain's two traits over the SDK's clients.
 //!
-//! A function is [`function::run`] with its powers; everything that it decides is decided in `cf-core`.
+//! A function is [`function::run`] with its rights; everything that it decides is decided in `cf-core`.
 
 mod act;
 mod client;

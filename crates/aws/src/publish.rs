@@ -26,12 +26,12 @@ impl Aws {
             // A look that failed is no answer: Lambda tries twice more, within the time that CloudFormation gives.
             Some("Delete") => match observe::living(self, &self.site).await {
                 Ok(living) => refuse_while_clusters_live(&living),
-                Err(fault) if fault.kind == Kind::Transient => return Err(fault),
+                Err(fault) if fault.kind == Kind::Retry => return Err(fault),
                 Err(fault) => Err(fault.to_string()),
             },
             _ => match self.publish_template(&request["ResourceProperties"]).await {
                 Ok(()) => match self.open_first_hour(request, now).await {
-                    Err(fault) if fault.kind != Kind::Permanent => return Err(fault),
+                    Err(fault) if fault.kind != Kind::Rejected => return Err(fault),
                     done => done.map_err(|fault| fault.to_string()),
                 },
                 refused => refused,
@@ -95,7 +95,7 @@ const RESPOND_SECONDS_MAX: u64 = 10;
 
 /// PUT to the address that CloudFormation signed for us; its content type must be empty.
 async fn respond(url: &str, answer: &Value) -> Result<(), Fault> {
-    let lost = |why: String| Fault::new(Kind::Transient, "custom resource: PUT ResponseURL", why);
+    let lost = |why: String| Fault::new(Kind::Retry, "custom resource: PUT ResponseURL", why);
     let mut request = HttpRequest::new(SdkBody::from(answer.to_string()));
     request.set_method("PUT").map_err(|e| lost(e.to_string()))?;
     request.set_uri(url.to_owned()).map_err(|e| lost(e.to_string()))?;

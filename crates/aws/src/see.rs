@@ -133,7 +133,7 @@ pub async fn read_bounded(output: GetObjectOutput, most: usize) -> Result<Body, 
     let mut stream = output.body;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", e.to_string()))?;
+        let chunk = chunk.map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
         bytes.extend_from_slice(&chunk);
         if bytes.len() > most {
             return Ok(Body::TooLarge(bytes.len() as u64));
@@ -189,9 +189,9 @@ impl Aws {
     async fn ledger(&self, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
         let Some(output) = self.fetch(&self.site.system_bucket, &ledger::key(user)).await? else { return Ok(None) };
         let etag = etag(output.e_tag());
-        let bytes = output.body.collect().await.map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", e.to_string()))?;
+        let bytes = output.body.collect().await.map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
         let ledger = serde_json::from_slice(&bytes.into_bytes())
-            .map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", format!("the ledger of {user} cannot be read: {e}")))?;
+            .map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", format!("the ledger of {user} cannot be read: {e}")))?;
         Ok(Some((ledger, etag)))
     }
 
@@ -283,7 +283,7 @@ fn page_of(listed: &ListObjectsV2Output, key: impl Fn(&aws_sdk_s3::types::Object
 pub fn of_a_file(fault: Fault, code: &str) -> Fault {
     let is_withheld = matches!(code, "AccessDenied" | "InvalidRequest" | "InvalidObjectState" | "InvalidArgument" | "400" | "403")
         || code.starts_with("KMS.");
-    if is_withheld { Fault { kind: Kind::Permanent, ..fault } } else { fault }
+    if is_withheld { Fault { kind: Kind::Rejected, ..fault } } else { fault }
 }
 
 pub fn etag(text: Option<&str>) -> ETag {

@@ -142,18 +142,18 @@ mod tests {
         // Each spoils the whole page, as long as its event is on it.
         for spoilt in ["\u{1b}[31mred", "\u{0}", "bell\u{7}", "\u{ffff}", "<not closed"] {
             let fault = asked(200, &page(spoilt)).expect_err(spoilt);
-            assert_eq!(fault.kind, Kind::Permanent, "{spoilt:?}: {fault}");
+            assert_eq!(fault.kind, Kind::Rejected, "{spoilt:?}: {fault}");
             assert!(fault.why.contains("cannot be parsed") && fault.why.len() < 500, "{fault}");
         }
         for (status, code, kind) in [
-            (403, "AccessDenied", Kind::Permanent),
-            (400, "ValidationError", Kind::Permanent),
-            (400, "Throttling", Kind::Transient),
-            (500, "InternalFailure", Kind::Transient),
-            (503, "ServiceUnavailable", Kind::Transient),
+            (403, "AccessDenied", Kind::Rejected),
+            (400, "ValidationError", Kind::Rejected),
+            (400, "Throttling", Kind::Retry),
+            (500, "InternalFailure", Kind::Retry),
+            (503, "ServiceUnavailable", Kind::Retry),
         ] {
             assert_eq!(asked(status, &refusal(code)).expect_err(code).kind, kind, "{code}");
         }
-        assert_eq!(asked(502, "<html>\u{1b}").expect_err("a proxy's page").kind, Kind::Transient);
+        assert_eq!(asked(502, "<html>\u{1b}").expect_err("a proxy's page").kind, Kind::Retry);
     }
 }

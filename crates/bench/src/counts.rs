@@ -1,7 +1,7 @@
 //! The short form, for every change: what can be counted, and so cannot differ from one day to the next. Libraries, size,
 //! AWS calls, instructions; no times. Everything that is wrong is told at once.
 //!
-//! One function is built for it, cf-create: the three are one program but for their powers, which are a value.
+//! One function is built for it, cf-create: the three are one program but for their rights, which are a value.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! cf-create: takes uploads of .cf-create. It may start stacks, and remove none.
 
-use cf_core::site::Powers;
+use cf_core::site::Rights;
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    cf_aws::function::run(Powers::CREATE).await
+    cf_aws::function::run(Rights::CREATE).await
 }

@@ -1,19 +1,21 @@
-//! What can go wrong between us and the world, sorted by what is to be done about it.
+//! What can go wrong with a call, sorted by what a pass does about it.
 
 use std::fmt;
 
-/// Retry, tell the user, or look again?
+/// What a pass does about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// It may pass: give the event back, it comes again.
-    Transient,
-    /// It will not pass: tell the user, and finish.
-    Permanent,
-    /// The world moved under us: observe again.
-    Moved,
+    /// It may not happen again: the pass ends, and its event is given back, to be tried again.
+    Retry,
+    /// The same call will be refused again. Where it starts or deletes a stack, or reads a user's file, the next decision tells the
+    /// user; a pass that cannot go on without it ends, and its event is given back, so that it ends in the failure queue and
+    /// not in silence.
+    Rejected,
+    /// Something was changed since it was observed: observe again.
+    Conflict,
     /// The operation's token was used before: by an earlier life of this stack's name, which has gone since, or by the stack
-    /// that is there. The next look tells which.
-    Spent,
+    /// that is there. The next snapshot shows which.
+    TokenUsed,
 }
 
 /// A call that did not do what was wanted.

@@ -268,7 +268,7 @@ pub async fn close<W: Execute>(world: &W, look: Look, failed: &BTreeSet<String>,
     }
     match world.execute(&Effect::WriteFirstHour { record: next, expect: Expect::Is(etag) }).await {
         // Another sweep was quicker, or a new window was opened: what that one says counts.
-        Err(fault) if fault.kind == Kind::Moved => Ok(()),
+        Err(fault) if fault.kind == Kind::Conflict => Ok(()),
         done => done.map(drop),
     }
 }

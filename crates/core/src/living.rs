@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::body::Choices;
 use crate::decide::state::is_in_the_way;
-use crate::facts::Facts;
 use crate::instance_type::NODES;
 use crate::ledger::{Accepted, Entry};
+use crate::snapshot::Snapshot;
 use crate::stack::Stack;
 use crate::template::Template;
 
@@ -19,11 +19,11 @@ pub struct Living<'a> {
 
 impl<'a> Living<'a> {
     /// The cluster of this entry, with the stack that was seen of it.
-    pub fn of(facts: &'a Facts<'_>, entry: &'a Entry) -> Self {
-        let stack = facts.stack().filter(|stack| !is_in_the_way(entry, stack));
+    pub fn of(snapshot: &'a Snapshot<'_>, entry: &'a Entry) -> Self {
+        let stack = snapshot.stack().filter(|stack| !is_in_the_way(entry, stack));
         // A stack of another request tells nothing of what was accepted.
         let is_accepteds = |a: &&Accepted| stack.is_none_or(|s| s.request().as_ref() == Some(&a.request));
-        Self { template: facts.site.template, stack, accepted: entry.accepted.as_ref().filter(is_accepteds) }
+        Self { template: snapshot.site.template, stack, accepted: entry.accepted.as_ref().filter(is_accepteds) }
     }
 
     /// The value of a user parameter. What the stack does not show was accepted so.

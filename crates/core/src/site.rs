@@ -9,14 +9,14 @@ use crate::template::{SystemValue, Template};
 
 /// What a function may do. What it may not is left on the ledger for cf-watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Powers {
+pub struct Rights {
     /// `cloudformation:CreateStack`.
     pub create: bool,
     /// `cloudformation:DeleteStack`.
     pub delete: bool,
 }
 
-impl Powers {
+impl Rights {
     /// cf-create.
     pub const CREATE: Self = Self { create: true, delete: false };
     /// cf-delete.
@@ -51,7 +51,7 @@ pub struct Site {
     /// Sender and recipient of mails; none where the deployment wants no mail.
     pub mail: Option<MailRoute>,
     /// What this function may do.
-    pub powers: Powers,
+    pub rights: Rights,
     /// The template that a plain `{}` starts.
     pub template: &'static Template,
     /// Where the clusters are, and which machines there are.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::names::{Cluster, ClusterName, User};
 use crate::region::Region;
-use crate::site::{MailRoute, Powers, Site};
+use crate::site::{MailRoute, Rights, Site};
 use crate::template::{SystemValue, default_template};
 
 /// A deployment as an administrator could have made it.
@@ -26,7 +26,7 @@ pub fn site() -> Site {
         ]),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),
-        powers: Powers::WATCH,
+        rights: Rights::WATCH,
         template: default_template(),
         region: region("eu-west-2"),
     }

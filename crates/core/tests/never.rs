@@ -6,9 +6,9 @@ use cf_core::body::Body;
 use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, decide};
 use cf_core::effect::{Effect, Expect};
-use cf_core::facts::{Facts, StackSeen};
 use cf_core::key::{self, Answer, Reading};
-use cf_core::site::{Powers, Site};
+use cf_core::site::{Rights, Site};
+use cf_core::snapshot::{Snapshot, StackSeen};
 use cf_core::testing;
 use made::{BODIES, KNOWN, MadeFor, Refused, Scene};
 use proptest::prelude::*;
@@ -34,15 +34,15 @@ fn scene() -> impl Strategy<Value = Scene> {
 }
 
 fn site() -> impl Strategy<Value = Site> {
-    select(vec![Powers::CREATE, Powers::DELETE, Powers::WATCH]).prop_map(|powers| Site { powers, ..testing::site() })
+    select(vec![Rights::CREATE, Rights::DELETE, Rights::WATCH]).prop_map(|rights| Site { rights, ..testing::site() })
 }
 
 /// Whether an answer beside the upload stands before the effect `at`, or the request had it before.
-fn is_answered(facts: &Facts<'_>, plan: &Plan, at: usize, upload: &str) -> bool {
+fn is_answered(snapshot: &Snapshot<'_>, plan: &Plan, at: usize, upload: &str) -> bool {
     let Reading::Request(read) = key::read(upload) else { return false };
     let beside = Answer::ALL.map(|answer| read.answer(answer));
     let planned = plan.effects[..at].iter().any(|e| matches!(e, Effect::WriteAnswer { key, .. } if beside.contains(key)));
-    let before = facts.uploads.iter().any(|u| u.key == read && facts.entry().has_answered(&u.request));
+    let before = snapshot.uploads.iter().any(|u| u.key == read && snapshot.entry().has_answered(&u.request));
     planned || before
 }
 
@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn a_plan_never_acts_on_a_cluster_before_it_is_on_the_ledger(scene in scene(), site in site()) {
-        let plan = decide(&made::facts(&scene, &site));
+        let plan = decide(&made::snapshot(&scene, &site));
         for (at, effect) in plan.effects.iter().enumerate() {
             let touches = match effect {
                 Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteAnswer { .. } | Effect::SendMail(_) | Effect::RemoveAnswer { .. } => true,
@@ -66,23 +66,23 @@ proptest! {
 
     #[test]
     fn a_stack_is_never_deleted_without_its_tags_and_never_by_name(scene in scene(), site in site()) {
-        let facts = made::facts(&scene, &site);
-        for effect in decide(&facts).effects {
+        let snapshot = made::snapshot(&scene, &site);
+        for effect in decide(&snapshot).effects {
             if let Effect::DeleteStack { id } = effect {
-                let StackSeen::Ours(stack) = &facts.stack else { panic!("no stack of ours was seen") };
+                let StackSeen::Ours(stack) = &snapshot.stack else { panic!("no stack of ours was seen") };
                 prop_assert_eq!(&stack.id, &id);
-                prop_assert_eq!(stack.cluster(&site.deployment), Some(facts.cluster.clone()));
-                prop_assert!(site.powers.delete);
+                prop_assert_eq!(stack.cluster(&site.deployment), Some(snapshot.cluster.clone()));
+                prop_assert!(site.rights.delete);
             }
         }
     }
 
     #[test]
     fn a_stack_is_only_started_with_its_tags_our_prefix_and_our_values(scene in scene(), site in site()) {
-        let facts = made::facts(&scene, &site);
-        for effect in decide(&facts).effects {
+        let snapshot = made::snapshot(&scene, &site);
+        for effect in decide(&snapshot).effects {
             if let Effect::CreateStack(new) = effect {
-                prop_assert!(site.powers.create && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
+                prop_assert!(site.rights.create && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
                 prop_assert_eq!(&new.tags["USER"], "alice");
                 prop_assert_eq!(&new.tags["clusterdrop:deployment"], &site.deployment);
                 prop_assert_eq!(&new.template, &site.template.key());
@@ -93,24 +93,24 @@ proptest! {
 
     #[test]
     fn an_upload_never_goes_before_its_answer_stands(scene in scene(), site in site()) {
-        let facts = made::facts(&scene, &site);
-        let plan = decide(&facts);
+        let snapshot = made::snapshot(&scene, &site);
+        let plan = decide(&snapshot);
         for (at, effect) in plan.effects.iter().enumerate() {
             if let Effect::RemoveUpload { key, etag } = effect {
-                prop_assert!(is_answered(&facts, &plan, at, key), "{plan}");
-                prop_assert!(facts.uploads.iter().any(|u| u.key.to_string() == *key && u.etag == *etag));
+                prop_assert!(is_answered(&snapshot, &plan, at, key), "{plan}");
+                prop_assert!(snapshot.uploads.iter().any(|u| u.key.to_string() == *key && u.etag == *etag));
             }
         }
     }
 
     #[test]
     fn a_refused_create_never_touches_a_living_clusters_answers_or_state(scene in scene(), site in site()) {
-        let facts = made::facts(&scene, &site);
-        let plan = decide(&facts);
+        let snapshot = made::snapshot(&scene, &site);
+        let plan = decide(&snapshot);
         if matches!(plan.action, Action::RefuseInvalid | Action::RefuseDiffering | Action::RefuseLeftover | Action::RefusePlanned | Action::Withdraw) {
             for effect in &plan.effects {
                 let harmless = match effect {
-                    Effect::WriteLedger { ledger, .. } => ledger.entry(&facts.cluster.name).phase == facts.entry().phase,
+                    Effect::WriteLedger { ledger, .. } => ledger.entry(&snapshot.cluster.name).phase == snapshot.entry().phase,
                     Effect::WriteAnswer { key, .. } => key.ends_with(".cf-failed"),
                     Effect::RemoveUpload { .. } => true,
                     Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteStatus { .. } | Effect::RemoveAnswer { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
@@ -122,7 +122,7 @@ proptest! {
 
     #[test]
     fn every_write_says_what_it_expects_and_nothing_is_written_twice(scene in scene(), site in site()) {
-        let plan = decide(&made::facts(&scene, &site));
+        let plan = decide(&made::snapshot(&scene, &site));
         let mut written = Vec::new();
         for effect in &plan.effects {
             let (key, expect) = match effect {
@@ -138,20 +138,20 @@ proptest! {
 
     #[test]
     fn a_mail_is_never_sent_that_was_not_claimed_first(scene in scene(), site in site()) {
-        let facts = made::facts(&scene, &site);
-        let plan = decide(&facts);
+        let snapshot = made::snapshot(&scene, &site);
+        let plan = decide(&snapshot);
         let sent = plan.effects.iter().filter(|e| matches!(e, Effect::SendMail(_))).count();
         prop_assert!(sent <= 1);
         if let Some(Effect::WriteLedger { ledger, .. }) = plan.effects.first() {
-            let claims = ledger.entry(&facts.cluster.name).mails.len() - facts.entry().mails.len();
+            let claims = ledger.entry(&snapshot.cluster.name).mails.len() - snapshot.entry().mails.len();
             prop_assert!(claims >= sent, "{plan}");
         }
     }
 
     #[test]
     fn what_was_decided_is_decided_again_from_the_same_look(scene in scene(), site in site()) {
-        let facts = made::facts(&scene, &site);
-        prop_assert_eq!(decide(&facts), decide(&facts));
+        let snapshot = made::snapshot(&scene, &site);
+        prop_assert_eq!(decide(&snapshot), decide(&snapshot));
     }
 
     /// What a user wrote comes back in an answer that people read in a terminal, and that a log holds.

@@ -10,7 +10,7 @@ use cf_core::key::{self, Reading, UploadKey, Verb};
 use cf_core::message::{Message, StateText};
 use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
-use cf_core::site::{Powers, Site};
+use cf_core::site::{Rights, Site};
 use cf_core::stack::StackId;
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -55,11 +55,11 @@ impl Clock for World {
 }
 
 /// The rights of the function that an upload's event goes to.
-fn powers(key: &str) -> Powers {
+fn rights(key: &str) -> Rights {
     match key::read(key) {
-        Reading::Request(UploadKey { verb: Verb::Create, .. }) => Powers::CREATE,
-        Reading::Request(UploadKey { verb: Verb::Delete, .. }) => Powers::DELETE,
-        Reading::Refused { .. } | Reading::LooksLike { .. } | Reading::NotARequest => Powers::WATCH,
+        Reading::Request(UploadKey { verb: Verb::Create, .. }) => Rights::CREATE,
+        Reading::Request(UploadKey { verb: Verb::Delete, .. }) => Rights::DELETE,
+        Reading::Refused { .. } | Reading::LooksLike { .. } | Reading::NotARequest => Rights::WATCH,
     }
 }
 
@@ -165,12 +165,12 @@ impl Cloud {
 
     /// Delivers one event to the function that it is for.
     pub fn deliver(&mut self, event: &Event) -> Result<(), Fault> {
-        let (powers, wake) = match event {
-            Event::Upload(key) => (powers(key), Wake::Upload(key.clone())),
-            Event::Stack(id) => (Powers::WATCH, Wake::Stack(id.clone())),
-            Event::Sweep => (Powers::WATCH, Wake::Sweep),
+        let (rights, wake) = match event {
+            Event::Upload(key) => (rights(key), Wake::Upload(key.clone())),
+            Event::Stack(id) => (Rights::WATCH, Wake::Stack(id.clone())),
+            Event::Sweep => (Rights::WATCH, Wake::Sweep),
         };
-        let function = Function { world: &self.world, site: Site { powers, ..self.world.site.clone() }, told: Mutex::default() };
+        let function = Function { world: &self.world, site: Site { rights, ..self.world.site.clone() }, told: Mutex::default() };
         let done = now(reconcile::wake(&function, &wake));
         let Told { outcomes, faults } = function.told.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.outcomes.extend(outcomes);

@@ -76,7 +76,7 @@ pub const NO_CAPACITY: &str = "We currently do not have sufficient capacity in t
 const ARN: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack";
 
 fn permanent(call: &str, why: impl Into<String>) -> Fault {
-    Fault::new(Kind::Permanent, call, why)
+    Fault::new(Kind::Rejected, call, why)
 }
 
 impl Stacks {
@@ -86,15 +86,15 @@ impl Stacks {
         let name = new.name.as_str();
         if let Some(living) = self.living(name) {
             return if living.token != new.token {
-                Err(Fault::new(Kind::Moved, CALL, "AlreadyExistsException"))
+                Err(Fault::new(Kind::Conflict, CALL, "AlreadyExistsException"))
             } else if self.refuses_repeats {
-                Err(Fault::new(Kind::Spent, CALL, "TokenAlreadyExistsException"))
+                Err(Fault::new(Kind::TokenUsed, CALL, "TokenAlreadyExistsException"))
             } else {
                 Ok(living.stack.id.clone())
             };
         }
         if self.tokens.contains(&(name.to_owned(), new.token.clone())) {
-            return Err(Fault::new(Kind::Spent, CALL, "TokenAlreadyExistsException"));
+            return Err(Fault::new(Kind::TokenUsed, CALL, "TokenAlreadyExistsException"));
         }
         check_name(name)?;
         check_tags(&new.tags)?;
@@ -311,7 +311,7 @@ fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<Stri
     const CALL: &str = "cloudformation:CreateStack";
     if new.template != template.key() {
         // In the minute of an upgrade it may still come.
-        return Err(Fault::new(Kind::Transient, CALL, "ValidationError: S3 error: The specified key does not exist."));
+        return Err(Fault::new(Kind::Retry, CALL, "ValidationError: S3 error: The specified key does not exist."));
     }
     if let Some(unknown) = new.parameters.keys().find(|name| !template.parameters.contains_key(*name)) {
         return Err(permanent(CALL, format!("ValidationError: Parameters: [{unknown}] do not exist in the template")));

@@ -53,7 +53,7 @@ impl Lookup for ReadLedger {
     fn look_up(self, state: &mut State) -> Result<Option<(Ledger, ETag)>, Fault> {
         let Some(version) = state.store.get(Bucket::System, &ledger::key(&self.0)) else { return Ok(None) };
         // One that cannot be read is no empty one.
-        let read = serde_json::from_slice(&version.bytes).map_err(|e| Fault::new(Kind::Transient, "s3:GetObject", e.to_string()))?;
+        let read = serde_json::from_slice(&version.bytes).map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
         Ok(Some((read, version.etag())))
     }
 
@@ -65,7 +65,7 @@ impl Lookup for ReadLedger {
 impl Lookup for ReadUpload {
     fn look_up(self, state: &mut State) -> Result<Option<Object>, Fault> {
         match state.store.get(Bucket::User, &self.key) {
-            Some(version) if version.is_withheld => Err(Fault::new(Kind::Permanent, "s3:GetObject", "InvalidRequest: SSE-C")),
+            Some(version) if version.is_withheld => Err(Fault::new(Kind::Rejected, "s3:GetObject", "InvalidRequest: SSE-C")),
             version => Ok(version.map(|v| object(v, self.body))),
         }
     }
@@ -158,7 +158,7 @@ impl Lookup for StackById {
 /// The lists of a stack, where they can be parsed.
 fn readable(state: &State, id: &StackId) -> Result<(), Fault> {
     if state.stacks.by_id(id).is_some_and(|s| s.is_unreadable) {
-        return Err(Fault::new(Kind::Permanent, "cloudformation:DescribeStackEvents", "the answer cannot be parsed"));
+        return Err(Fault::new(Kind::Rejected, "cloudformation:DescribeStackEvents", "the answer cannot be parsed"));
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ impl Lookup for ListStacks {
 impl Lookup for ReadSeen {
     fn look_up(self, state: &mut State) -> Result<Option<Vec<u8>>, Fault> {
         if state.cache_lost {
-            return Err(Fault::new(Kind::Transient, "s3:GetObject", "no answer came"));
+            return Err(Fault::new(Kind::Retry, "s3:GetObject", "no answer came"));
         }
         Ok(state.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.to_vec()))
     }

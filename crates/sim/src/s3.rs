@@ -115,13 +115,17 @@ impl Store {
             Expect::Is(etag) => there.as_ref() == Some(etag),
             Expect::Mine => false,
         };
-        if holds { Ok(self.put(bucket, key, bytes, now)) } else { Err(Fault::new(Kind::Moved, "s3:PutObject", "412 PreconditionFailed")) }
+        if holds {
+            Ok(self.put(bucket, key, bytes, now))
+        } else {
+            Err(Fault::new(Kind::Conflict, "s3:PutObject", "412 PreconditionFailed"))
+        }
     }
 
     /// DeleteObject with If-Match: another version stays; none is no fault.
     pub fn delete_if(&mut self, bucket: Bucket, key: &str, etag: &ETag) -> Result<(), Fault> {
         match self.get(bucket, key) {
-            Some(version) if version.is_pinned => Err(Fault::new(Kind::Permanent, "s3:DeleteObject", "403 AccessDenied")),
+            Some(version) if version.is_pinned => Err(Fault::new(Kind::Rejected, "s3:DeleteObject", "403 AccessDenied")),
             Some(version) if version.etag == *etag => {
                 self.delete(bucket, key);
                 Ok(())

@@ -44,7 +44,7 @@ impl Execute for World {
         if when == When::After {
             let _ = state.apply(effect, &self.site);
         }
-        Err(Fault::new(Kind::Transient, "the call", "no answer came"))
+        Err(Fault::new(Kind::Retry, "the call", "no answer came"))
     }
 }
 
@@ -70,7 +70,7 @@ impl State {
     fn remember(&mut self, seen: &Seen) -> Result<Option<ETag>, Fault> {
         self.remembered += 1;
         if self.cache_lost {
-            return Err(Fault::new(Kind::Transient, "s3:PutObject", "no answer came"));
+            return Err(Fault::new(Kind::Retry, "s3:PutObject", "no answer came"));
         }
         let now = self.now;
         Ok(Some(self.store.put(Bucket::System, seen::KEY, &seen.bytes(), now)))
@@ -81,7 +81,7 @@ impl State {
         self.watch(effect, site);
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
-                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Permanent, "s3:PutObject", e.to_string()))?;
+                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Rejected, "s3:PutObject", e.to_string()))?;
                 self.store.put_if(Bucket::System, &ledger::key(user), &bytes, expect, now).map(Some)
             }
             Effect::CreateStack(new) => self.stacks.create(new, site.template, now).map(|_| None),
@@ -101,7 +101,7 @@ impl State {
                 self.store.delete_if(Bucket::User, key, etag).map(|()| None)
             }
             Effect::SendMail(_) if !self.mail_works => {
-                Err(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
+                Err(Fault::new(Kind::Retry, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
             }
             Effect::SendMail(mail) => {
                 self.mails.push(mail.clone());

@@ -216,7 +216,7 @@ impl Bug for LedgerForced {
 struct NeighboursStopped;
 impl Bug for NeighboursStopped {
     fn gives_back(&self, query: &dyn Any, fault: &Fault) -> bool {
-        query.is::<ReadUpload>() && fault.kind == Kind::Permanent
+        query.is::<ReadUpload>() && fault.kind == Kind::Rejected
     }
 }
 
@@ -277,7 +277,7 @@ impl Bug for TieForgotten {
 struct ListAwaited;
 impl Bug for ListAwaited {
     fn gives_back(&self, query: &dyn Any, fault: &Fault) -> bool {
-        query.is::<ListEvents>() && fault.kind == Kind::Permanent
+        query.is::<ListEvents>() && fault.kind == Kind::Rejected
     }
 }
 

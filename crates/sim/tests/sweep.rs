@@ -12,30 +12,30 @@ use cf_core::effect::Effect;
 use cf_core::key::Verb;
 use cf_core::ledger::{Entry, Ledger};
 use cf_core::observe::{Subject, look};
-use cf_core::site::{Powers, Site};
+use cf_core::site::{Rights, Site};
 use cf_core::stack::{StackState, StackStatus};
 use cf_sim::start::{self, Start};
 use cf_sim::{Bucket, Cloud, Event, When, build};
 use futures_util::FutureExt;
 
 /// The function that an event wakes, and what it is told.
-fn subject(event: &Event) -> (Powers, Subject) {
+fn subject(event: &Event) -> (Rights, Subject) {
     let cluster = cf_core::testing::cluster(build::USER, build::CLUSTER);
     match event {
         Event::Upload(key) => {
             let key = build::upload_key(key);
-            let powers = if key.verb == Verb::Create { Powers::CREATE } else { Powers::DELETE };
-            (powers, Subject { cluster, upload: Some(key), stack: None })
+            let rights = if key.verb == Verb::Create { Rights::CREATE } else { Rights::DELETE };
+            (rights, Subject { cluster, upload: Some(key), stack: None })
         }
-        Event::Stack(_) | Event::Sweep => (Powers::WATCH, Subject { cluster, upload: None, stack: None }),
+        Event::Stack(_) | Event::Sweep => (Rights::WATCH, Subject { cluster, upload: None, stack: None }),
     }
 }
 
 fn first_plan(cloud: &Cloud, event: &Event) -> Plan {
-    let (powers, subject) = subject(event);
-    let site = Site { powers, ..cloud.world.site.clone() };
-    let facts = look(&cloud.world, &site, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
-    decide(&facts)
+    let (rights, subject) = subject(event);
+    let site = Site { rights, ..cloud.world.site.clone() };
+    let snapshot = look(&cloud.world, &site, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
+    decide(&snapshot)
 }
 
 /// In parallel, for thousands of starts are many; what fails is told with its start.

@@ -16,7 +16,7 @@ use aws_sdk_s3::config::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use cf_aws::Aws;
-use cf_core::site::{MailRoute, Powers, Site};
+use cf_core::site::{MailRoute, Rights, Site};
 use cf_core::template::{DEFAULT_TEXT, SystemValue, default_template};
 use cf_core::testing;
 use cf_e2e::deploy::ADMIN;
@@ -102,10 +102,10 @@ impl Account {
         Ok(account)
     }
 
-    /// The real adapters in this account, with the powers of each function that is asked for.
-    pub async fn aws<const N: usize>(&self, powers: [Powers; N], way: &Way) -> [Aws; N] {
+    /// The real adapters in this account, with the rights of each function that is asked for.
+    pub async fn aws<const N: usize>(&self, rights: [Rights; N], way: &Way) -> [Aws; N] {
         let config = config(&self.url, &self.id, way).await;
-        powers.map(|powers| Aws::new(&config, Site { powers, ..self.site.clone() }, self.id.clone(), REGION.to_owned()))
+        rights.map(|rights| Aws::new(&config, Site { rights, ..self.site.clone() }, self.id.clone(), REGION.to_owned()))
     }
 
     pub async fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> Result<()> {
@@ -203,7 +203,7 @@ fn site(account: &str) -> Site {
         .into(),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: ADMIN.into(), to: ADMIN.into() }),
-        powers: Powers::WATCH,
+        rights: Rights::WATCH,
         template: default_template(),
         region: testing::region(REGION),
     }

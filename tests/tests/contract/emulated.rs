@@ -9,7 +9,7 @@ use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::observe::{Answers, Query};
 use cf_core::request::ETag;
-use cf_core::site::{Powers, Site};
+use cf_core::site::{Rights, Site};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -43,7 +43,7 @@ const SETTLE_SECONDS_MAX: u64 = 60;
 impl Stage for Emulated {
     async fn fresh(is_versioned: bool) -> Result<Self> {
         let account = Account::new(bare::emulator(0)?, Way::plain(), is_versioned).await?;
-        let [aws] = account.aws([Powers::WATCH], &account.way).await;
+        let [aws] = account.aws([Rights::WATCH], &account.way).await;
         Ok(Self { account, aws, to_protect: Mutex::new(None) })
     }
 

@@ -100,7 +100,7 @@ clauses! {
         another_token_on_a_name_in_use_is_moved,
         a_failed_creation_keeps_its_name_until_it_is_deleted,
         a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_finds,
-        a_token_is_spent_even_after_its_stack_is_gone,
+        a_token_is_token_used_even_after_its_stack_is_gone,
         a_name_has_a_second_life_under_another_id,
         a_deletion_by_an_old_id_leaves_the_second_life_alone,
         a_parameter_that_the_template_does_not_know_is_refused_for_good,

@@ -28,7 +28,7 @@ pub async fn a_write_where_nothing_is_makes_the_object<S: Stage>(s: &S) -> Resul
 
 pub async fn a_write_where_nothing_should_be_is_moved_and_changes_nothing<S: Stage>(s: &S) -> Result<()> {
     s.put(Place::User, KEY, b"another's").await?;
-    ensure!(kind(s.answer(KEY, "one", Expect::Absent).await) == Some(Kind::Moved));
+    ensure!(kind(s.answer(KEY, "one", Expect::Absent).await) == Some(Kind::Conflict));
     ensure!(s.there(KEY).await?.body == Body::Read(b"another's".to_vec()));
     Ok(())
 }
@@ -43,7 +43,7 @@ pub async fn a_write_over_the_version_that_was_seen_replaces_it<S: Stage>(s: &S)
 pub async fn a_write_over_another_version_is_moved_and_changes_nothing<S: Stage>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.put(Place::User, KEY, b"another's").await?;
-    ensure!(kind(s.answer(KEY, "two", Expect::Is(seen)).await) == Some(Kind::Moved));
+    ensure!(kind(s.answer(KEY, "two", Expect::Is(seen)).await) == Some(Kind::Conflict));
     ensure!(s.there(KEY).await?.body == Body::Read(b"another's".to_vec()));
     Ok(())
 }
@@ -51,7 +51,7 @@ pub async fn a_write_over_another_version_is_moved_and_changes_nothing<S: Stage>
 pub async fn a_write_over_what_was_removed_since_is_moved_and_makes_nothing<S: Stage>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.take_away(KEY).await?;
-    ensure!(kind(s.answer(KEY, "two", Expect::Is(seen)).await) == Some(Kind::Moved));
+    ensure!(kind(s.answer(KEY, "two", Expect::Is(seen)).await) == Some(Kind::Conflict));
     ensure!(s.object(KEY, true).await?.is_none());
     Ok(())
 }
@@ -185,16 +185,16 @@ pub async fn a_ledger_comes_back_as_it_was_written<S: Stage>(s: &S) -> Result<()
     let first: Option<ETag> = write(1, Expect::Absent).await?;
     let seen = s.ask(ReadLedger(alice())).await?;
     ensure!(seen == Some((some_ledger(1), first.clone().expect("a version"))));
-    ensure!(kind(write(2, Expect::Absent).await) == Some(Kind::Moved));
+    ensure!(kind(write(2, Expect::Absent).await) == Some(Kind::Conflict));
     write(2, Expect::seen(first.as_ref())).await?;
-    ensure!(kind(write(3, Expect::seen(first.as_ref())).await) == Some(Kind::Moved));
+    ensure!(kind(write(3, Expect::seen(first.as_ref())).await) == Some(Kind::Conflict));
     ensure!(s.ask(ReadLedger(alice())).await?.is_some_and(|(ledger, _)| ledger == some_ledger(2)));
     Ok(())
 }
 
 pub async fn a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one<S: Stage>(s: &S) -> Result<()> {
     s.put(Place::System, &ledger::key(&alice()), b"{ torn").await?;
-    ensure!(kind(s.ask(ReadLedger(alice())).await) == Some(Kind::Transient));
+    ensure!(kind(s.ask(ReadLedger(alice())).await) == Some(Kind::Retry));
     Ok(())
 }
 

@@ -66,16 +66,16 @@ pub async fn the_same_token_again_is_the_same_stack<S: Stage>(s: &S) -> Result<(
 
 pub async fn another_token_on_a_name_in_use_is_moved<S: Stage>(s: &S) -> Result<()> {
     s.create(s.new_stack("first")).await?;
-    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Moved), "while it is made");
+    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict), "while it is made");
     s.settle().await?;
-    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Moved), "when it stands");
+    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict), "when it stands");
     Ok(())
 }
 
 pub async fn a_failed_creation_keeps_its_name_until_it_is_deleted<S: Stage>(s: &S) -> Result<()> {
     let id = s.settled("first", Destiny::Fails).await?;
     ensure!(status(s, &id).await? == Some(StackStatus::RollbackComplete));
-    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Moved));
+    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict));
     s.delete(&id).await?;
     s.settle().await?;
     ensure!(s.named().await?.is_none() && status(s, &id).await? == Some(StackStatus::DeleteComplete));
@@ -92,11 +92,11 @@ pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_fin
     Ok(())
 }
 
-pub async fn a_token_is_spent_even_after_its_stack_is_gone<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_token_is_token_used_even_after_its_stack_is_gone<S: Stage>(s: &S) -> Result<()> {
     let id = s.settled("first", Destiny::Completes).await?;
     s.delete(&id).await?;
     s.settle().await?;
-    ensure!(kind(s.create(s.new_stack("first")).await) == Some(Kind::Spent));
+    ensure!(kind(s.create(s.new_stack("first")).await) == Some(Kind::TokenUsed));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -125,7 +125,7 @@ pub async fn a_deletion_by_an_old_id_leaves_the_second_life_alone<S: Stage>(s: &
 pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
-    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -133,7 +133,7 @@ pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: 
 pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.parameters.insert("AutoscalingPolicy".into(), "perhaps".into());
-    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -143,7 +143,7 @@ pub async fn a_parameter_without_a_value_is_refused_for_good<S: Stage>(s: &S) ->
     let wanted = s.site().template.parameters.iter().find(|(_, parameter)| parameter.default.is_none());
     let name = wanted.map(|(name, _)| name.clone()).context("some parameter of the template has no default")?;
     ensure!(new.parameters.remove(&name).is_some());
-    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -151,7 +151,7 @@ pub async fn a_parameter_without_a_value_is_refused_for_good<S: Stage>(s: &S) ->
 pub async fn a_tag_of_awss_own_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.tags.insert("aws:cloudformation:stack-name".into(), "mine".into());
-    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -159,7 +159,7 @@ pub async fn a_tag_of_awss_own_is_refused_for_good<S: Stage>(s: &S) -> Result<()
 pub async fn more_than_fifty_tags_are_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.tags.extend((0..50).map(|nth| (format!("more-{nth}"), "x".to_owned())));
-    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -167,7 +167,7 @@ pub async fn more_than_fifty_tags_are_refused_for_good<S: Stage>(s: &S) -> Resul
 pub async fn an_empty_tag_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.tags.insert("project".into(), String::new());
-    ensure!(kind(s.create(new).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -175,7 +175,7 @@ pub async fn an_empty_tag_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
 pub async fn a_template_that_is_not_there_yet_may_come<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.template = "templates/cluster-0000000000000000.yaml".into();
-    ensure!(kind(s.create(new).await) == Some(Kind::Transient));
+    ensure!(kind(s.create(new).await) == Some(Kind::Retry));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
@@ -183,7 +183,7 @@ pub async fn a_template_that_is_not_there_yet_may_come<S: Stage>(s: &S) -> Resul
 pub async fn a_refused_creation_leaves_its_token_unspent<S: Stage>(s: &S) -> Result<()> {
     let mut wrong = s.new_stack("first");
     wrong.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
-    ensure!(kind(s.create(wrong).await) == Some(Kind::Permanent));
+    ensure!(kind(s.create(wrong).await) == Some(Kind::Rejected));
     s.create(s.new_stack("first")).await?;
     Ok(())
 }
@@ -215,7 +215,7 @@ pub async fn a_stack_that_is_still_made_can_be_deleted<S: Stage>(s: &S) -> Resul
 pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: Stage>(s: &S) -> Result<()> {
     let id = s.settled("first", Destiny::IsProtected).await?;
     let refused = s.delete(&id).await;
-    ensure!(kind(refused.clone()) == Some(Kind::Permanent), "{refused:?}");
+    ensure!(kind(refused.clone()) == Some(Kind::Rejected), "{refused:?}");
     ensure!(refused.is_err_and(|fault| fault.why.contains("TerminationProtection")));
     ensure!(status(s, &id).await? == Some(StackStatus::CreateComplete));
     Ok(())

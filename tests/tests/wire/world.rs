@@ -81,10 +81,10 @@ impl World {
             {
                 bail!("users are told to go to {told:?}, and the stack has {:?}", output(login_output));
             }
-            let mut facts: Vec<String> = stack.tags().iter().map(|t| format!("{:?}={:?}", t.key(), t.value())).collect();
-            facts.extend(stack.parameters().iter().map(|p| format!("{:?}={:?}", p.parameter_key(), p.parameter_value())));
-            facts.sort();
-            stacks.push(plain(&format!("{:?} {:?} {facts:?}", stack.stack_name(), stack.stack_status()), account));
+            let mut snapshot: Vec<String> = stack.tags().iter().map(|t| format!("{:?}={:?}", t.key(), t.value())).collect();
+            snapshot.extend(stack.parameters().iter().map(|p| format!("{:?}={:?}", p.parameter_key(), p.parameter_value())));
+            snapshot.sort();
+            stacks.push(plain(&format!("{:?} {:?} {snapshot:?}", stack.stack_name(), stack.stack_status()), account));
         }
         stacks.sort();
         let mut mails: Vec<String> = account.mails()?.into_iter().map(|(subject, _)| subject).collect();

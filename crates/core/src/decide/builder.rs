@@ -8,18 +8,18 @@ use super::state;
 use super::triage::{Contenders, Triage};
 use crate::body::Choices;
 use crate::effect::{Effect, Expect};
-use crate::facts::{Facts, Upload};
 use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, UNREADABLE_SECONDS, Wish};
 use crate::living::Living;
 use crate::message::{Mail, Message, News, StateText};
 use crate::request::RequestId;
+use crate::snapshot::{Snapshot, Upload};
 use crate::status::{Progress, State, Status};
 
 /// Builds the effects of one action. The first write of the ledger claims and notes; the last one moves the phase and
 /// closes what was answered, so that a pass that dies in between is taken up at the same row.
 pub struct Builder<'a> {
-    pub facts: &'a Facts<'a>,
+    pub snapshot: &'a Snapshot<'a>,
     /// The create that contends, where its upload is there.
     pub create: Option<&'a Upload>,
     /// What it asks for, where it is a new one.
@@ -37,26 +37,26 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(facts: &'a Facts<'a>, triage: &Triage<'a>) -> Self {
+    pub fn new(snapshot: &'a Snapshot<'a>, triage: &Triage<'a>) -> Self {
         let contenders = if let Triage::Contenders(contenders) = triage { Some(contenders) } else { None };
-        let mut entry = facts.entry();
-        if let Some(stack) = facts.stack().filter(|stack| !state::is_in_the_way(&entry, stack)) {
+        let mut entry = snapshot.entry();
+        if let Some(stack) = snapshot.stack().filter(|stack| !state::is_in_the_way(&entry, stack)) {
             entry.stack = Some(stack.id.clone());
         }
         // Every upload that is there is noted, so that the sweep finds it again whatever happens to its event.
-        for upload in &facts.uploads {
+        for upload in &snapshot.uploads {
             let is_known = entry.open.iter().any(|o| o.request == upload.request);
             if !is_known && !entry.has_answered(&upload.request) && !entry.is_crowded_for(&upload.key) {
-                entry.note_open(&upload.key, &upload.request, false, facts.revision());
+                entry.note_open(&upload.key, &upload.request, false, snapshot.revision());
             }
         }
-        for upload in facts.left_over() {
+        for upload in snapshot.left_over() {
             entry.note_left_over(&upload.request);
         }
         // One that waited and was withdrawn, or replaced, is owed nothing any more.
-        entry.open.retain(|o| o.joined || facts.uploads.iter().any(|u| u.request == o.request));
+        entry.open.retain(|o| o.joined || snapshot.uploads.iter().any(|u| u.request == o.request));
         let mut builder = Self {
-            facts,
+            snapshot,
             create: contenders.and_then(|c| c.create.upload()),
             choices: contenders.map(Contenders::choices).unwrap_or_default(),
             delete: contenders.and_then(|c| c.delete.upload()),
@@ -64,7 +64,7 @@ impl<'a> Builder<'a> {
             effects: Vec::new(),
             look_again: false,
             mails_in_doubt: 0,
-            ledger: facts.ledger.clone(),
+            ledger: snapshot.ledger.clone(),
             wrote_ledger: false,
             wrote_status: false,
             settled: Vec::new(),
@@ -79,23 +79,23 @@ impl<'a> Builder<'a> {
     /// any more: it was told before, or its user has put another in its place, beside which the answer would be read as that
     /// one's.
     pub fn drop_unheard(&mut self) {
-        let uploads = &self.facts.uploads;
+        let uploads = &self.snapshot.uploads;
         let is_there = |o: &Open| uploads.iter().any(|u| u.request == o.request);
         self.entry.open.retain(|o| o.key.verb == Verb::Delete || is_there(o));
     }
 
     /// Lets an upload share in the work in hand, as its user's wish.
     pub fn join(&mut self, upload: &Upload) {
-        let wish = self.facts.wish(&self.entry, upload);
-        self.entry.note_open(&upload.key, &upload.request, true, self.facts.revision());
+        let wish = self.snapshot.wish(&self.entry, upload);
+        self.entry.note_open(&upload.key, &upload.request, true, self.snapshot.revision());
         self.entry.note_wish(upload.key.verb, &wish);
     }
 
     /// Whether a create that is given up is of one second with the delete that takes it back, with nothing to tell which came
     /// later.
     pub fn tie(&self, create: &Upload, delete: Option<&Upload>) -> Option<Tied> {
-        let wish = self.facts.wish(&self.entry, create);
-        let at_hand = delete.map(|delete| self.facts.wish(&self.entry, delete));
+        let wish = self.snapshot.wish(&self.entry, create);
+        let at_hand = delete.map(|delete| self.snapshot.wish(&self.entry, delete));
         let is_later = |delete: &Wish| delete.order(&wish) == Some(Ordering::Greater);
         let is_tied = |delete: &Wish| delete.at == wish.at && delete.order(&wish).is_none();
         let deletes: Vec<Wish> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
@@ -110,16 +110,16 @@ impl<'a> Builder<'a> {
 
     /// Whether the ledger says less than it should.
     pub fn has_news(&self) -> bool {
-        let was = self.facts.entry();
+        let was = self.snapshot.entry();
         self.entry.open != was.open || self.entry.stack != was.stack || self.entry.left_over != was.left_over
     }
 
     /// Writes the entry as it is now.
     pub fn write_ledger(&mut self) {
-        let expect = if self.wrote_ledger { Expect::Mine } else { Expect::seen(self.facts.ledger_etag.as_ref()) };
-        self.ledger = self.ledger.with(&self.facts.cluster.name, self.entry.clone());
+        let expect = if self.wrote_ledger { Expect::Mine } else { Expect::seen(self.snapshot.ledger_etag.as_ref()) };
+        self.ledger = self.ledger.with(&self.snapshot.cluster.name, self.entry.clone());
         self.wrote_ledger = true;
-        self.effects.push(Effect::WriteLedger { user: self.facts.cluster.user.clone(), ledger: self.ledger.clone(), expect });
+        self.effects.push(Effect::WriteLedger { user: self.snapshot.cluster.user.clone(), ledger: self.ledger.clone(), expect });
     }
 
     /// The uploads of a verb that the work in hand answers.
@@ -132,7 +132,7 @@ impl<'a> Builder<'a> {
         let mut owed = self.joined(verb);
         if let Some(upload) = at_hand {
             owed.retain(|o| o.request != upload.request);
-            owed.push(Open { key: upload.key.clone(), request: upload.request.clone(), joined: true, seen: self.facts.revision() });
+            owed.push(Open { key: upload.key.clone(), request: upload.request.clone(), joined: true, seen: self.snapshot.revision() });
         }
         owed
     }
@@ -149,7 +149,7 @@ impl<'a> Builder<'a> {
     /// Gives a final answer beside an upload. One that tells of a success, or of an end, replaces the others.
     pub fn answer(&mut self, key: &UploadKey, message: &Message) {
         let answer = message.answer();
-        let expect = Expect::seen(self.facts.standing(key, answer));
+        let expect = Expect::seen(self.snapshot.standing(key, answer));
         let effect = Effect::WriteAnswer { key: key.answer(answer), message: message.clone(), expect };
         // Written over, it needs no removal; removed first, it would not be there to be written over.
         self.effects.retain(|e| !matches!(e, Effect::RemoveAnswer { key: old, .. } if *old == key.answer(answer)));
@@ -166,7 +166,7 @@ impl<'a> Builder<'a> {
     /// Removes the answers beside an upload, but for those to be kept.
     pub fn remove_answers(&mut self, key: &UploadKey, keep: &[Answer]) {
         for answer in Answer::ALL.into_iter().filter(|a| !keep.contains(a)) {
-            if let Some(etag) = self.facts.standing(key, answer) {
+            if let Some(etag) = self.snapshot.standing(key, answer) {
                 let effect = Effect::RemoveAnswer { key: key.answer(answer), etag: etag.clone() };
                 if !self.effects.contains(&effect) {
                     self.effects.push(effect);
@@ -187,7 +187,7 @@ impl<'a> Builder<'a> {
     /// How a removal ended is told wherever `.cf-failed` tells of parts that are left.
     pub fn answer_warned(&mut self, message: &Message) {
         for key in std::mem::take(&mut self.entry.warned) {
-            if self.facts.standing(&key, Answer::Failed).is_some() {
+            if self.snapshot.standing(&key, Answer::Failed).is_some() {
                 self.answer(&key, message);
             }
         }
@@ -195,7 +195,7 @@ impl<'a> Builder<'a> {
 
     /// The request has its answer: its upload goes, and the last write will say so.
     pub fn settle(&mut self, request: &RequestId) {
-        if let Some(upload) = self.facts.uploads.iter().find(|u| &u.request == request) {
+        if let Some(upload) = self.snapshot.uploads.iter().find(|u| &u.request == request) {
             self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
         }
         self.settled.push(request.clone());
@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
 
     /// Tries once more to remove what is answered and perhaps cannot be removed. Last, for nothing else is to wait for it.
     pub fn remove_left_over(&mut self) {
-        for upload in self.facts.left_over() {
+        for upload in self.snapshot.left_over() {
             self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
         }
     }
@@ -217,12 +217,12 @@ impl<'a> Builder<'a> {
     /// Closes what was settled; the phase is set by the caller before. Ends the plan.
     pub fn close(&mut self) {
         // The entry remembers the last few: what is still there must be among them.
-        let left_over = self.facts.left_over().map(|u| u.request.clone());
+        let left_over = self.snapshot.left_over().map(|u| u.request.clone());
         for request in left_over.chain(std::mem::take(&mut self.settled)) {
             self.entry.note_answered(&request);
         }
         self.write_ledger();
-        self.look_again = self.facts.uploads.iter().any(|u| !self.entry.has_answered(&u.request));
+        self.look_again = self.snapshot.uploads.iter().any(|u| !self.entry.has_answered(&u.request));
     }
 
     /// Closes what was settled, if anything was, in the middle of work that goes on.
@@ -238,24 +238,24 @@ impl<'a> Builder<'a> {
     pub fn status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
         let Some(accepted) = self.entry.accepted.clone() else { return };
         let status = Status {
-            cluster: self.facts.cluster.name.to_string(),
+            cluster: self.snapshot.cluster.name.to_string(),
             state,
             message,
             progress,
-            login: if state == State::Ready { self.facts.login().map(str::to_owned) } else { None },
-            types: Living::of(self.facts, &self.entry).types(),
-            stack: self.facts.site.stack_name(&self.facts.cluster).to_string(),
+            login: if state == State::Ready { self.snapshot.login().map(str::to_owned) } else { None },
+            types: Living::of(self.snapshot, &self.entry).types(),
+            stack: self.snapshot.site.stack_name(&self.snapshot.cluster).to_string(),
             request: accepted.request,
             since: accepted.at,
-            updated: self.facts.now,
+            updated: self.snapshot.now,
         };
-        if let Some(shown) = self.facts.shown.as_ref().filter(|s| s.request == status.request)
+        if let Some(shown) = self.snapshot.shown.as_ref().filter(|s| s.request == status.request)
             && (!state.may_follow(shown.state) || (!state.is_final() && !status.says_more_than(shown)))
         {
             return;
         }
         let key = accepted.key.status();
-        let expect = if self.wrote_status { Expect::Mine } else { Expect::seen(self.facts.answers.get(&key)) };
+        let expect = if self.wrote_status { Expect::Mine } else { Expect::seen(self.snapshot.answers.get(&key)) };
         self.wrote_status = true;
         self.effects.push(Effect::WriteStatus { key, status, expect });
     }
@@ -263,12 +263,12 @@ impl<'a> Builder<'a> {
     /// Whether the state file says this of the accepted create already.
     pub fn shows(&self, state: State) -> bool {
         let of = self.entry.accepted.as_ref().map(|a| &a.request);
-        of.is_none() || self.facts.shown.as_ref().is_some_and(|shown| Some(&shown.request) == of && shown.state == state)
+        of.is_none() || self.snapshot.shown.as_ref().is_some_and(|shown| Some(&shown.request) == of && shown.state == state)
     }
 
     /// Claims a mail; true where it is to be sent by this plan.
     pub fn claim(&mut self, request: &RequestId, kind: MailKind) -> bool {
-        if self.facts.site.mail.is_none() {
+        if self.snapshot.site.mail.is_none() {
             return false;
         }
         let claimed = self.entry.claim(request, kind);
@@ -285,21 +285,21 @@ impl<'a> Builder<'a> {
 
     /// Sends a mail that was claimed.
     pub fn mail(&mut self, news: News) {
-        let (site, cluster) = (self.facts.site, self.facts.cluster.clone());
+        let (site, cluster) = (self.snapshot.site, self.snapshot.cluster.clone());
         let mail = Mail { stack: site.stack_name(&cluster), deployment: site.deployment.clone(), cluster, news };
         self.effects.push(Effect::SendMail(mail));
     }
 
     /// Claims a mail that tells of a file that cannot be read. Each costs its user nothing, so a user's are bounded together.
     pub fn claim_unreadable(&mut self, upload: &Upload) -> bool {
-        let recent = |at: Timestamp| self.facts.now.as_second() - at.as_second() < UNREADABLE_SECONDS;
+        let recent = |at: Timestamp| self.snapshot.now.as_second() - at.as_second() < UNREADABLE_SECONDS;
         let is_news = self.entry.mails.iter().all(|c| c.request != upload.request || c.kind != MailKind::Unreadable);
         if is_news && self.ledger.unreadable_mailed.is_some_and(recent) {
             return false;
         }
         let claimed = self.claim(&upload.request, MailKind::Unreadable);
         if claimed {
-            self.ledger.unreadable_mailed = Some(self.facts.now);
+            self.ledger.unreadable_mailed = Some(self.snapshot.now);
         }
         claimed
     }

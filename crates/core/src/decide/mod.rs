@@ -21,9 +21,9 @@ pub use table::{Action, choose};
 use triage::{Create, Triage, triage};
 
 use crate::effect::Effect;
-use crate::facts::{Facts, Setback, StackSeen};
 use crate::ledger::NodeNews;
-use crate::site::Powers;
+use crate::site::Rights;
+use crate::snapshot::{Refusal, Snapshot, StackSeen};
 
 /// What to do, in order; a failed effect stops the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,26 +45,26 @@ pub struct Plan {
 }
 
 /// Decides. Total over everything that can be seen.
-pub fn decide(facts: &Facts<'_>) -> Plan {
-    let triage = triage(facts);
-    plan(facts, &triage, |b| {
+pub fn decide(snapshot: &Snapshot<'_>) -> Plan {
+    let triage = triage(snapshot);
+    plan(snapshot, &triage, |b| {
         if let Triage::Contenders(contenders) = &triage
             && matches!(contenders.create, Create::Own(_))
         {
             action::own(b);
         }
-        if let Some(action) = refusal(facts).is_none().then(|| action::answer(b, &triage)).flatten() {
+        if let Some(action) = refusal(snapshot).is_none().then(|| action::answer(b, &triage)).flatten() {
             return action;
         }
-        let action = action_of(facts, &triage);
+        let action = action_of(snapshot, &triage);
         action::build(b, action);
         action
     })
 }
 
 /// Decides what to report of instances for compute nodes.
-pub fn decide_nodes(facts: &Facts<'_>, news: &NodeNews) -> Plan {
-    let mut plan = plan(facts, &triage(facts), |b| {
+pub fn decide_nodes(snapshot: &Snapshot<'_>, news: &NodeNews) -> Plan {
+    let mut plan = plan(snapshot, &triage(snapshot), |b| {
         action::note_nodes(b, news);
         Action::NoteNodes
     });
@@ -72,35 +72,35 @@ pub fn decide_nodes(facts: &Facts<'_>, news: &NodeNews) -> Plan {
     plan
 }
 
-fn plan(facts: &Facts<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Builder<'_>) -> Action) -> Plan {
-    let mut b = Builder::new(facts, triage);
+fn plan(snapshot: &Snapshot<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Builder<'_>) -> Action) -> Plan {
+    let mut b = Builder::new(snapshot, triage);
     let action = build(&mut b);
     b.remove_left_over();
     let Builder { entry, effects, look_again, mails_in_doubt, .. } = b;
-    let change = Change::between(&facts.entry(), &entry);
-    Plan { situation: Situation::of(facts, triage), action, change, effects, look_again, left_for_watch: false, mails_in_doubt }
-        .within(facts.site.powers)
+    let change = Change::between(&snapshot.entry(), &entry);
+    Plan { situation: Situation::of(snapshot, triage), action, change, effects, look_again, left_for_watch: false, mails_in_doubt }
+        .within(snapshot.site.rights)
 }
 
-fn action_of(facts: &Facts<'_>, triage: &Triage<'_>) -> Action {
-    if let Some(refusal) = refusal(facts) {
-        return table::after(refusal, state::phase(facts, &facts.entry()), state::stack(facts));
+fn action_of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Action {
+    if let Some(refusal) = refusal(snapshot) {
+        return table::after(refusal, state::phase(snapshot, &snapshot.entry()), state::stack(snapshot));
     }
-    Situation::of(facts, triage).row().map_or(Action::Wait, |row| choose(&row))
+    Situation::of(snapshot, triage).row().map_or(Action::Wait, |row| choose(&row))
 }
 
 /// The refused call that decides. AWS may say that a token was used before while the stack that it has made lives. So that counts
 /// only where no stack is seen; one that is seen decides.
-fn refusal<'f>(facts: &'f Facts<'_>) -> Option<&'f Setback> {
-    facts.setback.as_ref().filter(|refusal| !refusal.is_spent() || facts.stack == StackSeen::Absent)
+fn refusal<'f>(snapshot: &'f Snapshot<'_>) -> Option<&'f Refusal> {
+    snapshot.refusal.as_ref().filter(|refusal| !refusal.is_token_used() || snapshot.stack == StackSeen::Absent)
 }
 
 impl Plan {
     /// The plan as far as a function may go. What comes after the first forbidden effect is left on the ledger.
-    fn within(mut self, powers: Powers) -> Self {
+    fn within(mut self, rights: Rights) -> Self {
         let forbidden = |effect: &Effect| match effect {
-            Effect::CreateStack(_) => !powers.create,
-            Effect::DeleteStack { .. } => !powers.delete,
+            Effect::CreateStack(_) => !rights.create,
+            Effect::DeleteStack { .. } => !rights.delete,
             Effect::WriteLedger { .. }
             | Effect::WriteStatus { .. }
             | Effect::WriteAnswer { .. }

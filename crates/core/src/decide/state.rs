@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::triage::{Contenders, Create, Delete, Triage};
 use crate::body::Choices;
-use crate::facts::{Facts, StackSeen};
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
 use crate::living::Living;
 use crate::message::Difference;
+use crate::snapshot::{Snapshot, StackSeen};
 use crate::stack::{Stack, StackState, StackStatus};
 
 /// What a decision was made in.
@@ -30,14 +30,14 @@ pub enum Situation {
 
 impl Situation {
     /// The situation that triage leads to.
-    pub fn of(facts: &Facts<'_>, triage: &Triage<'_>) -> Self {
+    pub fn of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Self {
         match triage {
             Triage::Settled(_) => Self::Settled,
             Triage::Invalid { .. } => Self::Invalid,
             Triage::TooMany(upload) => Self::TooMany(upload.key.verb),
             Triage::Outlived { .. } => Self::Outlived,
             Triage::Late(_) => Self::Late,
-            Triage::Contenders(contenders) => Self::Contest(row(facts, contenders)),
+            Triage::Contenders(contenders) => Self::Contest(row(snapshot, contenders)),
         }
     }
 
@@ -194,13 +194,13 @@ impl fmt::Display for StackKind {
 }
 
 /// Reads what was seen of phase and stack, and what the contenders are beside them.
-pub fn row(facts: &Facts<'_>, contenders: &Contenders<'_>) -> Row {
-    let entry = facts.entry();
-    let (phase, stack) = (phase(facts, &entry), stack(facts));
+pub fn row(snapshot: &Snapshot<'_>, contenders: &Contenders<'_>) -> Row {
+    let entry = snapshot.entry();
+    let (phase, stack) = (phase(snapshot, &entry), stack(snapshot));
     let create = match &contenders.create {
         Create::None => CreateAsk::None,
         Create::Own(_) => CreateAsk::Own,
-        Create::New(_, choices) => compare(facts, &entry, phase, stack, choices),
+        Create::New(_, choices) => compare(snapshot, &entry, phase, stack, choices),
     };
     let delete = match contenders.delete {
         Delete::None => DeleteAsk::None,
@@ -213,11 +213,11 @@ pub fn row(facts: &Facts<'_>, contenders: &Contenders<'_>) -> Row {
 }
 
 /// The stack as the table knows it.
-pub fn stack(facts: &Facts<'_>) -> StackKind {
-    match &facts.stack {
+pub fn stack(snapshot: &Snapshot<'_>) -> StackKind {
+    match &snapshot.stack {
         StackSeen::Absent => StackKind::Absent,
         StackSeen::Foreign => StackKind::Foreign,
-        StackSeen::Ours(stack) if stack.status.state() == StackState::Standing && facts.login().is_none() => {
+        StackSeen::Ours(stack) if stack.status.state() == StackState::Standing && snapshot.login().is_none() => {
             StackKind::WithoutLogin(stack.status)
         }
         StackSeen::Ours(stack) => StackKind::Ours(stack.status),
@@ -225,12 +225,12 @@ pub fn stack(facts: &Facts<'_>) -> StackKind {
 }
 
 /// How a new create relates to what is there.
-fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: &Choices) -> CreateAsk {
+fn compare(snapshot: &Snapshot<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: &Choices) -> CreateAsk {
     let is_over = matches!(phase, PhaseKind::New | PhaseKind::Gone) && matches!(stack.state(), None | Some(StackState::Gone));
     let is_the_same_wish = || phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == *choices);
     if is_over {
         CreateAsk::Fresh
-    } else if is_the_same_wish() || differences(facts, entry, choices).is_empty() {
+    } else if is_the_same_wish() || differences(snapshot, entry, choices).is_empty() {
         CreateAsk::Same
     } else {
         CreateAsk::Other
@@ -238,23 +238,23 @@ fn compare(facts: &Facts<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind,
 }
 
 /// The phase as the table knows it.
-pub fn phase(facts: &Facts<'_>, entry: &Entry) -> PhaseKind {
+pub fn phase(snapshot: &Snapshot<'_>, entry: &Entry) -> PhaseKind {
     match entry.phase {
         Phase::New => PhaseKind::New,
-        Phase::Creating { .. } if facts.stack().is_some_and(|s| is_in_the_way(entry, s)) => PhaseKind::Blocked,
+        Phase::Creating { .. } if snapshot.stack().is_some_and(|s| is_in_the_way(entry, s)) => PhaseKind::Blocked,
         Phase::Creating { .. } => PhaseKind::Creating,
-        Phase::Ready if has_moved(facts, entry) => PhaseKind::Moved,
+        Phase::Ready if has_moved(snapshot, entry) => PhaseKind::Moved,
         Phase::Ready => PhaseKind::Ready,
         Phase::Failing => PhaseKind::Failing,
         Phase::Deleting { .. } => PhaseKind::Deleting,
         Phase::Unwanted { since } => {
-            let waited = facts.now.as_second() - since.as_second();
-            if waited > facts.site.flight_seconds_max() { PhaseKind::UnwantedLong } else { PhaseKind::Unwanted }
+            let waited = snapshot.now.as_second() - since.as_second();
+            if waited > snapshot.site.flight_seconds_max() { PhaseKind::UnwantedLong } else { PhaseKind::Unwanted }
         }
         Phase::Stuck => PhaseKind::Stuck,
         Phase::Gone { .. } => {
             // History speaks of one stack only; of another, nothing is known.
-            let another = facts.stack().is_some_and(|s| s.request() != entry.accepted.as_ref().map(|a| a.request.clone()));
+            let another = snapshot.stack().is_some_and(|s| s.request() != entry.accepted.as_ref().map(|a| a.request.clone()));
             if another { PhaseKind::New } else { PhaseKind::Gone }
         }
     }
@@ -262,9 +262,9 @@ pub fn phase(facts: &Facts<'_>, entry: &Entry) -> PhaseKind {
 
 /// Whether a cluster that stands has another login address than was told. Of what is being changed the outputs are still the
 /// old ones, or half of each.
-fn has_moved(facts: &Facts<'_>, entry: &Entry) -> bool {
-    let stands = facts.stack().is_some_and(|s| s.status.state() == StackState::Standing);
-    stands && entry.login.as_ref().is_some_and(|told| told != facts.login().unwrap_or_default())
+fn has_moved(snapshot: &Snapshot<'_>, entry: &Entry) -> bool {
+    let stands = snapshot.stack().is_some_and(|s| s.status.state() == StackState::Standing);
+    stands && entry.login.as_ref().is_some_and(|told| told != snapshot.login().unwrap_or_default())
 }
 
 /// Whether a stack of ours is not the one that is being made, but an earlier request's.
@@ -274,16 +274,17 @@ pub fn is_in_the_way(entry: &Entry, stack: &Stack) -> bool {
 }
 
 /// Where an order differs from the living cluster.
-pub fn differences(facts: &Facts<'_>, entry: &Entry, choices: &Choices) -> Vec<Difference> {
-    let living = Living::of(facts, entry);
+pub fn differences(snapshot: &Snapshot<'_>, entry: &Entry, choices: &Choices) -> Vec<Difference> {
+    let living = Living::of(snapshot, entry);
     // An older version let several spellings of one number through.
-    let one = |name: &str, value: &str| facts.site.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));
+    let one =
+        |name: &str, value: &str| snapshot.site.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));
     let differing = |name: &String| {
-        let (has, asked) = (living.value(name).unwrap_or_default(), facts.site.effective(choices, name).unwrap_or_default());
+        let (has, asked) = (living.value(name).unwrap_or_default(), snapshot.site.effective(choices, name).unwrap_or_default());
         let (has, asked) = (one(name, has), one(name, asked));
         (has != asked && !living.leaves_out(choices, name)).then(|| Difference { parameter: name.clone(), has, asked })
     };
-    facts.site.template.metadata.user_parameters.iter().filter_map(differing).collect()
+    snapshot.site.template.metadata.user_parameters.iter().filter_map(differing).collect()
 }
 
 impl fmt::Display for Row {

@@ -4,7 +4,7 @@
 //! `tests/snapshots/table.snap` prints the whole.
 
 use super::state::{CreateAsk, DeleteAsk, PhaseKind, Row, StackKind};
-use crate::facts::Setback;
+use crate::snapshot::Refusal;
 use crate::stack::StackState as S;
 
 /// What to do. Each is the whole decision: the function in `action` that carries it out does not decide again.
@@ -103,14 +103,14 @@ pub enum Action {
 }
 
 /// The action after a call that was refused for good.
-pub fn after(refusal: &Setback, phase: PhaseKind, stack: StackKind) -> Action {
+pub fn after(refusal: &Refusal, phase: PhaseKind, stack: StackKind) -> Action {
     match refusal {
-        Setback::Create(_) if refusal.is_spent() => Action::ReportLostCreation,
-        Setback::Create(_) => Action::ReportDeclined,
+        Refusal::Create(_) if refusal.is_token_used() => Action::ReportLostCreation,
+        Refusal::Create(_) => Action::ReportDeclined,
         // It is an earlier request's, and nobody asked for its removal: it is not what the accepted create is for.
-        Setback::Delete(_) if phase == PhaseKind::Blocked => Action::FailUndeletable,
-        Setback::Delete(_) if stack.state() == Some(S::Standing) => Action::KeepUndeletable,
-        Setback::Delete(_) => Action::ReportUndeletable,
+        Refusal::Delete(_) if phase == PhaseKind::Blocked => Action::FailUndeletable,
+        Refusal::Delete(_) if stack.state() == Some(S::Standing) => Action::KeepUndeletable,
+        Refusal::Delete(_) => Action::ReportUndeletable,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use crate::body::Choices;
-use crate::facts::{Facts, Upload};
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
 use crate::message::Problem;
 use crate::order;
+use crate::snapshot::{Snapshot, Upload};
 use crate::stack::Stack;
 
 /// What the uploads come to, the first of these that holds: one is answered at a time.
@@ -73,30 +73,30 @@ pub enum Delete<'a> {
 }
 
 /// Sorts the uploads of one cluster.
-pub fn triage<'a>(facts: &'a Facts<'_>) -> Triage<'a> {
-    let entry = facts.entry();
-    let settled = Verb::ALL.into_iter().filter_map(|verb| oldest(facts, verb, |u| entry.has_answered(&u.request)));
+pub fn triage<'a>(snapshot: &'a Snapshot<'_>) -> Triage<'a> {
+    let entry = snapshot.entry();
+    let settled = Verb::ALL.into_iter().filter_map(|verb| oldest(snapshot, verb, |u| entry.has_answered(&u.request)));
     let settled: Vec<_> = settled.collect();
     if !settled.is_empty() {
         return Triage::Settled(settled);
     }
     // One too many is not noted, so nothing would come back for it: it is answered before anything else.
-    if let Some(upload) = oldest(facts, Verb::Create, |u| entry.is_crowded_for(&u.key)) {
+    if let Some(upload) = oldest(snapshot, Verb::Create, |u| entry.is_crowded_for(&u.key)) {
         return Triage::TooMany(upload);
     }
     // New ones first: they want something, while the joined ones are looked after by every pass.
-    let create = match oldest(facts, Verb::Create, |u| !is_joined(&entry, u)) {
-        Some(upload) if is_made_for(facts, upload) => Create::Own(Some(upload)),
-        Some(upload) if entry.has_outlived(&facts.wish(&entry, upload)) => {
-            return Triage::Outlived { create: upload, delete: delete_at_hand(facts, &entry) };
+    let create = match oldest(snapshot, Verb::Create, |u| !is_joined(&entry, u)) {
+        Some(upload) if is_made_for(snapshot, upload) => Create::Own(Some(upload)),
+        Some(upload) if entry.has_outlived(&snapshot.wish(&entry, upload)) => {
+            return Triage::Outlived { create: upload, delete: delete_at_hand(snapshot, &entry) };
         }
-        Some(upload) => match validate(facts, &entry, upload) {
+        Some(upload) => match validate(snapshot, &entry, upload) {
             Ok(choices) => Create::New(upload, choices),
             Err(problems) => return Triage::Invalid { create: upload, problems },
         },
-        None => own_create(facts, &entry),
+        None => own_create(snapshot, &entry),
     };
-    match delete(facts, &entry, create.upload()) {
+    match delete(snapshot, &entry, create.upload()) {
         Ok(delete) => Triage::Contenders(Contenders { create, delete }),
         Err(answered) => answered,
     }
@@ -133,9 +133,9 @@ impl<'a> Delete<'a> {
 
 /// The oldest of the uploads of a verb that `wanted` picks. One that is answered, and perhaps cannot be removed, keeps nobody
 /// waiting: each plan ends with an attempt at its removal.
-fn oldest<'a>(facts: &'a Facts<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool) -> Option<&'a Upload> {
-    let is_wanted = |u: &&Upload| u.key.verb == verb && !facts.is_left_over(u) && wanted(u);
-    facts.uploads.iter().filter(is_wanted).min_by_key(|u| (u.modified, &u.key))
+fn oldest<'a>(snapshot: &'a Snapshot<'_>, verb: Verb, wanted: impl Fn(&Upload) -> bool) -> Option<&'a Upload> {
+    let is_wanted = |u: &&Upload| u.key.verb == verb && !snapshot.is_left_over(u) && wanted(u);
+    snapshot.uploads.iter().filter(is_wanted).min_by_key(|u| (u.modified, &u.key))
 }
 
 /// Whether nothing is under way, so that there is nothing to share in.
@@ -150,12 +150,12 @@ fn is_joined(entry: &Entry, upload: &Upload) -> bool {
 }
 
 /// Whether the stack that is there was made for this create: an earlier attempt of ours.
-fn is_made_for(facts: &Facts<'_>, create: &Upload) -> bool {
-    facts.stack().and_then(Stack::request).as_ref() == Some(&create.request)
+fn is_made_for(snapshot: &Snapshot<'_>, create: &Upload) -> bool {
+    snapshot.stack().and_then(Stack::request).as_ref() == Some(&create.request)
 }
 
-fn own_create<'a>(facts: &'a Facts<'_>, entry: &Entry) -> Create<'a> {
-    let upload = oldest(facts, Verb::Create, |_| true);
+fn own_create<'a>(snapshot: &'a Snapshot<'_>, entry: &Entry) -> Create<'a> {
+    let upload = oldest(snapshot, Verb::Create, |_| true);
     let is_shared = !is_idle(entry) && entry.joined(Verb::Create).next().is_some();
     if upload.is_some() || is_shared { Create::Own(upload) } else { Create::None }
 }
@@ -166,12 +166,12 @@ pub fn is_to_be_validated(entry: &Entry, upload: &Upload) -> bool {
 }
 
 /// The rules, for a create that is not our own earlier attempt.
-fn validate(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
+fn validate(snapshot: &Snapshot<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
     if entry.is_told_everywhere_but(&upload.key) {
         return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
-    let mut problems = if facts.profile.has_script { Vec::new() } else { vec![no_profile(facts)] };
-    match order::read(&upload.body, facts.site) {
+    let mut problems = if snapshot.profile.has_script { Vec::new() } else { vec![no_profile(snapshot)] };
+    match order::read(&upload.body, snapshot.site) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),
         Err(more) => {
@@ -181,33 +181,33 @@ fn validate(facts: &Facts<'_>, entry: &Entry, upload: &Upload) -> Result<Choices
     }
 }
 
-fn no_profile(facts: &Facts<'_>) -> Problem {
-    Problem::NoProfile { user: facts.cluster.user.clone(), others: facts.profile.others().cloned() }
+fn no_profile(snapshot: &Snapshot<'_>) -> Problem {
+    Problem::NoProfile { user: snapshot.cluster.user.clone(), others: snapshot.profile.others().cloned() }
 }
 
 /// The delete that is there beside a create which came late.
-fn delete_at_hand<'a>(facts: &'a Facts<'_>, entry: &Entry) -> Option<&'a Upload> {
-    oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.key))
-        .or_else(|| oldest(facts, Verb::Delete, |u| !is_joined(entry, u)))
-        .or_else(|| oldest(facts, Verb::Delete, |_| true))
+fn delete_at_hand<'a>(snapshot: &'a Snapshot<'_>, entry: &Entry) -> Option<&'a Upload> {
+    oldest(snapshot, Verb::Delete, |u| entry.is_crowded_for(&u.key))
+        .or_else(|| oldest(snapshot, Verb::Delete, |u| !is_joined(entry, u)))
+        .or_else(|| oldest(snapshot, Verb::Delete, |_| true))
 }
 
 /// The delete that contends, beside a create; an error where one has its answer already.
-fn delete<'a>(facts: &'a Facts<'_>, entry: &Entry, create: Option<&Upload>) -> Result<Delete<'a>, Triage<'a>> {
-    if let Some(upload) = oldest(facts, Verb::Delete, |u| entry.is_crowded_for(&u.key)) {
+fn delete<'a>(snapshot: &'a Snapshot<'_>, entry: &Entry, create: Option<&Upload>) -> Result<Delete<'a>, Triage<'a>> {
+    if let Some(upload) = oldest(snapshot, Verb::Delete, |u| entry.is_crowded_for(&u.key)) {
         return Err(Triage::TooMany(upload));
     }
     // On the same second, where nothing else tells, the delete counts as the later: what it does costs nothing.
     let is_later =
-        |create: &Upload, delete: &Upload| facts.wish(entry, create).order(&facts.wish(entry, delete)) == Some(Ordering::Greater);
+        |create: &Upload, delete: &Upload| snapshot.wish(entry, create).order(&snapshot.wish(entry, delete)) == Some(Ordering::Greater);
     let is_overtaken = |delete: &Upload| create.is_some_and(|create| is_later(create, delete));
-    if let Some(upload) = oldest(facts, Verb::Delete, |u| !is_joined(entry, u)) {
-        if entry.has_overtaken(&facts.wish(entry, upload)) {
+    if let Some(upload) = oldest(snapshot, Verb::Delete, |u| !is_joined(entry, u)) {
+        if entry.has_overtaken(&snapshot.wish(entry, upload)) {
             return Err(Triage::Late(upload));
         }
         return Ok(if is_overtaken(upload) { Delete::Overtaken(upload) } else { Delete::Asked(upload) });
     }
-    Ok(match oldest(facts, Verb::Delete, |_| true) {
+    Ok(match oldest(snapshot, Verb::Delete, |_| true) {
         Some(upload) if is_overtaken(upload) => Delete::OwnAwaited(Some(upload)),
         Some(upload) => Delete::Own(upload),
         // The upload of an accepted delete was withdrawn: the delete goes on, and a create that is there waits.

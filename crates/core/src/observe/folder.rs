@@ -7,11 +7,11 @@ use futures_util::future::try_join_all;
 use super::listed;
 use super::query::{ListFolder, Listed, Observe, ReadUpload};
 use crate::body::{BODY_BYTES_MAX, Body};
-use crate::facts::Upload;
 use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
 use crate::names::Cluster;
 use crate::request::{ETag, RequestId};
+use crate::snapshot::Upload;
 use crate::status::Status;
 
 /// Uploads and answers of one cluster in one or more folders.
@@ -75,7 +75,7 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
         round.iter().flatten().filter(|l| matches!(read(&l.key), Reading::Request(_))).cloned().collect()
     };
     if requests(&found) != requests(&again) {
-        return Err(Fault::new(Kind::Moved, "s3:ListBucket", format!("files were put or removed in {} meanwhile", folder.as_str())));
+        return Err(Fault::new(Kind::Conflict, "s3:ListBucket", format!("files were put or removed in {} meanwhile", folder.as_str())));
     }
     Ok(again.into_iter().flatten().collect())
 }
@@ -89,7 +89,7 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result
     let query = ReadUpload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
     match world.ask(query).await {
         Ok(Some(o)) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
-            Err(Fault::new(Kind::Moved, "s3:GetObject", format!("{key} was replaced since it was listed")))
+            Err(Fault::new(Kind::Conflict, "s3:GetObject", format!("{key} was replaced since it was listed")))
         }
         Ok(object) => Ok(object.map(|o| Upload {
             request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
@@ -99,7 +99,7 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result
             body: if is_large { Body::TooLarge(size) } else { o.body },
             is_withheld: false,
         })),
-        Err(fault) if fault.kind == Kind::Permanent => withheld(world, key, &listed, fault).await,
+        Err(fault) if fault.kind == Kind::Rejected => withheld(world, key, &listed, fault).await,
         Err(fault) => Err(fault),
     }
 }
@@ -115,7 +115,7 @@ async fn withheld<W: Observe>(world: &W, key: UploadKey, before: &Listed, fault:
     let now = listed(world, &key.to_string()).await?;
     if now.as_ref().is_some_and(|now| now != before) {
         // What was put in its place may be given out.
-        return Err(Fault { kind: Kind::Moved, ..fault });
+        return Err(Fault { kind: Kind::Conflict, ..fault });
     }
     Ok(now.map(|l| Upload {
         request: RequestId::of(&l.key, None, &l.etag, l.modified),

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use crate::causes::{Causes, Gatherer, StackEvent};
 use crate::decide::state::{PhaseKind, phase};
 use crate::decide::triage::is_to_be_validated;
-use crate::facts::{Facts, Setback, StackSeen};
 use crate::fault::{Fault, Kind};
 use crate::key::{Folder, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, Open, Phase};
@@ -18,6 +17,7 @@ use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
 use crate::site::Site;
+use crate::snapshot::{Refusal, Snapshot, StackSeen};
 use crate::stack::{Stack, StackId, StackState};
 use crate::status::Progress;
 
@@ -52,8 +52,8 @@ pub async fn look<'a, W: Observe>(
     site: &'a Site,
     subject: &Subject,
     now: Timestamp,
-    setback: Option<Setback>,
-) -> Result<Facts<'a>, Fault> {
+    refusal: Option<Refusal>,
+) -> Result<Snapshot<'a>, Fault> {
     let cluster = &subject.cluster;
     let named = site.stack_name(cluster);
     let (ledger, by_name, seen_profile, mut near) = try_join!(
@@ -118,7 +118,7 @@ pub async fn look<'a, W: Observe>(
             upload.request = unread;
         }
     }
-    let mut facts = Facts {
+    let mut snapshot = Snapshot {
         now,
         site,
         cluster: cluster.clone(),
@@ -131,10 +131,10 @@ pub async fn look<'a, W: Observe>(
         profile,
         causes: Causes::default(),
         progress: None,
-        setback,
+        refusal,
     };
-    read_more(world, &mut facts).await?;
-    Ok(facts)
+    read_more(world, &mut snapshot).await?;
+    Ok(snapshot)
 }
 
 /// What is read of a stack beside its description.
@@ -165,16 +165,16 @@ const fn more(phase: PhaseKind, state: StackState, is_delete_refused: bool) -> M
 }
 
 /// Completes a look. None of it waits for a list that cannot be read.
-async fn read_more<W: Observe>(world: &W, facts: &mut Facts<'_>) -> Result<(), Fault> {
-    let Some(stack) = facts.stack() else { return Ok(()) };
+async fn read_more<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result<(), Fault> {
+    let Some(stack) = snapshot.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
-    let is_delete_refused = matches!(facts.setback, Some(Setback::Delete(_)));
-    match more(phase(facts, &facts.entry()), state, is_delete_refused) {
+    let is_delete_refused = matches!(snapshot.refusal, Some(Refusal::Delete(_)));
+    match more(phase(snapshot, &snapshot.entry()), state, is_delete_refused) {
         More::Nothing => {}
-        More::Causes => facts.causes = causes(world, &id, state).await?,
-        More::Progress => match progress(world, &id, facts.site.template.resources).await {
-            Ok(progress) => facts.progress = Some(progress),
-            Err(fault) => facts.causes.unread.push(fault),
+        More::Causes => snapshot.causes = causes(world, &id, state).await?,
+        More::Progress => match progress(world, &id, snapshot.site.template.resources).await {
+            Ok(progress) => snapshot.progress = Some(progress),
+            Err(fault) => snapshot.causes.unread.push(fault),
         },
     }
     Ok(())
@@ -235,7 +235,7 @@ async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
 async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
     match world.ask(ReadStatus(key.to_owned())).await {
         Ok(seen) => Ok(Some(seen)),
-        Err(fault) if fault.kind == Kind::Permanent => Ok(None),
+        Err(fault) if fault.kind == Kind::Rejected => Ok(None),
         Err(fault) => Err(fault),
     }
 }
@@ -262,7 +262,7 @@ pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) ->
                     stacks.extend(events.items.into_iter().filter_map(|event| gatherer.take(event, &stack, root)));
                     page = events.next;
                 }
-                Err(fault) if is_at_rest || fault.kind == Kind::Permanent => {
+                Err(fault) if is_at_rest || fault.kind == Kind::Rejected => {
                     unread.push(fault);
                     break;
                 }

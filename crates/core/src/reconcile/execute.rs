@@ -32,7 +32,7 @@ pub async fn execute<W: Execute>(
         };
         if is_stale() {
             send_claimed(world, &plan.effects[nth..], my_ledger.as_ref(), outcome).await;
-            return Err(stop(Fault::new(Kind::Moved, "pass", "what was seen is too old to act on")));
+            return Err(stop(Fault::new(Kind::Conflict, "pass", "what was seen is too old to act on")));
         }
         let done = match effect {
             Effect::WriteLedger { user, ledger, expect: Expect::Mine } => {
@@ -51,7 +51,7 @@ pub async fn execute<W: Execute>(
             (Effect::SendMail(mail), Err(fault)) => outcome.mails_lost.push(format!("{}: {fault}", mail.subject())),
             (_, Ok(_)) => {}
             // Refused for good, because the condition of the removal reads it: it has its answer, and stays.
-            (Effect::RemoveUpload { key, .. }, Err(fault)) if fault.kind == Kind::Permanent && withheld.contains(key) => {}
+            (Effect::RemoveUpload { key, .. }, Err(fault)) if fault.kind == Kind::Rejected && withheld.contains(key) => {}
             (_, Err(fault)) => {
                 send_claimed(world, &plan.effects[nth..], my_ledger.as_ref(), outcome).await;
                 return Err(stop(fault));

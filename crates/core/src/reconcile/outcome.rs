@@ -2,10 +2,10 @@
 
 use crate::decide::{Action, Plan};
 use crate::effect::Effect;
-use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::ledger::Phase;
 use crate::message::Message;
+use crate::snapshot::Snapshot;
 
 /// How a pass ended.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +61,8 @@ impl Outcome {
     }
 
     /// Takes down a plan of which the first `done` effects were carried out.
-    pub(super) fn note(&mut self, facts: &Facts<'_>, plan: Plan, done: usize) {
-        let (was, is_whole) = (facts.entry(), done == plan.effects.len());
+    pub(super) fn note(&mut self, snapshot: &Snapshot<'_>, plan: Plan, done: usize) {
+        let (was, is_whole) = (snapshot.entry(), done == plan.effects.len());
         let was_making = matches!(was.phase, Phase::Creating { .. });
         for effect in &plan.effects[..done] {
             self.counts.started += usize::from(matches!(effect, Effect::CreateStack(_)));
@@ -79,7 +79,7 @@ impl Outcome {
         }
         // Who asks again for what is there has not waited.
         if let (true, true, Action::Announce, Some(accepted)) = (is_whole, was_making, plan.action, &was.accepted) {
-            self.ready_seconds = Some(facts.now.as_second() - accepted.at.as_second());
+            self.ready_seconds = Some(snapshot.now.as_second() - accepted.at.as_second());
         }
         self.plans.push(plan);
     }

@@ -4,7 +4,6 @@ use super::execute::execute;
 use super::{Clock, Outcome};
 use crate::decide;
 use crate::effect::{Effect, Execute};
-use crate::facts::{Facts, Setback};
 use crate::fault::{Fault, Kind};
 use crate::key::UploadKey;
 use crate::ledger::{Ledger, NodeNews};
@@ -12,6 +11,7 @@ use crate::observe::Observe;
 use crate::observe::{self, Subject};
 use crate::request::RequestId;
 use crate::site::Site;
+use crate::snapshot::{Refusal, Snapshot};
 
 /// So many rounds one pass takes that lead on to another. Each needs another upload or a refused call; what is left then comes
 /// again with its event, or with the sweep.
@@ -39,7 +39,7 @@ struct Pass<'p, W, C> {
     subject: Subject,
     outcome: Outcome,
     /// A call that the last round was refused.
-    refusal: Option<Setback>,
+    refusal: Option<Refusal>,
     /// Rounds that led on to another.
     rounds: usize,
     /// Looks that were begun anew, because a file was replaced in their midst.
@@ -80,8 +80,8 @@ pub async fn reconcile<W: Observe + Execute>(
 impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     async fn run(&mut self) -> Result<(), Fault> {
         loop {
-            let facts = self.observe().await?;
-            let Next::Round { is_moved, is_noted } = self.round(&facts).await? else { return Ok(()) };
+            let snapshot = self.observe().await?;
+            let Next::Round { is_moved, is_noted } = self.round(&snapshot).await? else { return Ok(()) };
             let is_late = self.clock.now().as_second() >= self.until;
             let is_over = self.rounds + 1 >= LOOKS_MAX || self.outcome.moves >= MOVES_MAX || is_late;
             if is_over && is_noted {
@@ -91,7 +91,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
             if is_over {
                 let (moves, cluster) = (self.outcome.moves, &self.subject.cluster);
                 let why = format!("{cluster} is busy: others were quicker at {moves} of {} looks", self.rounds + moves);
-                return Err(Fault::new(Kind::Transient, "pass", why));
+                return Err(Fault::new(Kind::Retry, "pass", why));
             }
             if is_moved {
                 self.clock.back_off(self.outcome.moves).await;
@@ -103,11 +103,11 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     }
 
     /// Observes, and begins anew where a file was replaced between two of the queries.
-    async fn observe(&mut self) -> Result<Facts<'p>, Fault> {
+    async fn observe(&mut self) -> Result<Snapshot<'p>, Fault> {
         loop {
             let seen = observe::look(self.world, self.site, &self.subject, self.clock.now(), self.refusal.clone()).await;
             match seen {
-                Err(fault) if fault.kind == Kind::Moved && self.replaced < REPLACED_MAX && self.clock.now().as_second() < self.until => {
+                Err(fault) if fault.kind == Kind::Conflict && self.replaced < REPLACED_MAX && self.clock.now().as_second() < self.until => {
                     self.clock.back_off(self.replaced).await;
                     self.replaced += 1;
                     self.outcome.moves += 1;
@@ -118,35 +118,35 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     }
 
     /// Decides on what was seen, carries that out, and takes it down.
-    async fn round(&mut self, facts: &Facts<'_>) -> Result<Next, Fault> {
+    async fn round(&mut self, snapshot: &Snapshot<'_>) -> Result<Next, Fault> {
         self.refusal = None;
         if self.rounds + self.outcome.moves == 0 {
-            let is_gone = |key: &UploadKey| facts.uploads.iter().all(|u| u.key != *key);
+            let is_gone = |key: &UploadKey| snapshot.uploads.iter().all(|u| u.key != *key);
             self.outcome.is_without_upload = self.subject.upload.as_ref().is_some_and(is_gone);
         }
-        self.outcome.lists_unread.extend(facts.causes.unread.iter().map(ToString::to_string));
+        self.outcome.lists_unread.extend(snapshot.causes.unread.iter().map(ToString::to_string));
         // What the event's stack looked like is old by the next round.
         self.subject.stack = None;
         let plan = match self.news {
-            Some(news) => decide::decide_nodes(facts, news),
-            None => decide::decide(facts),
+            Some(news) => decide::decide_nodes(snapshot, news),
+            None => decide::decide(snapshot),
         };
-        let stale_at = facts.now.as_second() + PASS_SECONDS_MAX;
-        let withheld: Vec<String> = facts.uploads.iter().filter(|u| u.is_withheld).map(|u| u.key.to_string()).collect();
+        let stale_at = snapshot.now.as_second() + PASS_SECONDS_MAX;
+        let withheld: Vec<String> = snapshot.uploads.iter().filter(|u| u.is_withheld).map(|u| u.key.to_string()).collect();
         let is_stale = || self.clock.now().as_second() > stale_at;
         let done = execute(self.world, &plan, &withheld, &mut self.outcome, is_stale).await;
         let count = done.as_ref().map_or_else(|stop| stop.nth, |()| plan.effects.len());
-        let is_noted = is_known(facts, &plan.effects[..count], &self.subject);
+        let is_noted = is_known(snapshot, &plan.effects[..count], &self.subject);
         let look_again = plan.look_again;
-        self.outcome.note(facts, plan, count);
+        self.outcome.note(snapshot, plan, count);
         let Err(stop) = done else {
             return Ok(if look_again { Next::Round { is_moved: false, is_noted } } else { Next::End });
         };
         match stop.fault.kind {
-            Kind::Moved => return Ok(Next::Round { is_moved: true, is_noted }),
-            Kind::Permanent | Kind::Spent if stop.is_create => self.refusal = Some(Setback::Create(stop.fault)),
-            Kind::Permanent | Kind::Spent if stop.is_delete => self.refusal = Some(Setback::Delete(stop.fault)),
-            Kind::Transient | Kind::Permanent | Kind::Spent => return Err(stop.fault),
+            Kind::Conflict => return Ok(Next::Round { is_moved: true, is_noted }),
+            Kind::Rejected | Kind::TokenUsed if stop.is_create => self.refusal = Some(Refusal::Create(stop.fault)),
+            Kind::Rejected | Kind::TokenUsed if stop.is_delete => self.refusal = Some(Refusal::Delete(stop.fault)),
+            Kind::Retry | Kind::Rejected | Kind::TokenUsed => return Err(stop.fault),
         }
         Ok(Next::Round { is_moved: false, is_noted })
     }
@@ -154,20 +154,20 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
 
 /// Whether the ledger, as it was seen or as this pass has written it since, makes the sweep look at what the event told of: then
 /// nothing is lost if this pass ends.
-fn is_known(facts: &Facts<'_>, done: &[Effect], subject: &Subject) -> bool {
+fn is_known(snapshot: &Snapshot<'_>, done: &[Effect], subject: &Subject) -> bool {
     let written = done.iter().rev().find_map(|effect| match effect {
         Effect::WriteLedger { ledger, .. } => Some(ledger),
         _ => None,
     });
-    let entries = || [Some(&facts.ledger), written].into_iter().flatten().map(|ledger| ledger.entry(&facts.cluster.name));
+    let entries = || [Some(&snapshot.ledger), written].into_iter().flatten().map(|ledger| ledger.entry(&snapshot.cluster.name));
     // What this pass is the first to write down as answered, it has removed before.
     let is_answered = |request: &RequestId| {
-        let has = |ledger: &Ledger| ledger.entry(&facts.cluster.name).has_answered(request);
-        written.is_some_and(has) && !has(&facts.ledger)
+        let has = |ledger: &Ledger| ledger.entry(&snapshot.cluster.name).has_answered(request);
+        written.is_some_and(has) && !has(&snapshot.ledger)
     };
     let is_noted = |request: &RequestId| is_answered(request) || entries().any(|entry| entry.open.iter().any(|o| o.request == *request));
     match &subject.upload {
-        Some(key) => facts.uploads.iter().filter(|u| u.key == *key).all(|u| is_noted(&u.request)),
+        Some(key) => snapshot.uploads.iter().filter(|u| u.key == *key).all(|u| is_noted(&u.request)),
         None => entries().any(|entry| entry.is_owed()),
     }
 }

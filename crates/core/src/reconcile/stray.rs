@@ -16,7 +16,7 @@ pub async fn answer_stray<W: Observe + Execute>(world: &W, key: &str) -> Result<
     world.execute(&Effect::WriteAnswer { key: answer, message: Message::WrongKey(problem), expect }).await?;
     match world.execute(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await {
         // It has its answer, and S3 does not let it be removed.
-        Err(fault) if fault.kind != Kind::Permanent => Err(fault),
+        Err(fault) if fault.kind != Kind::Rejected => Err(fault),
         Ok(_) | Err(_) => Ok(true),
     }
 }
@@ -27,7 +27,7 @@ pub async fn answer_look_alike<W: Execute>(world: &W, key: &str) -> Result<(), F
     let Reading::LooksLike { answer, problem } = key::read(key) else { return Ok(()) };
     let effect = Effect::WriteAnswer { key: answer, message: Message::LookAlike(problem), expect: Expect::Absent };
     match world.execute(&effect).await {
-        Err(fault) if fault.kind != Kind::Moved => Err(fault),
+        Err(fault) if fault.kind != Kind::Conflict => Err(fault),
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use cf_core::body::Body;
 use cf_core::causes::Causes;
 use cf_core::decide::state::{PhaseKind, StackKind};
-use cf_core::facts::{Facts, Setback, StackSeen, Upload};
 use cf_core::fault::{Fault, Kind};
 use cf_core::key::{self, Answer, Reading, UploadKey};
 use cf_core::ledger::{Accepted, End, Entry, Ledger, Phase};
 use cf_core::profile::Profile;
 use cf_core::request::{ETag, RequestId};
 use cf_core::site::Site;
+use cf_core::snapshot::{Refusal, Snapshot, StackSeen, Upload};
 use cf_core::stack::{Stack, StackId, StackStatus, tags};
 use cf_core::testing;
 use jiff::{SignedDuration, Timestamp};
@@ -97,7 +97,7 @@ fn upload(key: &str, minutes: i64, body: Body) -> Upload {
 }
 
 /// The look that a scene describes.
-pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
+pub fn snapshot<'a>(scene: &Scene, site: &'a Site) -> Snapshot<'a> {
     let cluster = testing::cluster("alice", "demo");
     let create = scene.create.map(|(known, body)| (known, upload("home/alice/demo.cf-create", 10, Body::Read(BODIES[body].into()))));
     let folder = if scene.elsewhere { "home/alice/old runs/" } else { "home/alice/" };
@@ -132,7 +132,7 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
     let uploads: Vec<Upload> =
         create.iter().chain(&delete).filter(|(known, _)| *known != Known::Withdrawn).map(|(_, upload)| upload.clone()).collect();
     let standing = |a: &Answer| (upload_key("home/alice/demo.cf-create").answer(*a), ETag(format!("\"{a:?}\"")));
-    Facts {
+    Snapshot {
         now: at(30),
         site,
         ledger,
@@ -144,7 +144,7 @@ pub fn facts<'a>(scene: &Scene, site: &'a Site) -> Facts<'a> {
         profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },
         causes: Causes::default(),
         progress: None,
-        setback: scene.refused.map(setback),
+        refusal: scene.refused.map(refusal),
         cluster,
     }
 }
@@ -183,11 +183,11 @@ fn stack(scene: &Scene, site: &Site, cluster: &cf_core::names::Cluster, made_for
     }))
 }
 
-fn setback(refused: Refused) -> Setback {
+fn refusal(refused: Refused) -> Refusal {
     let fault = |kind, why: &str| Fault::new(kind, "cloudformation", why);
     match refused {
-        Refused::Create => Setback::Create(fault(Kind::Permanent, "ValidationError: no such instance type")),
-        Refused::Spent => Setback::Create(fault(Kind::Spent, "TokenAlreadyExistsException")),
-        Refused::Delete => Setback::Delete(fault(Kind::Permanent, "ValidationError: TerminationProtection is enabled")),
+        Refused::Create => Refusal::Create(fault(Kind::Rejected, "ValidationError: no such instance type")),
+        Refused::Spent => Refusal::Create(fault(Kind::TokenUsed, "TokenAlreadyExistsException")),
+        Refused::Delete => Refusal::Delete(fault(Kind::Rejected, "ValidationError: TerminationProtection is enabled")),
     }
 }

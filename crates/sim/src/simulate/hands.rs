@@ -44,7 +44,7 @@ const GIVEN_UP_AFTER: i64 = 10_000;
 const ON_ITS_WAY_MAX: u64 = 30_000;
 
 fn transient(why: &str) -> Fault {
-    Fault::new(Kind::Transient, "the call", why)
+    Fault::new(Kind::Retry, "the call", why)
 }
 
 impl<'s, 'b> Hands<'s, 'b> {

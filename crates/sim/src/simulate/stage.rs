@@ -8,7 +8,7 @@ use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
 use cf_core::names::Cluster;
 use cf_core::request::ETag;
-use cf_core::site::{Powers, Site};
+use cf_core::site::{Rights, Site};
 use jiff::{SignedDuration, Timestamp};
 
 use super::bug::Bug;
@@ -104,7 +104,7 @@ pub struct Stage<'b> {
 impl<'b> Stage<'b> {
     /// A stage around a world.
     pub fn new(world: World, dice: Dice, bug: Option<&'b dyn Bug>, inner: Inner) -> Self {
-        let sites = [Powers::CREATE, Powers::DELETE, Powers::WATCH].map(|powers| Site { powers, ..world.site.clone() });
+        let sites = [Rights::CREATE, Rights::DELETE, Rights::WATCH].map(|rights| Site { rights, ..world.site.clone() });
         let start = world.now();
         Self { world, sites, dice, bug, start, inner: Mutex::new(inner) }
     }
@@ -187,14 +187,14 @@ impl<'b> Stage<'b> {
     fn refusal(&self, effect: &Effect, call: u64) -> Option<Fault> {
         let is_conditional = matches!(effect, Effect::WriteLedger { .. } | Effect::WriteStatus { .. } | Effect::WriteAnswer { .. });
         if is_conditional && self.strikes(Mishap::Conflict, call) {
-            return Some(Fault::new(Kind::Moved, "s3:PutObject", "409 ConditionalRequestConflict"));
+            return Some(Fault::new(Kind::Conflict, "s3:PutObject", "409 ConditionalRequestConflict"));
         }
         match effect {
             Effect::CreateStack(_) if self.strikes(Mishap::LimitReached, call) => {
-                Some(Fault::new(Kind::Permanent, "cloudformation:CreateStack", "LimitExceededException: Limit for stack has been exceeded"))
+                Some(Fault::new(Kind::Rejected, "cloudformation:CreateStack", "LimitExceededException: Limit for stack has been exceeded"))
             }
             Effect::SendMail(_) if self.strikes(Mishap::MailRefused, call) => {
-                Some(Fault::new(Kind::Transient, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
+                Some(Fault::new(Kind::Retry, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
             }
             _ => None,
         }

@@ -15,7 +15,7 @@ fn claim(b: &mut Builder<'_>, kind: MailKind) -> Option<Accepted> {
 }
 
 pub fn announce(b: &mut Builder<'_>) {
-    let login = b.facts.login().unwrap_or_default().to_owned();
+    let login = b.snapshot.login().unwrap_or_default().to_owned();
     let news = claim(b, MailKind::Ready);
     let joined = b.joined(Verb::Create);
     for open in &joined {
@@ -26,7 +26,7 @@ pub fn announce(b: &mut Builder<'_>) {
     for open in &joined {
         b.answer(&open.key, &compose::created(&login));
     }
-    b.status(State::Ready, compose::ready(b.facts, &login, b.entry.nodes.as_ref()), None);
+    b.status(State::Ready, compose::ready(b.snapshot, &login, b.entry.nodes.as_ref()), None);
     if let Some(accepted) = news {
         b.mail(compose::ready_news(&accepted, &login));
     }
@@ -39,7 +39,7 @@ pub fn announce_no_login(b: &mut Builder<'_>) {
     b.entry.login = Some(String::new());
     b.write_ledger();
     for open in &joined {
-        b.answer(&open.key, &compose::no_login(b.facts));
+        b.answer(&open.key, &compose::no_login(b.snapshot));
     }
     b.status(State::Failed, StateText::NoLogin, None);
     if let Some(accepted) = news {
@@ -58,16 +58,16 @@ fn end(b: &mut Builder<'_>, joined: &[crate::ledger::Open]) {
 
 /// Wherever the old address is, it is not true any more.
 pub fn readdress(b: &mut Builder<'_>) {
-    let login = b.facts.login().unwrap_or_default().to_owned();
+    let login = b.snapshot.login().unwrap_or_default().to_owned();
     b.write_ledger();
     let accepted = b.entry.accepted.as_ref().map(|a| a.key.clone());
     let told: Vec<_> = b.entry.announced.iter().cloned().chain(accepted).collect();
     // Where it was reported that there is none, `.cf-failed` says so, and no longer does.
     let none_was_told = b.entry.login.as_deref() == Some("");
-    for key in told.iter().filter(|key| none_was_told || b.facts.standing(key, Answer::Created).is_some()) {
+    for key in told.iter().filter(|key| none_was_told || b.snapshot.standing(key, Answer::Created).is_some()) {
         b.answer(key, &compose::created(&login));
     }
-    b.status(State::Ready, compose::ready(b.facts, &login, b.entry.nodes.as_ref()), None);
+    b.status(State::Ready, compose::ready(b.snapshot, &login, b.entry.nodes.as_ref()), None);
     b.entry.login = Some(login);
     b.close();
 }
@@ -76,7 +76,7 @@ pub fn withdraw_address(b: &mut Builder<'_>) {
     b.write_ledger();
     b.forget_created();
     if let Some(key) = b.entry.accepted.as_ref().map(|a| a.key.clone()) {
-        b.answer(&key, &compose::no_login(b.facts));
+        b.answer(&key, &compose::no_login(b.snapshot));
     }
     b.status(State::Failed, StateText::NoLogin, None);
     b.entry.login = Some(String::new());

@@ -20,13 +20,13 @@ pub fn start(b: &mut Builder<'_>) {
         last_delete: b.entry.last_delete,
         last_create_seen: b.entry.last_create_seen.take(),
         last_delete_seen: b.entry.last_delete_seen.take(),
-        phase: Phase::Creating { since: b.facts.now },
+        phase: Phase::Creating { since: b.snapshot.now },
         accepted: Some(Accepted {
             request: upload.request.clone(),
             key: upload.key.clone(),
-            at: b.facts.now,
+            at: b.snapshot.now,
             parameters: b.choices.clone(),
-            defaults: b.facts.site.region.defaults_beside(&b.choices),
+            defaults: b.snapshot.site.region.defaults_beside(&b.choices),
         }),
         ..Entry::default()
     };
@@ -48,10 +48,10 @@ pub fn resume(b: &mut Builder<'_>) {
         return end::cleared(b);
     };
     // Every attempt has its own line in the ledger: how long a lost one may still be on its way is counted from it.
-    b.entry.phase = Phase::Creating { since: b.facts.now };
+    b.entry.phase = Phase::Creating { since: b.snapshot.now };
     b.write_ledger();
     // Before the call, for where it fails again nothing is said after it.
-    if b.facts.now.as_second() - accepted.at.as_second() >= TOLD_SECONDS {
+    if b.snapshot.now.as_second() - accepted.at.as_second() >= TOLD_SECONDS {
         b.status(State::Creating, StateText::NotTaken { since: accepted.at }, None);
     }
     create_stack(b);
@@ -59,7 +59,7 @@ pub fn resume(b: &mut Builder<'_>) {
 }
 
 fn create_stack(b: &mut Builder<'_>) {
-    let (site, cluster) = (b.facts.site, &b.facts.cluster);
+    let (site, cluster) = (b.snapshot.site, &b.snapshot.cluster);
     let Some(accepted) = &b.entry.accepted else { return };
     let mut parameters = accepted.defaults.clone();
     parameters.extend(accepted.parameters.clone());

@@ -10,7 +10,7 @@ use crate::status::State;
 
 /// The delete at hand is the one that the work is done for.
 pub fn join_deletes(b: &mut Builder<'_>) {
-    for upload in b.facts.uploads.iter().filter(|u| u.key.verb == Verb::Delete) {
+    for upload in b.snapshot.uploads.iter().filter(|u| u.key.verb == Verb::Delete) {
         if !b.entry.has_answered(&upload.request) {
             b.join(upload);
         }
@@ -26,16 +26,16 @@ fn withdraw_joined(b: &mut Builder<'_>) {
 }
 
 pub fn give_up(b: &mut Builder<'_>, open: &Open) {
-    let upload = b.facts.uploads.iter().find(|u| u.request == open.request);
+    let upload = b.snapshot.uploads.iter().find(|u| u.request == open.request);
     let tied = upload.and_then(|upload| b.tie(upload, b.delete));
-    b.answer(&open.key, &compose::withdrawn(b.facts, tied.as_ref()));
+    b.answer(&open.key, &compose::withdrawn(b.snapshot, tied.as_ref()));
     if tied.is_some() {
         b.entry.tied = tied;
     }
 }
 
 fn delete_stack(b: &mut Builder<'_>) {
-    if let Some(stack) = b.facts.stack() {
+    if let Some(stack) = b.snapshot.stack() {
         b.effects.push(Effect::DeleteStack { id: stack.id.clone() });
     }
 }
@@ -57,20 +57,20 @@ fn accept(b: &mut Builder<'_>, phase: Phase) {
 const fn deleting(b: &Builder<'_>) -> Phase {
     match b.entry.phase {
         Phase::Deleting { since } => Phase::Deleting { since },
-        _ => Phase::Deleting { since: b.facts.now },
+        _ => Phase::Deleting { since: b.snapshot.now },
     }
 }
 
 pub fn remove(b: &mut Builder<'_>) {
     accept(b, deleting(b));
     delete_stack(b);
-    b.status(State::Deleting, compose::deleting(b.facts), None);
+    b.status(State::Deleting, compose::deleting(b.snapshot), None);
     b.close_settled();
 }
 
 pub fn remove_later(b: &mut Builder<'_>) {
     accept(b, deleting(b));
-    b.status(State::Deleting, compose::deleting(b.facts), None);
+    b.status(State::Deleting, compose::deleting(b.snapshot), None);
     b.close_settled();
 }
 
@@ -80,7 +80,7 @@ pub fn remove_again(b: &mut Builder<'_>) {
     let deleting = deleting(b);
     accept(b, Phase::Stuck);
     delete_stack(b);
-    b.status(State::Deleting, compose::deleting(b.facts), None);
+    b.status(State::Deleting, compose::deleting(b.snapshot), None);
     b.entry.phase = deleting;
     b.close();
     b.look_again = false;
@@ -88,7 +88,7 @@ pub fn remove_again(b: &mut Builder<'_>) {
 
 /// The create is on its way, and no stack is to be seen that could be removed.
 pub fn cancel_start(b: &mut Builder<'_>) {
-    accept(b, Phase::Unwanted { since: b.facts.now });
+    accept(b, Phase::Unwanted { since: b.snapshot.now });
     b.status(State::Deleting, StateText::DeletingAfterStart, None);
     b.close_settled();
 }

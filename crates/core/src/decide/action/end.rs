@@ -11,13 +11,13 @@ use crate::status::State;
 
 pub fn finish(b: &mut Builder<'_>) {
     join_deletes(b);
-    let gone = b.facts.now;
+    let gone = b.snapshot.now;
     let deletes = b.joined(Verb::Delete);
     let news: Vec<&RequestId> = deletes.iter().map(|o| &o.request).collect();
     // One removal is one piece of news, however many asked for it.
     let claimed = news.first().is_some_and(|request| b.claim(request, MailKind::Gone));
     b.write_ledger();
-    let message = compose::deleted(b.facts, gone);
+    let message = compose::deleted(b.snapshot, gone);
     for open in &deletes {
         b.answer(&open.key, &message);
     }
@@ -51,7 +51,7 @@ pub fn lost(b: &mut Builder<'_>) {
     let joined = b.joined(Verb::Create);
     // An entry that was recovered from its stack may have another upload's place for its answers.
     let elsewhere = joined.iter().map(|o| &o.key).filter(|key| **key != accepted.key);
-    let text = compose::removed(b.facts, b.facts.now);
+    let text = compose::removed(b.snapshot, b.snapshot.now);
     for key in elsewhere.chain([&accepted.key]) {
         b.answer(key, &text);
     }
@@ -64,7 +64,7 @@ pub fn lost(b: &mut Builder<'_>) {
     for open in &joined {
         b.settle(&open.request);
     }
-    b.entry.phase = Phase::Gone { at: b.facts.now, end: End::Removed };
+    b.entry.phase = Phase::Gone { at: b.snapshot.now, end: End::Removed };
     b.close();
 }
 
@@ -75,24 +75,24 @@ pub fn cleared(b: &mut Builder<'_>) {
         b.forget_created();
     }
     b.entry.warned.clear();
-    b.entry.phase = Phase::Gone { at: b.facts.now, end };
+    b.entry.phase = Phase::Gone { at: b.snapshot.now, end };
     b.close();
 }
 
 pub fn answer_no_such(b: &mut Builder<'_>) {
-    let message = compose::no_such(b.facts, b.entry.tied.as_ref());
+    let message = compose::no_such(b.snapshot, b.entry.tied.as_ref());
     answer_deletes(b, &message);
 }
 
 pub fn answer_gone(b: &mut Builder<'_>) {
-    answer_deletes(b, &compose::receipt(b.facts));
+    answer_deletes(b, &compose::receipt(b.snapshot));
 }
 
 /// Deletes of what is not there: all are answered, for none of them has anything to wait for.
 fn answer_deletes(b: &mut Builder<'_>, message: &Message) {
     let owed = b.owed(Verb::Delete, b.delete);
     if let Some(upload) = b.delete {
-        let wish = b.facts.wish(&b.entry, upload);
+        let wish = b.snapshot.wish(&b.entry, upload);
         b.entry.note_wish(Verb::Delete, &wish);
     }
     b.write_ledger();

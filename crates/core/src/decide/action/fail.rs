@@ -2,10 +2,10 @@
 
 use super::super::builder::Builder;
 use super::super::compose;
-use crate::facts::Setback;
 use crate::key::{Answer, Verb};
 use crate::ledger::{End, MailKind, Phase};
 use crate::message::{Message, News, StateText};
+use crate::snapshot::Refusal;
 use crate::status::State;
 
 /// The creation failed, was refused, or the stack went while it was being made: answered once, by `message`, to all who share in it.
@@ -24,7 +24,7 @@ fn fail(b: &mut Builder<'_>, message: &Message, next: Phase) {
     b.forget_created();
     b.status(State::Failed, StateText::Failed, None);
     if let Some(accepted) = accepted {
-        b.mail(compose::failed_news(b.facts, &accepted, message));
+        b.mail(compose::failed_news(b.snapshot, &accepted, message));
     }
     for open in &joined {
         b.settle(&open.request);
@@ -34,7 +34,7 @@ fn fail(b: &mut Builder<'_>, message: &Message, next: Phase) {
 }
 
 pub fn report_rollback(b: &mut Builder<'_>) {
-    fail(b, &compose::failed(b.facts), Phase::Failing);
+    fail(b, &compose::failed(b.snapshot), Phase::Failing);
 }
 
 /// A stack that has ended its rollback sends no further event: its removal is ours to start.
@@ -44,33 +44,33 @@ pub fn report_failure(b: &mut Builder<'_>) {
 }
 
 pub fn report_declined(b: &mut Builder<'_>) {
-    let message = compose::declined(b.facts, why(b.facts.setback.as_ref()));
-    fail(b, &message, Phase::Gone { at: b.facts.now, end: End::Failed });
+    let message = compose::declined(b.snapshot, why(b.snapshot.refusal.as_ref()));
+    fail(b, &message, Phase::Gone { at: b.snapshot.now, end: End::Failed });
 }
 
 pub fn report_lost_creation(b: &mut Builder<'_>) {
     // Where it failed first, that is the reason, whoever removed what was left.
-    let has_failed = b.facts.causes.of_creation().next().is_some();
-    let message = if has_failed { compose::failed(b.facts) } else { Message::RemovedWhileMade { cluster: compose::name(b.facts) } };
-    fail(b, &message, Phase::Gone { at: b.facts.now, end: End::Removed });
+    let has_failed = b.snapshot.causes.of_creation().next().is_some();
+    let message = if has_failed { compose::failed(b.snapshot) } else { Message::RemovedWhileMade { cluster: compose::name(b.snapshot) } };
+    fail(b, &message, Phase::Gone { at: b.snapshot.now, end: End::Removed });
 }
 
 /// The words of the call that was refused.
-pub fn why(refusal: Option<&Setback>) -> &str {
+pub fn why(refusal: Option<&Refusal>) -> &str {
     match refusal {
-        Some(Setback::Create(fault) | Setback::Delete(fault)) => &fault.why,
+        Some(Refusal::Create(fault) | Refusal::Delete(fault)) => &fault.why,
         None => "",
     }
 }
 
 pub fn fail_occupied(b: &mut Builder<'_>) {
-    let message = Message::Occupied { cluster: compose::name(b.facts) };
+    let message = Message::Occupied { cluster: compose::name(b.snapshot) };
     fail_unmade(b, &message);
 }
 
 /// An earlier request's stack has the name.
 pub fn fail_blocked(b: &mut Builder<'_>) {
-    let message = compose::leftover(b.facts);
+    let message = compose::leftover(b.snapshot);
     fail_unmade(b, &message);
 }
 
@@ -95,6 +95,6 @@ fn fail_unmade(b: &mut Builder<'_>, message: &Message) {
     for open in &owed {
         b.settle(&open.request);
     }
-    b.entry.phase = Phase::Gone { at: b.facts.now, end: End::Failed };
+    b.entry.phase = Phase::Gone { at: b.snapshot.now, end: End::Failed };
     b.close();
 }

@@ -18,8 +18,8 @@ pub fn follow_creation(b: &mut Builder<'_>) {
     if b.has_news() {
         b.write_ledger();
     }
-    if b.facts.progress.is_some() || !b.shows(State::Creating) {
-        b.status(State::Creating, StateText::Creating(b.facts.progress), b.facts.progress);
+    if b.snapshot.progress.is_some() || !b.shows(State::Creating) {
+        b.status(State::Creating, StateText::Creating(b.snapshot.progress), b.snapshot.progress);
     }
 }
 
@@ -29,7 +29,7 @@ pub fn follow_removal(b: &mut Builder<'_>) {
     if b.has_news() || !b.shows(State::Deleting) {
         b.write_ledger();
     }
-    b.status(State::Deleting, compose::deleting(b.facts), None);
+    b.status(State::Deleting, compose::deleting(b.snapshot), None);
 }
 
 /// Lets a create share in the cluster that is there or on its way.

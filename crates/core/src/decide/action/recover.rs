@@ -22,7 +22,7 @@ pub fn recover(b: &mut Builder<'_>) {
     }
     note_phase(b);
     b.write_ledger();
-    b.look_again = !b.facts.uploads.is_empty();
+    b.look_again = !b.snapshot.uploads.is_empty();
 }
 
 /// Makes the entry speak of the stack that is there; nothing changes where it does.
@@ -35,7 +35,7 @@ pub fn note_stack(b: &mut Builder<'_>) {
 
 /// Whether the entry speaks of the stack that is there, as one that lives.
 fn knows_its_stack(b: &Builder<'_>) -> bool {
-    let made_for = b.facts.stack().and_then(Stack::request);
+    let made_for = b.snapshot.stack().and_then(Stack::request);
     let accepted = b.entry.accepted.as_ref().map(|a| &a.request);
     !matches!(b.entry.phase, Phase::New | Phase::Gone { .. }) && accepted.is_some() && (made_for.is_none() || made_for.as_ref() == accepted)
 }
@@ -43,26 +43,28 @@ fn knows_its_stack(b: &Builder<'_>) -> bool {
 /// What a living stack tells of the request that it was made for. The folder for its answers is the one of the create at
 /// hand; without one, there is nobody to answer.
 fn note_accepted(b: &mut Builder<'_>) {
-    let Some(stack) = b.facts.stack() else { return };
+    let Some(stack) = b.snapshot.stack() else { return };
     if b.entry.accepted.as_ref().is_some_and(|a| stack.request().as_ref() == Some(&a.request)) {
         return;
     }
-    let is_users = |name: &String| b.facts.site.template.is_users(name);
+    let is_users = |name: &String| b.snapshot.site.template.is_users(name);
     let parameters = stack.parameters.iter().filter(|(name, _)| is_users(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
     b.entry.accepted = b.create.zip(stack.request()).map(|(upload, request)| Accepted {
         request,
         key: upload.key.clone(),
-        at: b.facts.now,
+        at: b.snapshot.now,
         parameters,
         defaults: BTreeMap::new(),
     });
 }
 
 fn note_phase(b: &mut Builder<'_>) {
-    let Some(stack) = b.facts.stack() else { return };
+    let Some(stack) = b.snapshot.stack() else { return };
     b.entry.phase = match stack.status.state() {
         // Of one that has failed, or is removed before it was finished, its create is still to be answered.
-        StackState::Making | StackState::RollingBack | StackState::Failed | StackState::Leaving => Phase::Creating { since: b.facts.now },
+        StackState::Making | StackState::RollingBack | StackState::Failed | StackState::Leaving => {
+            Phase::Creating { since: b.snapshot.now }
+        }
         StackState::Stuck => Phase::Stuck,
         // Nothing is made of it, so there is nothing to speak of.
         StackState::Planned => return,

@@ -6,16 +6,16 @@ use super::super::state::differences;
 use super::super::table::Action;
 use crate::body::Body;
 use crate::effect::Effect;
-use crate::facts::Upload;
 use crate::key::Verb;
 use crate::message::{Message, News, Problem};
+use crate::snapshot::Upload;
 
 /// Requests that have their answers already, and uploads that outlived them.
 pub fn remove_settled(b: &mut Builder<'_>, uploads: &[&Upload]) -> Action {
     for upload in uploads {
         b.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
     }
-    b.look_again = b.facts.uploads.len() > 1;
+    b.look_again = b.snapshot.uploads.len() > 1;
     Action::RemoveSettled
 }
 
@@ -30,14 +30,14 @@ pub fn too_many(b: &mut Builder<'_>, upload: &Upload) -> Action {
     let problem = Problem::Crowded { key: upload.key.clone() };
     match upload.key.verb {
         Verb::Create => refuse_create(b, upload, vec![problem]),
-        Verb::Delete => refuse(b, upload, &Message::NotRemoved { cluster: compose::name(b.facts), problem }),
+        Verb::Delete => refuse(b, upload, &Message::NotRemoved { cluster: compose::name(b.snapshot), problem }),
     }
     Action::RefuseTooMany
 }
 
 /// Of a create that S3 does not give out the administrator hears too: it may be the bucket's policy, or its key's.
 fn refuse_create(b: &mut Builder<'_>, create: &Upload, problems: Vec<Problem>) {
-    let message = Message::Refused { cluster: compose::name(b.facts), problems };
+    let message = Message::Refused { cluster: compose::name(b.snapshot), problems };
     let claimed = matches!(create.body, Body::Unreadable(_)) && b.claim_unreadable(create);
     b.write_ledger();
     b.answer(&create.key, &message);
@@ -58,7 +58,7 @@ fn refuse(b: &mut Builder<'_>, upload: &Upload, message: &Message) {
 /// receipt of the removal alone would say nothing of the create.
 pub fn withdraw(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -> Action {
     let tied = b.tie(create, delete);
-    let message = compose::withdrawn(b.facts, tied.as_ref());
+    let message = compose::withdrawn(b.snapshot, tied.as_ref());
     b.entry.tied = tied;
     refuse(b, create, &message);
     Action::Withdraw
@@ -66,7 +66,7 @@ pub fn withdraw(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -
 
 /// Answers a delete that a later create has overtaken. Others may wait for their end.
 pub fn overtake(b: &mut Builder<'_>, delete: &Upload) -> Action {
-    refuse(b, delete, &Message::Overtaken { cluster: compose::name(b.facts) });
+    refuse(b, delete, &Message::Overtaken { cluster: compose::name(b.snapshot) });
     Action::Overtake
 }
 
@@ -86,19 +86,19 @@ pub fn overtake_contender(b: &mut Builder<'_>) {
 
 pub fn differing(b: &mut Builder<'_>) {
     let Some(create) = b.create else { return };
-    let differences = differences(b.facts, &b.entry, &b.choices);
-    refuse(b, create, &compose::differs(b.facts, differences));
+    let differences = differences(b.snapshot, &b.entry, &b.choices);
+    refuse(b, create, &compose::differs(b.snapshot, differences));
 }
 
 /// The name is held by what could not be deleted: none of the creates can come true.
 pub fn leftover(b: &mut Builder<'_>) {
-    let message = compose::leftover(b.facts);
+    let message = compose::leftover(b.snapshot);
     refuse_all(b, &message);
 }
 
 /// The name is held by a change set that nobody has executed.
 pub fn planned(b: &mut Builder<'_>) {
-    let message = Message::Planned { cluster: compose::name(b.facts) };
+    let message = Message::Planned { cluster: compose::name(b.snapshot) };
     refuse_all(b, &message);
 }
 
@@ -114,7 +114,7 @@ fn refuse_all(b: &mut Builder<'_>, message: &Message) {
 
 /// A stack that is not ours has the name. Nothing was accepted, so no state changes.
 pub fn occupied(b: &mut Builder<'_>) {
-    let message = Message::Occupied { cluster: compose::name(b.facts) };
+    let message = Message::Occupied { cluster: compose::name(b.snapshot) };
     let owed = b.owed(Verb::Create, b.create);
     let claimed = b.claim_occupied(&owed);
     b.write_ledger();

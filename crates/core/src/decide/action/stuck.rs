@@ -39,13 +39,13 @@ pub fn report_stuck(b: &mut Builder<'_>) {
     let claimed = whom_it_concerns(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
     b.part_from(Verb::Create);
     b.write_ledger();
-    let message = compose::stuck(b.facts);
+    let message = compose::stuck(b.snapshot);
     tell_failed_removal(b, &deletes, false, &message);
     // The node whose address it gives may be gone already.
     b.forget_created();
     b.status(State::Failed, StateText::Stuck, None);
     if claimed {
-        b.mail(compose::stuck_news(b.facts, &message));
+        b.mail(compose::stuck_news(b.snapshot, &message));
     }
     for open in &deletes {
         b.settle(&open.request);
@@ -69,14 +69,14 @@ fn undeletable(b: &mut Builder<'_>, next: Phase) {
     let deletes = b.joined(Verb::Delete);
     let claimed = whom_it_concerns(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
     b.write_ledger();
-    let message = compose::undeletable(b.facts, why(b.facts.setback.as_ref()));
+    let message = compose::undeletable(b.snapshot, why(b.snapshot.refusal.as_ref()));
     tell_failed_removal(b, &deletes, stands, &message);
-    match b.facts.login() {
-        Some(login) if stands => b.status(State::Ready, compose::ready(b.facts, login, b.entry.nodes.as_ref()), None),
+    match b.snapshot.login() {
+        Some(login) if stands => b.status(State::Ready, compose::ready(b.snapshot, login, b.entry.nodes.as_ref()), None),
         _ => b.status(State::Failed, StateText::Stuck, None),
     }
     if claimed {
-        b.mail(compose::stuck_news(b.facts, &message));
+        b.mail(compose::stuck_news(b.snapshot, &message));
     }
     for open in &deletes {
         b.settle(&open.request);

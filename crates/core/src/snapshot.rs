@@ -18,7 +18,7 @@ use crate::status::{Progress, Status};
 
 /// One look at one cluster.
 #[derive(Debug, Clone)]
-pub struct Facts<'a> {
+pub struct Snapshot<'a> {
     /// When it was taken.
     pub now: Timestamp,
     /// The deployment.
@@ -44,7 +44,7 @@ pub struct Facts<'a> {
     /// Resources finished; read only while a stack is being made, and missing where the list could not be read.
     pub progress: Option<Progress>,
     /// An effect of this pass's last plan that will never succeed.
-    pub setback: Option<Setback>,
+    pub refusal: Option<Refusal>,
 }
 
 /// An upload that is there.
@@ -77,21 +77,21 @@ pub enum StackSeen {
 
 /// A call that was refused for good: the next decision is made in the light of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Setback {
+pub enum Refusal {
     /// `CloudFormation` would not start the stack.
     Create(Fault),
     /// `CloudFormation` would not delete the stack.
     Delete(Fault),
 }
 
-impl Setback {
+impl Refusal {
     /// Whether the token of a creation was used before.
-    pub const fn is_spent(&self) -> bool {
-        matches!(self, Self::Create(Fault { kind: Kind::Spent, .. }))
+    pub const fn is_token_used(&self) -> bool {
+        matches!(self, Self::Create(Fault { kind: Kind::TokenUsed, .. }))
     }
 }
 
-impl Facts<'_> {
+impl Snapshot<'_> {
     /// What is written of this cluster.
     pub fn entry(&self) -> Entry {
         self.ledger.entry(&self.cluster.name)
