@@ -26,7 +26,7 @@ function found(text, pattern, what) {
 function rightsOf(name) {
   const [[, constant]] = found(source(`crates/${name}/src/main.rs`), /run\(Rights::(\w+)\)/g, `the rights of ${name}`)
   const pattern = new RegExp(`const ${constant}: Self = Self \\{ create: (\\w+), delete: (\\w+) \\}`, 'g')
-  const [[, create, remove]] = found(source('crates/core/src/site.rs'), pattern, `Rights::${constant}`)
+  const [[, create, remove]] = found(source('crates/core/src/settings.rs'), pattern, `Rights::${constant}`)
   return { create: create === 'true', delete: remove === 'true' }
 }
 

@@ -23,21 +23,21 @@ impl Execute for Aws {
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
                 let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Retry, "s3:PutObject", e.to_string()))?;
-                self.put(&self.site.system_bucket, &ledger::key(user), bytes, "application/json", expect).await
+                self.put(&self.settings.system_bucket, &ledger::key(user), bytes, "application/json", expect).await
             }
             Effect::CreateStack(new) => self.create_stack(new).await,
             Effect::DeleteStack { id } => self.delete_stack(id).await,
             Effect::WriteStatus { key, status, expect } => {
-                self.put(&self.site.user_bucket, key, status.text().into_bytes(), "application/json", expect).await
+                self.put(&self.settings.user_bucket, key, status.text().into_bytes(), "application/json", expect).await
             }
             Effect::WriteAnswer { key, message, expect } => {
-                self.put(&self.site.user_bucket, key, message.to_string().into_bytes(), "text/plain; charset=utf-8", expect).await
+                self.put(&self.settings.user_bucket, key, message.to_string().into_bytes(), "text/plain; charset=utf-8", expect).await
             }
             Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
             Effect::SendMail(mail) => self.send(mail).await,
             Effect::WriteSeen(seen) => self.remember(seen).await,
             Effect::WriteFirstHour { record, expect } => {
-                self.put(&self.site.system_bucket, first_hour::KEY, record.bytes(), "application/json", expect).await
+                self.put(&self.settings.system_bucket, first_hour::KEY, record.bytes(), "application/json", expect).await
             }
             Effect::WriteProbe => self.put_probe().await,
         }
@@ -64,13 +64,13 @@ impl Aws {
 
     /// On no condition: each line of it stands for itself (`cf_core::seen`).
     async fn remember(&self, seen: &Seen) -> Result<Option<ETag>, Fault> {
-        let request = self.s3.put_object().bucket(&self.site.system_bucket).key(seen::KEY).content_type("application/json");
+        let request = self.s3.put_object().bucket(&self.settings.system_bucket).key(seen::KEY).content_type("application/json");
         let request = request.body(ByteStream::from(seen.bytes())).expected_bucket_owner(&self.account);
         request.send().await.map(|_| None).map_err(|e| fault("s3:PutObject", &e))
     }
 
     async fn remove(&self, key: &str, etag: &ETag) -> Result<Option<ETag>, Fault> {
-        let request = self.s3.delete_object().bucket(&self.site.user_bucket).key(key).if_match(&etag.0);
+        let request = self.s3.delete_object().bucket(&self.settings.user_bucket).key(key).if_match(&etag.0);
         match request.expected_bucket_owner(&self.account).send().await {
             Ok(_) => Ok(None),
             // Gone already, or another upload by now: that one has its own event, and stays.
@@ -92,7 +92,7 @@ impl Aws {
             .set_parameters(Some(new.parameters.iter().map(parameter).collect()))
             .set_tags(Some(new.tags.iter().map(tag).collect()))
             .client_request_token(&new.token)
-            .role_arn(&self.site.service_role)
+            .role_arn(&self.settings.service_role)
             .capabilities(Capability::CapabilityIam)
             .on_failure(OnFailure::Rollback);
         let patient = config::Builder::new().timeout_config(client::patience(CREATE_ATTEMPT_SECONDS_MAX, CREATE_SECONDS_MAX));
@@ -108,7 +108,7 @@ impl Aws {
     }
 
     async fn send(&self, mail: &Mail) -> Result<Option<ETag>, Fault> {
-        let Some(route) = &self.site.mail else { return Ok(None) };
+        let Some(route) = &self.settings.mail else { return Ok(None) };
         let content = |text: &str| Content::builder().data(text).charset("UTF-8").build();
         let build = |e: &dyn std::fmt::Display| Fault::new(Kind::Rejected, "ses:SendEmail", e.to_string());
         let message = Message::builder()

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::endpoint as objects;
 use aws_sdk_s3::config::endpoint::ResolveEndpoint as _;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
-use cf_core::site::{Rights, Site};
+use cf_core::settings::{Rights, Settings};
 
 use crate::wire::Wire;
 
@@ -21,7 +21,7 @@ pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) cloudformation: aws_sdk_cloudformation::Client,
     pub(crate) ses: aws_sdk_ses::Client,
-    pub(crate) site: Site,
+    pub(crate) settings: Settings,
     /// Every bucket must belong to it: names of buckets can be claimed by others.
     pub(crate) account: String,
     pub(crate) region: String,
@@ -49,7 +49,7 @@ pub(crate) fn patience(attempt: u64, whole: u64) -> TimeoutConfig {
 impl Aws {
     /// Clients with the credentials that Lambda puts into the environment, and their connections. The SDK's default chain
     /// would look for credentials in six more places first, and set up TLS for STS to do so.
-    pub async fn from_environment(site: Site, account: String, region: String) -> Self {
+    pub async fn from_environment(settings: Settings, account: String, region: String) -> Self {
         let wire = Wire::from_environment();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
@@ -59,18 +59,18 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .load()
             .await;
-        let aws = Self::new(&config, site, account, region);
+        let aws = Self::new(&config, settings, account, region);
         wire.open(aws.origins(config.endpoint_url()).await).await;
         aws
     }
 
     /// Where the first calls of a pass go: the SDK asks each bucket at a host of its own, or all of them at `endpoint`.
     async fn origins(&self, endpoint: Option<&str>) -> Vec<String> {
-        let site = &self.site;
-        let mut buckets = vec![&site.system_bucket, &site.user_bucket];
+        let settings = &self.settings;
+        let mut buckets = vec![&settings.system_bucket, &settings.user_bucket];
         // Only who takes uploads of .cf-create asks for profiles at each of them.
-        if site.rights == Rights::CREATE {
-            buckets.push(&site.customizer_bucket);
+        if settings.rights == Rights::CREATE {
+            buckets.push(&settings.customizer_bucket);
         }
         let mut found = Vec::new();
         for bucket in buckets {
@@ -87,7 +87,7 @@ impl Aws {
     }
 
     /// Clients on a configuration made elsewhere.
-    pub fn new(config: &aws_config::SdkConfig, site: Site, account: String, region: String) -> Self {
+    pub fn new(config: &aws_config::SdkConfig, settings: Settings, account: String, region: String) -> Self {
         // Endpoints of one's own (an emulator, a VPC endpoint without DNS) have no host name a bucket.
         let path_style = config.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
@@ -95,7 +95,7 @@ impl Aws {
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudformation: aws_sdk_cloudformation::Client::new(config),
             ses: aws_sdk_ses::Client::from_conf(aws_sdk_ses::config::Builder::from(config).retry_classifier(OnlyRefused).build()),
-            site,
+            settings,
             account,
             region,
         }
@@ -103,7 +103,7 @@ impl Aws {
 
     /// The HTTPS address of an object in the system bucket, in the form that the policy of cf-create allows.
     pub(crate) fn template_url(&self, key: &str) -> String {
-        address(&self.region, &self.site.url_suffix, &self.site.system_bucket, key)
+        address(&self.region, &self.settings.url_suffix, &self.settings.system_bucket, key)
     }
 }
 

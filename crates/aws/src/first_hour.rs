@@ -20,7 +20,7 @@ use crate::see::{etag, read_bounded, timestamp};
 impl Aws {
     /// The record's bytes, cut off where it is too large to be one.
     pub(crate) async fn first_hour(&self) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
-        let Some(output) = self.fetch(&self.site.system_bucket, first_hour::KEY).await? else { return Ok(None) };
+        let Some(output) = self.fetch(&self.settings.system_bucket, first_hour::KEY).await? else { return Ok(None) };
         let etag = etag(output.e_tag());
         Ok(Some(match read_bounded(output, BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
@@ -30,7 +30,7 @@ impl Aws {
 
     /// Always of the same bytes: whoever removes it by its ETag removes any of them.
     pub(crate) async fn put_probe(&self) -> Result<Option<ETag>, Fault> {
-        let request = self.s3.put_object().bucket(&self.site.user_bucket).key(PROBE).content_type("text/plain; charset=utf-8");
+        let request = self.s3.put_object().bucket(&self.settings.user_bucket).key(PROBE).content_type("text/plain; charset=utf-8");
         let request = request.body(ByteStream::from_static(PROBE_TEXT.as_bytes())).expected_bucket_owner(&self.account);
         request.send().await.map(|output| Some(etag(output.e_tag()))).map_err(|e| fault("s3:PutObject", &e))
     }
@@ -38,7 +38,7 @@ impl Aws {
     /// The keys after this one. By key, not by token: tokens expire. Encoded: a key may hold what XML cannot.
     pub(crate) async fn homes(&self, after: String) -> Result<Page<(String, Timestamp)>, Fault> {
         const CALL: &str = "s3:ListObjectsV2";
-        let request = self.s3.list_objects_v2().bucket(&self.site.user_bucket).prefix(HOME).start_after(after);
+        let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(HOME).start_after(after);
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
         let listed = request.send().await.map_err(|e| fault(CALL, &e))?;
         let key = |o: &aws_sdk_s3::types::Object| o.key().and_then(decode);
@@ -59,7 +59,7 @@ impl Aws {
         if !trigger.is_switched_on(is_new, self::trigger(&request["OldResourceProperties"])) {
             return Ok(());
         }
-        if let Some(fault) = Box::pin(first_hour::open(self, &self.site, now)).await? {
+        if let Some(fault) = Box::pin(first_hour::open(self, &self.settings, now)).await? {
             tracing::warn!(call = fault.call, why = fault.why, "the probe could not be put; the next sweep tries again");
         }
         tracing::info!(bucket = trigger.bucket, "the trigger was switched on; uploads that S3 does not tell of are looked for");

@@ -1,6 +1,6 @@
 //! A Lambda function from start to end: settings, clients, then one event after the other.
 
-use cf_core::site::Rights;
+use cf_core::settings::Rights;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ use crate::{handle, journal, settings};
 pub async fn run(rights: Rights) -> Result<(), Error> {
     journal::init();
     let lookup = |name: &str| std::env::var(name).ok();
-    let site = settings::site_from(lookup, rights)?;
+    let settings = settings::site_from(lookup, rights)?;
     let required = |name: &str| lookup(name).filter(|v| !v.is_empty()).ok_or_else(|| format!("the setting {name} is missing"));
-    let aws = Aws::from_environment(site, required("CLUSTERDROP_ACCOUNT")?, required("AWS_REGION")?).await;
+    let aws = Aws::from_environment(settings, required("CLUSTERDROP_ACCOUNT")?, required("AWS_REGION")?).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let aws = &aws;
         // Boxed: the type is deeper than the compiler likes.

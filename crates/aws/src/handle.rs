@@ -14,7 +14,7 @@ use cf_core::observe;
 use cf_core::observe::Observe;
 use cf_core::plain::{SHOWN_MAX, plain};
 use cf_core::reconcile::{Clock, Environment, Report, Scope, Wake, wake};
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::StackId;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -90,15 +90,19 @@ async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
 
 /// One upload: the pass that its event starts.
 async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
-    if bucket != aws.site.user_bucket {
-        return Err(Fault::new(Kind::Rejected, "event", format!("the bucket {bucket} is not the users' bucket {}", aws.site.user_bucket)));
+    if bucket != aws.settings.user_bucket {
+        return Err(Fault::new(
+            Kind::Rejected,
+            "event",
+            format!("the bucket {bucket} is not the users' bucket {}", aws.settings.user_bucket),
+        ));
     }
     wake(aws, &Wake::Upload(true_key(aws, key).await?.into_owned())).await
 }
 
 impl Environment for Aws {
-    fn site(&self) -> &Site {
-        &self.site
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     fn clock(&self) -> &impl Clock {

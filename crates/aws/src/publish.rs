@@ -24,7 +24,7 @@ impl Aws {
     pub(crate) async fn publish(&self, request: &Value, now: Timestamp) -> Result<(), Fault> {
         let done = match request["RequestType"].as_str() {
             // A look that failed is no answer: Lambda tries twice more, within the time that CloudFormation gives.
-            Some("Delete") => match observe::living(self, &self.site).await {
+            Some("Delete") => match observe::living(self, &self.settings).await {
                 Ok(living) => refuse_while_clusters_live(&living),
                 Err(fault) if fault.kind == Kind::Retry => return Err(fault),
                 Err(fault) => Err(fault.to_string()),
@@ -38,7 +38,7 @@ impl Aws {
             },
         };
         let text = |name: &str| request[name].as_str().unwrap_or_default();
-        let id = request["PhysicalResourceId"].as_str().map_or_else(|| format!("{}-template", self.site.prefix), str::to_owned);
+        let id = request["PhysicalResourceId"].as_str().map_or_else(|| format!("{}-template", self.settings.prefix), str::to_owned);
         let answer = json!({
             "Status": if done.is_ok() { "SUCCESS" } else { "FAILED" },
             "Reason": done.err().unwrap_or_default(),
@@ -46,27 +46,27 @@ impl Aws {
             "StackId": text("StackId"),
             "RequestId": text("RequestId"),
             "LogicalResourceId": text("LogicalResourceId"),
-            "Data": {"Key": self.site.template.key()},
+            "Data": {"Key": self.settings.template.key()},
         });
         respond(text("ResponseURL"), &answer).await
     }
 
     async fn publish_template(&self, properties: &Value) -> Result<(), String> {
         let digest = properties["Digest"].as_str().unwrap_or_default();
-        if digest != self.site.template.digest {
+        if digest != self.settings.template.digest {
             return Err(format!(
                 "template.yaml names the template {digest}, and the function carries {}: build anew, then deploy",
-                self.site.template.digest
+                self.settings.template.digest
             ));
         }
         // Our own stack's events would reach cf-watch, and its name the rights over clusters.
-        if self.site.deployment.starts_with(&format!("{}-", self.site.prefix)) {
+        if self.settings.deployment.starts_with(&format!("{}-", self.settings.prefix)) {
             return Err(format!(
                 "the deployment's stack may not be called {}: names that begin with {}- are for clusters",
-                self.site.deployment, self.site.prefix
+                self.settings.deployment, self.settings.prefix
             ));
         }
-        let request = self.s3.put_object().bucket(&self.site.system_bucket).key(self.site.template.key());
+        let request = self.s3.put_object().bucket(&self.settings.system_bucket).key(self.settings.template.key());
         let request = request.content_type("application/yaml").expected_bucket_owner(&self.account);
         request
             .body(ByteStream::from_static(DEFAULT_TEXT.as_bytes()))

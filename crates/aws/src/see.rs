@@ -87,7 +87,7 @@ impl Answers<ListResources> for Aws {
 
 impl Answers<ListLedgers> for Aws {
     async fn ask(&self, query: ListLedgers) -> Result<Page<(String, ETag)>, Fault> {
-        let page = self.list(&self.site.system_bucket, ledger::PREFIX, query.0).await?;
+        let page = self.list(&self.settings.system_bucket, ledger::PREFIX, query.0).await?;
         Ok(Page { items: page.items.into_iter().map(|l| (l.key, l.etag)).collect(), next: page.next })
     }
 }
@@ -154,7 +154,7 @@ impl Aws {
 
     /// A file of a user. `Permanent` where S3 does not give this one out.
     async fn fetch_file(&self, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
-        let got = self.s3.get_object().bucket(&self.site.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
+        let got = self.s3.get_object().bucket(&self.settings.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
         match got {
             Ok(output) => Ok(Some(output)),
             Err(e) if is_missing(&code(&e)) => Ok(None),
@@ -173,7 +173,7 @@ impl Aws {
     }
 
     async fn head(&self, key: &str) -> Result<Option<Object>, Fault> {
-        let got = self.s3.head_object().bucket(&self.site.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
+        let got = self.s3.head_object().bucket(&self.settings.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
         match got {
             Ok(output) => Ok(Some(Object {
                 version: output.version_id().map(str::to_owned),
@@ -187,7 +187,7 @@ impl Aws {
     }
 
     async fn ledger(&self, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
-        let Some(output) = self.fetch(&self.site.system_bucket, &ledger::key(user)).await? else { return Ok(None) };
+        let Some(output) = self.fetch(&self.settings.system_bucket, &ledger::key(user)).await? else { return Ok(None) };
         let etag = etag(output.e_tag());
         let bytes = output.body.collect().await.map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
         let ledger = serde_json::from_slice(&bytes.into_bytes())
@@ -206,7 +206,7 @@ impl Aws {
     }
 
     async fn seen(&self) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(output) = self.fetch(&self.site.system_bucket, seen::KEY).await? else { return Ok(None) };
+        let Some(output) = self.fetch(&self.settings.system_bucket, seen::KEY).await? else { return Ok(None) };
         Ok(match read_bounded(output, seen::BYTES_MAX).await? {
             Body::Read(bytes) => Some(bytes),
             // No function of ours writes so much: it is written anew.
@@ -220,7 +220,7 @@ impl Aws {
         let mut profile = Profile::default();
         let mut token = None;
         for _ in 0..PROFILE_PAGES_MAX {
-            let request = self.s3.list_objects_v2().bucket(&self.site.customizer_bucket).prefix(&prefix).delimiter("/");
+            let request = self.s3.list_objects_v2().bucket(&self.settings.customizer_bucket).prefix(&prefix).delimiter("/");
             // Encoded, because XML has no way to write some characters that keys may hold.
             let request = request.encoding_type(EncodingType::Url).set_continuation_token(token.take());
             let page = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
@@ -251,7 +251,7 @@ impl Aws {
     /// The first page of a user's files whose keys begin so. Deeper folders are one line each; keys come encoded, because a user
     /// may put characters into one that XML cannot carry, and then no line of the page could be read.
     async fn folder(&self, prefix: &str) -> Result<Page<Listed>, Fault> {
-        let request = self.s3.list_objects_v2().bucket(&self.site.user_bucket).prefix(prefix).delimiter("/");
+        let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(prefix).delimiter("/");
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
         let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
         Ok(page_of(&listed, |o| event::decode(o.key()?)))
@@ -259,7 +259,7 @@ impl Aws {
 
     /// The object at a key, by a listing of one: of all keys that begin with it, it comes first.
     async fn listed(&self, key: &str) -> Result<Option<Listed>, Fault> {
-        let request = self.s3.list_objects_v2().bucket(&self.site.user_bucket).prefix(key).max_keys(1);
+        let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(key).max_keys(1);
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
         let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
         Ok(page_of(&listed, |o| event::decode(o.key()?)).items.into_iter().find(|l| l.key == key))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_core::body::Choices;
 use cf_core::region::Region;
-use cf_core::site::{MailRoute, Rights, Site};
+use cf_core::settings::{MailRoute, Rights, Settings};
 use cf_core::template::{SystemValue, Template, default_template};
 
 /// A setting that is missing or makes no sense: the function cannot start, and says which.
@@ -30,7 +30,7 @@ const DEFAULT_TYPES: [(&str, &str); 2] =
     [("CLUSTERDROP_DEFAULT_COMPUTE_TYPE", "ComputeInstanceTypeOther"), ("CLUSTERDROP_DEFAULT_LOGIN_TYPE", "MasterInstanceTypeOther")];
 
 /// Reads the settings by `lookup`, which is the environment in a function.
-pub fn site_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) -> Result<Site, SettingError> {
+pub fn site_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) -> Result<Settings, SettingError> {
     let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let required = |name: &'static str| optional(name).ok_or_else(|| SettingError { name, why: "is missing".into() });
     let number = |name: &'static str| {
@@ -40,7 +40,7 @@ pub fn site_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) -> Res
     let template = default_template();
     let region = Region::new(&required("AWS_REGION")?, template, &default_types(template, optional)?);
     let mail = optional("CLUSTERDROP_MAIL_FROM").zip(optional("CLUSTERDROP_MAIL_TO")).map(|(from, to)| MailRoute { from, to });
-    Ok(Site {
+    Ok(Settings {
         prefix: required("CLUSTERDROP_PREFIX")?,
         deployment: required("CLUSTERDROP_DEPLOYMENT")?,
         url_suffix: required("CLUSTERDROP_URL_SUFFIX")?,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     /// The settings of `complete` with some others.
-    fn with(others: &'static [(&str, &str)]) -> Result<Site, SettingError> {
+    fn with(others: &'static [(&str, &str)]) -> Result<Settings, SettingError> {
         let other = |name: &str| others.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         site_from(|name| other(name).or_else(|| Some(complete(name))), Rights::WATCH)
     }
@@ -121,9 +121,9 @@ mod tests {
             (&[("AWS_REGION", "eu-west-2")], "c4.large-2C-3.75GB", "c4.large-2C-3.75GB"),
             (&[("AWS_REGION", "eu-south-2")], "c5.large-2C-4GB", "c5.large-2C-4GB"),
         ] {
-            let site = with(others).unwrap();
-            assert_eq!(site.effective(&empty, "ComputeInstanceTypeOther"), Some(compute), "{others:?}");
-            assert_eq!(site.effective(&empty, "MasterInstanceTypeOther"), Some(login), "{others:?}");
+            let settings = with(others).unwrap();
+            assert_eq!(settings.effective(&empty, "ComputeInstanceTypeOther"), Some(compute), "{others:?}");
+            assert_eq!(settings.effective(&empty, "MasterInstanceTypeOther"), Some(login), "{others:?}");
         }
     }
 

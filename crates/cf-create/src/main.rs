@@ -1,6 +1,6 @@
 //! cf-create: takes uploads of .cf-create. It may start stacks, and remove none.
 
-use cf_core::site::Rights;
+use cf_core::settings::Rights;
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,6 +1,6 @@
 //! cf-delete: takes uploads of .cf-delete. It may remove stacks, and start none.
 
-use cf_core::site::Rights;
+use cf_core::settings::Rights;
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]

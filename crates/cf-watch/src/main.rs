@@ -1,6 +1,6 @@
 //! cf-watch: takes what CloudFormation tells, what failed elsewhere, and the sweep.
 
-use cf_core::site::Rights;
+use cf_core::settings::Rights;
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]

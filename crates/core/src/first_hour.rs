@@ -21,7 +21,7 @@ use crate::key::{HOME, Reading, read};
 use crate::observe;
 use crate::observe::Observe;
 use crate::request::ETag;
-use crate::site::Site;
+use crate::settings::Settings;
 
 /// The record's key in the system bucket.
 pub const KEY: &str = "sweep/first-hour.json";
@@ -196,12 +196,12 @@ pub struct Look {
 }
 
 /// Looks for uploads of the first hour that nobody has told of. Does nothing, and asks once, where no window is open.
-pub async fn look<W: Observe + Execute>(world: &W, site: &Site, now: Timestamp) -> Result<Look, Fault> {
+pub async fn look<W: Observe + Execute>(world: &W, settings: &Settings, now: Timestamp) -> Result<Look, Fault> {
     let mut look = Look::default();
     let Some((bytes, etag)) = observe::first_hour(world).await? else { return Ok(look) };
     let Some(record) = FirstHour::read(&bytes) else { return Ok(look) };
     // The deployment has another bucket by now: this window is of no use to it.
-    if record.bucket != site.user_bucket || matches!(record.stage, Stage::Done { .. }) {
+    if record.bucket != settings.user_bucket || matches!(record.stage, Stage::Done { .. }) {
         return Ok(look);
     }
     let mut stage = probe(world, &record, now, &mut look.faults).await;
@@ -294,10 +294,10 @@ pub async fn answer<W: Observe + Execute>(world: &W) -> Result<(), Fault> {
 }
 
 /// Opens the window of a deployment. A probe that cannot be put now is put by the next sweep.
-pub async fn open<W: Observe + Execute>(world: &W, site: &Site, now: Timestamp) -> Result<Option<Fault>, Fault> {
+pub async fn open<W: Observe + Execute>(world: &W, settings: &Settings, now: Timestamp) -> Result<Option<Fault>, Fault> {
     let standing = observe::first_hour(world).await?;
     let probe = world.execute(&Effect::WriteProbe).await;
-    let record = FirstHour::of_deployment(&site.user_bucket, now, probe.is_ok());
+    let record = FirstHour::of_deployment(&settings.user_bucket, now, probe.is_ok());
     let expect = Expect::seen(standing.as_ref().map(|(_, etag)| etag));
     world.execute(&Effect::WriteFirstHour { record, expect }).await?;
     Ok(probe.err())

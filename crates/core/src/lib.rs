@@ -27,7 +27,7 @@ pub mod reconcile;
 pub mod region;
 pub mod request;
 pub mod seen;
-pub mod site;
+pub mod settings;
 pub mod snapshot;
 pub mod stack;
 pub mod status;

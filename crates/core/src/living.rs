@@ -23,7 +23,7 @@ impl<'a> Living<'a> {
         let stack = snapshot.stack().filter(|stack| !is_in_the_way(entry, stack));
         // A stack of another request tells nothing of what was accepted.
         let is_accepteds = |a: &&Accepted| stack.is_none_or(|s| s.request().as_ref() == Some(&a.request));
-        Self { template: snapshot.site.template, stack, accepted: entry.accepted.as_ref().filter(is_accepteds) }
+        Self { template: snapshot.settings.template, stack, accepted: entry.accepted.as_ref().filter(is_accepteds) }
     }
 
     /// The value of a user parameter. What the stack does not show was accepted so.

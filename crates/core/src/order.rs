@@ -6,7 +6,7 @@ use crate::body::{self, Body, Choices};
 use crate::characters::{self, lookalike};
 use crate::message::{self, Odd, ParameterProblem, Problem, Wrong};
 use crate::number::{Number, Range};
-use crate::site::Site;
+use crate::settings::Settings;
 
 /// The parameters that take no decimals: there is no half a node. A template cannot say so.
 const WHOLE: [&str; 3] = [INITIAL, MOST, "MasterSystemVolumeSize"];
@@ -15,11 +15,11 @@ const INITIAL: &str = "ComputeInitialNodes";
 const MOST: &str = "ComputeMaxNodes";
 
 /// Reads and checks an order; its numbers come out in their one form. All problems are told at once, sorted.
-pub fn read(body: &Body, site: &Site) -> Result<Choices, Vec<Problem>> {
+pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {
     let given = body::read(body)?;
-    let order = Order::of(&given, site);
+    let order = Order::of(&given, settings);
     let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| order.check_parameter(name, value)).collect();
-    problems.extend(site.region.absent(&order.choices, site.template));
+    problems.extend(settings.region.absent(&order.choices, settings.template));
     problems.extend(RULES.iter().filter_map(|rule| rule(&order)));
     message::sort(&mut problems);
     if problems.is_empty() { Ok(order.choices) } else { Err(problems) }
@@ -27,17 +27,17 @@ pub fn read(body: &Body, site: &Site) -> Result<Choices, Vec<Problem>> {
 
 /// The parameters of an order, as far as each is right by itself: a rule speaks of no others.
 struct Order<'a> {
-    site: &'a Site,
+    settings: &'a Settings,
     given: &'a Choices,
     choices: Choices,
     wrong: BTreeSet<&'a str>,
 }
 
 impl<'a> Order<'a> {
-    fn of(given: &'a Choices, site: &'a Site) -> Self {
-        let mut order = Self { site, given, choices: Choices::new(), wrong: BTreeSet::new() };
+    fn of(given: &'a Choices, settings: &'a Settings) -> Self {
+        let mut order = Self { settings, given, choices: Choices::new(), wrong: BTreeSet::new() };
         for (name, value) in given {
-            let parameter = site.template.parameters.get(name).filter(|_| site.template.is_users(name));
+            let parameter = settings.template.parameters.get(name).filter(|_| settings.template.is_users(name));
             let is_right = parameter.is_some_and(|p| p.check_within(name, value, &order.range(name), &Range::default()).is_none());
             match parameter.filter(|_| is_right) {
                 Some(parameter) => drop(order.choices.insert(name.clone(), parameter.canonical(value))),
@@ -49,14 +49,14 @@ impl<'a> Order<'a> {
 
     /// The numbers that a parameter takes by itself.
     fn range(&self, name: &str) -> Range {
-        let of_template = self.site.template.parameters.get(name).map(crate::template::Parameter::range).unwrap_or_default();
+        let of_template = self.settings.template.parameters.get(name).map(crate::template::Parameter::range).unwrap_or_default();
         Range { is_whole: WHOLE.contains(&name), ..of_template }
     }
 
     /// The numbers that it takes here: within the deployment's limit, and together with the other values.
     fn range_here(&self, name: &str) -> Range {
         let alone = self.range(name);
-        let limit = Number::from(self.site.nodes_max);
+        let limit = Number::from(self.settings.nodes_max);
         let at_most = |range: Range, most: Number| Range { most: Some(range.most.map_or(most.clone(), |m| m.min(most))), ..range };
         match name {
             MOST => {
@@ -66,7 +66,7 @@ impl<'a> Order<'a> {
             }
             INITIAL => {
                 // Where that is wrong, what its own answer puts in its place.
-                let default = || self.site.template.parameters.get(MOST).and_then(|p| Number::read(p.default.as_deref()?));
+                let default = || self.settings.template.parameters.get(MOST).and_then(|p| Number::read(p.default.as_deref()?));
                 let meant = || self.given.get(MOST).and_then(|given| Number::meant(given)).or_else(default);
                 let most = self.number(MOST).or_else(|| Some(self.range_here(MOST).nearest(&meant()?)));
                 at_most(at_most(alone, limit.clone()), most.unwrap_or(limit))
@@ -77,7 +77,7 @@ impl<'a> Order<'a> {
 
     /// A number of the order, or its default; `None` where what is given is none that it takes.
     fn number(&self, name: &str) -> Option<Number> {
-        let given = (!self.wrong.contains(name)).then(|| self.site.effective(&self.choices, name))?;
+        let given = (!self.wrong.contains(name)).then(|| self.settings.effective(&self.choices, name))?;
         Number::read(given?)
     }
 
@@ -87,7 +87,7 @@ impl<'a> Order<'a> {
     }
 
     fn check_parameter(&self, name: &str, value: &str) -> Option<Problem> {
-        let template = self.site.template;
+        let template = self.settings.template;
         let problem = |wrong| {
             Some(Problem::Parameter(Box::new(ParameterProblem { name: name.to_owned(), value: value.to_owned(), wrong, odd: None })))
         };
@@ -141,14 +141,14 @@ const RULES: &[fn(&Order<'_>) -> Option<Problem>] = &[initial_nodes_within_max, 
 
 fn initial_nodes_within_max(order: &Order<'_>) -> Option<Problem> {
     let (initial, most) = (order.number(INITIAL)?, order.number(MOST)?);
-    let limit = Number::from(order.site.nodes_max);
+    let limit = Number::from(order.settings.nodes_max);
     let here = order.range_here(INITIAL).nearest(&initial);
     (initial > here).then(|| Order::problem(INITIAL, &initial, Wrong::InitialNodes { most, limit, here }))
 }
 
 fn max_nodes_within_limit(order: &Order<'_>) -> Option<Problem> {
     let most = order.number(MOST)?;
-    let limit = Number::from(order.site.nodes_max);
+    let limit = Number::from(order.settings.nodes_max);
     let is_default = !order.given.contains_key(MOST);
     (most > limit).then(|| Order::problem(MOST, &most, Wrong::MaxNodes { limit, is_default }))
 }
@@ -158,10 +158,10 @@ mod tests {
     use super::*;
     use crate::message::NoNumber;
     use crate::number::OutOfRange;
-    use crate::testing::site;
+    use crate::testing::settings;
 
     fn problems(text: &str) -> Vec<Problem> {
-        read(&Body::Read(text.into()), &site()).unwrap_err()
+        read(&Body::Read(text.into()), &settings()).unwrap_err()
     }
 
     /// The problem of an order that has only one, about a parameter.
@@ -183,14 +183,14 @@ mod tests {
     #[test]
     fn the_founding_example_is_accepted() {
         let text = include_bytes!("../../../templates/example.cf-create");
-        let order = read(&Body::Read(text.to_vec()), &site()).unwrap();
+        let order = read(&Body::Read(text.to_vec()), &settings()).unwrap();
         assert_eq!(order.len(), 9);
         assert_eq!(order["ComputeInstanceTypeOther"], "r4.large-2C-15.25GB");
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_known_name() {
-        let names = site().template.metadata.user_parameters.clone();
+        let names = settings().template.metadata.user_parameters.clone();
         let got = only_problem(r#"{"ComputeSpotPrize": "0.03"}"#);
         assert_eq!(got.wrong, Wrong::Unknown { nearest: Some("ComputeSpotPrice".into()), names });
     }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn taken(name: &str, json: &str) -> Result<String, Vec<Problem>> {
-        read(&Body::Read(format!(r#"{{"{name}": {json}}}"#).into()), &site()).map(|mut order| order.remove(name).unwrap())
+        read(&Body::Read(format!(r#"{{"{name}": {json}}}"#).into()), &settings()).map(|mut order| order.remove(name).unwrap())
     }
 
     #[test]
@@ -304,18 +304,18 @@ mod tests {
             r#"{"ComputeInitialNodes": "33"}"#,
         ] {
             let mut lines: Choices = serde_json::from_str(text).unwrap();
-            for problem in read(&Body::Read(text.into()), &site()).unwrap_err() {
+            for problem in read(&Body::Read(text.into()), &settings()).unwrap_err() {
                 let line = problem.corrected().unwrap_or_else(|| panic!("{problem}"));
                 lines.extend(serde_json::from_str::<Choices>(&format!("{{{line}}}")).unwrap());
             }
             let again = serde_json::to_vec(&lines).unwrap();
-            assert!(read(&Body::Read(again.clone()), &site()).is_ok(), "{text} became {}", String::from_utf8_lossy(&again));
+            assert!(read(&Body::Read(again.clone()), &settings()).is_ok(), "{text} became {}", String::from_utf8_lossy(&again));
         }
     }
 
     #[test]
     fn a_default_that_is_over_the_limit_is_told_with_what_works() {
-        let mut small = site();
+        let mut small = settings();
         small.nodes_max = 2;
         let problem = read(&Body::Read(b"{}".to_vec()), &small).unwrap_err().remove(0);
         assert_eq!(problem, Order::problem(MOST, &4.into(), over_limit(2, true)));

@@ -12,7 +12,7 @@ use crate::ledger::{Entry, Ledger, Sighting, Wish};
 use crate::names::Cluster;
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
-use crate::site::Site;
+use crate::settings::Settings;
 use crate::stack::Stack;
 use crate::status::{Progress, Status};
 
@@ -22,7 +22,7 @@ pub struct Snapshot<'a> {
     /// When it was taken.
     pub now: Timestamp,
     /// The deployment.
-    pub site: &'a Site,
+    pub settings: &'a Settings,
     /// Which cluster.
     pub cluster: Cluster,
     /// Its user's ledger.
@@ -130,7 +130,7 @@ impl Snapshot<'_> {
 
     /// The login address among the stack's outputs.
     pub fn login(&self) -> Option<&str> {
-        let output = self.stack()?.outputs.get(&self.site.template.metadata.login_output)?;
+        let output = self.stack()?.outputs.get(&self.settings.template.metadata.login_output)?;
         Some(output.trim()).filter(|address| !address.is_empty())
     }
 

@@ -15,7 +15,7 @@ use crate::names::{Cluster, ClusterName, User};
 use crate::observe::Observe;
 use crate::observe::{self, LivingStack};
 use crate::seen::{Line, Seen, Standing};
-use crate::site::Site;
+use crate::settings::Settings;
 use crate::stack::StackState;
 
 /// What a sweep has found.
@@ -46,9 +46,9 @@ pub const READ_MAX: usize = 1000;
 const SWEEP_SECONDS: usize = 300;
 
 /// Looks for what nobody told of.
-pub async fn find<W: Observe + Execute>(world: &W, site: &Site, now: Timestamp) -> Result<Found, Fault> {
+pub async fn find<W: Observe + Execute>(world: &W, settings: &Settings, now: Timestamp) -> Result<Found, Fault> {
     let mut found = Found::default();
-    let (listed, living, before) = join!(observe::ledgers(world), observe::living(world, site), observe::seen(world));
+    let (listed, living, before) = join!(observe::ledgers(world), observe::living(world, settings), observe::seen(world));
     let (listed, living) = (listed?, living?);
     let before = before.unwrap_or_else(|fault| {
         found.cache.push(fault);

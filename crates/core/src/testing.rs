@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::names::{Cluster, ClusterName, User};
 use crate::region::Region;
-use crate::site::{MailRoute, Rights, Site};
+use crate::settings::{MailRoute, Rights, Settings};
 use crate::template::{SystemValue, default_template};
 
 /// A deployment as an administrator could have made it.
-pub fn site() -> Site {
-    Site {
+pub fn settings() -> Settings {
+    Settings {
         prefix: "clusterdrop".into(),
         deployment: "cluster-service".into(),
         url_suffix: "amazonaws.com".into(),

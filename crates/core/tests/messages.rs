@@ -12,7 +12,7 @@ use cf_core::message::{
 use cf_core::names::{ClusterName, StackName};
 use cf_core::order;
 use cf_core::profile::Profile;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::status::Progress;
 use cf_core::testing;
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ fn cluster() -> ClusterName {
 }
 
 fn stack() -> StackName {
-    testing::site().stack_name(&testing::cluster("alice", "demo"))
+    testing::settings().stack_name(&testing::cluster("alice", "demo"))
 }
 
 fn at() -> Timestamp {
@@ -125,13 +125,13 @@ fn orders() -> Vec<Problem> {
         "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
         "{\"AutoscalingPolicy\": \"“enabled”\", \"Compute\u{200b}MaxNodes\": 3}".as_bytes(),
     ];
-    let read = |body: Body| order::read(&body, &testing::site()).err().unwrap_or_default();
+    let read = |body: Body| order::read(&body, &testing::settings()).err().unwrap_or_default();
     let mut problems: Vec<Problem> = bodies.iter().flat_map(|bytes| read(Body::Read(bytes.to_vec()))).collect();
     problems.extend(read(Body::Unreadable("403 AccessDenied".into())));
     problems.extend(read(Body::Unread));
     problems.extend(read(Body::Read(MISTAKES.as_bytes().to_vec())));
     problems.extend([Some(42), None].map(|more| Problem::File(FileProblem::MoreLines(more))));
-    let few_nodes = Site { nodes_max: 2, ..testing::site() };
+    let few_nodes = Settings { nodes_max: 2, ..testing::settings() };
     problems.extend(order::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
     problems.extend(elsewhere());
     let mut profile = Profile::default();

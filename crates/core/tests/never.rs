@@ -7,7 +7,7 @@ use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, decide};
 use cf_core::effect::{Effect, Expect};
 use cf_core::key::{self, Answer, Reading};
-use cf_core::site::{Rights, Site};
+use cf_core::settings::{Rights, Settings};
 use cf_core::snapshot::{Snapshot, StackSeen};
 use cf_core::testing;
 use made::{BODIES, KNOWN, MadeFor, Refused, Scene};
@@ -33,8 +33,8 @@ fn scene() -> impl Strategy<Value = Scene> {
     })
 }
 
-fn site() -> impl Strategy<Value = Site> {
-    select(vec![Rights::CREATE, Rights::DELETE, Rights::WATCH]).prop_map(|rights| Site { rights, ..testing::site() })
+fn settings() -> impl Strategy<Value = Settings> {
+    select(vec![Rights::CREATE, Rights::DELETE, Rights::WATCH]).prop_map(|rights| Settings { rights, ..testing::settings() })
 }
 
 /// Whether an answer beside the upload stands before the effect `at`, or the request had it before.
@@ -50,8 +50,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_plan_never_acts_on_a_cluster_before_it_is_on_the_ledger(scene in scene(), site in site()) {
-        let plan = decide(&made::snapshot(&scene, &site));
+    fn a_plan_never_acts_on_a_cluster_before_it_is_on_the_ledger(scene in scene(), settings in settings()) {
+        let plan = decide(&made::snapshot(&scene, &settings));
         for (at, effect) in plan.effects.iter().enumerate() {
             let touches = match effect {
                 Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteAnswer { .. } | Effect::SendMail(_) | Effect::RemoveAnswer { .. } => true,
@@ -65,35 +65,35 @@ proptest! {
     }
 
     #[test]
-    fn a_stack_is_never_deleted_without_its_tags_and_never_by_name(scene in scene(), site in site()) {
-        let snapshot = made::snapshot(&scene, &site);
+    fn a_stack_is_never_deleted_without_its_tags_and_never_by_name(scene in scene(), settings in settings()) {
+        let snapshot = made::snapshot(&scene, &settings);
         for effect in decide(&snapshot).effects {
             if let Effect::DeleteStack { id } = effect {
                 let StackSeen::Ours(stack) = &snapshot.stack else { panic!("no stack of ours was seen") };
                 prop_assert_eq!(&stack.id, &id);
-                prop_assert_eq!(stack.cluster(&site.deployment), Some(snapshot.cluster.clone()));
-                prop_assert!(site.rights.delete);
+                prop_assert_eq!(stack.cluster(&settings.deployment), Some(snapshot.cluster.clone()));
+                prop_assert!(settings.rights.delete);
             }
         }
     }
 
     #[test]
-    fn a_stack_is_only_started_with_its_tags_our_prefix_and_our_values(scene in scene(), site in site()) {
-        let snapshot = made::snapshot(&scene, &site);
+    fn a_stack_is_only_started_with_its_tags_our_prefix_and_our_values(scene in scene(), settings in settings()) {
+        let snapshot = made::snapshot(&scene, &settings);
         for effect in decide(&snapshot).effects {
             if let Effect::CreateStack(new) = effect {
-                prop_assert!(site.rights.create && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
+                prop_assert!(settings.rights.create && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
                 prop_assert_eq!(&new.tags["USER"], "alice");
-                prop_assert_eq!(&new.tags["clusterdrop:deployment"], &site.deployment);
-                prop_assert_eq!(&new.template, &site.template.key());
+                prop_assert_eq!(&new.tags["clusterdrop:deployment"], &settings.deployment);
+                prop_assert_eq!(&new.template, &settings.template.key());
                 prop_assert_eq!(&new.parameters["AccessUsername"], "alice");
             }
         }
     }
 
     #[test]
-    fn an_upload_never_goes_before_its_answer_stands(scene in scene(), site in site()) {
-        let snapshot = made::snapshot(&scene, &site);
+    fn an_upload_never_goes_before_its_answer_stands(scene in scene(), settings in settings()) {
+        let snapshot = made::snapshot(&scene, &settings);
         let plan = decide(&snapshot);
         for (at, effect) in plan.effects.iter().enumerate() {
             if let Effect::RemoveUpload { key, etag } = effect {
@@ -104,8 +104,8 @@ proptest! {
     }
 
     #[test]
-    fn a_refused_create_never_touches_a_living_clusters_answers_or_state(scene in scene(), site in site()) {
-        let snapshot = made::snapshot(&scene, &site);
+    fn a_refused_create_never_touches_a_living_clusters_answers_or_state(scene in scene(), settings in settings()) {
+        let snapshot = made::snapshot(&scene, &settings);
         let plan = decide(&snapshot);
         if matches!(plan.action, Action::RefuseInvalid | Action::RefuseDiffering | Action::RefuseLeftover | Action::RefusePlanned | Action::Withdraw) {
             for effect in &plan.effects {
@@ -121,8 +121,8 @@ proptest! {
     }
 
     #[test]
-    fn every_write_says_what_it_expects_and_nothing_is_written_twice(scene in scene(), site in site()) {
-        let plan = decide(&made::snapshot(&scene, &site));
+    fn every_write_says_what_it_expects_and_nothing_is_written_twice(scene in scene(), settings in settings()) {
+        let plan = decide(&made::snapshot(&scene, &settings));
         let mut written = Vec::new();
         for effect in &plan.effects {
             let (key, expect) = match effect {
@@ -137,8 +137,8 @@ proptest! {
     }
 
     #[test]
-    fn a_mail_is_never_sent_that_was_not_claimed_first(scene in scene(), site in site()) {
-        let snapshot = made::snapshot(&scene, &site);
+    fn a_mail_is_never_sent_that_was_not_claimed_first(scene in scene(), settings in settings()) {
+        let snapshot = made::snapshot(&scene, &settings);
         let plan = decide(&snapshot);
         let sent = plan.effects.iter().filter(|e| matches!(e, Effect::SendMail(_))).count();
         prop_assert!(sent <= 1);
@@ -149,8 +149,8 @@ proptest! {
     }
 
     #[test]
-    fn what_was_decided_is_decided_again_from_the_same_look(scene in scene(), site in site()) {
-        let snapshot = made::snapshot(&scene, &site);
+    fn what_was_decided_is_decided_again_from_the_same_look(scene in scene(), settings in settings()) {
+        let snapshot = made::snapshot(&scene, &settings);
         prop_assert_eq!(decide(&snapshot), decide(&snapshot));
     }
 
@@ -159,7 +159,7 @@ proptest! {
     fn whatever_is_asked_the_answer_is_printable(name in "\\PC{0,80}|.{0,80}", value in ".{0,200}", raw in proptest::collection::vec(any::<u8>(), 0..300)) {
         let order = serde_json::to_vec(&std::collections::BTreeMap::from([(name, value)])).unwrap_or_default();
         for bytes in [order, raw] {
-            for problem in cf_core::order::read(&Body::Read(bytes.clone()), &testing::site()).err().into_iter().flatten() {
+            for problem in cf_core::order::read(&Body::Read(bytes.clone()), &testing::settings()).err().into_iter().flatten() {
                 let text = problem.to_string();
                 prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
                 prop_assert!(text.len() < 4000, "{} bytes", text.len());

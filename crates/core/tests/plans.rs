@@ -86,10 +86,10 @@ fn scenes() -> Vec<Scene> {
 
 #[test]
 fn each_action_does_what_was_agreed() {
-    let site = testing::site();
+    let settings = testing::settings();
     let mut examples: BTreeMap<Action, Plan> = BTreeMap::new();
     for scene in scenes() {
-        let plan = decide(&made::snapshot(&scene, &site));
+        let plan = decide(&made::snapshot(&scene, &settings));
         // The fullest plan of a action shows the most of it.
         match examples.get(&plan.action) {
             Some(known) if known.effects.len() >= plan.effects.len() => {}
@@ -109,9 +109,9 @@ fn each_action_does_what_was_agreed() {
 /// AWS may say that a token was used before while the stack that it has made lives. So it counts only where no stack is seen.
 #[test]
 fn where_a_token_was_used_before_a_stack_that_is_seen_decides() {
-    let site = testing::site();
+    let settings = testing::settings();
     let creating = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), has_login: true, ..NOTHING };
-    let action = |stack, refused| decide(&made::snapshot(&Scene { stack, refused, ..creating.clone() }, &site)).action;
+    let action = |stack, refused| decide(&made::snapshot(&Scene { stack, refused, ..creating.clone() }, &settings)).action;
     assert_eq!(action(StackKind::Absent, Some(Refused::Spent)), Action::ReportLostCreation);
     for stack in StackStatus::ALL.iter().copied().map(StackKind::Ours).chain([StackKind::Foreign]) {
         assert_eq!(action(stack, Some(Refused::Spent)), action(stack, None), "{stack:?}");

@@ -5,7 +5,7 @@ use cf_core::body::{self, Body, Choices};
 use cf_core::characters::is_unprintable;
 use cf_core::message::{ChoiceProblem, Problem, Wrong};
 use cf_core::order;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::template::default_template;
 use cf_core::testing;
 
@@ -174,13 +174,13 @@ fn spelling(u: &mut Unstructured<'_>) -> String {
     format!("{}{}{}", pick(u, &around), pick(u, &digits), pick(u, &behind))
 }
 
-fn site() -> &'static Site {
-    static SITE: std::sync::OnceLock<Site> = std::sync::OnceLock::new();
-    SITE.get_or_init(testing::site)
+fn settings() -> &'static Settings {
+    static SITE: std::sync::OnceLock<Settings> = std::sync::OnceLock::new();
+    SITE.get_or_init(testing::settings)
 }
 
 fn read(bytes: &[u8]) -> Result<Choices, Vec<Problem>> {
-    order::read(&Body::Read(bytes.to_vec()), site())
+    order::read(&Body::Read(bytes.to_vec()), settings())
 }
 
 fn law(bytes: &[u8]) -> &'static str {
@@ -289,7 +289,7 @@ fn accepted(choices: &Choices) {
         }
     }
     let nodes = |name: &str| card.effective(choices, name).and_then(|n| n.parse::<u64>().ok()).expect("a whole number");
-    assert!(nodes("ComputeInitialNodes") <= nodes("ComputeMaxNodes") && nodes("ComputeMaxNodes") <= u64::from(site().nodes_max));
+    assert!(nodes("ComputeInitialNodes") <= nodes("ComputeMaxNodes") && nodes("ComputeMaxNodes") <= u64::from(settings().nodes_max));
 }
 
 /// A refusal is for people: in each part something, nothing that a terminal would act on, and never a wall of text.

@@ -74,7 +74,7 @@ struct Builder {
 
 /// The world of a start that can exist, with a versioned user bucket or a plain one, and the events that are on their way in it.
 pub fn world(start: &Start, versioned: bool) -> (Cloud, Vec<Event>) {
-    let cloud = Cloud::new(testing::site()).with_profile(USER);
+    let cloud = Cloud::new(testing::settings()).with_profile(USER);
     cloud.world.state().store.versioned = versioned;
     let epoch = cloud.world.now();
     cloud.world.wait(300);
@@ -239,8 +239,8 @@ impl Builder {
     }
 
     fn stack(&mut self, start: Start, create: Option<&RequestId>) {
-        let site = self.cloud.world.site.clone();
-        let name = site.stack_name(&self.cluster);
+        let settings = self.cloud.world.settings.clone();
+        let name = settings.stack_name(&self.cluster);
         let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/planted", name.as_str()));
         let knows_id = matches!(start.phase, P::Ready | P::Moved | P::Failing | P::Deleting | P::Stuck | P::Gone);
         // A look that lags may miss a stack whose id is known.
@@ -261,11 +261,11 @@ impl Builder {
             (P::New | P::Blocked, ..) | (_, None, _) => RequestId::from_tag("00000000000000bb"),
             (_, Some(accepted), _) => accepted.request.clone(),
         };
-        let template = site.template;
+        let template = settings.template;
         let mut parameters: std::collections::BTreeMap<_, _> =
             template.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?))).collect();
         for (name, value) in &template.metadata.system_parameters {
-            parameters.insert(name.clone(), site.system_value(*value, &self.cluster));
+            parameters.insert(name.clone(), settings.system_value(*value, &self.cluster));
         }
         let login = (template.metadata.login_output.clone(), "198.51.100.7".to_owned());
         let is_up = !matches!(status, StackStatus::CreateInProgress | StackStatus::ReviewInProgress);
@@ -274,7 +274,7 @@ impl Builder {
             id,
             status,
             reason: None,
-            tags: if is_ours { tags(&self.cluster, &made_for, &site.deployment) } else { [].into() },
+            tags: if is_ours { tags(&self.cluster, &made_for, &settings.deployment) } else { [].into() },
             parameters,
             outputs: has_login.then_some(login).into_iter().collect(),
             parent: None,
@@ -285,7 +285,7 @@ impl Builder {
 
     /// The answers and the state file as the passes before would have left them.
     fn files(&self, start: Start) {
-        let (Some(accepted), site) = (&self.entry.accepted, &self.cloud.world.site) else { return };
+        let (Some(accepted), settings) = (&self.entry.accepted, &self.cloud.world.settings) else { return };
         let (word, answer) = match start.phase {
             P::New => return,
             P::Creating | P::Blocked => (Word::Creating, None),
@@ -303,7 +303,7 @@ impl Builder {
             progress: None,
             login: None,
             types: [].into(),
-            stack: site.stack_name(&self.cluster).to_string(),
+            stack: settings.stack_name(&self.cluster).to_string(),
             request: accepted.request.clone(),
             since: accepted.at,
             updated: accepted.at,
@@ -321,7 +321,7 @@ impl Builder {
             .filter(|key| self.cloud.world.state().store.get(Bucket::User, key).is_some())
             .map(|key| Event::Upload(key.to_owned()))
             .collect();
-        let is_ours = |s: &&crate::SimStack| s.stack.cluster(&self.cloud.world.site.deployment).is_some();
+        let is_ours = |s: &&crate::SimStack| s.stack.cluster(&self.cloud.world.settings.deployment).is_some();
         let stack = self.cloud.world.state().stacks.all().iter().find(is_ours).map(|s| Event::Stack(s.stack.id.clone()));
         match (uploads.is_empty(), stack) {
             (false, _) => uploads,

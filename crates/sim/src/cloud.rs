@@ -10,7 +10,7 @@ use cf_core::key::{self, Reading, UploadKey, Verb};
 use cf_core::message::{Message, StateText};
 use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
-use cf_core::site::{Rights, Site};
+use cf_core::settings::{Rights, Settings};
 use cf_core::stack::StackId;
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -73,13 +73,13 @@ struct Told {
 /// One invocation of a function.
 struct Function<'w> {
     world: &'w World,
-    site: Site,
+    settings: Settings,
     told: Mutex<Told>,
 }
 
 impl Environment for Function<'_> {
-    fn site(&self) -> &Site {
-        &self.site
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     fn clock(&self) -> &impl Clock {
@@ -112,8 +112,8 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 impl Cloud {
     /// A fresh deployment.
-    pub fn new(site: Site) -> Self {
-        Self { world: World::new(site), queue: VecDeque::new(), outcomes: Vec::new(), faults: Vec::new() }
+    pub fn new(settings: Settings) -> Self {
+        Self { world: World::new(settings), queue: VecDeque::new(), outcomes: Vec::new(), faults: Vec::new() }
     }
 
     /// Gives a user a profile, without which there is no cluster.
@@ -170,7 +170,8 @@ impl Cloud {
             Event::Stack(id) => (Rights::WATCH, Wake::Stack(id.clone())),
             Event::Sweep => (Rights::WATCH, Wake::Sweep),
         };
-        let function = Function { world: &self.world, site: Site { rights, ..self.world.site.clone() }, told: Mutex::default() };
+        let function =
+            Function { world: &self.world, settings: Settings { rights, ..self.world.settings.clone() }, told: Mutex::default() };
         let done = now(reconcile::wake(&function, &wake));
         let Told { outcomes, faults } = function.told.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.outcomes.extend(outcomes);
@@ -194,7 +195,7 @@ impl Cloud {
     /// Lets stacks move one step, and CloudFormation tell of it.
     pub fn step(&mut self) -> bool {
         self.world.wait(30);
-        let login = self.world.site.template.metadata.login_output.clone();
+        let login = self.world.settings.template.metadata.login_output.clone();
         let moved = {
             let mut state = self.world.state();
             let at = state.now;

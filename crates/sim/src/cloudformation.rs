@@ -164,7 +164,7 @@ impl Stacks {
         &self.all
     }
 
-    /// Puts a stack there by other hands than ours.
+    /// Puts a stack there, without a call of a function.
     pub fn plant(&mut self, stack: Stack, fate: Fate, token: &str, now: Timestamp) {
         self.tokens.insert((stack.id.name().unwrap_or_default().to_owned(), token.to_owned()));
         let (words, token) = (NO_CAPACITY.to_owned(), token.to_owned());

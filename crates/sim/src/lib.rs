@@ -4,23 +4,23 @@
 //! [`World`] is what the domain sees through `Observe` and `Execute`; [`Cloud`] delivers events to the three functions.
 
 pub mod build;
+mod calls;
 mod cloud;
 mod cloudformation;
 pub mod finding;
 mod lookup;
 mod rules;
 mod s3;
-mod senses;
 pub mod simulate;
 pub mod start;
 mod touch;
 mod world;
 
+pub use calls::Lookup;
 pub use cloud::{Cloud, Event};
 pub use cloudformation::{Fate, NO_CAPACITY, SimStack};
 pub use finding::{Finding, Harm};
 pub use s3::{Bucket, Store, Written};
-pub use senses::Lookup;
 pub use start::Start;
 pub use touch::Asked;
 pub use world::{Pages, Spoil, State, When, World};

@@ -19,9 +19,9 @@ use cf_core::seen;
 use cf_core::stack::{Stack, StackId, StackStatus};
 use jiff::Timestamp;
 
+use crate::calls::Lookup;
 use crate::cloudformation::SimStack;
 use crate::s3::{Bucket, Version};
-use crate::senses::Lookup;
 use crate::world::State;
 
 /// One page of a list. Only what is on it is made: some tests have long lists.

@@ -5,7 +5,7 @@ use cf_core::first_hour::PROBE;
 use cf_core::key::{self, Answer, Reading, Verb};
 use cf_core::ledger::{Entry, Ledger, Phase};
 use cf_core::names::{Cluster, ClusterName, User};
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::{StackState, TAG_CLUSTER, TAG_DEPLOYMENT, TAG_USER};
 use cf_core::status::{State as Word, Status};
 
@@ -16,7 +16,7 @@ use crate::world::{State, World};
 
 impl State {
     /// Looks at an effect that is about to happen.
-    pub(crate) fn watch(&mut self, effect: &Effect, site: &Site) {
+    pub(crate) fn watch(&mut self, effect: &Effect, settings: &Settings) {
         let wrong = match effect {
             // In whole lives equal files follow each other, and which one an answer meant is for the simulator's reference to say.
             Effect::RemoveUpload { .. } if !self.is_recording => None,
@@ -28,10 +28,10 @@ impl State {
                 (is_there && !is_answered).then(|| Finding::new(Harm::UploadFirst, format!("{key} was removed before its answer stood")))
             }
             Effect::DeleteStack { id } => {
-                let is_ours = self.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&site.deployment).is_some());
+                let is_ours = self.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&settings.deployment).is_some());
                 (!is_ours).then(|| Finding::new(Harm::ForeignDeleted, format!("{id} was to be deleted")))
             }
-            Effect::CreateStack(new) => (!is_tagged(new, site)).then(|| Finding::new(Harm::TagsMissing, new.name.as_str())),
+            Effect::CreateStack(new) => (!is_tagged(new, settings)).then(|| Finding::new(Harm::TagsMissing, new.name.as_str())),
             Effect::WriteLedger { .. }
             | Effect::WriteStatus { .. }
             | Effect::WriteAnswer { .. }
@@ -57,10 +57,10 @@ impl State {
 }
 
 /// A stack's name and tags must be those of one cluster of this deployment.
-fn is_tagged(new: &NewStack, site: &Site) -> bool {
+fn is_tagged(new: &NewStack, settings: &Settings) -> bool {
     let tag = |key: &str| new.tags.get(key).map(String::as_str).unwrap_or_default();
     match (User::parse(tag(TAG_USER)), ClusterName::parse(tag(TAG_CLUSTER))) {
-        (Ok(user), Ok(name)) => tag(TAG_DEPLOYMENT) == site.deployment && new.name == site.stack_name(&Cluster { user, name }),
+        (Ok(user), Ok(name)) => tag(TAG_DEPLOYMENT) == settings.deployment && new.name == settings.stack_name(&Cluster { user, name }),
         _ => false,
     }
 }
@@ -96,7 +96,7 @@ impl World {
             for (name, entry) in &ledger.clusters {
                 let cluster = Cluster { user: user.clone(), name: name.clone() };
                 wrong.extend(shown(&state, entry).map(|what| Finding::new(Harm::LedgerUntrue, format!("{cluster}: {what}"))));
-                wrong.extend(complaint(&cluster, entry, living(&state, &cluster, &self.site)));
+                wrong.extend(complaint(&cluster, entry, living(&state, &cluster, &self.settings)));
             }
         }
         for living in state.stacks.all_living() {
@@ -112,10 +112,10 @@ impl World {
 impl World {
     /// What is wrong with an address that stands: it must be the one of a stack that stands.
     fn untrue_address(&self, state: &State, key: &str, cluster: &Cluster) -> Option<String> {
-        let of = |s: &&crate::SimStack| s.stack.cluster(&self.site.deployment).as_ref() == Some(cluster);
+        let of = |s: &&crate::SimStack| s.stack.cluster(&self.settings.deployment).as_ref() == Some(cluster);
         let Some(stack) = state.stacks.all_living().find(of) else { return Some(format!("{key} stands, and there is no such cluster")) };
         let told = state.store.text(Bucket::User, key).unwrap_or_default();
-        let is = stack.stack.outputs.get(&self.site.template.metadata.login_output).map(String::as_str).unwrap_or_default();
+        let is = stack.stack.outputs.get(&self.settings.template.metadata.login_output).map(String::as_str).unwrap_or_default();
         match stack.stack.status.state() {
             StackState::Stuck => Some(format!("{key} stands, and what is left of its cluster could not be deleted")),
             StackState::Standing if told.trim() != is => Some(format!("{key} says {told:?}, and the address is {is:?}")),
@@ -139,8 +139,8 @@ fn shown(state: &State, entry: &Entry) -> Option<String> {
     (!fits).then(|| format!("the ledger says {:?}, and its state file {:?}", entry.phase, status.state))
 }
 
-fn living(state: &State, cluster: &Cluster, site: &Site) -> Option<StackState> {
-    let of = |s: &&crate::SimStack| s.stack.cluster(&site.deployment).as_ref() == Some(cluster);
+fn living(state: &State, cluster: &Cluster, settings: &Settings) -> Option<StackState> {
+    let of = |s: &&crate::SimStack| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster);
     state.stacks.all_living().find(of).map(|s| s.stack.status.state())
 }
 

@@ -7,7 +7,7 @@ use cf_core::first_hour;
 use cf_core::ledger;
 use cf_core::seen;
 
-use crate::senses::Lookup;
+use crate::calls::Lookup;
 use crate::world::State;
 
 /// A query that was sent.

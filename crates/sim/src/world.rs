@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use cf_core::effect::Effect;
 use cf_core::message::Mail;
 use cf_core::request::ETag;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::template::DEFAULT_TEXT;
 use jiff::{SignedDuration, Timestamp};
 
@@ -98,12 +98,12 @@ impl Pages {
 pub struct World {
     state: Mutex<State>,
     /// The deployment in it.
-    pub site: Site,
+    pub settings: Settings,
 }
 
 impl World {
     /// A fresh deployment: template published, buckets empty.
-    pub fn new(site: Site) -> Self {
+    pub fn new(settings: Settings) -> Self {
         // The template is large, and the same in all worlds: they share it.
         static FRESH: OnceLock<Store> = OnceLock::new();
         // A Saturday morning; any would do.
@@ -111,7 +111,7 @@ impl World {
         let fresh = FRESH.get_or_init(|| {
             let mut store = Store::default();
             store.versioned = true;
-            store.put(Bucket::System, &site.template.key(), DEFAULT_TEXT.as_bytes(), now);
+            store.put(Bucket::System, &settings.template.key(), DEFAULT_TEXT.as_bytes(), now);
             store
         });
         let state = State {
@@ -133,10 +133,10 @@ impl World {
             cache_lost: false,
             remembered: 0,
         };
-        Self { state: Mutex::new(state), site }
+        Self { state: Mutex::new(state), settings }
     }
 
-    /// The state, to look at or to change by other hands than ours.
+    /// The state, to look at or to change otherwise than a function does.
     pub fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held has failed the test already; the state is still worth seeing.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -163,6 +163,6 @@ impl World {
 
 impl Clone for World {
     fn clone(&self) -> Self {
-        Self { state: Mutex::new(self.state().clone()), site: self.site.clone() }
+        Self { state: Mutex::new(self.state().clone()), settings: self.settings.clone() }
     }
 }

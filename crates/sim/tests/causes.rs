@@ -16,7 +16,7 @@ fn failed(fate: Fate, words: &str) -> Cloud {
 }
 
 fn started(fate: Fate, words: &str, is_unreadable: bool) -> Cloud {
-    let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
     {
         let mut state = cloud.world.state();
         state.stacks.next_fate = fate;

@@ -20,7 +20,7 @@ const CREATE: &str = "home/alice/demo.cf-create";
 const DELETE: &str = "home/alice/demo.cf-delete";
 
 fn cloud() -> Cloud {
-    Cloud::new(testing::site()).with_profile("alice")
+    Cloud::new(testing::settings()).with_profile("alice")
 }
 
 /// The sum of what all passes have counted.
@@ -145,11 +145,11 @@ fn removal() -> (Subject, World, World) {
     cloud.drop_file(DELETE, b"");
     cloud.drain();
     let now = cloud.world.now();
-    let login = cloud.world.site.template.metadata.login_output.clone();
+    let login = cloud.world.settings.template.metadata.login_output.clone();
     while !cloud.world.state().stacks.step(&login, now).is_empty() {}
     let subject = Subject { cluster: testing::cluster("alice", "demo"), upload: None, stack: None };
     let claiming = Claiming { world: &cloud.world, copy: Mutex::default() };
-    let outcome = reconcile(&claiming, &cloud.world.site, &subject, None, &cloud.world).now_or_never().expect("nothing waits");
+    let outcome = reconcile(&claiming, &cloud.world.settings, &subject, None, &cloud.world).now_or_never().expect("nothing waits");
     assert_eq!((outcome.counts.gone, outcome.counts.mails_in_doubt), (1, 0));
     let claimed = claiming.copy.into_inner().expect("nobody panicked").expect("it wrote something");
     (subject, cloud.world, claimed)
@@ -158,7 +158,7 @@ fn removal() -> (Subject, World, World) {
 #[test]
 fn a_mail_is_in_doubt_once_another_pass_has_closed_what_its_claimant_left() {
     let (subject, _, claimed) = removal();
-    let outcome = reconcile(&claimed, &claimed.site, &subject, None, &claimed).now_or_never().expect("nothing waits");
+    let outcome = reconcile(&claimed, &claimed.settings, &subject, None, &claimed).now_or_never().expect("nothing waits");
     assert_eq!((outcome.counts.gone, outcome.counts.mails_in_doubt), (1, 1));
 }
 
@@ -168,7 +168,7 @@ fn a_race_that_is_lost_puts_no_mail_in_doubt() {
     let (subject, closed, claimed) = removal();
     let earlier = claimed.ask(ReadLedger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
     let late = Late { world: &closed, ledger: Mutex::new(earlier.expect("a ledger")) };
-    let outcome = reconcile(&late, &closed.site, &subject, None, &closed).now_or_never().expect("nothing waits");
+    let outcome = reconcile(&late, &closed.settings, &subject, None, &closed).now_or_never().expect("nothing waits");
     assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::Finish, Action::Wait], "it has decided to do the same");
     assert_eq!((outcome.moves, outcome.counts), (1, Counts::default()));
 }

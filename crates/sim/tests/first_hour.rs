@@ -14,8 +14,8 @@ fn stage(cloud: &Cloud) -> Stage {
 
 /// A deployment that was just made.
 fn deployed() -> Cloud {
-    let cloud = Cloud::new(testing::site()).with_profile("alice").with_profile("bob");
-    let fault = first_hour::open(&cloud.world, &cloud.world.site, cloud.world.now()).now_or_never().unwrap().unwrap();
+    let cloud = Cloud::new(testing::settings()).with_profile("alice").with_profile("bob");
+    let fault = first_hour::open(&cloud.world, &cloud.world.settings, cloud.world.now()).now_or_never().unwrap().unwrap();
     assert_eq!(fault, None);
     assert_eq!(cloud.keys(), [PROBE]);
     cloud
@@ -70,10 +70,10 @@ fn what_s3_told_nobody_of_is_answered_once_it_tells_and_home_is_never_listed_aga
 
 #[test]
 fn the_past_of_an_adopted_bucket_stays_as_it_is() {
-    let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
     put(&cloud, "home/alice/years-old.cf-create");
     cloud.world.wait(1);
-    let record = FirstHour::of_adoption(&cloud.world.site.user_bucket, cloud.world.now());
+    let record = FirstHour::of_adoption(&cloud.world.settings.user_bucket, cloud.world.now());
     let at = cloud.world.now();
     cloud.world.state().store.put(Bucket::System, KEY, &record.bytes(), at);
     put(&cloud, "home/alice/new.cf-create");
@@ -167,13 +167,13 @@ fn a_sweep_that_dies_anywhere_is_taken_up_by_the_next() {
 #[test]
 fn a_record_of_another_bucket_and_one_that_nobody_can_read_do_nothing() {
     for text in [FirstHour::of_adoption("another", testing_time()).bytes(), b"{}".to_vec()] {
-        let mut cloud = Cloud::new(testing::site());
+        let mut cloud = Cloud::new(testing::settings());
         let at = cloud.world.now();
         cloud.world.state().store.put(Bucket::System, KEY, &text, at);
         sweep(&mut cloud);
         assert_eq!((homes(&cloud), cloud.keys().len()), (0, 0));
         // A deployment opens a window over it.
-        first_hour::open(&cloud.world, &cloud.world.site, cloud.world.now()).now_or_never().unwrap().unwrap();
+        first_hour::open(&cloud.world, &cloud.world.settings, cloud.world.now()).now_or_never().unwrap().unwrap();
         assert!(matches!(stage(&cloud), Stage::Open { probed: true, .. }));
     }
 }
@@ -186,7 +186,7 @@ fn testing_time() -> jiff::Timestamp {
 #[test]
 fn who_waits_for_cloudformation_is_told_so_after_a_while() {
     let text = |cloud: &Cloud| cloud.state_text("home/alice/demo.cf-status");
-    let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
     put(&cloud, "home/alice/demo.cf-create");
     let event = Event::Upload("home/alice/demo.cf-create".to_owned());
     // Ledger and stack: the second effect of each pass is lost, until it is told what is waited for.

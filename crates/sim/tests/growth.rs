@@ -65,7 +65,7 @@ fn sweep(cloud: &Cloud) -> Took {
     let (before, base) = (count(), ALLOCATED.current_usage());
     ALLOCATED.reset_peak_usage();
     let begun = Instant::now();
-    let found = sweep::find(&cloud.world, &cloud.world.site, cloud.world.now()).now_or_never().unwrap().unwrap();
+    let found = sweep::find(&cloud.world, &cloud.world.settings, cloud.world.now()).now_or_never().unwrap().unwrap();
     Took { calls: count() - before, bytes: ALLOCATED.peak_usage() - base, time: begun.elapsed(), found }
 }
 
@@ -96,7 +96,7 @@ fn row(cloud: &mut Cloud, clusters: usize, users: usize, unknown: usize) {
 #[test]
 fn the_calls_of_a_sweep_grow_with_pages_and_not_with_clusters() {
     println!("clusters  ledgers | first: calls       KiB      ms | then: calls       KiB      ms | one changed: calls");
-    let mut cloud = Cloud::new(testing::site());
+    let mut cloud = Cloud::new(testing::settings());
     cloud.world.state().pages = Pages::AWS;
     let mut has = 0;
     for clusters in [10, 100, 500, 2000] {

@@ -47,7 +47,7 @@ impl<S: Fn(&dyn Any, &World, &mut dyn Any) + Sync, P: Fn(&Effect, &World) + Sync
 }
 
 fn cloud() -> Cloud {
-    Cloud::new(testing::site()).with_profile("alice")
+    Cloud::new(testing::settings()).with_profile("alice")
 }
 
 fn subject(key: &str) -> Subject {
@@ -56,7 +56,7 @@ fn subject(key: &str) -> Subject {
 }
 
 fn pass_in<W: Observe + Execute>(world: &W, cloud: &Cloud, key: &str) -> Result<Outcome, Fault> {
-    let outcome = reconcile(world, &cloud.world.site, &subject(key), None, &cloud.world).now_or_never().expect("nothing waits");
+    let outcome = reconcile(world, &cloud.world.settings, &subject(key), None, &cloud.world).now_or_never().expect("nothing waits");
     outcome.fault.clone().map_or(Ok(outcome), Err)
 }
 
@@ -132,7 +132,7 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
     };
     let world = cloud.world.clone();
     let slow = Meanwhile { world: &world, sees: |_: &dyn Any, _: &World, _: &mut dyn Any| {}, done };
-    let outcome = reconcile(&slow, &cloud.world.site, &subject(CREATE), None, &world).now_or_never().expect("nothing waits");
+    let outcome = reconcile(&slow, &cloud.world.settings, &subject(CREATE), None, &world).now_or_never().expect("nothing waits");
     assert!(outcome.is_handed_over && outcome.fault.is_none());
     cloud.world = world;
     cloud.settle();
@@ -145,7 +145,7 @@ fn news(cloud: &Cloud, accepted: Timestamp, seconds: i64, failure: Option<&str>)
     let subject = Subject { upload: None, ..subject(CREATE) };
     let news = NodeNews { at: accepted + SignedDuration::from_secs(seconds), failure: failure.map(str::to_owned) };
     let world = &cloud.world;
-    let outcome = reconcile(world, &world.site, &subject, Some(&news), world).now_or_never().expect("nothing waits");
+    let outcome = reconcile(world, &world.settings, &subject, Some(&news), world).now_or_never().expect("nothing waits");
     assert_eq!(outcome.fault, None);
     match cloud.state_text("home/alice/demo.cf-status") {
         Some(StateText::Ready { nodes, .. }) => nodes.map(|missing| missing.reason),

@@ -102,12 +102,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn a_body_takes_little_whatever_it_holds() {
-    let (_alone, site) = (alone(), testing::site());
+    let (_alone, settings) = (alone(), testing::settings());
     for (what, bytes) in bodies() {
         let body = Body::Read(bytes);
-        bounded(&format!("reading {what}"), || order::read(&body, &site));
+        bounded(&format!("reading {what}"), || order::read(&body, &settings));
         // The whole pass, with its answer, and the world that keeps it.
-        let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+        let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
         let Body::Read(bytes) = body else { continue };
         cloud.drop_file("home/alice/demo.cf-create", &bytes);
         bounded(&format!("a pass over {what}"), || cloud.drain());
@@ -152,7 +152,7 @@ fn full(name: &str) -> Entry {
         format!("{}{nth:04}/", "f".repeat(rest))
     };
     let mut entry = Entry { phase: Phase::Creating { since: at }, ..Entry::default() };
-    let parameters = testing::site().template.metadata.user_parameters.iter().map(|name| (name.clone(), "x".repeat(40))).collect();
+    let parameters = testing::settings().template.metadata.user_parameters.iter().map(|name| (name.clone(), "x".repeat(40))).collect();
     let defaults = NODES.iter().map(|node| (node.other.to_owned(), "x".repeat(40))).collect();
     let request = RequestId::from_tag("0000000000000000");
     entry.accepted = Some(Accepted { request, key: upload_key("", name), at, parameters, defaults });
@@ -209,7 +209,7 @@ fn a_full_ledger_is_read_changed_and_written() {
     let bytes = serde_json::to_vec(&ledger()).expect("a ledger has a JSON form");
     println!("a ledger with {LIVING} full clusters: {} KiB", bytes.len() / 1024);
     bounded("reading it", || serde_json::from_slice::<Ledger>(&bytes).expect("what we write, we read"));
-    let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
     let (at, alice) = (cloud.world.now(), User::parse("alice").expect("a legal name"));
     cloud.world.state().store.put(Bucket::System, &ledger::key(&alice), &bytes, at);
     drop(bytes);
@@ -219,7 +219,7 @@ fn a_full_ledger_is_read_changed_and_written() {
         let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None };
         bounded("a pass over it", || {
             let world = Forgetful(&cloud.world);
-            let outcome = reconcile(&world, &testing::site(), &subject, None, &cloud.world).now_or_never().expect("nothing waits");
+            let outcome = reconcile(&world, &testing::settings(), &subject, None, &cloud.world).now_or_never().expect("nothing waits");
             assert_eq!(outcome.fault, None);
         });
     }
@@ -231,7 +231,7 @@ fn a_full_ledger_is_read_changed_and_written() {
 fn folders_that_look_like_the_clusters_files_are_not_read() {
     let _alone = alone();
     for (files, size) in [(1_000, BODY_BYTES_MAX), (10_000, 2)] {
-        let mut cloud = Cloud::new(testing::site()).with_profile("alice");
+        let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
         let at = cloud.world.now();
         for nth in 0..files {
             let key = format!("home/alice/demo.cf-{nth}/demo.cf-create");

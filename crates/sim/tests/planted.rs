@@ -16,7 +16,7 @@ use cf_core::request::{ETag, RequestId};
 use cf_core::stack::{Stack, StackState, TAG_REQUEST, tags};
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
-use cf_sim::simulate::{Bug, Mishap, Setting, run, shrink, tally};
+use cf_sim::simulate::{Bug, FaultKind, RunSettings, run, shrink, tally};
 use cf_sim::{Bucket, Finding, Harm, State};
 use jiff::Timestamp;
 
@@ -29,9 +29,9 @@ fn seeds() -> impl Iterator<Item = u64> {
 }
 
 /// The first seed that notices a bug, and what it says. Bugs that need a rare fault get it more often.
-fn catch(bug: &dyn Bug, gales: &[(Mishap, u64)]) -> (u64, Finding) {
-    let sound = |seed| Setting { gales: gales.to_vec(), ..tally::setting(seed) };
-    let noticed = |seed| run(&Setting { bug: Some(bug), ..sound(seed) }).wrongs.into_iter().next().map(|what| (seed, what));
+fn catch(bug: &dyn Bug, rates: &[(FaultKind, u64)]) -> (u64, Finding) {
+    let sound = |seed| RunSettings { rates: rates.to_vec(), ..tally::setting(seed) };
+    let noticed = |seed| run(&RunSettings { bug: Some(bug), ..sound(seed) }).wrongs.into_iter().next().map(|what| (seed, what));
     let (seed, what) = seeds().find_map(noticed).expect("a planted bug was not noticed");
     assert_eq!(run(&sound(seed)).wrongs, [], "seed {seed} without the bug");
     (seed, what)
@@ -42,7 +42,7 @@ macro_rules! caught {
     ($($test:ident: $bug:ident $(with $kind:ident $rate:literal)* finds $pattern:pat,)*) => {$(
         #[test]
         fn $test() {
-            let (seed, found) = catch(&$bug, &[$((Mishap::$kind, $rate)),*]);
+            let (seed, found) = catch(&$bug, &[$((FaultKind::$kind, $rate)),*]);
             println!("seed {seed}: {found}");
             assert!(matches!(found.harm, $pattern), "{found}");
         }
@@ -90,10 +90,10 @@ impl Bug for NoTagCheck {
         if let Some(Some(stack)) = answer.downcast_mut::<Option<Box<Stack>>>()
             && stack.tags.is_empty()
         {
-            let site = testing::site();
+            let settings = testing::settings();
             let all = USERS.iter().flat_map(|user| CLUSTERS.iter().map(|name| testing::cluster(user, name)));
-            if let Some(cluster) = all.into_iter().find(|c| stack.id.name() == Some(site.stack_name(c).as_str())) {
-                stack.tags = tags(&cluster, &RequestId::from_tag("00000000000000ff"), &site.deployment);
+            if let Some(cluster) = all.into_iter().find(|c| stack.id.name() == Some(settings.stack_name(c).as_str())) {
+                stack.tags = tags(&cluster, &RequestId::from_tag("00000000000000ff"), &settings.deployment);
             }
         }
     }
@@ -264,7 +264,7 @@ impl Bug for TieForgotten {
             Effect::WriteAnswer { key, message: Message::Withdrawn { cluster, tied: Some(at) }, .. } => {
                 let key = key.replace(Answer::Failed.suffix(), Answer::Deleted.suffix());
                 let expect = Expect::seen(world.store.get(Bucket::User, &key).map(|v| &v.etag));
-                let stack = testing::site().stack_name(&testing::cluster("alice", "demo"));
+                let stack = testing::settings().stack_name(&testing::cluster("alice", "demo"));
                 let message = Message::Deleted { cluster: cluster.clone(), at: *at, stack, types: BTreeMap::new() };
                 vec![Effect::WriteAnswer { key, message, expect }]
             }
@@ -307,7 +307,7 @@ impl Bug for AdviceByAWord {
 #[test]
 fn a_seed_replays_exactly_and_what_fails_is_shrunk_to_less_that_still_fails() {
     let (seed, _) = catch(&AnyVersion, &[]);
-    let setting = Setting { bug: Some(&AnyVersion), tells: true, ..tally::setting(seed) };
+    let setting = RunSettings { bug: Some(&AnyVersion), tells: true, ..tally::setting(seed) };
     let (once, twice) = (run(&setting), run(&setting));
     assert_eq!(once.story, twice.story);
     let least = run(&shrink(&setting));

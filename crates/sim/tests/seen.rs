@@ -11,7 +11,7 @@ use cf_sim::{Bucket, Cloud, Event};
 use futures_util::FutureExt;
 
 fn find(cloud: &Cloud) -> Found {
-    sweep::find(&cloud.world, &cloud.world.site, cloud.world.now()).now_or_never().unwrap().unwrap()
+    sweep::find(&cloud.world, &cloud.world.settings, cloud.world.now()).now_or_never().unwrap().unwrap()
 }
 
 /// What a sweep finds that remembers nothing.
@@ -29,7 +29,7 @@ fn remembered(cloud: &Cloud) -> Option<String> {
 
 /// Two clusters that stand, one that is owed, and nothing remembered.
 fn three() -> Cloud {
-    let mut cloud = Cloud::new(testing::site()).with_profile("alice").with_profile("bob").with_profile("carol");
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice").with_profile("bob").with_profile("carol");
     cloud.drop_file("home/alice/demo.cf-create", b"{}");
     cloud.drop_file("home/bob/demo.cf-create", b"{}");
     cloud.settle();
@@ -61,13 +61,13 @@ fn whatever_happens_between_sweeps_a_cache_changes_nothing_of_what_they_find() {
     let (mut wanting, mut reused) = (BTreeSet::new(), 0);
     for seed in 0..60 {
         let mut dice = Dice(seed);
-        let mut cloud = Cloud::new(testing::site()).with_profile("alice").with_profile("bob").with_profile("carol");
+        let mut cloud = Cloud::new(testing::settings()).with_profile("alice").with_profile("bob").with_profile("carol");
         for _ in 0..40 {
             let user = ["alice", "bob", "carol"][dice.roll(3)];
             match dice.roll(7) {
                 0 | 1 => cloud.drop_file(&format!("home/{user}/demo.cf-create"), b"{}"),
                 2 => cloud.drop_file(&format!("home/{user}/demo.cf-delete"), b""),
-                // Events are lost, stacks go by other hands, ledgers are lost.
+                // Events are lost, stacks are removed by hand, ledgers are lost.
                 3 => drop(cloud.queue.pop_front()),
                 4 => {
                     let mut state = cloud.world.state();

@@ -12,7 +12,7 @@ use cf_core::effect::Effect;
 use cf_core::key::Verb;
 use cf_core::ledger::{Entry, Ledger};
 use cf_core::observe::{Subject, look};
-use cf_core::site::{Rights, Site};
+use cf_core::settings::{Rights, Settings};
 use cf_core::stack::{StackState, StackStatus};
 use cf_sim::start::{self, Start};
 use cf_sim::{Bucket, Cloud, Event, When, build};
@@ -33,8 +33,8 @@ fn subject(event: &Event) -> (Rights, Subject) {
 
 fn first_plan(cloud: &Cloud, event: &Event) -> Plan {
     let (rights, subject) = subject(event);
-    let site = Site { rights, ..cloud.world.site.clone() };
-    let snapshot = look(&cloud.world, &site, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
+    let settings = Settings { rights, ..cloud.world.settings.clone() };
+    let snapshot = look(&cloud.world, &settings, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
     decide(&snapshot)
 }
 

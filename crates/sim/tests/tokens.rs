@@ -5,7 +5,7 @@ use cf_core::testing;
 use cf_sim::{Cloud, When};
 
 fn cloud() -> Cloud {
-    let cloud = Cloud::new(testing::site()).with_profile("alice");
+    let cloud = Cloud::new(testing::settings()).with_profile("alice");
     cloud.world.state().stacks.refuses_repeats = true;
     cloud
 }

@@ -10,7 +10,7 @@ const FAILED: &str = "home/alice/demo.cf-failed";
 const DELETE: &str = "home/alice/demo.cf-delete";
 
 fn cloud() -> Cloud {
-    Cloud::new(testing::site()).with_profile("alice")
+    Cloud::new(testing::settings()).with_profile("alice")
 }
 
 /// A user drops a file that S3 neither gives out nor lets be removed.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use cf_sim::simulate::{Setting, run, shrink, tally};
+use cf_sim::simulate::{RunSettings, run, shrink, tally};
 use clap::Parser;
 
 /// Worlds are made and dropped ten thousand times a second.
@@ -67,7 +67,7 @@ fn main() -> Result<ExitCode> {
 
 /// Tells one seed's story; of a failing one, the least that still fails.
 fn tell(seed: u64, whole: bool) -> ExitCode {
-    let setting = Setting { tells: true, ..tally::setting(seed) };
+    let setting = RunSettings { tells: true, ..tally::setting(seed) };
     let report = run(&setting);
     if report.wrongs.is_empty() || whole {
         show::story(&setting, &report);

@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use cf_sim::simulate::dice::named;
-use cf_sim::simulate::{Setting, run, tally};
+use cf_sim::simulate::{RunSettings, run, tally};
 
 /// What a seed did: of each effect its kind, and a hash of all of it that is the same in every build.
 fn traced(seed: u64) -> Vec<String> {
-    let report = run(&Setting { traces: true, ..tally::setting(seed) });
+    let report = run(&RunSettings { traces: true, ..tally::setting(seed) });
     report.trace.iter().map(|line| format!("{}:{:016x}", line.split(' ').next().unwrap_or_default(), named(line))).collect()
 }
 

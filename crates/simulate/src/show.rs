@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use cf_sim::simulate::{Report, Setting, Tally, plain, tally};
+use cf_sim::simulate::{Report, RunSettings, Tally, plain, tally};
 use console::style;
 
 /// Which sizes the table has.
@@ -42,10 +42,10 @@ pub fn failures(failed: &[(u64, String)]) {
 }
 
 /// One run as a story.
-pub fn story(setting: &Setting<'_>, report: &Report) {
+pub fn story(setting: &RunSettings<'_>, report: &Report) {
     let start = setting.start.map(|start| format!(", which begins with: {start}")).unwrap_or_default();
     let (lines, faults) = (report.lines - setting.left_out.len(), report.struck.len());
-    println!("\nSeed {}{start}\n({lines} of {} deeds, {faults} faults; seconds since the start)\n", setting.seed, report.lines);
+    println!("\nSeed {}{start}\n({lines} of {} steps, {faults} faults; seconds since the start)\n", setting.seed, report.lines);
     for line in &report.story {
         println!("{line}");
     }

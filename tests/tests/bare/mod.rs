@@ -16,7 +16,7 @@ use aws_sdk_s3::config::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use cf_aws::Aws;
-use cf_core::site::{MailRoute, Rights, Site};
+use cf_core::settings::{MailRoute, Rights, Settings};
 use cf_core::template::{DEFAULT_TEXT, SystemValue, default_template};
 use cf_core::testing;
 use cf_e2e::deploy::ADMIN;
@@ -63,7 +63,7 @@ const BACKOFF: Duration = Duration::from_millis(5);
 pub struct Account {
     pub id: String,
     pub url: String,
-    pub site: Site,
+    pub settings: Settings,
     pub s3: aws_sdk_s3::Client,
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// How the test goes there.
@@ -86,17 +86,17 @@ impl Account {
         let config = config(&url, &id, &way).await;
         let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
         let cloudformation = aws_sdk_cloudformation::Client::new(&config);
-        let account = Self { site: site(&id), id, url, s3, cloudformation, way };
-        for bucket in [&account.site.user_bucket, &account.site.customizer_bucket, &account.site.system_bucket] {
+        let account = Self { settings: settings(&id), id, url, s3, cloudformation, way };
+        for bucket in [&account.settings.user_bucket, &account.settings.customizer_bucket, &account.settings.system_bucket] {
             let here = CreateBucketConfiguration::builder().location_constraint(REGION.into()).build();
             account.s3.create_bucket().bucket(bucket).create_bucket_configuration(here).send().await?;
         }
         if is_versioned {
             let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-            let bucket = &account.site.user_bucket;
+            let bucket = &account.settings.user_bucket;
             account.s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioning).send().await?;
         }
-        account.put(&account.site.system_bucket, &account.site.template.key(), DEFAULT_TEXT.as_bytes()).await?;
+        account.put(&account.settings.system_bucket, &account.settings.template.key(), DEFAULT_TEXT.as_bytes()).await?;
         account.query("iam", &format!("Action=CreateRole&RoleName=service&AssumeRolePolicyDocument={TRUST}"))?;
         account.query("ses", &format!("Action=VerifyEmailIdentity&EmailAddress={ADMIN}"))?;
         Ok(account)
@@ -105,7 +105,7 @@ impl Account {
     /// The real adapters in this account, with the rights of each function that is asked for.
     pub async fn aws<const N: usize>(&self, rights: [Rights; N], way: &Way) -> [Aws; N] {
         let config = config(&self.url, &self.id, way).await;
-        rights.map(|rights| Aws::new(&config, Site { rights, ..self.site.clone() }, self.id.clone(), REGION.to_owned()))
+        rights.map(|rights| Aws::new(&config, Settings { rights, ..self.settings.clone() }, self.id.clone(), REGION.to_owned()))
     }
 
     pub async fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> Result<()> {
@@ -115,7 +115,7 @@ impl Account {
 
     /// Gives a user a profile.
     pub async fn give_profile(&self, user: &str) -> Result<()> {
-        self.put(&self.site.customizer_bucket, &format!("customizer/{user}/configure.d/user.sh"), b"#!/bin/bash\n").await
+        self.put(&self.settings.customizer_bucket, &format!("customizer/{user}/configure.d/user.sh"), b"#!/bin/bash\n").await
     }
 
     /// The keys and texts of the objects of a bucket whose keys begin with `prefix`.
@@ -183,8 +183,8 @@ async fn config(url: &str, account: &str, way: &Way) -> SdkConfig {
 }
 
 /// The deployment that template.yaml would make here. Names of buckets are everybody's, so each account has its own.
-fn site(account: &str) -> Site {
-    Site {
+fn settings(account: &str) -> Settings {
+    Settings {
         prefix: "clusterdrop".into(),
         deployment: "cluster-service".into(),
         url_suffix: "amazonaws.com".into(),

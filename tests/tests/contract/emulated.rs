@@ -9,7 +9,7 @@ use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::observe::{Answers, Query};
 use cf_core::request::ETag;
-use cf_core::site::{Rights, Site};
+use cf_core::settings::{Rights, Settings};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -47,21 +47,21 @@ impl Stage for Emulated {
         Ok(Self { account, aws, to_protect: Mutex::new(None) })
     }
 
-    fn site(&self) -> &Site {
-        &self.account.site
+    fn settings(&self) -> &Settings {
+        &self.account.settings
     }
 
     async fn put(&self, place: Place, key: &str, bytes: &[u8]) -> Result<()> {
         let bucket = match place {
-            Place::User => &self.site().user_bucket,
-            Place::Customizer => &self.site().customizer_bucket,
-            Place::System => &self.site().system_bucket,
+            Place::User => &self.settings().user_bucket,
+            Place::Customizer => &self.settings().customizer_bucket,
+            Place::System => &self.settings().system_bucket,
         };
         self.account.put(bucket, key, bytes).await
     }
 
     async fn take_away(&self, key: &str) -> Result<()> {
-        self.account.s3.delete_object().bucket(&self.site().user_bucket).key(key).send().await?;
+        self.account.s3.delete_object().bucket(&self.settings().user_bucket).key(key).send().await?;
         Ok(())
     }
 

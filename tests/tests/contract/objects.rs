@@ -222,7 +222,7 @@ pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result
 
 pub async fn a_mail_arrives_as_it_was_written<S: Stage>(s: &S) -> Result<()> {
     let cluster = cf_core::testing::cluster("alice", "demo");
-    let stack = cf_core::testing::site().stack_name(&cluster);
+    let stack = cf_core::testing::settings().stack_name(&cluster);
     let told = Message::Declined { cluster: cluster.name.clone(), why: "zu groß\nund zu teuer".into(), advice: Advice::Quota };
     let mail = Mail { cluster, stack, deployment: "größer".into(), news: News::Stuck { told, full: Full::default() } };
     s.execute(&Effect::SendMail(mail.clone())).await?;

@@ -32,7 +32,7 @@ pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: Stage>(s
     s.create(new.clone()).await?;
     let stack = s.named().await?.context("by its name")?;
     ensure!(stack.status == StackStatus::CreateInProgress, "{}", stack.status);
-    ensure!(stack.tags == new.tags && stack.cluster(&s.site().deployment) == Some(s.cluster()) && stack.parent.is_none());
+    ensure!(stack.tags == new.tags && stack.cluster(&s.settings().deployment) == Some(s.cluster()) && stack.parent.is_none());
     let by_id = s.by_id(&stack.id).await?.context("by its id")?;
     ensure!(by_id.id == stack.id && by_id.tags == stack.tags);
     ensure!(stack.id.name() == Some(new.name.as_str()));
@@ -44,7 +44,7 @@ pub async fn a_stack_shows_every_parameter_defaults_too<S: Stage>(s: &S) -> Resu
     s.create(new.clone()).await?;
     let shown = s.named().await?.context("by its name")?.parameters;
     ensure!(new.parameters.iter().all(|(name, value)| shown.get(name) == Some(value)), "{shown:?}");
-    ensure!(shown.keys().collect::<BTreeSet<_>>() == s.site().template.parameters.keys().collect(), "{:?}", shown.keys());
+    ensure!(shown.keys().collect::<BTreeSet<_>>() == s.settings().template.parameters.keys().collect(), "{:?}", shown.keys());
     Ok(())
 }
 
@@ -52,7 +52,7 @@ pub async fn a_stack_that_completes_has_its_login<S: Stage>(s: &S) -> Result<()>
     let id = s.settled("first", Destiny::Completes).await?;
     let stack = s.by_id(&id).await?.context("by its id")?;
     ensure!(stack.status == StackStatus::CreateComplete, "{}", stack.status);
-    ensure!(stack.outputs.contains_key(&s.site().template.metadata.login_output), "{:?}", stack.outputs);
+    ensure!(stack.outputs.contains_key(&s.settings().template.metadata.login_output), "{:?}", stack.outputs);
     Ok(())
 }
 
@@ -140,7 +140,7 @@ pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: Sta
 
 pub async fn a_parameter_without_a_value_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
-    let wanted = s.site().template.parameters.iter().find(|(_, parameter)| parameter.default.is_none());
+    let wanted = s.settings().template.parameters.iter().find(|(_, parameter)| parameter.default.is_none());
     let name = wanted.map(|(name, _)| name.clone()).context("some parameter of the template has no default")?;
     ensure!(new.parameters.remove(&name).is_some());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
@@ -253,7 +253,7 @@ pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S:
     let id = s.settled("first", Destiny::Completes).await?;
     let all = s.pages(|page| ListResources { stack: id.clone(), page }).await?;
     ensure!(all.iter().all(|status| status == "CREATE_COMPLETE"), "{all:?}");
-    ensure!(!all.is_empty() && all.len() <= s.site().template.resources, "{} of {}", all.len(), s.site().template.resources);
+    ensure!(!all.is_empty() && all.len() <= s.settings().template.resources, "{} of {}", all.len(), s.settings().template.resources);
     Ok(())
 }
 
@@ -268,6 +268,6 @@ pub async fn all_living_stacks_are_listed_each_once_and_the_deleted_ones_not<S: 
     let ids: BTreeSet<_> = all.iter().map(|stack| stack.id.clone()).collect();
     ensure!((all.len(), ids.len()) == (102, 102), "{} of which {} differ", all.len(), ids.len());
     ensure!(ids.contains(&lives) && !ids.contains(&gone));
-    ensure!(all.iter().filter(|stack| stack.cluster(&s.site().deployment).is_some()).count() == 1);
+    ensure!(all.iter().filter(|stack| stack.cluster(&s.settings().deployment).is_some()).count() == 1);
     Ok(())
 }

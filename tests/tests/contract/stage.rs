@@ -9,7 +9,7 @@ use cf_core::names::Cluster;
 use cf_core::observe::query::{ListFolder, ReadUpload, StackById, StackByName};
 use cf_core::observe::{Answers, Listed, Object, Observe, Page, Query};
 use cf_core::request::{ETag, RequestId};
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::{Stack, StackId, tags};
 use cf_core::testing;
 
@@ -34,7 +34,7 @@ pub enum Destiny {
 pub trait Stage: Observe + Execute + Sized {
     /// Nothing is there but a deployment with its template.
     async fn fresh(is_versioned: bool) -> Result<Self>;
-    fn site(&self) -> &Site;
+    fn settings(&self) -> &Settings;
     /// Somebody puts an object there.
     async fn put(&self, place: Place, key: &str, bytes: &[u8]) -> Result<()>;
     /// Somebody takes an object out of the users' bucket.
@@ -57,15 +57,15 @@ pub trait Words: Stage {
 
     /// The stack that alice's `demo` would have, for the request of this name.
     fn new_stack(&self, request: &str) -> NewStack {
-        let (site, cluster) = (self.site(), self.cluster());
+        let (settings, cluster) = (self.settings(), self.cluster());
         let request = RequestId::from_tag(request);
-        let parameters = &site.template.metadata.system_parameters;
+        let parameters = &settings.template.metadata.system_parameters;
         NewStack {
-            name: site.stack_name(&cluster),
+            name: settings.stack_name(&cluster),
             token: request.token("create"),
-            parameters: parameters.iter().map(|(name, value)| (name.clone(), site.system_value(*value, &cluster))).collect(),
-            tags: tags(&cluster, &request, &site.deployment),
-            template: site.template.key(),
+            parameters: parameters.iter().map(|(name, value)| (name.clone(), settings.system_value(*value, &cluster))).collect(),
+            tags: tags(&cluster, &request, &settings.deployment),
+            template: settings.template.key(),
         }
     }
 
@@ -102,7 +102,7 @@ pub trait Words: Stage {
 
     /// The living stack of alice's `demo`.
     async fn named(&self) -> Result<Option<Box<Stack>>> {
-        Ok(self.ask(StackByName(self.site().stack_name(&self.cluster()))).await?)
+        Ok(self.ask(StackByName(self.settings().stack_name(&self.cluster()))).await?)
     }
 
     async fn by_id(&self, id: &StackId) -> Result<Option<Box<Stack>>> {

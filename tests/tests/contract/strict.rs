@@ -1,7 +1,7 @@
 //! The strict world in memory as a stage.
 
 use anyhow::Result;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::{Stack, StackId, StackStatus};
 use cf_core::testing;
 use cf_sim::{Bucket, Fate, World};
@@ -10,13 +10,13 @@ use crate::stage::{Destiny, Place, Stage};
 
 impl Stage for World {
     async fn fresh(is_versioned: bool) -> Result<Self> {
-        let world = Self::new(testing::site());
+        let world = Self::new(testing::settings());
         world.state().store.versioned = is_versioned;
         Ok(world)
     }
 
-    fn site(&self) -> &Site {
-        &self.site
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     async fn put(&self, place: Place, key: &str, bytes: &[u8]) -> Result<()> {
@@ -45,7 +45,7 @@ impl Stage for World {
     }
 
     async fn settle(&self) -> Result<()> {
-        let login = self.site.template.metadata.login_output.clone();
+        let login = self.settings.template.metadata.login_output.clone();
         loop {
             self.wait(30);
             let now = self.now();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use cf_aws::Aws;
 use cf_aws::handle::handle;
 use cf_core::key::Answer;
-use cf_core::site::Rights;
+use cf_core::settings::Rights;
 use serde_json::{Value, json};
 
 use crate::bare::Account;
@@ -69,7 +69,7 @@ impl Event {
         Ok(match self {
             Self::Upload(key) => {
                 let mut event: Value = serde_json::from_str(include_str!("../../../events/object-created-create.json"))?;
-                event["detail"]["bucket"]["name"] = json!(account.site.user_bucket);
+                event["detail"]["bucket"]["name"] = json!(account.settings.user_bucket);
                 event["detail"]["object"]["key"] = json!(key);
                 event
             }
@@ -174,7 +174,7 @@ impl<'a> Runner<'a> {
 
     async fn drop_file(&mut self, suffix: &str, bytes: &[u8]) -> Result<()> {
         let key = self.path.key(suffix);
-        self.account.put(&self.account.site.user_bucket, &key, bytes).await?;
+        self.account.put(&self.account.settings.user_bucket, &key, bytes).await?;
         self.queue.push_back(Event::Upload(key));
         Ok(())
     }

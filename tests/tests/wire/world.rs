@@ -62,7 +62,7 @@ fn is_without_causes(key: &str, text: &str) -> bool {
 impl World {
     pub async fn of(account: &Account, path: Path) -> Result<Self> {
         let (mut objects, mut login) = (BTreeMap::new(), None);
-        for (bucket, prefix) in [(&account.site.user_bucket, ""), (&account.site.system_bucket, ledger::PREFIX)] {
+        for (bucket, prefix) in [(&account.settings.user_bucket, ""), (&account.settings.system_bucket, ledger::PREFIX)] {
             for (key, text) in account.objects(bucket, prefix).await? {
                 if key.ends_with(Answer::Created.suffix()) {
                     login = Some(text.clone());
@@ -75,7 +75,7 @@ impl World {
             let described = account.cloudformation.describe_stacks().stack_name(id).send().await?;
             let stack = described.stacks().first().context("a stack is found by its id")?;
             let output = |name: &str| stack.outputs().iter().find(|o| o.output_key() == Some(name)).and_then(|o| o.output_value());
-            let login_output = &account.site.template.metadata.login_output;
+            let login_output = &account.settings.template.metadata.login_output;
             if let Some(told) = &login
                 && Some(told.trim_end()) != output(login_output)
             {

@@ -26,7 +26,7 @@ const PAGES_SHOWN: usize = 10;
 /// Shows the uploads that lie there, and sends them where that was said.
 pub async fn rescan(account: &Account, deployment: &Deployment, options: &RescanOptions) -> Result<()> {
     let choice = Choice::of(options, Timestamp::now())?;
-    let site = Site {
+    let settings = Settings {
         s3: account.s3.clone(),
         sqs: account.sqs.clone(),
         owner: deployment.account.clone(),
@@ -34,7 +34,7 @@ pub async fn rescan(account: &Account, deployment: &Deployment, options: &Rescan
         queue: deployment.output("FailureQueueUrl")?.to_owned(),
     };
     let mut tally = Tally { after: options.after.clone(), ..Tally::default() };
-    let ended = site.go(&choice, options.yes, &mut tally).await;
+    let ended = settings.go(&choice, options.yes, &mut tally).await;
     line(&tally.summary(options.yes, ended.is_ok()));
     ended
 }
@@ -71,7 +71,7 @@ fn uploads(count: usize) -> String {
 }
 
 /// What is asked of AWS.
-struct Site {
+struct Settings {
     s3: aws_sdk_s3::Client,
     sqs: aws_sdk_sqs::Client,
     owner: String,
@@ -79,7 +79,7 @@ struct Site {
     queue: String,
 }
 
-impl Site {
+impl Settings {
     async fn go(&self, choice: &Choice, yes: bool, tally: &mut Tally) -> Result<()> {
         let mut pages = 0;
         loop {

@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
             progress,
             login: if state == State::Ready { self.snapshot.login().map(str::to_owned) } else { None },
             types: Living::of(self.snapshot, &self.entry).types(),
-            stack: self.snapshot.site.stack_name(&self.snapshot.cluster).to_string(),
+            stack: self.snapshot.settings.stack_name(&self.snapshot.cluster).to_string(),
             request: accepted.request,
             since: accepted.at,
             updated: self.snapshot.now,
@@ -268,7 +268,7 @@ impl<'a> Builder<'a> {
 
     /// Claims a mail; true where it is to be sent by this plan.
     pub fn claim(&mut self, request: &RequestId, kind: MailKind) -> bool {
-        if self.snapshot.site.mail.is_none() {
+        if self.snapshot.settings.mail.is_none() {
             return false;
         }
         let claimed = self.entry.claim(request, kind);
@@ -285,8 +285,8 @@ impl<'a> Builder<'a> {
 
     /// Sends a mail that was claimed.
     pub fn mail(&mut self, news: News) {
-        let (site, cluster) = (self.snapshot.site, self.snapshot.cluster.clone());
-        let mail = Mail { stack: site.stack_name(&cluster), deployment: site.deployment.clone(), cluster, news };
+        let (settings, cluster) = (self.snapshot.settings, self.snapshot.cluster.clone());
+        let mail = Mail { stack: settings.stack_name(&cluster), deployment: settings.deployment.clone(), cluster, news };
         self.effects.push(Effect::SendMail(mail));
     }
 

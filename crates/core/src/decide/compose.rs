@@ -22,8 +22,8 @@ pub fn created(login: &str) -> Message {
 }
 
 pub fn no_login(snapshot: &Snapshot<'_>) -> Message {
-    let output = snapshot.site.template.metadata.login_output.clone();
-    Message::NoLogin { cluster: name(snapshot), stack: snapshot.site.stack_name(&snapshot.cluster), output }
+    let output = snapshot.settings.template.metadata.login_output.clone();
+    Message::NoLogin { cluster: name(snapshot), stack: snapshot.settings.stack_name(&snapshot.cluster), output }
 }
 
 pub fn differs(snapshot: &Snapshot<'_>, differences: Vec<Difference>) -> Message {
@@ -41,12 +41,12 @@ pub fn no_such(snapshot: &Snapshot<'_>, tied: Option<&Tied>) -> Message {
 
 pub fn deleted(snapshot: &Snapshot<'_>, at: Timestamp) -> Message {
     let types = Living::of(snapshot, &snapshot.entry()).types();
-    Message::Deleted { cluster: name(snapshot), at, stack: snapshot.site.stack_name(&snapshot.cluster), types }
+    Message::Deleted { cluster: name(snapshot), at, stack: snapshot.settings.stack_name(&snapshot.cluster), types }
 }
 
 pub fn removed(snapshot: &Snapshot<'_>, at: Timestamp) -> Message {
     let types = Living::of(snapshot, &snapshot.entry()).types();
-    Message::Removed { cluster: name(snapshot), at, stack: snapshot.site.stack_name(&snapshot.cluster), types }
+    Message::Removed { cluster: name(snapshot), at, stack: snapshot.settings.stack_name(&snapshot.cluster), types }
 }
 
 /// The receipt of what is gone already.
@@ -63,7 +63,7 @@ pub fn receipt(snapshot: &Snapshot<'_>) -> Message {
 
 fn cause(snapshot: &Snapshot<'_>, cause: &causes::Cause) -> Cause {
     let causes::Cause { logical, kind, physical, reason, .. } = cause.clone();
-    Cause { logical, kind, physical, reason, advice: advice(cause, snapshot.site.template) }
+    Cause { logical, kind, physical, reason, advice: advice(cause, snapshot.settings.template) }
 }
 
 fn of_creation(snapshot: &Snapshot<'_>) -> Vec<Cause> {
@@ -114,7 +114,7 @@ pub fn leftover(snapshot: &Snapshot<'_>) -> Message {
 pub fn declined(snapshot: &Snapshot<'_>, why: &str) -> Message {
     let advice = match Situation::of(why) {
         Situation::Unknown => Advice::AdministratorKnows,
-        _ => advice_on("", why, snapshot.site.template),
+        _ => advice_on("", why, snapshot.settings.template),
     };
     Message::Declined { cluster: name(snapshot), why: why.to_owned(), advice }
 }
@@ -122,7 +122,7 @@ pub fn declined(snapshot: &Snapshot<'_>, why: &str) -> Message {
 pub fn undeletable(snapshot: &Snapshot<'_>, why: &str) -> Message {
     Message::Undeletable {
         cluster: name(snapshot),
-        stack: snapshot.site.stack_name(&snapshot.cluster),
+        stack: snapshot.settings.stack_name(&snapshot.cluster),
         why: why.to_owned(),
         is_protected: why.contains("TerminationProtection"),
         creation: failed_creation(snapshot),
@@ -140,7 +140,7 @@ fn failed_creation(snapshot: &Snapshot<'_>) -> Option<FailedCreation> {
 // ---- states
 
 pub fn ready(snapshot: &Snapshot<'_>, login: &str, nodes: Option<&NodeNews>) -> StateText {
-    let missing = |reason: String| NodesMissing { advice: advice_on("", &reason, snapshot.site.template), reason };
+    let missing = |reason: String| NodesMissing { advice: advice_on("", &reason, snapshot.settings.template), reason };
     StateText::Ready { login: login.to_owned(), nodes: nodes.and_then(|news| news.failure.clone()).map(missing) }
 }
 

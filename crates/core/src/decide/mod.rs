@@ -22,7 +22,7 @@ use triage::{Create, Triage, triage};
 
 use crate::effect::Effect;
 use crate::ledger::NodeNews;
-use crate::site::Rights;
+use crate::settings::Rights;
 use crate::snapshot::{Refusal, Snapshot, StackSeen};
 
 /// What to do, in order; a failed effect stops the rest.
@@ -79,7 +79,7 @@ fn plan(snapshot: &Snapshot<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Bu
     let Builder { entry, effects, look_again, mails_in_doubt, .. } = b;
     let change = Change::between(&snapshot.entry(), &entry);
     Plan { situation: Situation::of(snapshot, triage), action, change, effects, look_again, left_for_watch: false, mails_in_doubt }
-        .within(snapshot.site.rights)
+        .within(snapshot.settings.rights)
 }
 
 fn action_of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Action {

@@ -249,7 +249,7 @@ pub fn phase(snapshot: &Snapshot<'_>, entry: &Entry) -> PhaseKind {
         Phase::Deleting { .. } => PhaseKind::Deleting,
         Phase::Unwanted { since } => {
             let waited = snapshot.now.as_second() - since.as_second();
-            if waited > snapshot.site.flight_seconds_max() { PhaseKind::UnwantedLong } else { PhaseKind::Unwanted }
+            if waited > snapshot.settings.flight_seconds_max() { PhaseKind::UnwantedLong } else { PhaseKind::Unwanted }
         }
         Phase::Stuck => PhaseKind::Stuck,
         Phase::Gone { .. } => {
@@ -278,13 +278,13 @@ pub fn differences(snapshot: &Snapshot<'_>, entry: &Entry, choices: &Choices) ->
     let living = Living::of(snapshot, entry);
     // An older version let several spellings of one number through.
     let one =
-        |name: &str, value: &str| snapshot.site.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));
+        |name: &str, value: &str| snapshot.settings.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));
     let differing = |name: &String| {
-        let (has, asked) = (living.value(name).unwrap_or_default(), snapshot.site.effective(choices, name).unwrap_or_default());
+        let (has, asked) = (living.value(name).unwrap_or_default(), snapshot.settings.effective(choices, name).unwrap_or_default());
         let (has, asked) = (one(name, has), one(name, asked));
         (has != asked && !living.leaves_out(choices, name)).then(|| Difference { parameter: name.clone(), has, asked })
     };
-    snapshot.site.template.metadata.user_parameters.iter().filter_map(differing).collect()
+    snapshot.settings.template.metadata.user_parameters.iter().filter_map(differing).collect()
 }
 
 impl fmt::Display for Row {

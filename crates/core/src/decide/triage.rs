@@ -171,7 +171,7 @@ fn validate(snapshot: &Snapshot<'_>, entry: &Entry, upload: &Upload) -> Result<C
         return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
     let mut problems = if snapshot.profile.has_script { Vec::new() } else { vec![no_profile(snapshot)] };
-    match order::read(&upload.body, snapshot.site) {
+    match order::read(&upload.body, snapshot.settings) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),
         Err(more) => {

@@ -16,7 +16,7 @@ use crate::names::{Cluster, StackName, User};
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
 use crate::seen::Seen;
-use crate::site::Site;
+use crate::settings::Settings;
 use crate::snapshot::{Refusal, Snapshot, StackSeen};
 use crate::stack::{Stack, StackId, StackState};
 use crate::status::Progress;
@@ -49,13 +49,13 @@ pub struct Subject {
 /// Takes one look at one cluster. Reads that do not need each other go together.
 pub async fn look<'a, W: Observe>(
     world: &W,
-    site: &'a Site,
+    settings: &'a Settings,
     subject: &Subject,
     now: Timestamp,
     refusal: Option<Refusal>,
 ) -> Result<Snapshot<'a>, Fault> {
     let cluster = &subject.cluster;
-    let named = site.stack_name(cluster);
+    let named = settings.stack_name(cluster);
     let (ledger, by_name, seen_profile, mut near) = try_join!(
         ledger(world, &cluster.user),
         stack_named(world, &named, subject.stack.as_deref()),
@@ -102,7 +102,7 @@ pub async fn look<'a, W: Observe>(
     let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.see_status(accepted.key.status(), seen));
     let stack = match stack {
         None => StackSeen::Absent,
-        Some(stack) if stack.cluster(&site.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
+        Some(stack) if stack.cluster(&settings.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
         Some(_) => StackSeen::Foreign,
     };
     // A create that no event of its own brought here meets the gate as any other, unless it has been past it.
@@ -120,7 +120,7 @@ pub async fn look<'a, W: Observe>(
     }
     let mut snapshot = Snapshot {
         now,
-        site,
+        settings,
         cluster: cluster.clone(),
         ledger,
         ledger_etag,
@@ -172,7 +172,7 @@ async fn read_more<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result
     match more(phase(snapshot, &snapshot.entry()), state, is_delete_refused) {
         More::Nothing => {}
         More::Causes => snapshot.causes = causes(world, &id, state).await?,
-        More::Progress => match progress(world, &id, snapshot.site.template.resources).await {
+        More::Progress => match progress(world, &id, snapshot.settings.template.resources).await {
             Ok(progress) => snapshot.progress = Some(progress),
             Err(fault) => snapshot.causes.unread.push(fault),
         },
@@ -316,15 +316,16 @@ pub struct LivingStack {
 }
 
 /// Every stack that bears this deployment's tags and lives.
-pub async fn living<W: Observe>(world: &W, site: &Site) -> Result<Vec<LivingStack>, Fault> {
+pub async fn living<W: Observe>(world: &W, settings: &Settings) -> Result<Vec<LivingStack>, Fault> {
     let (mut all, mut page) = (Vec::new(), None);
-    let login = |stack: &Stack| stack.outputs.get(&site.template.metadata.login_output).map(|l| l.trim().to_owned()).unwrap_or_default();
+    let login =
+        |stack: &Stack| stack.outputs.get(&settings.template.metadata.login_output).map(|l| l.trim().to_owned()).unwrap_or_default();
     loop {
         let seen = world.ask(ListStacks(page)).await?;
         let ours = seen
             .items
             .iter()
-            .filter_map(|s| Some(LivingStack { cluster: s.cluster(&site.deployment)?, state: s.status.state(), login: login(s) }));
+            .filter_map(|s| Some(LivingStack { cluster: s.cluster(&settings.deployment)?, state: s.status.state(), login: login(s) }));
         all.extend(ours.filter(|l| l.state != StackState::Gone));
         page = seen.next;
         if page.is_none() {

@@ -24,7 +24,7 @@ use crate::message::KeyProblem;
 use crate::names::Cluster;
 use crate::observe::Observe;
 use crate::observe::{self, Subject};
-use crate::site::Site;
+use crate::settings::Settings;
 use crate::stack::{Stack, StackId, StackState};
 use crate::sweep::Found;
 
@@ -74,7 +74,7 @@ pub enum Scope<'c> {
 /// Where functions run: on AWS, or in a world in memory.
 pub trait Environment: Sync {
     /// The deployment's settings, with this function's rights.
-    fn site(&self) -> &Site;
+    fn settings(&self) -> &Settings;
 
     /// The time.
     fn clock(&self) -> &impl Clock;
@@ -158,7 +158,7 @@ async fn upload<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
 /// The stack of an event, if it is a cluster's of this deployment. The event says only where to look; the stack's tags say whose.
 async fn cluster_of<E: Environment>(env: &E, id: &StackId) -> Result<Option<(Cluster, Box<Stack>)>, Fault> {
     let seen = observe::stack(&env.world(Scope::Stack), id).await?;
-    Ok(seen.and_then(|stack| Some((stack.cluster(&env.site().deployment)?, stack))))
+    Ok(seen.and_then(|stack| Some((stack.cluster(&env.settings().deployment)?, stack))))
 }
 
 async fn stack<E: Environment>(env: &E, id: &StackId) -> Result<(), Fault> {
@@ -190,7 +190,7 @@ async fn instance<E: Environment>(env: &E, group: &str, news: &NodeNews) -> Resu
 /// One pass over one cluster, and its report.
 async fn pass<E: Environment, W: Observe + Execute>(env: &E, world: &W, subject: Subject, news: Option<&NodeNews>) -> Result<(), Fault> {
     // Boxed: a pass's future is large, and every caller's would hold it.
-    let mut outcome = Box::pin(reconcile(world, env.site(), &subject, news, env.clock())).await;
+    let mut outcome = Box::pin(reconcile(world, env.settings(), &subject, news, env.clock())).await;
     env.report(Report::Pass(&subject.cluster, &outcome));
     if let Some(fault) = outcome.fault.take() {
         return Err(fault);

@@ -10,7 +10,7 @@ use crate::ledger::{Ledger, NodeNews};
 use crate::observe::Observe;
 use crate::observe::{self, Subject};
 use crate::request::RequestId;
-use crate::site::Site;
+use crate::settings::Settings;
 use crate::snapshot::{Refusal, Snapshot};
 
 /// So many rounds one pass takes that lead on to another. Each needs another upload or a refused call; what is left then comes
@@ -33,7 +33,7 @@ const PASS_SECONDS_MAX: i64 = 20;
 /// A pass under way.
 struct Pass<'p, W, C> {
     world: &'p W,
-    site: &'p Site,
+    settings: &'p Settings,
     clock: &'p C,
     news: Option<&'p NodeNews>,
     subject: Subject,
@@ -63,14 +63,14 @@ enum Next {
 /// One pass over one cluster; with `news`, to report what was heard of instances for its compute nodes.
 pub async fn reconcile<W: Observe + Execute>(
     world: &W,
-    site: &Site,
+    settings: &Settings,
     subject: &Subject,
     news: Option<&NodeNews>,
     clock: &impl Clock,
 ) -> Outcome {
     let until = clock.now().as_second() + LOOKING_SECONDS_MAX;
     let (outcome, subject) = (Outcome::default(), subject.clone());
-    let mut pass = Pass { world, site, clock, news, subject, outcome, refusal: None, rounds: 0, replaced: 0, until };
+    let mut pass = Pass { world, settings, clock, news, subject, outcome, refusal: None, rounds: 0, replaced: 0, until };
     if let Err(fault) = pass.run().await {
         pass.outcome.fault = Some(fault);
     }
@@ -105,7 +105,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     /// Observes, and begins anew where a file was replaced between two of the queries.
     async fn observe(&mut self) -> Result<Snapshot<'p>, Fault> {
         loop {
-            let seen = observe::look(self.world, self.site, &self.subject, self.clock.now(), self.refusal.clone()).await;
+            let seen = observe::look(self.world, self.settings, &self.subject, self.clock.now(), self.refusal.clone()).await;
             match seen {
                 Err(fault) if fault.kind == Kind::Conflict && self.replaced < REPLACED_MAX && self.clock.now().as_second() < self.until => {
                     self.clock.back_off(self.replaced).await;

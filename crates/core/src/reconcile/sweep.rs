@@ -17,7 +17,7 @@ const SIDE_BY_SIDE: usize = 4;
 
 pub async fn sweep<E: Environment>(env: &E) -> Result<(), Fault> {
     use super::Clock as _;
-    let found = Box::pin(async { find(&env.world(Scope::Sweep), env.site(), env.clock().now()).await }).await?;
+    let found = Box::pin(async { find(&env.world(Scope::Sweep), env.settings(), env.clock().now()).await }).await?;
     env.report(Report::Found(&found));
     let (count, unread) = (found.wanting.len(), found.unread.len());
     let passes = stream::iter(found.wanting).map(|cluster| async move {
@@ -38,7 +38,7 @@ async fn first_hour_passes<E: Environment>(env: &E) -> usize {
         return 0;
     }
     let now = env.clock().now();
-    let look = match Box::pin(async { first_hour::look(&env.world(Scope::Sweep), env.site(), now).await }).await {
+    let look = match Box::pin(async { first_hour::look(&env.world(Scope::Sweep), env.settings(), now).await }).await {
         Ok(look) => look,
         Err(fault) => {
             env.report(Report::Fault("first hour", &fault));

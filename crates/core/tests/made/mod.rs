@@ -10,7 +10,7 @@ use cf_core::key::{self, Answer, Reading, UploadKey};
 use cf_core::ledger::{Accepted, End, Entry, Ledger, Phase};
 use cf_core::profile::Profile;
 use cf_core::request::{ETag, RequestId};
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::snapshot::{Refusal, Snapshot, StackSeen, Upload};
 use cf_core::stack::{Stack, StackId, StackStatus, tags};
 use cf_core::testing;
@@ -97,7 +97,7 @@ fn upload(key: &str, minutes: i64, body: Body) -> Upload {
 }
 
 /// The look that a scene describes.
-pub fn snapshot<'a>(scene: &Scene, site: &'a Site) -> Snapshot<'a> {
+pub fn snapshot<'a>(scene: &Scene, settings: &'a Settings) -> Snapshot<'a> {
     let cluster = testing::cluster("alice", "demo");
     let create = scene.create.map(|(known, body)| (known, upload("home/alice/demo.cf-create", 10, Body::Read(BODIES[body].into()))));
     let folder = if scene.elsewhere { "home/alice/old runs/" } else { "home/alice/" };
@@ -134,13 +134,13 @@ pub fn snapshot<'a>(scene: &Scene, site: &'a Site) -> Snapshot<'a> {
     let standing = |a: &Answer| (upload_key("home/alice/demo.cf-create").answer(*a), ETag(format!("\"{a:?}\"")));
     Snapshot {
         now: at(30),
-        site,
+        settings,
         ledger,
         ledger_etag: Some(ETag("\"ledger\"".into())),
         uploads,
         answers: if scene.answers { Answer::ALL.iter().map(standing).collect() } else { BTreeMap::new() },
         shown: None,
-        stack: stack(scene, site, &cluster, &made_for),
+        stack: stack(scene, settings, &cluster, &made_for),
         profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },
         causes: Causes::default(),
         progress: None,
@@ -163,20 +163,20 @@ fn phase(kind: PhaseKind) -> Phase {
     }
 }
 
-fn stack(scene: &Scene, site: &Site, cluster: &cf_core::names::Cluster, made_for: &RequestId) -> StackSeen {
+fn stack(scene: &Scene, settings: &Settings, cluster: &cf_core::names::Cluster, made_for: &RequestId) -> StackSeen {
     let status = match scene.stack {
         StackKind::Absent => return StackSeen::Absent,
         StackKind::Foreign => return StackSeen::Foreign,
         StackKind::Ours(status) | StackKind::WithoutLogin(status) => status,
     };
-    let login = (site.template.metadata.login_output.clone(), "198.51.100.7".to_owned());
+    let login = (settings.template.metadata.login_output.clone(), "198.51.100.7".to_owned());
     let is_bare = matches!(scene.stack, StackKind::WithoutLogin(_));
     let is_up = scene.has_login && !is_bare && status != StackStatus::CreateInProgress;
     StackSeen::Ours(Box::new(Stack {
-        id: StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/1", site.stack_name(cluster).as_str())),
+        id: StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/1", settings.stack_name(cluster).as_str())),
         status,
         reason: None,
-        tags: tags(cluster, made_for, &site.deployment),
+        tags: tags(cluster, made_for, &settings.deployment),
         parameters: BTreeMap::new(),
         outputs: is_up.then_some(login).into_iter().collect(),
         parent: None,

@@ -12,7 +12,7 @@ use super::travel::Delivery;
 /// What happens.
 pub enum Happening {
     /// Somebody does what a line of the script says.
-    Deed(usize),
+    Step(usize),
     /// An event arrives at a function.
     Arrive(Box<Delivery>),
     /// What a running function waits for is there.

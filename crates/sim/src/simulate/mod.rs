@@ -8,28 +8,28 @@
 //! key ([`dice`]), so a seed replays exactly, and a failing run is shrunk by leaving things out ([`mod@shrink`]).
 
 mod agenda;
+mod answers;
 pub mod bug;
-mod claims;
-mod deeds;
+mod caller;
 pub mod dice;
-mod hands;
-pub mod mishap;
+pub mod fault_plan;
 mod motion;
+mod oracle;
 pub mod plain;
+mod reasons;
 mod run;
+mod run_settings;
 pub mod script;
-mod setting;
 pub mod shrink;
 mod stage;
+mod steps;
 pub mod tally;
 mod trace;
 mod travel;
-mod truth;
-mod words;
 
 pub use bug::Bug;
-pub use mishap::Mishap;
+pub use fault_plan::FaultKind;
 pub use run::run;
-pub use setting::{Report, Setting};
+pub use run_settings::{Report, RunSettings};
 pub use shrink::shrink;
 pub use tally::Tally;

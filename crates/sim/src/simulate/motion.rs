@@ -48,7 +48,7 @@ impl Run<'_, '_> {
 
     pub(super) fn move_stack(&mut self, nth: usize, from: StackStatus) {
         self.moving -= 1;
-        let login = self.stage.world.site.template.metadata.login_output.clone();
+        let login = self.stage.world.settings.template.metadata.login_output.clone();
         let mut state = self.stage.world.state();
         let now = state.now;
         let stack = &state.stacks.all()[nth];

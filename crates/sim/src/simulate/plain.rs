@@ -1,13 +1,14 @@
 //! A plain life, for the rate: created, ready, deleted, gone. Nothing goes wrong, and nothing is left.
 
 use super::run::run_script;
-use super::script::{Content, Deed, Line, Script};
-use super::setting::Setting;
+use super::run_settings::RunSettings;
+use super::script::{Content, Line, Script, Step};
 
 /// One life; whether it came to its end as it should.
 pub fn life(seed: u64) -> bool {
-    let drop = |at, key: &str, body| Line { at, deed: Deed::Drop { key: key.to_owned(), body } };
+    let drop = |at, key: &str, body| Line { at, step: Step::Drop { key: key.to_owned(), body } };
     let lines = vec![drop(1_000, "home/alice/demo.cf-create", Content::Plain), drop(600_000, "home/alice/demo.cf-delete", Content::Empty)];
-    let report = run_script(&Setting { seed, is_calm: true, ..Setting::default() }, &Script { lines, is_versioned: true, users: 1 });
+    let report =
+        run_script(&RunSettings { seed, is_calm: true, ..RunSettings::default() }, &Script { lines, is_versioned: true, users: 1 });
     report.wrongs.is_empty() && report.lives == 1 && report.struck.is_empty()
 }

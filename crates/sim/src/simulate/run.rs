@@ -11,14 +11,14 @@ use cf_core::testing;
 
 use super::agenda::{Agenda, Happening};
 use super::bug::Bug;
-use super::deeds;
 use super::dice::{Dice, under};
-use super::mishap::{Mishap, Weather};
+use super::fault_plan::{FaultKind, FaultPlan};
+use super::oracle::{End, Oracle};
+use super::run_settings::{Report, RunSettings};
 use super::script::{Line, Script, USERS};
-use super::setting::{Report, Setting};
 use super::stage::{Function, Inner, Orphan, Stage};
+use super::steps;
 use super::travel::{Delivery, Queue, handle};
-use super::truth::{End, Truth};
 use crate::build;
 use crate::cloud::{Cloud, Event};
 use crate::finding::{Finding, Harm};
@@ -40,12 +40,12 @@ const SWEEPS_MAX: usize = 2;
 const TICKS_MAX: u64 = 400;
 
 /// Runs a seed.
-pub fn run(setting: &Setting<'_>) -> Report {
+pub fn run(setting: &RunSettings<'_>) -> Report {
     run_script(setting, &Script::write(setting.seed))
 }
 
-/// Runs a script under a seed's weather.
-pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
+/// Runs a script under a seed's fault plan.
+pub(super) fn run_script(setting: &RunSettings<'_>, script: &Script) -> Report {
     let dice = Dice::new(setting.seed);
     let (world, events) = beginning(setting, script);
     let last = script.lines.iter().map(|line| line.at).max().unwrap_or(0);
@@ -54,11 +54,11 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
         now: 0,
         quiet_until: setting.quiet_until,
         calm_at: if setting.is_calm { 0 } else { calm_at },
-        weather: Weather::new(setting.seed, setting.calmed.clone(), &setting.gales),
+        fault_plan: FaultPlan::new(setting.seed, setting.skipped_faults.clone(), &setting.rates),
         wakes: Vec::new(),
         orphans: Vec::new(),
         has_died: false,
-        truth: Truth::new(setting.start.is_some()),
+        oracle: Oracle::new(setting.start.is_some()),
         story: setting.tells.then(Vec::new),
         trace: setting.traces.then(Vec::new),
     };
@@ -70,10 +70,10 @@ pub(super) fn run_script(setting: &Setting<'_>, script: &Script) -> Report {
 }
 
 /// An empty deployment with everybody's profile, or the world of a start with the events that are on their way in it.
-fn beginning(setting: &Setting<'_>, script: &Script) -> (World, Vec<Event>) {
+fn beginning(setting: &RunSettings<'_>, script: &Script) -> (World, Vec<Event>) {
     let (cloud, events) = match &setting.start {
         Some(start) => build::world(start, script.is_versioned),
-        None => (Cloud::new(testing::site()), Vec::new()),
+        None => (Cloud::new(testing::settings()), Vec::new()),
     };
     let cloud = USERS.iter().fold(cloud, |cloud, user| cloud.with_profile(user));
     cloud.world.state().store.versioned = script.is_versioned;
@@ -113,10 +113,10 @@ impl<'s, 'b> Run<'s, 'b> {
         }
     }
 
-    fn begin(&mut self, setting: &Setting<'_>, events: Vec<Event>) {
+    fn begin(&mut self, setting: &RunSettings<'_>, events: Vec<Event>) {
         self.report.lines = self.script.lines.len();
         for nth in (0..self.script.lines.len()).filter(|nth| !setting.left_out.contains(nth)) {
-            self.at(self.script.lines[nth].at, Happening::Deed(nth));
+            self.at(self.script.lines[nth].at, Happening::Step(nth));
         }
         if self.stage.bug.is_none_or(Bug::sweeps) {
             self.at(SWEEP, Happening::Tick(1));
@@ -125,7 +125,7 @@ impl<'s, 'b> Run<'s, 'b> {
             let state = self.stage.world.state();
             let keys: Vec<String> = state.store.list(Bucket::User, "").map(|(key, _)| key.clone()).collect();
             let mut inner = self.stage.inner();
-            keys.iter().filter(|k| Verb::ALL.iter().any(|v| k.ends_with(v.suffix()))).for_each(|k| inner.truth.put(k, None, &state));
+            keys.iter().filter(|k| Verb::ALL.iter().any(|v| k.ends_with(v.suffix()))).for_each(|k| inner.oracle.put(k, None, &state));
         }
         for (nth, event) in events.into_iter().enumerate() {
             let key = under(0xE0, nth as u64);
@@ -155,11 +155,11 @@ impl<'s, 'b> Run<'s, 'b> {
     fn go(&mut self) {
         while let Some((at, what)) = self.agenda.next() {
             self.stage.set_clock(at);
-            self.stage.inner().truth.set_clock(at);
+            self.stage.inner().oracle.set_clock(at);
             match what {
-                Happening::Deed(nth) => {
-                    let Line { deed, .. } = self.script.lines[nth].clone();
-                    deeds::carry_out(self, &deed, under(0xD0, nth as u64));
+                Happening::Step(nth) => {
+                    let Line { step, .. } = self.script.lines[nth].clone();
+                    steps::carry_out(self, &step, under(0xD0, nth as u64));
                 }
                 Happening::Arrive(delivery) => self.arrive(*delivery),
                 Happening::Wake(task, waker) => {
@@ -172,7 +172,7 @@ impl<'s, 'b> Run<'s, 'b> {
                 Happening::Tick(nth) => self.tick(nth),
             }
             self.take_up();
-            if self.is_over || !self.stage.inner().truth.wrongs.is_empty() {
+            if self.is_over || !self.stage.inner().oracle.wrongs.is_empty() {
                 return;
             }
         }
@@ -195,7 +195,7 @@ impl<'s, 'b> Run<'s, 'b> {
             self.tell_of_stack(*nth);
         }
         if !turned.is_empty() {
-            self.stage.inner().truth.watch_stacks(&self.stage.world.state(), &self.stage.world.site);
+            self.stage.inner().oracle.watch_stacks(&self.stage.world.state(), &self.stage.world.settings);
         }
     }
 
@@ -209,12 +209,12 @@ impl<'s, 'b> Run<'s, 'b> {
 
     pub(super) fn emit(&mut self, work: Wake, to: Function, queue: Queue, key: u64) {
         let stage = self.stage;
-        if matches!(work, Wake::Stack(_)) && stage.strikes(Mishap::EventLost, key) {
+        if matches!(work, Wake::Stack(_)) && stage.strikes(FaultKind::EventLost, key) {
             stage.tell(|| "EventBridge loses an event of a stack".into());
             return;
         }
         let mut wait = 30 + self.below(under(key, 1), 1_500) + if queue == Queue::Progress { 10_000 } else { 0 };
-        if stage.strikes(Mishap::EventLate, key) {
+        if stage.strikes(FaultKind::EventLate, key) {
             wait += match stage.dice.below(under(key, 2), 10) {
                 0..=6 => self.below(under(key, 3), 60_000),
                 7..=8 => self.below(under(key, 3), 600_000),
@@ -222,7 +222,7 @@ impl<'s, 'b> Run<'s, 'b> {
             };
         }
         let at = self.now() + wait;
-        if stage.strikes(Mishap::EventDoubled, key) {
+        if stage.strikes(FaultKind::EventDoubled, key) {
             let again = Delivery { work: work.clone(), to, queue, tries: 0, key: under(key, 77) };
             self.expect(at + self.below(under(key, 4), 120_000), again);
         }
@@ -236,7 +236,7 @@ impl<'s, 'b> Run<'s, 'b> {
 
     fn arrive(&mut self, mut delivery: Delivery) {
         self.arriving -= 1;
-        if self.stage.strikes(Mishap::HeldBack, delivery.key) {
+        if self.stage.strikes(FaultKind::HeldBack, delivery.key) {
             delivery.key = under(delivery.key, 5);
             let at = self.now() + 1_000 + self.below(under(delivery.key, 6), 300_000);
             self.expect(at, delivery);
@@ -297,7 +297,7 @@ impl<'s, 'b> Run<'s, 'b> {
         let done = self.stage.land(effect, *call, *looked_at);
         self.stage.tell(|| format!("(arrives late) {effect}{}", done.err().map(|f| format!(" -> {f}")).unwrap_or_default()));
         if let (Effect::CreateStack(_), Some(cluster)) = (effect, cluster) {
-            self.stage.inner().truth.end_flight(cluster, *call);
+            self.stage.inner().oracle.end_flight(cluster, *call);
         }
     }
 
@@ -318,7 +318,7 @@ impl<'s, 'b> Run<'s, 'b> {
             }
         }
         let key = under(0x7C, nth);
-        if self.stage.strikes(Mishap::SweepMissed, key) {
+        if self.stage.strikes(FaultKind::SweepMissed, key) {
             self.stage.tell(|| "a sweep does not come".into());
         } else {
             self.emit(Wake::Sweep, Function::Watch, Queue::Lambda, key);
@@ -347,22 +347,22 @@ impl<'s, 'b> Run<'s, 'b> {
     fn complaints(&self) -> Vec<Finding> {
         let mut wrong = self.stage.world.complaints();
         let state = self.stage.world.state();
-        wrong.extend(self.stage.inner().truth.judge_wishes(&state, &self.stage.world.site));
+        wrong.extend(self.stage.inner().oracle.judge_wishes(&state, &self.stage.world.settings));
         wrong
     }
 
     fn report(mut self) -> Report {
         let mut inner = self.stage.inner();
-        self.report.wrongs.splice(0..0, inner.truth.wrongs.drain(..));
+        self.report.wrongs.splice(0..0, inner.oracle.wrongs.drain(..));
         if !self.is_over && self.report.wrongs.is_empty() {
             // Only where nothing sweeps.
             drop(inner);
             self.report.wrongs = self.complaints();
             inner = self.stage.inner();
         }
-        self.report.uploads = inner.truth.puts.len();
-        self.report.struck = std::mem::take(&mut inner.weather.struck);
-        self.report.is_shared = self.script.users > 1 || inner.truth.puts.iter().any(|p| matches!(p.end, End::Withdrawn { .. }));
+        self.report.uploads = inner.oracle.puts.len();
+        self.report.struck = std::mem::take(&mut inner.fault_plan.struck);
+        self.report.is_shared = self.script.users > 1 || inner.oracle.puts.iter().any(|p| matches!(p.end, End::Withdrawn { .. }));
         self.report.story = inner.story.take().unwrap_or_default();
         self.report.trace = inner.trace.take().unwrap_or_default();
         drop(inner);

@@ -5,7 +5,7 @@ use super::dice::Draws;
 
 /// What one of the people does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
+pub enum Step {
     /// A user drops a file.
     Drop {
         /// Where.
@@ -104,7 +104,7 @@ pub struct Line {
     /// Milliseconds since the start of the run.
     pub at: i64,
     /// What is done.
-    pub deed: Deed,
+    pub step: Step,
 }
 
 /// What is settled about a run before it begins.
@@ -146,11 +146,11 @@ const TOUCHED: u64 = 4;
 /// its time: a line's number tells its dice apart.
 fn touch(lines: &[Line], draws: &mut Draws) -> Vec<Line> {
     let mut touched = Vec::new();
-    for line in lines.iter().filter(|line| matches!(line.deed, Deed::Drop { .. })) {
+    for line in lines.iter().filter(|line| matches!(line.step, Step::Drop { .. })) {
         if draws.happens(TOUCHED) {
             let (times, every) = (draws.between(2, 20), draws.between(300, 3_000));
             let at = |nth: u64| line.at + i64::try_from(nth * every).unwrap_or(0);
-            touched.extend((1..=times).map(|nth| Line { at: at(nth), deed: line.deed.clone() }));
+            touched.extend((1..=times).map(|nth| Line { at: at(nth), step: line.step.clone() }));
         }
     }
     touched
@@ -190,8 +190,8 @@ impl Author {
         format!("home/{}/{}{}", self.user(), FOLDERS[usize::try_from(nth).unwrap_or(0)], self.cluster())
     }
 
-    fn write(&mut self, deed: Deed) {
-        self.lines.push(Line { at: self.at, deed });
+    fn write(&mut self, step: Step) {
+        self.lines.push(Line { at: self.at, step });
     }
 
     fn content(&mut self) -> Content {
@@ -212,18 +212,18 @@ impl Author {
             43..=61 => self.delete(),
             62..=66 => self.odd(),
             67..=72 => self.remove_something(),
-            73..=77 => self.write(Deed::RemoveStack),
-            78..=82 => self.write(Deed::ChangeStack),
-            83..=86 => self.write(Deed::ProtectStack),
-            87..=88 => self.write(Deed::UnprotectStack),
-            89..=91 => self.write(Deed::MendStack),
+            73..=77 => self.write(Step::RemoveStack),
+            78..=82 => self.write(Step::ChangeStack),
+            83..=86 => self.write(Step::ProtectStack),
+            87..=88 => self.write(Step::UnprotectStack),
+            89..=91 => self.write(Step::MendStack),
             92..=93 => {
                 let (user, cluster) = (self.user(), self.cluster());
-                self.write(Deed::TakeName { user, cluster });
+                self.write(Step::TakeName { user, cluster });
             }
             94..=96 => {
                 let user = self.user();
-                self.write(Deed::ToggleProfile { user });
+                self.write(Step::ToggleProfile { user });
             }
             97 => self.crowd(),
             _ => self.everything_at_once(),
@@ -234,19 +234,19 @@ impl Author {
     fn create(&mut self) {
         let key = format!("{}.cf-create", self.stem());
         let body = self.content();
-        self.write(Deed::Drop { key: key.clone(), body });
+        self.write(Step::Drop { key: key.clone(), body });
         let then = self.draws.below(12);
         let most = *self.draws.pick(&[400, 2_500, 20_000]);
         let wait = i64::try_from(self.draws.below(most)).unwrap_or(0);
         let begun = self.at;
         self.at += wait;
         match then {
-            0 => self.write(Deed::Drop { key, body }),
+            0 => self.write(Step::Drop { key, body }),
             1 | 2 => {
                 let body = self.content();
-                self.write(Deed::Drop { key, body });
+                self.write(Step::Drop { key, body });
             }
-            3 => self.write(Deed::Remove { key }),
+            3 => self.write(Step::Remove { key }),
             _ => self.at = begun,
         }
     }
@@ -254,14 +254,14 @@ impl Author {
     /// A create, and a delete before anything of it can be seen; perhaps another create at once.
     fn change_of_mind(&mut self) {
         let stem = self.stem();
-        self.write(Deed::Drop { key: format!("{stem}.cf-create"), body: Content::Plain });
+        self.write(Step::Drop { key: format!("{stem}.cf-create"), body: Content::Plain });
         let most = *self.draws.pick(&[3_000, 20_000, 120_000]);
         self.at += i64::try_from(self.draws.below(most)).unwrap_or(0);
-        self.write(Deed::Drop { key: format!("{stem}.cf-delete"), body: Content::Empty });
+        self.write(Step::Drop { key: format!("{stem}.cf-delete"), body: Content::Empty });
         if self.draws.happens(40) {
             self.at += i64::try_from(self.draws.below(most)).unwrap_or(0);
             let body = self.content();
-            self.write(Deed::Drop { key: format!("{stem}.cf-create"), body });
+            self.write(Step::Drop { key: format!("{stem}.cf-create"), body });
         }
     }
 
@@ -269,23 +269,23 @@ impl Author {
         let key = format!("{}.cf-delete", self.stem());
         // Its content is never read.
         let body = if self.draws.happens(80) { Content::Empty } else { self.content() };
-        self.write(Deed::Drop { key: key.clone(), body });
+        self.write(Step::Drop { key: key.clone(), body });
         if self.draws.happens(10) {
             self.at += i64::try_from(self.draws.below(20_000)).unwrap_or(0);
-            self.write(Deed::Remove { key });
+            self.write(Step::Remove { key });
         }
     }
 
     fn odd(&mut self) {
         let key = format!("home/{}/{}", self.user(), self.draws.pick(&ODD));
         let body = self.content();
-        self.write(Deed::Drop { key, body });
+        self.write(Step::Drop { key, body });
     }
 
     fn remove_something(&mut self) {
         const SUFFIXES: [&str; 6] = [".cf-create", ".cf-delete", ".cf-created", ".cf-failed", ".cf-deleted", ".cf-status"];
         let key = format!("{}{}", self.stem(), self.draws.pick(&SUFFIXES));
-        self.write(Deed::Remove { key });
+        self.write(Step::Remove { key });
     }
 
     /// More folders than one cluster may have files waiting in.
@@ -293,14 +293,14 @@ impl Author {
         let (user, cluster) = (self.user(), self.cluster());
         let suffix = if self.draws.happens(70) { "cf-create" } else { "cf-delete" };
         for nth in 0..18 {
-            self.write(Deed::Drop { key: format!("home/{user}/crowd {nth}/{cluster}.{suffix}"), body: Content::Plain });
+            self.write(Step::Drop { key: format!("home/{user}/crowd {nth}/{cluster}.{suffix}"), body: Content::Plain });
         }
     }
 
     /// A create and a delete in the same second, in one folder or in two.
     fn everything_at_once(&mut self) {
         let (one, two) = (self.stem(), self.stem());
-        self.write(Deed::Drop { key: format!("{one}.cf-create"), body: Content::Plain });
-        self.write(Deed::Drop { key: format!("{two}.cf-delete"), body: Content::Empty });
+        self.write(Step::Drop { key: format!("{one}.cf-create"), body: Content::Plain });
+        self.write(Step::Drop { key: format!("{two}.cf-delete"), body: Content::Empty });
     }
 }

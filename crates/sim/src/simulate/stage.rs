@@ -1,4 +1,4 @@
-//! What all passes of one run share: the world, its clock, the weather, what is known to be true, and the story.
+//! What all passes of one run share: the world, its clock, the fault plan, what is known to be true, and the story.
 
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,15 @@ use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
 use cf_core::names::Cluster;
 use cf_core::request::ETag;
-use cf_core::site::{Rights, Site};
+use cf_core::settings::{Rights, Settings};
 use jiff::{SignedDuration, Timestamp};
 
 use super::bug::Bug;
 use super::dice::{Dice, named, under};
-use super::mishap::{Mishap, Weather};
+use super::fault_plan::{FaultKind, FaultPlan};
+use super::oracle::Oracle;
+use super::reasons::REASONS;
 use super::trace;
-use super::truth::Truth;
-use super::words::SAID;
 use crate::cloudformation::Fate;
 use crate::world::World;
 
@@ -73,7 +73,7 @@ pub struct Inner {
     /// From then on nothing goes wrong any more.
     pub calm_at: i64,
     /// What goes wrong.
-    pub weather: Weather,
+    pub fault_plan: FaultPlan,
     /// Passes that want to be woken, when, and how.
     pub wakes: Vec<(i64, usize, Waker)>,
     /// Effects without anybody who waits for them.
@@ -81,7 +81,7 @@ pub struct Inner {
     /// The pass that is running has died.
     pub has_died: bool,
     /// What is known to be true.
-    pub truth: Truth,
+    pub oracle: Oracle,
     /// The story, where it is to be told.
     pub story: Option<Vec<String>>,
     /// Every effect without its words, where that is asked for.
@@ -92,7 +92,7 @@ pub struct Inner {
 pub struct Stage<'b> {
     /// The world.
     pub world: World,
-    sites: [Site; 3],
+    sites: [Settings; 3],
     /// What one seed's dice say.
     pub dice: Dice,
     /// A planted bug.
@@ -104,13 +104,13 @@ pub struct Stage<'b> {
 impl<'b> Stage<'b> {
     /// A stage around a world.
     pub fn new(world: World, dice: Dice, bug: Option<&'b dyn Bug>, inner: Inner) -> Self {
-        let sites = [Rights::CREATE, Rights::DELETE, Rights::WATCH].map(|rights| Site { rights, ..world.site.clone() });
+        let sites = [Rights::CREATE, Rights::DELETE, Rights::WATCH].map(|rights| Settings { rights, ..world.settings.clone() });
         let start = world.now();
         Self { world, sites, dice, bug, start, inner: Mutex::new(inner) }
     }
 
     /// The settings of a function.
-    pub const fn site(&self, function: Function) -> &Site {
+    pub const fn settings(&self, function: Function) -> &Settings {
         &self.sites[function as usize]
     }
 
@@ -132,9 +132,9 @@ impl<'b> Stage<'b> {
     }
 
     /// Whether this kind of fault strikes at this place.
-    pub fn strikes(&self, kind: Mishap, place: u64) -> bool {
+    pub fn strikes(&self, kind: FaultKind, place: u64) -> bool {
         let mut inner = self.inner();
-        (inner.quiet_until..inner.calm_at).contains(&inner.now) && inner.weather.strikes(kind, place)
+        (inner.quiet_until..inner.calm_at).contains(&inner.now) && inner.fault_plan.strikes(kind, place)
     }
 
     /// Adds a line to the story, if it is told.
@@ -168,17 +168,17 @@ impl<'b> Stage<'b> {
             return Err(fault);
         }
         let mut state = self.world.state();
-        self.inner().truth.lands(effect, looked_at, &state);
+        self.inner().oracle.lands(effect, looked_at, &state);
         if let Effect::CreateStack(new) = effect {
             let place = under(named(new.name.as_str()), state.stacks.all().len() as u64);
-            let said = usize::try_from(self.dice.below(under(place, 6), SAID.len() as u64)).unwrap_or(0);
-            state.stacks.next_words = Some(SAID[said].words.to_owned());
-            state.stacks.next_is_unreadable = self.strikes(Mishap::ListUnreadable, place);
+            let said = usize::try_from(self.dice.below(under(place, 6), REASONS.len() as u64)).unwrap_or(0);
+            state.stacks.next_words = Some(REASONS[said].words.to_owned());
+            state.stacks.next_is_unreadable = self.strikes(FaultKind::ListUnreadable, place);
             state.stacks.next_fate = self.fate(place);
         }
-        let done = state.apply(effect, &self.world.site);
+        let done = state.apply(effect, &self.world.settings);
         if done.is_ok() {
-            self.inner().truth.landed(effect);
+            self.inner().oracle.landed(effect);
         }
         done
     }
@@ -186,14 +186,14 @@ impl<'b> Stage<'b> {
     /// What AWS says instead of doing it.
     fn refusal(&self, effect: &Effect, call: u64) -> Option<Fault> {
         let is_conditional = matches!(effect, Effect::WriteLedger { .. } | Effect::WriteStatus { .. } | Effect::WriteAnswer { .. });
-        if is_conditional && self.strikes(Mishap::Conflict, call) {
+        if is_conditional && self.strikes(FaultKind::Conflict, call) {
             return Some(Fault::new(Kind::Conflict, "s3:PutObject", "409 ConditionalRequestConflict"));
         }
         match effect {
-            Effect::CreateStack(_) if self.strikes(Mishap::LimitReached, call) => {
+            Effect::CreateStack(_) if self.strikes(FaultKind::LimitReached, call) => {
                 Some(Fault::new(Kind::Rejected, "cloudformation:CreateStack", "LimitExceededException: Limit for stack has been exceeded"))
             }
-            Effect::SendMail(_) if self.strikes(Mishap::MailRefused, call) => {
+            Effect::SendMail(_) if self.strikes(FaultKind::MailRefused, call) => {
                 Some(Fault::new(Kind::Retry, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
             }
             _ => None,
@@ -202,11 +202,11 @@ impl<'b> Stage<'b> {
 
     fn fate(&self, place: u64) -> Fate {
         [
-            (Mishap::StackFails, Fate::Fails),
-            (Mishap::StackHangs, Fate::Hangs),
-            (Mishap::NoLogin, Fate::NoLogin),
-            (Mishap::DeleteFails, Fate::DeleteFails),
-            (Mishap::RollbackFails, Fate::RollbackFails),
+            (FaultKind::StackFails, Fate::Fails),
+            (FaultKind::StackHangs, Fate::Hangs),
+            (FaultKind::NoLogin, Fate::NoLogin),
+            (FaultKind::DeleteFails, Fate::DeleteFails),
+            (FaultKind::RollbackFails, Fate::RollbackFails),
         ]
         .into_iter()
         .find_map(|(kind, fate)| self.strikes(kind, place).then_some(fate))

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cf_core::decide::Situation;
 
-use super::mishap::{KINDS, Mishap};
-use super::setting::{Report, Setting};
+use super::fault_plan::{FaultKind, KINDS};
+use super::run_settings::{Report, RunSettings};
 use crate::start;
 
 /// Every situation that a world can begin in.
@@ -17,14 +17,14 @@ pub fn possible() -> BTreeSet<Situation> {
 const QUIET_ROUND: u64 = 16;
 
 /// The run of a seed: the odd ones begin with an empty deployment, the even ones go round the starts.
-pub fn setting(seed: u64) -> Setting<'static> {
+pub fn setting(seed: u64) -> RunSettings<'static> {
     let starts = start::possible();
     if !seed.is_multiple_of(2) {
-        return Setting { seed, ..Setting::default() };
+        return RunSettings { seed, ..RunSettings::default() };
     }
     let (round, nth) = (seed / 2 / starts.len() as u64, (seed / 2) % starts.len() as u64);
     let start = usize::try_from(nth).ok().map(|nth| starts[nth]);
-    Setting { seed, start, quiet_until: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..Setting::default() }
+    RunSettings { seed, start, quiet_until: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..RunSettings::default() }
 }
 
 /// Counts over many runs.
@@ -85,8 +85,8 @@ impl Tally {
     }
 
     /// Kinds of faults, and how often each struck.
-    pub fn by_kind(&self) -> impl Iterator<Item = (Mishap, u64)> {
-        Mishap::ALL.iter().map(|kind| (*kind, self.struck[*kind as usize]))
+    pub fn by_kind(&self) -> impl Iterator<Item = (FaultKind, u64)> {
+        FaultKind::ALL.iter().map(|kind| (*kind, self.struck[*kind as usize]))
     }
 
     /// Situations that were met although no world begins in them.

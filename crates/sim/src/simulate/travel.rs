@@ -6,11 +6,11 @@ use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use jiff::Timestamp;
 
+use super::caller::Caller;
 use super::dice::{named, under};
-use super::hands::Hands;
 use super::stage::{Function, Stage};
 
 /// Where an event waits for its function.
@@ -88,8 +88,8 @@ struct Invocation<'r, 'b> {
 }
 
 impl Environment for Invocation<'_, '_> {
-    fn site(&self) -> &Site {
-        self.stage.site(self.function)
+    fn settings(&self) -> &Settings {
+        self.stage.settings(self.function)
     }
 
     fn clock(&self) -> &impl Clock {
@@ -104,7 +104,7 @@ impl Environment for Invocation<'_, '_> {
             Scope::Sweep => (None, 4),
             Scope::Swept(cluster) => (Some(cluster), under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7))),
         };
-        Hands::new(self.stage, self.task, self.function, cluster.cloned(), under(self.key, part))
+        Caller::new(self.stage, self.task, self.function, cluster.cloned(), under(self.key, part))
     }
 
     fn report(&self, report: Report<'_>) {

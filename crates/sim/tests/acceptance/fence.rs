@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_core::ledger::MailKind;
 use cf_core::message::Message;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::{Stack, StackId, StackStatus};
 use cf_core::testing;
 use cf_sim::Fate;
@@ -28,7 +28,7 @@ fn a17_a_pass_for_one_user_touches_nothing_of_another() {
         while cloud.step() {
             cloud.drain();
         }
-        let stack = cloud.world.site.stack_name(&testing::cluster("alice", "demo"));
+        let stack = cloud.world.settings.stack_name(&testing::cluster("alice", "demo"));
         let mine =
             ["home/alice/".into(), "customizer/alice/".into(), "ledger/alice.json".into(), format!("stack/{stack}"), "mail/alice/".into()];
         let touched = cloud.world.state().touched();
@@ -39,22 +39,22 @@ fn a17_a_pass_for_one_user_touches_nothing_of_another() {
 }
 
 /// A stack that bears the name of alice's cluster.
-fn planted(site: &Site, tags: &[(&str, &str)]) -> Stack {
-    let name = site.stack_name(&testing::cluster("alice", "demo"));
+fn planted(settings: &Settings, tags: &[(&str, &str)]) -> Stack {
+    let name = settings.stack_name(&testing::cluster("alice", "demo"));
     Stack {
         id: StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{name}/by-hand")),
         status: StackStatus::CreateComplete,
         reason: None,
         tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         parameters: BTreeMap::new(),
-        outputs: BTreeMap::from([(site.template.metadata.login_output.clone(), "203.0.113.9".to_owned())]),
+        outputs: BTreeMap::from([(settings.template.metadata.login_output.clone(), "203.0.113.9".to_owned())]),
         parent: None,
     }
 }
 
 #[test]
 fn a18_a_stack_that_is_not_ours_is_neither_adopted_nor_deleted_nor_shown() {
-    let deployment = testing::site().deployment;
+    let deployment = testing::settings().deployment;
     let cases: [&[(&str, &str)]; 4] = [
         &[],
         &[("USER", "alice"), ("clusterdrop:cluster", "demo"), ("clusterdrop:deployment", "another")],
@@ -63,7 +63,7 @@ fn a18_a_stack_that_is_not_ours_is_neither_adopted_nor_deleted_nor_shown() {
     ];
     for tags in cases {
         let mut cloud = cloud();
-        let stack = planted(&cloud.world.site, tags);
+        let stack = planted(&cloud.world.settings, tags);
         let at = cloud.world.now();
         cloud.world.state().stacks.plant(stack.clone(), Fate::Succeeds, "by-hand", at);
         cloud.drop_file(CREATE, b"{}");

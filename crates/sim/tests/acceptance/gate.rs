@@ -94,7 +94,7 @@ fn a11_a_living_cluster_with_another_spelling_of_a_number_is_no_other_cluster() 
 #[test]
 fn a4_what_is_no_order_starts_nothing_and_is_told_why() {
     let value = |wrong| Problem::Value { name: "ComputeMaxNodes".into(), wrong };
-    let names = testing::site().template.metadata.user_parameters.clone();
+    let names = testing::settings().template.metadata.user_parameters.clone();
     let quotes = FileProblem::Line {
         line: 1,
         width: 1,

@@ -19,7 +19,7 @@ const CREATE: &str = "home/alice/demo.cf-create";
 const DELETE: &str = "home/alice/demo.cf-delete";
 
 fn cloud() -> Cloud {
-    Cloud::new(testing::site()).with_profile("alice").with_profile("bob")
+    Cloud::new(testing::settings()).with_profile("alice").with_profile("bob")
 }
 
 fn stacks(cloud: &Cloud) -> Vec<Stack> {
@@ -84,8 +84,8 @@ fn a1_the_founding_example_becomes_a_stack_with_its_nine_values_and_its_owner() 
     for (name, value) in &asked {
         assert_eq!(&stack.parameters[name], value, "{name}");
     }
-    for (name, parameter) in &cloud.world.site.template.parameters {
-        if let (Some(default), false) = (&parameter.default, asked.contains_key(name) || cloud.world.site.template.is_protected(name)) {
+    for (name, parameter) in &cloud.world.settings.template.parameters {
+        if let (Some(default), false) = (&parameter.default, asked.contains_key(name) || cloud.world.settings.template.is_protected(name)) {
             assert_eq!(&stack.parameters[name], default, "{name}");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_core::message::{Difference, Message, Problem, RegionAdvice, Wrong};
 use cf_core::region::Region;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::template::default_template;
 use cf_core::testing;
 use cf_sim::{Cloud, Event, When};
@@ -15,7 +15,7 @@ const COMPUTE: &str = "ComputeInstanceTypeOther";
 const LOGIN: &str = "MasterInstanceTypeOther";
 
 fn cloud_in(region: Region) -> Cloud {
-    Cloud::new(Site { region, ..testing::site() }).with_profile("alice")
+    Cloud::new(Settings { region, ..testing::settings() }).with_profile("alice")
 }
 
 /// A Region with an administrator's defaults.
@@ -128,7 +128,7 @@ fn a_default_that_changes_while_a_cluster_is_made_changes_nothing_of_it() {
             cloud.drop_file(CREATE, b"{}");
             let is_broken_off = cloud.deliver(&Event::Upload(CREATE.to_owned())).is_err();
             let is_accepted = cloud.world.state().store.text(cf_sim::Bucket::System, "ledger/alice.json").is_some();
-            cloud.world.site.region = with_defaults("eu-west-2", &[(COMPUTE, "r6i.large"), (LOGIN, "r6i.large")]);
+            cloud.world.settings.region = with_defaults("eu-west-2", &[(COMPUTE, "r6i.large"), (LOGIN, "r6i.large")]);
             let cloud = at_rest(cloud);
             let want = if is_accepted { "m6i.large" } else { "r6i.large" };
             assert_eq!(types(&cloud), (want.to_owned(), want.to_owned()), "effect {nth}, {when:?}, broken off: {is_broken_off}");
@@ -142,7 +142,7 @@ fn a_living_cluster_is_not_another_one_because_the_default_has_changed() {
     let mut cloud = cloud_in(testing::region("eu-north-1"));
     cloud.drop_file(CREATE, b"{}");
     let mut cloud = at_rest(cloud);
-    cloud.world.site.region = with_defaults("eu-north-1", &[(COMPUTE, "m6i.large"), (LOGIN, "m6i.large")]);
+    cloud.world.settings.region = with_defaults("eu-north-1", &[(COMPUTE, "m6i.large"), (LOGIN, "m6i.large")]);
     for same in [&b"{}"[..], b"{ }\n", br#"{"ComputeSpotPrice": "0.03"}"#, br#"{"ComputeInstanceTypeOther": "c6i.large-2C-4GB"}"#] {
         cloud.drop_file(CREATE, same);
         cloud = at_rest(cloud);

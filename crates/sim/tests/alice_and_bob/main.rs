@@ -103,16 +103,16 @@ fn told(nth: u64, stage: &Stage, dropped: &[Upload], cloud: &Cloud, wrong: &[Str
     text
 }
 
-/// All cases of one of `hands` threads: every so-manieth.
-fn work(hand: u64, hands: u64, uploads: u64, stages: &[Stage]) -> (u64, Counts, Vec<String>) {
+/// All cases of one of the threads: every so-manieth.
+fn work(hand: u64, threads: u64, uploads: u64, stages: &[Stage]) -> (u64, Counts, Vec<String>) {
     let (mut done, mut counts, mut wrong) = (0, Counts::new(), Vec::new());
     let mut nth = hand;
-    while done < uploads.div_ceil(hands) && wrong.len() < 5 {
+    while done < uploads.div_ceil(threads) && wrong.len() < 5 {
         match case(nth, stages, &mut counts) {
             Ok(uploads) => done += uploads,
             Err(what) => wrong.push(what),
         }
-        nth += hands;
+        nth += threads;
     }
     (done, counts, wrong)
 }
@@ -145,14 +145,14 @@ fn alices_bytes_never_make_an_effect_on_bobs_things() {
         return;
     }
     let wanted = number("UPLOADS").unwrap_or(UPLOADS);
-    let hands = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let begun = std::time::Instant::now();
     let parts: Vec<_> = std::thread::scope(|scope| {
         let stages = &stages;
-        let running: Vec<_> = (0..hands).map(|hand| scope.spawn(move || work(hand, hands, wanted, stages))).collect();
+        let running: Vec<_> = (0..threads).map(|hand| scope.spawn(move || work(hand, threads, wanted, stages))).collect();
         running.into_iter().filter_map(|part| part.join().ok()).collect()
     });
-    assert_eq!(parts.len() as u64, hands, "a thread panicked");
+    assert_eq!(parts.len() as u64, threads, "a thread panicked");
     let (mut done, mut counts, mut wrong) = (0, Counts::new(), Vec::new());
     for (some, reached, bad) in parts {
         done += some;

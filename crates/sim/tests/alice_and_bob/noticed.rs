@@ -51,8 +51,8 @@ fn a_change_of_any_of_bobs_things_is_noticed() {
         is_noticed(&stage, &stack.id.0, |cloud| cloud.world.state().stacks.set_status(&stack.id, StackStatus::UpdateComplete, at));
     }
     let mail = |user: &str| {
-        let (site, cluster) = (testing::site(), testing::cluster(user, "demo"));
-        Mail { stack: site.stack_name(&cluster), deployment: site.deployment, cluster, news: News::Gone }
+        let (settings, cluster) = (testing::settings(), testing::cluster(user, "demo"));
+        Mail { stack: settings.stack_name(&cluster), deployment: settings.deployment, cluster, news: News::Gone }
     };
     is_noticed(&stage, "a mail", |cloud| cloud.world.state().mails.push(mail("alice")));
 }
@@ -61,8 +61,8 @@ fn a_change_of_any_of_bobs_things_is_noticed() {
 fn a_question_or_an_effect_that_is_not_for_her_is_noticed() {
     let stage = stage();
     let bob = testing::cluster(&stage.bob, "demo");
-    let site = &stage.cloud.world.site;
-    let id = stage.cloud.world.state().stacks.living(site.stack_name(&bob).as_str()).map(|s| s.stack.id.clone()).expect("Bob has it");
+    let settings = &stage.cloud.world.settings;
+    let id = stage.cloud.world.state().stacks.living(settings.stack_name(&bob).as_str()).map(|s| s.stack.id.clone()).expect("Bob has it");
     let dropped = [Upload { key: "home/al/demo.cf-delete".into(), bytes: Vec::new() }];
     let noticed = |change: &dyn Fn(&mut cf_sim::State)| {
         let cloud = stage.cloud.clone();
@@ -77,7 +77,7 @@ fn a_question_or_an_effect_that_is_not_for_her_is_noticed() {
         Asked::of(&ListFolder("home/al".into())),
         Asked::of(&ReadStatus("home/alice/demo.cf-status".into())),
         Asked::of(&ReadProfile(bob.user.clone())),
-        Asked::of(&StackByName(site.stack_name(&bob))),
+        Asked::of(&StackByName(settings.stack_name(&bob))),
         Asked::of(&StackById(id.clone())),
         Asked::of(&ListLedgers(None)),
         Asked::of(&ListStacks(None)),

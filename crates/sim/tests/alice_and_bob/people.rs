@@ -73,7 +73,7 @@ pub fn stage(alice: &str, bob: &str, what: &'static str, versioned: bool) -> Sta
 impl Stage {
     /// `stack/<name>` for a cluster of this name; none where it cannot have one.
     pub fn stack_of(&self, user: &str, name: &str) -> Option<String> {
-        ClusterName::parse(name).ok().map(|_| format!("stack/{}", self.cloud.world.site.stack_name(&testing::cluster(user, name))))
+        ClusterName::parse(name).ok().map(|_| format!("stack/{}", self.cloud.world.settings.stack_name(&testing::cluster(user, name))))
     }
 
     /// Where this world has gone without Alice's uploads, each of which takes a second.
@@ -110,7 +110,7 @@ fn deliver(cloud: &mut Cloud) {
 }
 
 fn cloud(alice: &str, bob: &str, what: &str, versioned: bool) -> Cloud {
-    let mut cloud = Cloud::new(testing::site()).with_profile(alice).with_profile(bob);
+    let mut cloud = Cloud::new(testing::settings()).with_profile(alice).with_profile(bob);
     cloud.world.state().store.versioned = versioned;
     bob_at_rest(&mut cloud, bob);
     alice_at_rest(&mut cloud, alice, what);
@@ -132,7 +132,7 @@ fn cloud(alice: &str, bob: &str, what: &str, versioned: bool) -> Cloud {
     cloud.drop_file(&format!("home/{bob}/leaving.cf-delete"), b"");
     cloud.drain();
     cloud.drop_file(&format!("home/{bob}/pending.cf-create"), br#"{"ComputeMaxNodes": "8"}"#);
-    let template = cloud.world.site.template.key();
+    let template = cloud.world.settings.template.key();
     let mut state = cloud.world.state();
     // Nothing in memory reads it, and its forty kilobytes would be copied with every case.
     state.store.delete(Bucket::System, &template);

@@ -26,7 +26,7 @@ pub fn start(b: &mut Builder<'_>) {
             key: upload.key.clone(),
             at: b.snapshot.now,
             parameters: b.choices.clone(),
-            defaults: b.snapshot.site.region.defaults_beside(&b.choices),
+            defaults: b.snapshot.settings.region.defaults_beside(&b.choices),
         }),
         ..Entry::default()
     };
@@ -59,19 +59,19 @@ pub fn resume(b: &mut Builder<'_>) {
 }
 
 fn create_stack(b: &mut Builder<'_>) {
-    let (site, cluster) = (b.snapshot.site, &b.snapshot.cluster);
+    let (settings, cluster) = (b.snapshot.settings, &b.snapshot.cluster);
     let Some(accepted) = &b.entry.accepted else { return };
     let mut parameters = accepted.defaults.clone();
     parameters.extend(accepted.parameters.clone());
     // The system's values last: nothing that a user wrote can stand in their place.
-    for (name, value) in &site.template.metadata.system_parameters {
-        parameters.insert(name.clone(), site.system_value(*value, cluster));
+    for (name, value) in &settings.template.metadata.system_parameters {
+        parameters.insert(name.clone(), settings.system_value(*value, cluster));
     }
     b.effects.push(Effect::CreateStack(Box::new(NewStack {
-        name: site.stack_name(cluster),
+        name: settings.stack_name(cluster),
         token: accepted.request.token("create"),
         parameters,
-        tags: tags(cluster, &accepted.request, &site.deployment),
-        template: site.template.key(),
+        tags: tags(cluster, &accepted.request, &settings.deployment),
+        template: settings.template.key(),
     })));
 }

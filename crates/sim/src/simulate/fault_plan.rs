@@ -9,9 +9,9 @@ macro_rules! mishaps {
         /// A kind of fault. Each may strike at many places of a run.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "each has its sentence, which is printed")]
-        pub enum Mishap { $($variant),* }
+        pub enum FaultKind { $($variant),* }
 
-        impl Mishap {
+        impl FaultKind {
             /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
             /// What happens.
@@ -52,26 +52,26 @@ mishaps! {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = Mishap::ALL.len();
+pub const KINDS: usize = FaultKind::ALL.len();
 
 /// How many times out of ten thousand each kind strikes in one run. Some kinds are absent, some frequent: runs that have a
 /// little of everything are all alike.
 #[derive(Debug, Clone)]
-pub struct Weather {
+pub struct FaultPlan {
     dice: Dice,
     rates: [u64; KINDS],
     /// Kinds and places that were taken out of this run.
-    calmed: BTreeSet<(Mishap, u64)>,
+    skipped_faults: BTreeSet<(FaultKind, u64)>,
     /// What struck, and where.
-    pub struck: Vec<(Mishap, u64)>,
+    pub struck: Vec<(FaultKind, u64)>,
 }
 
-impl Weather {
-    /// The weather of a seed. `gales`: kinds that strike so many times out of ten thousand, whatever the seed says.
-    pub fn new(seed: u64, calmed: BTreeSet<(Mishap, u64)>, gales: &[(Mishap, u64)]) -> Self {
+impl FaultPlan {
+    /// The fault plan of a seed. `fixed`: kinds that strike so many times out of ten thousand, whatever the seed says.
+    pub fn new(seed: u64, skipped_faults: BTreeSet<(FaultKind, u64)>, fixed: &[(FaultKind, u64)]) -> Self {
         let dice = Dice::new(seed);
         let mut rates = [0; KINDS];
-        for (nth, (rate, kind)) in rates.iter_mut().zip(Mishap::ALL).enumerate() {
+        for (nth, (rate, kind)) in rates.iter_mut().zip(FaultKind::ALL).enumerate() {
             *rate = match dice.below(under(1, nth as u64), 8) {
                 0 => 0,
                 1 => kind.often() / 4,
@@ -79,16 +79,17 @@ impl Weather {
                 _ => kind.often() * 3,
             };
         }
-        for (kind, rate) in gales {
+        for (kind, rate) in fixed {
             rates[*kind as usize] = *rate;
         }
-        Self { dice, rates, calmed, struck: Vec::new() }
+        Self { dice, rates, skipped_faults, struck: Vec::new() }
     }
 
     /// Whether this kind strikes at this place.
-    pub fn strikes(&mut self, kind: Mishap, place: u64) -> bool {
+    pub fn strikes(&mut self, kind: FaultKind, place: u64) -> bool {
         let rate = self.rates[kind as usize];
-        let hits = rate > 0 && self.dice.below(under(place, 100 + kind as u64), 10_000) < rate && !self.calmed.contains(&(kind, place));
+        let hits =
+            rate > 0 && self.dice.below(under(place, 100 + kind as u64), 10_000) < rate && !self.skipped_faults.contains(&(kind, place));
         if hits {
             self.struck.push((kind, place));
         }

@@ -10,12 +10,12 @@ use cf_core::ledger::{MailKind, Phase};
 use cf_core::message::Message;
 use cf_core::names::{Cluster, User};
 use cf_core::request::{ETag, RequestId};
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::{StackId, StackState, StackStatus, TAG_CLUSTER, TAG_REQUEST, TAG_USER};
 use cf_core::status::Status;
 use jiff::Timestamp;
 
-use super::claims;
+use super::answers;
 use super::script::Content;
 use crate::cloudformation::SimStack;
 use crate::finding::{Finding, Harm};
@@ -88,7 +88,7 @@ impl Told {
 
 /// What is true.
 #[derive(Debug, Default)]
-pub struct Truth {
+pub struct Oracle {
     /// All files, in order.
     pub puts: Vec<Put>,
     standing: BTreeMap<String, usize>,
@@ -107,7 +107,7 @@ pub struct Truth {
     /// CreateStack calls that may still arrive although nobody waits for them.
     /// Of which cluster, the call, and when it was sent, in milliseconds.
     flights: Vec<(Cluster, u64, i64)>,
-    /// Whether there was a past before the run began, which the truth knows nothing of.
+    /// Whether there was a past before the run began, which the oracle knows nothing of.
     pub has_past: bool,
     /// What went wrong.
     pub wrongs: Vec<Finding>,
@@ -123,8 +123,8 @@ pub struct Truth {
 /// The removal of an upload may be on its way for so long, in milliseconds, and take an equal one that came after it.
 const TWINS_MAX: i64 = 60_000;
 
-impl Truth {
-    /// The truth at the beginning of a run.
+impl Oracle {
+    /// The oracle at the beginning of a run.
     pub fn new(has_past: bool) -> Self {
         Self { has_past, ..Self::default() }
     }
@@ -218,10 +218,17 @@ impl Truth {
     }
 
     /// A function is about to do something, after a look that began and saw the files at these times.
-    pub fn says(&mut self, effect: &Effect, cluster: Option<&Cluster>, (looked_at, listed_at): (i64, i64), state: &State, site: &Site) {
+    pub fn says(
+        &mut self,
+        effect: &Effect,
+        cluster: Option<&Cluster>,
+        (looked_at, listed_at): (i64, i64),
+        state: &State,
+        settings: &Settings,
+    ) {
         (self.looked_at, self.listed_at) = (looked_at, listed_at);
         if let Some(cluster) = cluster
-            && !belongs(effect, cluster, state, site)
+            && !belongs(effect, cluster, state, settings)
         {
             self.wrong(Harm::AnothersTouched, &format!("a pass over {cluster} reaches for another's: {effect}"));
         }
@@ -232,9 +239,9 @@ impl Truth {
                     self.wrong(Harm::NotAccepted, &effect.to_string());
                 }
             }
-            (Effect::DeleteStack { id }, _) => self.says_delete(id, state, site),
+            (Effect::DeleteStack { id }, _) => self.says_delete(id, state, settings),
             (Effect::WriteAnswer { key, message, .. }, Some(cluster)) => {
-                if let Some(lie) = claims::lie(self, cluster, key, message, state, site) {
+                if let Some(lie) = answers::lie(self, cluster, key, message, state, settings) {
                     self.wrong(Harm::UntrueAnswer(message.name()), &format!("{key}: {lie}"));
                 }
             }
@@ -243,9 +250,9 @@ impl Truth {
         }
     }
 
-    fn says_delete(&mut self, id: &StackId, state: &State, site: &Site) {
+    fn says_delete(&mut self, id: &StackId, state: &State, settings: &Settings) {
         let Some(stack) = state.stacks.by_id(id) else { return };
-        if stack.stack.cluster(&site.deployment).is_none() {
+        if stack.stack.cluster(&settings.deployment).is_none() {
             self.wrong(Harm::ForeignDeleted, &id.to_string());
         }
         let made_for = stack.stack.request();
@@ -350,10 +357,10 @@ impl Truth {
     }
 
     /// At most one living stack for a cluster, at any moment.
-    pub fn watch_stacks(&mut self, state: &State, site: &Site) {
+    pub fn watch_stacks(&mut self, state: &State, settings: &Settings) {
         let mut seen = BTreeSet::new();
         for stack in state.stacks.all_living() {
-            if let Some(cluster) = stack.stack.cluster(&site.deployment)
+            if let Some(cluster) = stack.stack.cluster(&settings.deployment)
                 && !seen.insert(cluster.clone())
             {
                 self.wrong(Harm::LivesTwice, &cluster.to_string());
@@ -363,7 +370,7 @@ impl Truth {
 }
 
 /// Whether an effect concerns this cluster, and no other.
-fn belongs(effect: &Effect, cluster: &Cluster, state: &State, site: &Site) -> bool {
+fn belongs(effect: &Effect, cluster: &Cluster, state: &State, settings: &Settings) -> bool {
     let is_file = |key: &str| {
         let in_home = key.strip_prefix("home/").and_then(|k| k.strip_prefix(cluster.user.as_str())).is_some_and(|k| k.starts_with('/'));
         let name = key.rsplit('/').next().and_then(|file| file.split('.').next());
@@ -372,11 +379,13 @@ fn belongs(effect: &Effect, cluster: &Cluster, state: &State, site: &Site) -> bo
     match effect {
         Effect::WriteLedger { user, .. } => *user == cluster.user,
         Effect::CreateStack(new) => {
-            new.name == site.stack_name(cluster)
+            new.name == settings.stack_name(cluster)
                 && new.tags.get(TAG_USER).map(String::as_str) == Some(cluster.user.as_str())
                 && new.tags.get(TAG_CLUSTER).map(String::as_str) == Some(cluster.name.as_str())
         }
-        Effect::DeleteStack { id } => state.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)),
+        Effect::DeleteStack { id } => {
+            state.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster))
+        }
         Effect::WriteStatus { key, .. }
         | Effect::WriteAnswer { key, .. }
         | Effect::RemoveAnswer { key, .. }

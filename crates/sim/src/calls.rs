@@ -39,10 +39,10 @@ impl Execute for World {
         }
         let nth = state.effects.len();
         state.effects.push(effect.clone());
-        let Some(Spoil { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.site) };
+        let Some(Spoil { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.settings) };
         state.spoiled.push(effect.clone());
         if when == When::After {
-            let _ = state.apply(effect, &self.site);
+            let _ = state.apply(effect, &self.settings);
         }
         Err(Fault::new(Kind::Retry, "the call", "no answer came"))
     }
@@ -76,15 +76,15 @@ impl State {
         Ok(Some(self.store.put(Bucket::System, seen::KEY, &seen.bytes(), now)))
     }
 
-    pub(crate) fn apply(&mut self, effect: &Effect, site: &cf_core::site::Site) -> Result<Option<ETag>, Fault> {
+    pub(crate) fn apply(&mut self, effect: &Effect, settings: &cf_core::settings::Settings) -> Result<Option<ETag>, Fault> {
         let now = self.now;
-        self.watch(effect, site);
+        self.watch(effect, settings);
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
                 let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Rejected, "s3:PutObject", e.to_string()))?;
                 self.store.put_if(Bucket::System, &ledger::key(user), &bytes, expect, now).map(Some)
             }
-            Effect::CreateStack(new) => self.stacks.create(new, site.template, now).map(|_| None),
+            Effect::CreateStack(new) => self.stacks.create(new, settings.template, now).map(|_| None),
             Effect::DeleteStack { id } => self.stacks.delete(id, now).map(|()| None),
             Effect::WriteStatus { key, status, expect } => {
                 let etag = self.store.put_if(Bucket::User, key, status.text().as_bytes(), expect, now)?;

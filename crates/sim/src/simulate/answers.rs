@@ -7,36 +7,36 @@ use cf_core::key::{Answer, Reading, Verb, read};
 use cf_core::ledger::OPEN_MAX;
 use cf_core::message::{Cause, FailedCreation, Message, Problem, Remains, Rest, StackReason};
 use cf_core::names::Cluster;
-use cf_core::site::Site;
+use cf_core::settings::Settings;
 use cf_core::stack::{StackState as S, StackStatus};
 use jiff::SignedDuration;
 
-use super::truth::{End, Put, Told, Truth, was};
-use super::words::said;
+use super::oracle::{End, Oracle, Put, Told, was};
+use super::reasons::said;
 use crate::cloudformation::{LOGIN, SimStack};
 use crate::finding::{Finding, Harm};
 use crate::world::State;
 
-/// DescribeStacks lags by so many milliseconds at most (hands).
+/// DescribeStacks lags by so many milliseconds at most (caller.rs).
 const LAG_MAX: i64 = 10_000;
 
 /// What one sentence is judged by.
 struct Court<'a> {
-    truth: &'a Truth,
+    oracle: &'a Oracle,
     cluster: &'a Cluster,
     key: &'a str,
     message: &'a Message,
     state: &'a State,
-    site: &'a Site,
+    settings: &'a Settings,
 }
 
 /// What is not true in an answer; `None` where all is.
-pub fn lie(truth: &Truth, cluster: &Cluster, key: &str, message: &Message, state: &State, site: &Site) -> Option<&'static str> {
+pub fn lie(oracle: &Oracle, cluster: &Cluster, key: &str, message: &Message, state: &State, settings: &Settings) -> Option<&'static str> {
     // A world that begins in the middle has a past that nobody wrote down.
-    if truth.has_past {
+    if oracle.has_past {
         return None;
     }
-    let court = Court { truth, cluster, key, message, state, site };
+    let court = Court { oracle, cluster, key, message, state, settings };
     if !key.ends_with(message.answer().suffix()) {
         return Some("it stands in another answer's file");
     }
@@ -46,13 +46,13 @@ pub fn lie(truth: &Truth, cluster: &Cluster, key: &str, message: &Message, state
 impl Court<'_> {
     /// This cluster's stacks, dead ones too.
     fn stacks(&self) -> impl Iterator<Item = &SimStack> {
-        let deployment = &self.site.deployment;
+        let deployment = &self.settings.deployment;
         self.state.stacks.all().iter().filter(move |s| s.stack.cluster(deployment).as_ref() == Some(self.cluster))
     }
 
     /// When the look began, and as long before as DescribeStacks may lag.
     fn since(&self) -> jiff::Timestamp {
-        let age = self.truth.now() - self.truth.looked_at;
+        let age = self.oracle.now() - self.oracle.looked_at;
         self.state.now - SignedDuration::from_millis(age + LAG_MAX)
     }
 
@@ -68,7 +68,7 @@ impl Court<'_> {
 
     /// The very stack that was made for the request in hand.
     fn its_stacks(&self) -> impl Iterator<Item = &SimStack> {
-        self.stacks().filter(|s| self.truth.in_hand(self.cluster).any(|request| s.stack.request().as_ref() == Some(request)))
+        self.stacks().filter(|s| self.oracle.in_hand(self.cluster).any(|request| s.stack.request().as_ref() == Some(request)))
     }
 
     /// Whether that ever had a status like this.
@@ -87,20 +87,20 @@ impl Court<'_> {
 
     /// Whether a stack that is not ours had the cluster's name since then.
     fn has_foreign(&self) -> bool {
-        let name = self.site.stack_name(self.cluster);
-        let is_it = |s: &&SimStack| s.stack.id.name() == Some(name.as_str()) && s.stack.cluster(&self.site.deployment).is_none();
+        let name = self.settings.stack_name(self.cluster);
+        let is_it = |s: &&SimStack| s.stack.id.name() == Some(name.as_str()) && s.stack.cluster(&self.settings.deployment).is_none();
         self.state.stacks.all().iter().any(|s| is_it(&s) && was(s, self.since(), |status| status != StackStatus::DeleteComplete))
     }
 
     /// Whether a stack that is not ours has the cluster's name now.
     fn is_taken(&self) -> bool {
-        let name = self.site.stack_name(self.cluster);
-        self.state.stacks.living(name.as_str()).is_some_and(|s| s.stack.cluster(&self.site.deployment).is_none())
+        let name = self.settings.stack_name(self.cluster);
+        self.state.stacks.living(name.as_str()).is_some_and(|s| s.stack.cluster(&self.settings.deployment).is_none())
     }
 
     fn deleted(&self) -> Option<&'static str> {
         // While another's stack bears the name, none of ours can arrive.
-        if self.truth.has_flight(self.cluster) && !self.is_taken() {
+        if self.oracle.has_flight(self.cluster) && !self.is_taken() {
             return Some("a CreateStack is still on its way");
         }
         (!self.was_absent()).then_some("it lives")
@@ -111,8 +111,8 @@ impl Court<'_> {
     fn holds_beside(&self, verb: Verb, holds: impl Fn(&Put) -> bool) -> bool {
         let stem = self.key.strip_suffix(Answer::Failed.suffix()).unwrap_or_default();
         let key = format!("{stem}{}", verb.suffix());
-        let is_misled = |put: &Put| put.at <= self.truth.listed_at && !matches!(put.end, End::Withdrawn { .. });
-        !self.truth.recent(&key).any(is_misled) || self.truth.recent(&key).flat_map(|put| self.truth.with_twins(put)).any(holds)
+        let is_misled = |put: &Put| put.at <= self.oracle.listed_at && !matches!(put.end, End::Withdrawn { .. });
+        !self.oracle.recent(&key).any(is_misled) || self.oracle.recent(&key).flat_map(|put| self.oracle.with_twins(put)).any(holds)
     }
 
     /// Each message, and what must be so.
@@ -172,7 +172,7 @@ impl Court<'_> {
 
     /// Where the list of its events was not read, the stack's own reason has to do.
     fn is_unread(&self, stack: &SimStack) -> bool {
-        stack.is_unreadable || self.truth.unread.contains(&stack.stack.id)
+        stack.is_unreadable || self.oracle.unread.contains(&stack.stack.id)
     }
 
     /// What is left is named, unless the list that names it could not be read.
@@ -203,7 +203,7 @@ impl Court<'_> {
     fn breaks_a_rule(&self, problems: &[Problem]) -> bool {
         self.holds_beside(Verb::Create, |put| !put.is_order || put.was_withheld)
             || problems.iter().any(|problem| match problem {
-                Problem::NoProfile { user, .. } => self.truth.without_profile.contains(user),
+                Problem::NoProfile { user, .. } => self.oracle.without_profile.contains(user),
                 Problem::Crowded { .. } => self.is_crowded(),
                 Problem::Spread { .. } => true,
                 Problem::File(_) | Problem::Value { .. } | Problem::Parameter(_) => false,
@@ -212,24 +212,24 @@ impl Court<'_> {
 
     /// Whether this cluster ever had files at more keys than may wait.
     fn is_crowded(&self) -> bool {
-        let all = Verb::ALL.into_iter().flat_map(|verb| self.truth.of(self.cluster, verb));
+        let all = Verb::ALL.into_iter().flat_map(|verb| self.oracle.of(self.cluster, verb));
         all.map(|put| &put.key).collect::<BTreeSet<_>>().len() > OPEN_MAX
     }
 
     /// A delete that came later; or, if that is what is said, one of the same second.
     fn was_taken_back(&self, is_tie: bool) -> bool {
         let takes_back = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
-        self.holds_beside(Verb::Create, |create| self.truth.of(self.cluster, Verb::Delete).any(|delete| takes_back(delete, create)))
+        self.holds_beside(Verb::Create, |create| self.oracle.of(self.cluster, Verb::Delete).any(|delete| takes_back(delete, create)))
     }
 
     fn is_overtaken(&self) -> bool {
-        self.holds_beside(Verb::Delete, |delete| self.truth.of(self.cluster, Verb::Create).any(|create| create.at > delete.at))
+        self.holds_beside(Verb::Delete, |delete| self.oracle.of(self.cluster, Verb::Create).any(|create| create.at > delete.at))
     }
 }
 
-impl Truth {
+impl Oracle {
     /// What does not hold once nothing moves any more: the last wish of each cluster decides whether it lives.
-    pub fn judge_wishes(&self, state: &State, site: &Site) -> Vec<Finding> {
+    pub fn judge_wishes(&self, state: &State, settings: &Settings) -> Vec<Finding> {
         if self.has_past {
             return Vec::new();
         }
@@ -237,10 +237,10 @@ impl Truth {
             self.puts.iter().filter_map(|put| if let Reading::Request(k) = read(&put.key) { Some(k.cluster) } else { None }).collect();
         clusters.sort();
         clusters.dedup();
-        clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, site)).collect()
+        clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, settings)).collect()
     }
 
-    fn judge_wish(&self, cluster: &Cluster, state: &State, site: &Site) -> Option<Finding> {
+    fn judge_wish(&self, cluster: &Cluster, state: &State, settings: &Settings) -> Option<Finding> {
         let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
         let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_order).collect();
         let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
@@ -249,7 +249,7 @@ impl Truth {
             return judge_tie(last, &wishes);
         }
         let mine: Vec<&SimStack> =
-            state.stacks.all().iter().filter(|s| s.stack.cluster(&site.deployment).as_ref() == Some(cluster)).collect();
+            state.stacks.all().iter().filter(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster)).collect();
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
         let End::Settled { told, .. } = &last.end else { return None };
         match (verb, living) {

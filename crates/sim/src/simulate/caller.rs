@@ -15,13 +15,13 @@ use cf_core::request::ETag;
 use jiff::SignedDuration;
 
 use super::dice::under;
-use super::mishap::Mishap;
+use super::fault_plan::FaultKind;
 use super::stage::{Function, Orphan, Stage};
-use crate::senses::Lookup;
+use crate::calls::Lookup;
 use crate::touch::Asked;
 
 /// One pass of one function.
-pub struct Hands<'s, 'b> {
+pub struct Caller<'s, 'b> {
     /// Where it acts.
     pub stage: &'s Stage<'b>,
     /// Which of the running functions it belongs to.
@@ -47,7 +47,7 @@ fn transient(why: &str) -> Fault {
     Fault::new(Kind::Retry, "the call", why)
 }
 
-impl<'s, 'b> Hands<'s, 'b> {
+impl<'s, 'b> Caller<'s, 'b> {
     /// A pass; `key` tells its dice apart from all others'.
     pub const fn new(stage: &'s Stage<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
         let (calls, looked_at) = (AtomicU64::new(0), AtomicI64::new(0));
@@ -82,17 +82,17 @@ impl<'s, 'b> Hands<'s, 'b> {
 
     /// The way to AWS: an error where the call does not arrive.
     async fn go(&self, call: u64, what: &(impl Fn() -> String + Sync)) -> Result<(), Fault> {
-        if self.stage.strikes(Mishap::DiedBefore, call) {
+        if self.stage.strikes(FaultKind::DiedBefore, call) {
             self.die().await;
         }
         self.wait(3 + self.below(call, 1, 25)).await;
-        if self.stage.strikes(Mishap::Slow, call) {
+        if self.stage.strikes(FaultKind::Slow, call) {
             self.wait(500 + self.below(call, 2, 8_000)).await;
         }
         let lost = [
-            (Mishap::CallLost, "the connection broke"),
-            (Mishap::Throttled, "Throttling: Rate exceeded"),
-            (Mishap::ServerError, "500 InternalError"),
+            (FaultKind::CallLost, "the connection broke"),
+            (FaultKind::Throttled, "Throttling: Rate exceeded"),
+            (FaultKind::ServerError, "500 InternalError"),
         ];
         for (kind, why) in lost {
             if self.stage.strikes(kind, call) {
@@ -105,10 +105,10 @@ impl<'s, 'b> Hands<'s, 'b> {
 
     /// The way back.
     async fn come_back(&self, call: u64, what: &(impl Fn() -> String + Sync)) -> Result<(), Fault> {
-        if self.stage.strikes(Mishap::DiedAfter, call) {
+        if self.stage.strikes(FaultKind::DiedAfter, call) {
             self.die().await;
         }
-        if self.stage.strikes(Mishap::AnswerLost, call) {
+        if self.stage.strikes(FaultKind::AnswerLost, call) {
             self.stage.tell(|| format!("{}: the answer to \"{}\" is lost", self.function.name(), what()));
             return Err(transient("no answer came"));
         }
@@ -122,14 +122,14 @@ impl<'s, 'b> Hands<'s, 'b> {
         {
             let state = self.stage.world.state();
             let times = (looked_at, self.listed_at(effect).unwrap_or(looked_at));
-            self.stage.inner().truth.says(effect, self.cluster.as_ref(), times, &state, &self.stage.world.site);
+            self.stage.inner().oracle.says(effect, self.cluster.as_ref(), times, &state, &self.stage.world.settings);
         }
         let mut flight = Flight::begin(self, effect, call, looked_at);
         if let Err(fault) = self.go(call, &what).await {
             flight.end();
             return Err(fault);
         }
-        if self.stage.strikes(Mishap::GaveUp, call) {
+        if self.stage.strikes(FaultKind::GaveUp, call) {
             self.stage.tell(|| format!("{}: \"{}\" gets no answer in time", self.function.name(), what()));
             flight.orphan();
             self.wait(GIVEN_UP_AFTER).await;
@@ -148,7 +148,7 @@ impl<'s, 'b> Hands<'s, 'b> {
 
 /// A call on its way. Where its function dies meanwhile, it may arrive all the same.
 struct Flight<'h, 's, 'b> {
-    hands: &'h Hands<'s, 'b>,
+    caller: &'h Caller<'s, 'b>,
     effect: Option<&'h Effect>,
     call: u64,
     looked_at: i64,
@@ -156,49 +156,49 @@ struct Flight<'h, 's, 'b> {
 }
 
 impl<'h, 's, 'b> Flight<'h, 's, 'b> {
-    fn begin(hands: &'h Hands<'s, 'b>, effect: &'h Effect, call: u64, looked_at: i64) -> Self {
-        let mut inner = hands.stage.inner();
+    fn begin(caller: &'h Caller<'s, 'b>, effect: &'h Effect, call: u64, looked_at: i64) -> Self {
+        let mut inner = caller.stage.inner();
         if let Effect::CreateStack(_) = effect {
-            hands.cluster.iter().for_each(|cluster| inner.truth.begin_flight(cluster, call));
+            caller.cluster.iter().for_each(|cluster| inner.oracle.begin_flight(cluster, call));
         }
-        Self { hands, effect: Some(effect), call, looked_at, sent: inner.now }
+        Self { caller, effect: Some(effect), call, looked_at, sent: inner.now }
     }
 
     /// It has arrived, or never will.
     fn end(&mut self) {
-        if let (Some(Effect::CreateStack(_)), Some(cluster)) = (self.effect.take(), &self.hands.cluster) {
-            self.hands.stage.inner().truth.end_flight(cluster, self.call);
+        if let (Some(Effect::CreateStack(_)), Some(cluster)) = (self.effect.take(), &self.caller.cluster) {
+            self.caller.stage.inner().oracle.end_flight(cluster, self.call);
         }
     }
 
     /// Nobody waits for it any more.
     fn orphan(&mut self) {
         let Some(effect) = self.effect.take() else { return };
-        let stage = self.hands.stage;
+        let stage = self.caller.stage;
         let delay = i64::try_from(stage.dice.below(under(self.call, 3), ON_ITS_WAY_MAX)).unwrap_or(0);
         let mut inner = stage.inner();
         let at = (self.sent + delay).max(inner.now + 1);
-        let cluster = self.hands.cluster.clone();
+        let cluster = self.caller.cluster.clone();
         inner.orphans.push(Orphan { at, effect: effect.clone(), cluster, call: self.call, looked_at: self.looked_at });
     }
 }
 
 impl Drop for Flight<'_, '_, '_> {
     fn drop(&mut self) {
-        let arrives = self.hands.stage.dice.below(under(self.call, 4), 2) == 0;
-        if arrives && self.hands.stage.inner().now > self.sent {
+        let arrives = self.caller.stage.dice.below(under(self.call, 4), 2) == 0;
+        if arrives && self.caller.stage.inner().now > self.sent {
             self.orphan();
         }
         self.end();
     }
 }
 
-impl<Q: Lookup> Answers<Q> for Hands<'_, '_> {
+impl<Q: Lookup> Answers<Q> for Caller<'_, '_> {
     async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
         let seen = self.see(query.clone()).await;
         if let Err(fault) = &seen {
             if let Some(events) = (&query as &dyn Any).downcast_ref::<ListEvents>() {
-                self.stage.inner().truth.unread.insert(events.stack.clone());
+                self.stage.inner().oracle.unread.insert(events.stack.clone());
             }
             if self.stage.bug.is_some_and(|bug| bug.gives_back(&query, fault)) {
                 self.die().await;
@@ -208,7 +208,7 @@ impl<Q: Lookup> Answers<Q> for Hands<'_, '_> {
     }
 }
 
-impl Hands<'_, '_> {
+impl Caller<'_, '_> {
     async fn see<Q: Lookup>(&self, query: Q) -> Result<Q::Answer, Fault> {
         let (call, kind) = (self.call(), Asked::of(&query));
         if kind.is::<ReadLedger>() {
@@ -219,10 +219,10 @@ impl Hands<'_, '_> {
         let what = || format!("{query:?}");
         self.go(call, &what).await?;
         let is_stack = kind.is::<StackByName>() || kind.is::<StackById>() || kind.is::<ListStacks>();
-        let is_blind = kind.is::<StackByName>() && self.stage.strikes(Mishap::LookBlind, call);
+        let is_blind = kind.is::<StackByName>() && self.stage.strikes(FaultKind::LookBlind, call);
         // Whatever else lies there takes up the page.
-        let is_long = kind.is::<ListFolder>() && self.stage.strikes(Mishap::ListingLong, call);
-        let is_stale = is_stack && self.stage.strikes(Mishap::LookStale, call);
+        let is_long = kind.is::<ListFolder>() && self.stage.strikes(FaultKind::ListingLong, call);
+        let is_stale = is_stack && self.stage.strikes(FaultKind::LookStale, call);
         // For seconds after a change DescribeStacks may show what was (facts: read-after-write).
         let lag = match (is_blind, is_stale) {
             (true, _) => 8_000,
@@ -252,7 +252,7 @@ impl Hands<'_, '_> {
     }
 }
 
-impl Execute for Hands<'_, '_> {
+impl Execute for Caller<'_, '_> {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let Some(bug) = self.stage.bug else { return self.do_one(effect).await };
         let instead = {

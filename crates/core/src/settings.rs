@@ -27,7 +27,7 @@ impl Rights {
 
 /// The settings of one deployment.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct Settings {
     /// What every stack's name begins with.
     pub prefix: String,
     /// The deployment's own stack name; the value of the tag by which its clusters are known.
@@ -67,7 +67,7 @@ pub struct MailRoute {
     pub to: String,
 }
 
-impl Site {
+impl Settings {
     /// The name of a cluster's stack.
     pub fn stack_name(&self, cluster: &Cluster) -> StackName {
         StackName::of(&self.prefix, &self.user_bucket, cluster)

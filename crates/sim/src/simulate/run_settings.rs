@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use cf_core::decide::Situation;
 
 use super::bug::Bug;
-use super::mishap::Mishap;
+use super::fault_plan::FaultKind;
 use crate::finding::Finding;
 use crate::start::Start;
 
 /// What one run is made of. Everything follows from it.
 #[derive(Clone, Default)]
-pub struct Setting<'b> {
+pub struct RunSettings<'b> {
     /// The seed.
     pub seed: u64,
     /// What the world begins with; an empty deployment without.
@@ -19,9 +19,9 @@ pub struct Setting<'b> {
     /// Lines of the script that are left out.
     pub left_out: BTreeSet<usize>,
     /// Faults that are left out.
-    pub calmed: BTreeSet<(Mishap, u64)>,
+    pub skipped_faults: BTreeSet<(FaultKind, u64)>,
     /// Kinds of faults that strike so many times out of ten thousand, whatever the seed says.
-    pub gales: Vec<(Mishap, u64)>,
+    pub rates: Vec<(FaultKind, u64)>,
     /// A planted bug.
     pub bug: Option<&'b dyn Bug>,
     /// Whether the story is told.
@@ -40,7 +40,7 @@ pub struct Report {
     /// What went wrong; empty where all is well.
     pub wrongs: Vec<Finding>,
     /// Every fault that struck, and where.
-    pub struck: Vec<(Mishap, u64)>,
+    pub struck: Vec<(FaultKind, u64)>,
     /// The situations that passes met.
     pub situations: Vec<Situation>,
     /// Lines of the script.
