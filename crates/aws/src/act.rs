@@ -16,7 +16,7 @@ use cf_core::stack::StackId;
 
 use crate::client::{self, Aws, CREATE_ATTEMPT_SECONDS_MAX, CREATE_SECONDS_MAX};
 use crate::fault::{code, fault};
-use crate::see::of_a_file;
+use crate::see::{etag, of_a_file};
 
 impl Execute for Aws {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
@@ -55,7 +55,7 @@ impl Aws {
             Expect::Mine => return Err(Fault::new(Kind::Conflict, "s3:PutObject", "there was no earlier write of this plan")),
         };
         match request.send().await {
-            Ok(output) => Ok(Some(ETag(output.e_tag().unwrap_or_default().to_owned()))),
+            Ok(output) => etag("s3:PutObject", output.e_tag()).map(Some),
             // If-Match on what was removed since: 404, not 412.
             Err(e) if code(&e) == "NoSuchKey" => Err(Fault::new(Kind::Conflict, "s3:PutObject", "what was to be replaced is gone")),
             Err(e) => Err(fault("s3:PutObject", &e)),

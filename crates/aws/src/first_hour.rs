@@ -21,7 +21,7 @@ impl Aws {
     /// The record's bytes, cut off where it is too large to be one.
     pub(crate) async fn first_hour(&self) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         let Some(output) = self.fetch(&self.settings.system_bucket, first_hour::KEY).await? else { return Ok(None) };
-        let etag = etag(output.e_tag());
+        let etag = etag("s3:GetObject", output.e_tag())?;
         Ok(Some(match read_bounded(output, BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
             Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => (Vec::new(), etag),
@@ -32,7 +32,8 @@ impl Aws {
     pub(crate) async fn put_probe(&self) -> Result<Option<ETag>, Fault> {
         let request = self.s3.put_object().bucket(&self.settings.user_bucket).key(PROBE).content_type("text/plain; charset=utf-8");
         let request = request.body(ByteStream::from_static(PROBE_TEXT.as_bytes())).expected_bucket_owner(&self.account);
-        request.send().await.map(|output| Some(etag(output.e_tag()))).map_err(|e| fault("s3:PutObject", &e))
+        let output = request.send().await.map_err(|e| fault("s3:PutObject", &e))?;
+        etag("s3:PutObject", output.e_tag()).map(Some)
     }
 
     /// The keys after this one. By key, not by token: tokens expire. Encoded: a key may hold what XML cannot.

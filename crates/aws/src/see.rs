@@ -166,7 +166,7 @@ impl Aws {
         let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
         Ok(Some(Object {
             version: output.version_id().map(str::to_owned),
-            etag: etag(output.e_tag()),
+            etag: etag("s3:GetObject", output.e_tag())?,
             modified: timestamp(output.last_modified()),
             body: read_bounded(output, BODY_BYTES_MAX).await?,
         }))
@@ -177,7 +177,7 @@ impl Aws {
         match got {
             Ok(output) => Ok(Some(Object {
                 version: output.version_id().map(str::to_owned),
-                etag: etag(output.e_tag()),
+                etag: etag("s3:HeadObject", output.e_tag())?,
                 modified: timestamp(output.last_modified()),
                 body: Body::Unread,
             })),
@@ -188,7 +188,7 @@ impl Aws {
 
     async fn ledger(&self, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
         let Some(output) = self.fetch(&self.settings.system_bucket, &ledger::key(user)).await? else { return Ok(None) };
-        let etag = etag(output.e_tag());
+        let etag = etag("s3:GetObject", output.e_tag())?;
         let bytes = output.body.collect().await.map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
         let ledger = serde_json::from_slice(&bytes.into_bytes())
             .map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", format!("the ledger of {user} cannot be read: {e}")))?;
@@ -197,7 +197,7 @@ impl Aws {
 
     async fn status(&self, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
-        let etag = etag(output.e_tag());
+        let etag = etag("s3:GetObject", output.e_tag())?;
         Ok(Some(match read_bounded(output, BODY_BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
             // Somebody put something else there: it is written over.
@@ -245,7 +245,7 @@ impl Aws {
     async fn list(&self, bucket: &str, prefix: &str, token: Option<String>) -> Result<Page<Listed>, Fault> {
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(token);
         let listed = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
-        Ok(page_of(&listed, |o| o.key().map(str::to_owned)))
+        page_of(&listed, |o| o.key().map(str::to_owned))
     }
 
     /// The first page of a user's files whose keys begin so. Deeper folders are one line each; keys come encoded, because a user
@@ -254,7 +254,7 @@ impl Aws {
         let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(prefix).delimiter("/");
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
         let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
-        Ok(page_of(&listed, |o| event::decode(o.key()?)))
+        page_of(&listed, |o| event::decode(o.key()?))
     }
 
     /// The object at a key, by a listing of one: of all keys that begin with it, it comes first.
@@ -262,19 +262,21 @@ impl Aws {
         let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(key).max_keys(1);
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
         let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
-        Ok(page_of(&listed, |o| event::decode(o.key()?)).items.into_iter().find(|l| l.key == key))
+        Ok(page_of(&listed, |o| event::decode(o.key()?))?.items.into_iter().find(|l| l.key == key))
     }
 }
 
-fn page_of(listed: &ListObjectsV2Output, key: impl Fn(&aws_sdk_s3::types::Object) -> Option<String>) -> Page<Listed> {
-    let item = |o: &aws_sdk_s3::types::Object| {
-        let size = u64::try_from(o.size().unwrap_or(0)).unwrap_or(0);
-        Some(Listed { key: key(o)?, etag: etag(o.e_tag()), size, modified: timestamp(o.last_modified()) })
-    };
+fn page_of(listed: &ListObjectsV2Output, key: impl Fn(&aws_sdk_s3::types::Object) -> Option<String>) -> Result<Page<Listed>, Fault> {
+    let mut items = Vec::new();
+    for object in listed.contents() {
+        let Some(key) = key(object) else { continue };
+        let size = u64::try_from(object.size().unwrap_or(0)).unwrap_or(0);
+        items.push(Listed { key, etag: etag("s3:ListObjectsV2", object.e_tag())?, size, modified: timestamp(object.last_modified()) });
+    }
     // A page without a token that is cut off all the same has a rest, whatever it lacks.
     let next = listed.next_continuation_token().map(str::to_owned);
     let next = next.or_else(|| listed.is_truncated().unwrap_or(false).then(String::new));
-    Page { items: listed.contents().iter().filter_map(item).collect(), next }
+    Ok(Page { items, next })
 }
 
 /// S3 does not give this file out, and will not as it is: archived, encrypted with a key that we do not have (KMS: 403, the
@@ -286,10 +288,27 @@ pub fn of_a_file(fault: Fault, code: &str) -> Fault {
     if is_withheld { Fault { kind: Kind::Rejected, ..fault } } else { fault }
 }
 
-pub fn etag(text: Option<&str>) -> ETag {
-    ETag(text.unwrap_or_default().to_owned())
+/// The version that S3 named. Every write depends on one, so an answer without it is no answer.
+pub fn etag(call: &str, text: Option<&str>) -> Result<ETag, Fault> {
+    match text {
+        Some(text) if !text.is_empty() => Ok(ETag(text.to_owned())),
+        _ => Err(Fault::new(Kind::Retry, call, "the answer names no ETag")),
+    }
 }
 
 fn is_missing(code: &str) -> bool {
     matches!(code, "NoSuchKey" | "NotFound" | "404")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_version_is_an_error() {
+        for missing in [None, Some("")] {
+            assert_eq!(etag("s3:GetObject", missing).map_err(|fault| fault.kind), Err(Kind::Retry));
+        }
+        assert_eq!(etag("s3:GetObject", Some("\"e\"")), Ok(ETag("\"e\"".into())));
+    }
 }
