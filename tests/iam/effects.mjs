@@ -39,7 +39,8 @@ function variants() {
 /** The lines of the plans that are effects, each once. */
 function lines() {
   const words = found(source(plansFile), /^ {2}(\S.*)$/gm, `an effect in ${plansFile}`).map(([, line]) => line)
-  return [...new Set(words)].filter((line) => line !== 'then look again' && line !== 'the rest is left for cf-watch')
+  const isEffect = (line) => !/^(ledger: .*|then look again|the rest is left for cf-watch)$/.test(line)
+  return [...new Set(words)].filter(isEffect)
 }
 
 const fill = (value, match) => JSON.parse(JSON.stringify(value).replace('$1', match[1] ?? ''))

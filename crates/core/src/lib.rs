@@ -1,7 +1,19 @@
-//! clusterdrop's domain: what is asked, what is there, what to do about it, and what people are told.
+//! clusterdrop's domain: what is asked, what is there, what to do about it, and what people read of it.
 //!
-//! One event, one pass: [`observe`] looks, [`decide`] plans, [`perform`] does, [`message`] tells. Only the first and the
-//! third touch the world, each through a trait of one method.
+//! The flow, from an event to its last effect:
+//!
+//! 1. [`reconcile::wake`] is called with what woke a function, and finds out which cluster that concerns.
+//! 2. [`reconcile::reconcile`] is one pass over that cluster, in rounds:
+//!    - [`observe::look`] sends queries and returns a [`snapshot::Snapshot`];
+//!    - [`decide::decide`] is pure: it answers uploads that can change nothing ([`mod@decide::triage`]), or names the one action for
+//!      create, delete, phase and stack ([`decide::table`]), and returns a [`decide::Plan`];
+//!    - the plan's [`effect::Effect`]s are carried out in order, up to the first fault;
+//!    - [`reconcile::Outcome`] takes down what was done. Where the plan asks for it, or another pass was quicker, there is
+//!      another round.
+//! 3. [`reconcile::Environment::report`] gets the outcome, for logs and metrics.
+//!
+//! Only observing and executing reach the world, through [`observe::Observe`] and [`effect::Execute`]. Every text that people
+//! read is a value of [`message`].
 
 pub mod advice;
 pub mod body;

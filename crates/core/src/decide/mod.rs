@@ -1,6 +1,6 @@
 //! From what was seen to what to do: pure and total. No clock, no environment, no randomness, no waiting.
 //!
-//! [`triage`] sorts the uploads and answers those that can change nothing. What is left contends for the cluster's life: with
+//! [`mod@triage`] sorts the uploads and answers those that can change nothing. What is left contends for the cluster's life: with
 //! phase and stack it is a [`Row`], the [`table`] names the one [`Action`] for it, and `action` builds its effects. One action at
 //! a time: where more than one upload wants something, the plan ends in another round.
 
@@ -122,7 +122,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {:?}\n  {}", self.situation, self.action, self.change)?;
+        write!(f, "{} -> {:?}\n  ledger: {}", self.situation, self.action, self.change)?;
         for effect in &self.effects {
             write!(f, "\n  {effect}")?;
         }
