@@ -49,13 +49,13 @@ async function checkLine(line, seen) {
   const kinds = Object.entries(effects).filter(([, { prints }]) => new RegExp(prints).test(line))
   if (kinds.length !== 1)
     return wrong.push(`${plansFile}: "${line}" is ${kinds.length === 0 ? 'no' : 'more than one'} effect of tests/iam/effects.yaml`)
-  const [[kind, { prints, call, asked, power, only, outside_plans: outside }]] = kinds
+  const [[kind, { prints, call, asked, right, only, outside_plans: outside }]] = kinds
   seen.add(kind)
   if (outside && line !== outside)
     return wrong.push(`${plansFile}: "${line}" stands in a plan, and tests/iam/effects.yaml says that no plan does so`)
   const requests = requestsOf({ call, asked: fill(asked, line.match(new RegExp(prints))), status: 200 })
   for (const who of functions) {
-    const may = only ? only.includes(who) : !power || rightsOf(who)[power]
+    const may = only ? only.includes(who) : !right || rightsOf(who)[right]
     const answers = []
     for (const request of requests) answers.push({ words: told({ who, ...request }), ...(await judge({ who, ...request })) })
     const refused = answers.filter(({ result }) => result !== 'allow')

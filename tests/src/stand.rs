@@ -96,7 +96,7 @@ impl Stand {
         Ok(listed.contents().iter().filter_map(|o| o.key().map(str::to_owned)).collect())
     }
 
-    /// The state file beside a cluster.
+    /// The status file beside a cluster.
     pub async fn status(&self, key: &str) -> Result<Option<Status>> {
         Ok(self.text(key).await?.and_then(|text| serde_json::from_str(&text).ok()))
     }

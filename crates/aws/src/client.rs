@@ -37,7 +37,7 @@ const ATTEMPT_SECONDS_MAX: u64 = 4;
 /// attempt meets a token that was used.
 pub(crate) const CREATE_ATTEMPT_SECONDS_MAX: u64 = 8;
 
-/// Two attempts, and the pause between them; still less than what makes a pass stale (`cf_core::perform`, 20 s).
+/// Two attempts, and the pause between them; still less than what makes a pass stale (`cf_core::reconcile`, 20 s).
 pub(crate) const CREATE_SECONDS_MAX: u64 = 17;
 
 /// How long one attempt of a call may take, and the call with all its attempts.

@@ -38,7 +38,7 @@ where
     }
 }
 
-/// Whether the same question will be refused again.
+/// Whether the same query will be refused again.
 fn is_refused(code: &str) -> bool {
     matches!(code, "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "ValidationError" | "ValidationException")
 }

@@ -11,7 +11,7 @@ use crate::{handle, journal, settings};
 pub async fn run(rights: Rights) -> Result<(), Error> {
     journal::init();
     let lookup = |name: &str| std::env::var(name).ok();
-    let settings = settings::site_from(lookup, rights)?;
+    let settings = settings::settings_from(lookup, rights)?;
     let required = |name: &str| lookup(name).filter(|v| !v.is_empty()).ok_or_else(|| format!("the setting {name} is missing"));
     let aws = Aws::from_environment(settings, required("CLUSTERDROP_ACCOUNT")?, required("AWS_REGION")?).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {

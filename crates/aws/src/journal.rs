@@ -43,7 +43,7 @@ pub fn report(report: &Report<'_>) {
     }
 }
 
-/// One pass, whether it came to its end or a fault ended it.
+/// One pass, whether it came to its end or a fault ended it. The fault is logged by who gives the event back, or goes on.
 fn passed(cluster: &Cluster, outcome: &Outcome) {
     for plan in &outcome.plans {
         tracing::info!(user = %cluster.user, cluster = %cluster.name, %plan, "decided");
@@ -57,9 +57,6 @@ fn passed(cluster: &Cluster, outcome: &Outcome) {
     if outcome.left_for_watch() {
         tracing::info!(user = %cluster.user, cluster = %cluster.name, "the rest is left for cf-watch");
     }
-    if let Some(fault) = &outcome.fault {
-        failed(&cluster.to_string(), fault);
-    }
     let done = outcome.counts;
     let counts = [
         ("ClustersStarted", done.started),
@@ -70,7 +67,7 @@ fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("UploadsRefused", done.refused),
         ("MailsLost", outcome.mails_lost.len()),
         ("MailsInDoubt", done.mails_in_doubt),
-        ("PassesOvertaken", outcome.moves),
+        ("PassesOvertaken", outcome.conflicts),
         ("PassesHandedOver", usize::from(outcome.is_handed_over)),
         ("ListsUnread", outcome.lists_unread.len()),
     ];

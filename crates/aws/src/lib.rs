@@ -17,4 +17,4 @@ mod stacks;
 mod wire;
 
 pub use client::Aws;
-pub use settings::{SettingError, site_from};
+pub use settings::{SettingError, settings_from};

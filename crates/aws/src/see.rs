@@ -152,7 +152,7 @@ impl Aws {
         }
     }
 
-    /// A file of a user. `Permanent` where S3 does not give this one out.
+    /// A file of a user. `Rejected` where S3 does not give this one out.
     async fn fetch_file(&self, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
         let got = self.s3.get_object().bucket(&self.settings.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
         match got {

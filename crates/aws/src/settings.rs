@@ -30,7 +30,7 @@ const DEFAULT_TYPES: [(&str, &str); 2] =
     [("CLUSTERDROP_DEFAULT_COMPUTE_TYPE", "ComputeInstanceTypeOther"), ("CLUSTERDROP_DEFAULT_LOGIN_TYPE", "MasterInstanceTypeOther")];
 
 /// Reads the settings by `lookup`, which is the environment in a function.
-pub fn site_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) -> Result<Settings, SettingError> {
+pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) -> Result<Settings, SettingError> {
     let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let required = |name: &'static str| optional(name).ok_or_else(|| SettingError { name, why: "is missing".into() });
     let number = |name: &'static str| {
@@ -93,22 +93,22 @@ mod tests {
     fn a_missing_setting_is_called_by_its_name() {
         let complete = |name: &str| Some(complete(name));
         let without = |name: &str| if name == "CLUSTERDROP_SERVICE_ROLE" { None } else { complete(name) };
-        let error = site_from(without, Rights::WATCH).unwrap_err();
+        let error = settings_from(without, Rights::WATCH).unwrap_err();
         assert!(error.to_string().contains("CLUSTERDROP_SERVICE_ROLE is missing"));
     }
 
     #[test]
     fn no_mail_address_means_no_mail() {
         let complete = |name: &str| Some(complete(name));
-        assert!(site_from(complete, Rights::WATCH).unwrap().mail.is_some());
+        assert!(settings_from(complete, Rights::WATCH).unwrap().mail.is_some());
         let silent = |name: &str| if name == "CLUSTERDROP_MAIL_TO" { Some(String::new()) } else { complete(name) };
-        assert_eq!(site_from(silent, Rights::WATCH).unwrap().mail, None);
+        assert_eq!(settings_from(silent, Rights::WATCH).unwrap().mail, None);
     }
 
     /// The settings of `complete` with some others.
     fn with(others: &'static [(&str, &str)]) -> Result<Settings, SettingError> {
         let other = |name: &str| others.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        site_from(|name| other(name).or_else(|| Some(complete(name))), Rights::WATCH)
+        settings_from(|name| other(name).or_else(|| Some(complete(name))), Rights::WATCH)
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
             asked.borrow_mut().insert(name.to_owned());
             Some(complete(name))
         };
-        site_from(lookup, Rights::WATCH).unwrap();
+        settings_from(lookup, Rights::WATCH).unwrap();
         let ours: Vec<String> = asked.take().into_iter().filter(|name| name.starts_with("CLUSTERDROP_")).collect();
         assert!(ours.len() > 10, "{ours:?}");
         for name in ours {

@@ -13,7 +13,7 @@ use crate::template::Template;
 
 /// What AWS's words mean to the one who reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Situation {
+pub enum Known {
     /// A node's own set-up failed, or took too long. Its words are its scripts', not AWS's.
     NodeSetup,
     /// A custom resource's own words, which are not AWS's either.
@@ -60,10 +60,10 @@ pub enum Situation {
     Unknown,
 }
 
-use Situation as S;
+use Known as S;
 
 /// A situation, the sentences that tell of it, and the codes.
-struct Row(Situation, &'static [&'static str], &'static [&'static str]);
+struct Row(Known, &'static [&'static str], &'static [&'static str]);
 
 /// Sources: the error codes of EC2 (API reference, "Error codes"), of resource handlers (CloudFormation CLI user guide,
 /// `resource-type-test-contract-errors`), instance launch failures (Auto Scaling user guide); where each sentence was seen
@@ -200,7 +200,7 @@ fn pattern(text: &str) -> Regex {
     Regex::new(&format!("(?i){text}")).expect("each pattern is tried by its test")
 }
 
-static SENTENCES: LazyLock<Vec<(Situation, Regex)>> =
+static SENTENCES: LazyLock<Vec<(Known, Regex)>> =
     LazyLock::new(|| TABLE.iter().flat_map(|Row(situation, says, _)| says.iter().map(|text| (*situation, pattern(text)))).collect());
 
 /// Where codes stand: `(…, HandlerErrorCode: X)`, `(…; Error Code: X; …)`, an instance's `Client.X: …`, an activity's `X - …`.
@@ -212,12 +212,12 @@ static CODES: LazyLock<Regex> = LazyLock::new(|| {
 /// Availability zones by name.
 static ZONES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b").expect("it is tried by the tests"));
 
-/// Which of the template's disks a user may set, by the resource that bears it: [`Situation::DiskTooSmall`] names the parameter.
+/// Which of the template's disks a user may set, by the resource that bears it: [`Known::DiskTooSmall`] names the parameter.
 pub const DISKS: [(&str, &str); 1] = [("LoginNode", "MasterSystemVolumeSize")];
 
 const SPOT_PRICE: &str = "ComputeSpotPrice";
 
-impl Situation {
+impl Known {
     /// The situation that AWS's words tell of.
     pub fn of(reason: &str) -> Self {
         Self::read(reason).0
@@ -248,7 +248,7 @@ pub fn advice(cause: &Cause, template: &Template) -> Advice {
 
 /// The same by the resource's name and AWS's words.
 pub fn advice_on(logical: &str, reason: &str, template: &Template) -> Advice {
-    let (situation, found) = Situation::read(reason);
+    let (situation, found) = Known::read(reason);
     let number = found.and_then(|found| found.get(1)).map(|n| n.as_str());
     match situation {
         S::NodeSetup => Advice::CheckScripts,

@@ -34,7 +34,7 @@ pub enum Effect {
     },
     /// Tell the state.
     WriteStatus {
-        /// The key of the state file.
+        /// The key of the status file.
         key: String,
         /// Its content.
         status: Status<StateText>,

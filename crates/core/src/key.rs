@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-/// The suffix of the state file.
+/// The suffix of the status file.
 pub const STATUS_SUFFIX: &str = ".cf-status";
 
 /// Where a cluster's files lie: `home/<user>/[folders/]`, always ending in a slash.
@@ -86,7 +86,7 @@ impl Folder {
         format!("{}{name}{}", self.0, answer.suffix())
     }
 
-    /// The key of the state file in this folder.
+    /// The key of the status file in this folder.
     pub fn status(&self, name: &ClusterName) -> String {
         format!("{}{name}{STATUS_SUFFIX}", self.0)
     }
@@ -182,7 +182,7 @@ impl UploadKey {
         self.folder.answer(&self.cluster.name, answer)
     }
 
-    /// The key of the state file beside this upload.
+    /// The key of the status file beside this upload.
     pub fn status(&self) -> String {
         self.folder.status(&self.cluster.name)
     }

@@ -1,4 +1,4 @@
-//! What was seen in one look at one cluster. A decision is made from this alone.
+//! What one round observes of one cluster. A decision is made from this alone.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::stack::Stack;
 use crate::status::{Progress, Status};
 
-/// One look at one cluster.
+/// All that one round observes of one cluster.
 #[derive(Debug, Clone)]
 pub struct Snapshot<'a> {
     /// When it was taken.
@@ -31,9 +31,9 @@ pub struct Snapshot<'a> {
     pub ledger_etag: Option<ETag>,
     /// The uploads that are there.
     pub uploads: Vec<Upload>,
-    /// The answers and state files that stand in the folders concerned, and their versions.
+    /// The answers and status files that stand in the folders concerned, and their versions.
     pub answers: BTreeMap<String, ETag>,
-    /// What the state file beside the accepted create says.
+    /// What the status file beside the accepted create says.
     pub shown: Option<Status>,
     /// The stack.
     pub stack: StackSeen,

@@ -25,7 +25,7 @@ fn scene() -> impl Strategy<Value = Scene> {
     let asks = (
         proptest::option::of((select(&KNOWN[..]), 0..BODIES.len())),
         proptest::option::of(select(&KNOWN[..])),
-        proptest::option::weighted(0.1, select(vec![Refused::Create, Refused::Spent, Refused::Delete])),
+        proptest::option::weighted(0.1, select(vec![Refused::Create, Refused::TokenUsed, Refused::Delete])),
     );
     (looks, asks).prop_map(|((phase, stack, made_for, flags), (create, delete, refused))| {
         let [has_login, delete_is_later, elsewhere, has_profile, is_recovered, answers] = flags;

@@ -73,7 +73,7 @@ fn scenes() -> Vec<Scene> {
     let blocked = Scene { phase: PhaseKind::Blocked, made_for: MadeFor::Another, stack: standing, create: creating.create, ..NOTHING };
     let refusals = [
         (&creating, Refused::Create),
-        (&creating, Refused::Spent),
+        (&creating, Refused::TokenUsed),
         (&deleting, Refused::Delete),
         (&clearing, Refused::Delete),
         (&blocked, Refused::Delete),
@@ -90,7 +90,7 @@ fn each_action_does_what_was_agreed() {
     let mut examples: BTreeMap<Action, Plan> = BTreeMap::new();
     for scene in scenes() {
         let plan = decide(&made::snapshot(&scene, &settings));
-        // The fullest plan of a action shows the most of it.
+        // The fullest plan of an action shows the most of it.
         match examples.get(&plan.action) {
             Some(known) if known.effects.len() >= plan.effects.len() => {}
             _ => drop(examples.insert(plan.action, plan)),
@@ -112,11 +112,11 @@ fn where_a_token_was_used_before_a_stack_that_is_seen_decides() {
     let settings = testing::settings();
     let creating = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), has_login: true, ..NOTHING };
     let action = |stack, refused| decide(&made::snapshot(&Scene { stack, refused, ..creating.clone() }, &settings)).action;
-    assert_eq!(action(StackKind::Absent, Some(Refused::Spent)), Action::ReportLostCreation);
+    assert_eq!(action(StackKind::Absent, Some(Refused::TokenUsed)), Action::ReportLostCreation);
     for stack in StackStatus::ALL.iter().copied().map(StackKind::Ours).chain([StackKind::Foreign]) {
-        assert_eq!(action(stack, Some(Refused::Spent)), action(stack, None), "{stack:?}");
+        assert_eq!(action(stack, Some(Refused::TokenUsed)), action(stack, None), "{stack:?}");
     }
     let living = StackKind::Ours(StackStatus::CreateInProgress);
-    assert_eq!(action(living, Some(Refused::Spent)), Action::FollowCreation);
+    assert_eq!(action(living, Some(Refused::TokenUsed)), Action::FollowCreation);
     assert_eq!(action(living, Some(Refused::Create)), Action::ReportDeclined, "what CloudFormation refuses is still told");
 }

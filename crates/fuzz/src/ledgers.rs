@@ -1,4 +1,4 @@
-//! Ledgers and state files: what is written is read again, its bounds hold, and any bytes are a ledger or none.
+//! Ledgers and status files: what is written is read again, its bounds hold, and any bytes are a ledger or none.
 
 use arbitrary::Unstructured;
 use cf_core::key::{self, Reading, UploadKey};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::drive::{pick, target, text, upto};
 
 target!(
-    /// Any bytes as a ledger and as a state file, and ours with bytes changed.
+    /// Any bytes as a ledger and as a status file, and ours with bytes changed.
     any_bytes,
     one in 1,
     reached ["a ledger", "no ledger"],

@@ -283,7 +283,7 @@ impl Builder {
         self.cloud.world.state().stacks.plant(stack, Fate::Succeeds, &made_for.token("create"), now);
     }
 
-    /// The answers and the state file as the passes before would have left them.
+    /// The answers and the status file as the passes before would have left them.
     fn files(&self, start: Start) {
         let (Some(accepted), settings) = (&self.entry.accepted, &self.cloud.world.settings) else { return };
         let (word, answer) = match start.phase {

@@ -38,7 +38,7 @@ pub struct Cloud {
     pub queue: VecDeque<Event>,
     /// Outcomes of passes, also of those that a fault ended.
     pub outcomes: Vec<Outcome>,
-    /// Faults of passes that did not; their events came again.
+    /// Faults of passes: their events came again, or the sweep went on without them.
     pub faults: Vec<Fault>,
 }
 
@@ -150,7 +150,7 @@ impl Cloud {
         }
     }
 
-    /// The sentence of the state file at a key.
+    /// The sentence of the status file at a key.
     pub fn state_text(&self, key: &str) -> Option<StateText> {
         match &*self.written(key)? {
             Written::Status(text) => Some(text.clone()),

@@ -21,7 +21,7 @@ pub enum Harm {
     FailedStackFirst,
     /// An upload is removed before its answer stands.
     UploadFirst,
-    /// A state file goes back to a passing state.
+    /// A status file goes back to a passing state.
     StateWentBack,
     /// A cluster lives twice.
     LivesTwice,
@@ -33,7 +33,7 @@ pub enum Harm {
     LedgerUnreadable,
     /// At rest, an entry still owes an answer.
     StillOwes,
-    /// At rest, ledger and stack, or ledger and state file, do not fit.
+    /// At rest, ledger and stack, or ledger and status file, do not fit.
     LedgerUntrue,
     /// The world does not come to rest.
     Restless,

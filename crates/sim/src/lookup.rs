@@ -106,7 +106,7 @@ impl Lookup for FindObject {
 }
 
 impl Lookup for ReadStatus {
-    /// Nobody reads a state file that is too large to be ours.
+    /// Nobody reads a status file that is too large to be ours.
     fn look_up(self, state: &mut State) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         Ok(state.store.get(Bucket::User, &self.0).map(|v| match v.bytes.len() {
             0..=BODY_BYTES_MAX => (v.bytes.to_vec(), v.etag()),

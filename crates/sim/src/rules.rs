@@ -136,7 +136,7 @@ fn shown(state: &State, entry: &Entry) -> Option<String> {
             Phase::Stuck => matches!(status.state, Word::Failed),
             _ => true,
         };
-    (!fits).then(|| format!("the ledger says {:?}, and its state file {:?}", entry.phase, status.state))
+    (!fits).then(|| format!("the ledger says {:?}, and its status file {:?}", entry.phase, status.state))
 }
 
 fn living(state: &State, cluster: &Cluster, settings: &Settings) -> Option<StackState> {

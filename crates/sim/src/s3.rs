@@ -26,7 +26,7 @@ pub enum Bucket {
 pub enum Written {
     /// A final answer.
     Answer(Message),
-    /// A state file.
+    /// A status file.
     Status(StateText),
 }
 

@@ -114,7 +114,7 @@ fn a_file_put_between_two_lookups_begins_the_look_anew() {
     };
     let world = cloud.world.clone();
     let outcome = pass_in(&Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} }, &cloud, CREATE).expect("a pass");
-    assert_eq!(outcome.moves, 1);
+    assert_eq!(outcome.conflicts, 1);
     cloud.world = world;
     cloud.settle();
     assert_eq!(cloud.complaints(), []);
@@ -140,7 +140,7 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
     assert_eq!(cloud.complaints(), []);
 }
 
-/// News of machines, so many seconds after the cluster was accepted, and why the state file now says that none come, if it does.
+/// News of machines, so many seconds after the cluster was accepted, and why the status file now says that none come, if it does.
 fn news(cloud: &Cloud, accepted: Timestamp, seconds: i64, failure: Option<&str>) -> Option<String> {
     let subject = Subject { upload: None, ..subject(CREATE) };
     let news = NodeNews { at: accepted + SignedDuration::from_secs(seconds), failure: failure.map(str::to_owned) };

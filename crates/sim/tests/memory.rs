@@ -128,7 +128,7 @@ fn a_key_takes_little_however_long() {
 fn a_state_file_and_a_pattern_take_little() {
     let _alone = alone();
     for (what, bytes) in bodies() {
-        bounded(&format!("{what} as a state file"), || serde_json::from_slice::<Status>(&bytes).is_ok());
+        bounded(&format!("{what} as a status file"), || serde_json::from_slice::<Status>(&bytes).is_ok());
     }
     for pattern in ["(((a{50}){50}){50}){50}", "(a|b|c|d){1000}", "(((((a*)*)*)*)*)*", "[a-z]{1,1000}[a-z]{1,1000}"] {
         let card = serde_json::json!({ "Type": "String", "AllowedPattern": pattern });

@@ -91,7 +91,7 @@ async fn a_file_that_cannot_be_removed_either_stops_no_neighbour() -> Result<()>
     Ok(())
 }
 
-/// Our own: an archived copy, a key that was switched off, another account's object, and a state file that is not given out.
+/// Our own: an archived copy, a key that was switched off, another account's object, and a status file that is not given out.
 #[tokio::test]
 async fn whatever_keeps_a_file_from_being_read_is_told() -> Result<()> {
     for (user, code, status) in [

@@ -101,7 +101,7 @@ async fn a_login_address_that_changes_is_told_anew() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the state file of a ready cluster says this.
+/// Waits until the status file of a ready cluster says this.
 async fn is_told(s: &Stage, text: &StateText) -> Result<()> {
     let text = text.to_string();
     let is_it = |status: &Status| status.state == State::Ready && status.message == text;

@@ -260,7 +260,7 @@ impl<'a> Builder<'a> {
         self.effects.push(Effect::WriteStatus { key, status, expect });
     }
 
-    /// Whether the state file says this of the accepted create already.
+    /// Whether the status file says this of the accepted create already.
     pub fn shows(&self, state: State) -> bool {
         let of = self.entry.accepted.as_ref().map(|a| &a.request);
         of.is_none() || self.snapshot.shown.as_ref().is_some_and(|shown| Some(&shown.request) == of && shown.state == state)

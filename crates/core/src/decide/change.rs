@@ -6,7 +6,7 @@ use std::fmt;
 use crate::ledger::{Entry, MailKind, Phase};
 
 /// From an entry to the one that a plan writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// The phase before.
     pub before: Phase,
@@ -14,15 +14,16 @@ pub struct Change {
     pub after: Phase,
     /// The keys of uploads that are noted as open.
     pub opened: Vec<String>,
-    /// The keys of uploads that are answered.
+    /// The keys of uploads that are no longer open: answered, withdrawn or replaced.
     pub closed: Vec<String>,
     /// Mails that are claimed.
     pub claimed: Vec<MailKind>,
 }
 
 impl Change {
-    /// What differs between two entries.
-    pub fn between(before: &Entry, after: &Entry) -> Self {
+    /// What differs between two entries; nothing where none is written.
+    pub fn between(before: &Entry, after: Option<&Entry>) -> Self {
+        let after = after.unwrap_or(before);
         let known: BTreeSet<_> = before.open.iter().map(|open| &open.request).collect();
         let left: BTreeSet<_> = after.open.iter().map(|open| &open.request).collect();
         let key = |open: &crate::ledger::Open| open.key.to_string();

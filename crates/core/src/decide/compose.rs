@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::advice::{Situation, advice, advice_on};
+use crate::advice::{Known, advice, advice_on};
 use crate::causes;
 use crate::ledger::{Accepted, End, NodeNews, Phase, Tied};
 use crate::living::Living;
@@ -112,8 +112,8 @@ pub fn leftover(snapshot: &Snapshot<'_>) -> Message {
 }
 
 pub fn declined(snapshot: &Snapshot<'_>, why: &str) -> Message {
-    let advice = match Situation::of(why) {
-        Situation::Unknown => Advice::AdministratorKnows,
+    let advice = match Known::of(why) {
+        Known::Unknown => Advice::AdministratorKnows,
         _ => advice_on("", why, snapshot.settings.template),
     };
     Message::Declined { cluster: name(snapshot), why: why.to_owned(), advice }

@@ -21,14 +21,14 @@ pub use table::{Action, choose};
 use triage::{Create, Triage, triage};
 
 use crate::effect::Effect;
-use crate::ledger::NodeNews;
+use crate::ledger::{Entry, NodeNews};
 use crate::settings::Rights;
 use crate::snapshot::{Refusal, Snapshot, StackSeen};
 
 /// What to do, in order; a failed effect stops the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What was decided in.
+    /// What the snapshot comes to: a row of the table, or what triage found.
     pub situation: Situation,
     /// Why these effects.
     pub action: Action,
@@ -53,33 +53,33 @@ pub fn decide(snapshot: &Snapshot<'_>) -> Plan {
         {
             action::own(b);
         }
-        if let Some(action) = refusal(snapshot).is_none().then(|| action::answer(b, &triage)).flatten() {
-            return action;
+        let answered = refusal(snapshot).is_none().then(|| action::answer(b, &triage)).flatten();
+        let action = answered.unwrap_or_else(|| action_of(snapshot, &triage));
+        if answered.is_none() {
+            action::build(b, action);
         }
-        let action = action_of(snapshot, &triage);
-        action::build(b, action);
+        b.remove_left_over();
         action
     })
 }
 
 /// Decides what to report of instances for compute nodes.
 pub fn decide_nodes(snapshot: &Snapshot<'_>, news: &NodeNews) -> Plan {
-    let mut plan = plan(snapshot, &triage(snapshot), |b| {
+    plan(snapshot, &triage(snapshot), |b| {
         action::note_nodes(b, news);
         Action::NoteNodes
-    });
-    plan.mails_in_doubt = 0;
-    plan
+    })
 }
 
 fn plan(snapshot: &Snapshot<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Builder<'_>) -> Action) -> Plan {
     let mut b = Builder::new(snapshot, triage);
     let action = build(&mut b);
-    b.remove_left_over();
-    let Builder { entry, effects, look_again, mails_in_doubt, .. } = b;
-    let change = Change::between(&snapshot.entry(), &entry);
-    Plan { situation: Situation::of(snapshot, triage), action, change, effects, look_again, left_for_watch: false, mails_in_doubt }
-        .within(snapshot.settings.rights)
+    let Builder { effects, look_again, mails_in_doubt, .. } = b;
+    let situation = Situation::of(snapshot, triage);
+    let change = Change::default();
+    let plan =
+        Plan { situation, action, change, effects, look_again, left_for_watch: false, mails_in_doubt }.within(snapshot.settings.rights);
+    Plan { change: Change::between(&snapshot.entry(), plan.entry(snapshot).as_ref()), ..plan }
 }
 
 fn action_of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Action {
@@ -96,6 +96,14 @@ fn refusal<'f>(snapshot: &'f Snapshot<'_>) -> Option<&'f Refusal> {
 }
 
 impl Plan {
+    /// The entry that the plan leaves in the ledger; `None` where it writes none.
+    fn entry(&self, snapshot: &Snapshot<'_>) -> Option<Entry> {
+        self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::WriteLedger { ledger, .. } => Some(ledger.entry(&snapshot.cluster.name)),
+            _ => None,
+        })
+    }
+
     /// The plan as far as a function may go. What comes after the first forbidden effect is left on the ledger.
     fn within(mut self, rights: Rights) -> Self {
         let forbidden = |effect: &Effect| match effect {

@@ -1,4 +1,4 @@
-//! What the table of actions is asked with: a row of contending create, contending delete, phase and stack.
+//! The rows of the table: the contending create and delete, beside the ledger's phase and the stack.
 
 use std::fmt;
 

@@ -7,7 +7,8 @@ use super::state::{CreateAsk, DeleteAsk, PhaseKind, Row, StackKind};
 use crate::snapshot::Refusal;
 use crate::stack::StackState as S;
 
-/// What to do. Each is the whole decision: the function in `action` that carries it out does not decide again.
+/// What to do. Each is the whole decision on create, delete, phase and stack; its function in `action` builds the effects from what
+/// else the snapshot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
 pub enum Action {
     /// Nothing; at most note an upload that waits for its turn.
@@ -42,12 +43,10 @@ pub enum Action {
     FollowCreation,
     /// Report that the stack is being deleted, and wait for the next event.
     FollowRemoval,
-    /// Let a create share in the cluster that is there or on its way.
+    /// Let a create share in the cluster that is there or on its way, and write into the ledger what it does not know of it.
     Join,
     /// Let a delete share in the removal that is under way.
     JoinRemoval,
-    /// Let a create share in a stack of ours that the ledger does not know, and write that into the ledger.
-    JoinUnknown,
     /// Write a living stack of ours into a ledger that does not know it, or takes it for failed.
     Recover,
     /// Report that the cluster is ready.
@@ -68,7 +67,7 @@ pub enum Action {
     ReportLostCreation,
     /// Report that an accepted create met a stack that is not ours; tell the administrator.
     FailOccupied,
-    /// Report that an accepted create met what is left of an earlier request.
+    /// Report that an accepted create met what is left of an earlier request, or a change set that nobody has executed.
     FailBlocked,
     /// The same, where CloudFormation refused to delete what is left.
     FailUndeletable,
@@ -196,7 +195,7 @@ const fn new(ask: Ask, stack: StackKind) -> Action {
         (Some(S::Gone), _) => Action::Start,
         (Some(state), Ask::Delete) => removal(state),
         // Its own create is still there, and is to hear how it ended.
-        (Some(S::RollingBack | S::Failed | S::Leaving), Ask::Own) => Action::JoinUnknown,
+        (Some(S::RollingBack | S::Failed | S::Leaving), Ask::Own) => Action::Join,
         (Some(S::RollingBack), _) => Action::ClearLater,
         (Some(S::Failed), _) => Action::Clear,
         // It goes by itself; whoever waits for its name is noted.
@@ -207,7 +206,7 @@ const fn new(ask: Ask, stack: StackKind) -> Action {
         (Some(S::Stuck), Ask::Nothing) => Action::Recover,
         (Some(S::Stuck), _) => Action::RefuseLeftover,
         (Some(S::Making | S::Standing | S::Changing), Ask::Other) => Action::RefuseDiffering,
-        (Some(S::Making | S::Standing | S::Changing), Ask::Own | Ask::Same | Ask::Fresh) => Action::JoinUnknown,
+        (Some(S::Making | S::Standing | S::Changing), Ask::Own | Ask::Same | Ask::Fresh) => Action::Join,
         (Some(S::Making | S::Standing | S::Changing), Ask::Nothing) => Action::Recover,
     }
 }

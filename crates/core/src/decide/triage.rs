@@ -10,19 +10,12 @@ use crate::order;
 use crate::snapshot::{Snapshot, Upload};
 use crate::stack::Stack;
 
-/// What the uploads come to, the first of these that holds: one is answered at a time.
+/// What the uploads come to, the first of these that holds: one is answered in a round.
 #[derive(Debug, Clone)]
 pub enum Triage<'a> {
     /// The requests of these uploads have their final answers; only the uploads are still there.
     Settled(Vec<&'a Upload>),
-    /// A create breaks the rules.
-    Invalid {
-        /// Which.
-        create: &'a Upload,
-        /// All that is wrong with it.
-        problems: Vec<Problem>,
-    },
-    /// More uploads wait for the cluster than may; this is the one too many.
+    /// More uploads wait for the cluster than may; this is the one too many. A create is found before what follows, a delete after.
     TooMany(&'a Upload),
     /// A create came late: a delete as young or younger was answered before.
     Outlived {
@@ -30,6 +23,13 @@ pub enum Triage<'a> {
         create: &'a Upload,
         /// A delete that is there beside it.
         delete: Option<&'a Upload>,
+    },
+    /// A create breaks the rules.
+    Invalid {
+        /// Which.
+        create: &'a Upload,
+        /// All that is wrong with it.
+        problems: Vec<Problem>,
     },
     /// A delete came late: what lives was asked for since.
     Late(&'a Upload),

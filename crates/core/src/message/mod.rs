@@ -1,6 +1,6 @@
 //! Every sentence that people read: final answers, the line in `.cf-status`, mails to the administrator. Each is a value, a variant
 //! with what it speaks of, and its text is its `Display`. Who decides, logs, counts or judges goes by the variant; words are
-//! written here and nowhere else. `tests/snapshots/messages.snap` shows every one with an example.
+//! written here and nowhere else. `tests/snapshots/messages__messages.snap` shows every one with an example.
 
 mod advice;
 mod answer;

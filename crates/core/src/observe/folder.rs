@@ -22,7 +22,7 @@ pub struct Near {
 }
 
 impl Near {
-    /// Notes the version of a state file that was read, and gives what it says. What cannot be read says nothing.
+    /// Notes the version of a status file that was read, and gives what it says. What cannot be read says nothing.
     pub fn see_status(&mut self, key: String, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
         let Some((bytes, etag)) = seen else {
             self.answers.remove(&key);

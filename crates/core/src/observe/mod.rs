@@ -46,7 +46,7 @@ pub struct Subject {
     pub stack: Option<Box<Stack>>,
 }
 
-/// Takes one look at one cluster. Reads that do not need each other go together.
+/// Takes a snapshot of one cluster. Reads that do not need each other go together.
 pub async fn look<'a, W: Observe>(
     world: &W,
     settings: &'a Settings,
@@ -105,7 +105,7 @@ pub async fn look<'a, W: Observe>(
         Some(stack) if stack.cluster(&settings.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
         Some(_) => StackSeen::Foreign,
     };
-    // A create that no event of its own brought here meets the gate as any other, unless it has been past it.
+    // A create that no event of its own brought here is validated as any other, unless it was before.
     let profile = match seen_profile {
         Some(profile) => profile,
         None if near.uploads.iter().any(|u| is_to_be_validated(&entry, u)) => profile(world, &cluster.user).await?,
@@ -147,8 +147,9 @@ enum More {
     Progress,
 }
 
-/// What some actions report, by phase and stack alone: nothing is decided before all is read.
-const fn more(phase: PhaseKind, state: StackState, is_delete_refused: bool) -> More {
+/// What some actions report, by phase and stack, whether a create is there, and whether a delete was refused: nothing is decided
+/// before all is read.
+const fn more(phase: PhaseKind, state: StackState, has_create: bool, is_delete_refused: bool) -> More {
     use {PhaseKind as P, StackState as S};
     match (phase, state) {
         (P::Creating, S::Making) => More::Progress,
@@ -156,8 +157,8 @@ const fn more(phase: PhaseKind, state: StackState, is_delete_refused: bool) -> M
         (P::Creating, S::RollingBack | S::Failed | S::Stuck | S::Gone) => More::Causes,
         (P::Ready | P::Moved, S::RollingBack | S::Failed | S::Stuck) => More::Causes,
         // The last pass may not have reported the failure to everybody.
-        (P::Failing, _) => More::Causes,
-        (P::New | P::Blocked | P::Deleting | P::Gone, S::Stuck) | (P::Stuck, S::Stuck | S::Failed) => More::Causes,
+        (P::Failing, _) if has_create => More::Causes,
+        (P::New | P::Blocked | P::Deleting | P::Failing | P::Gone, S::Stuck) | (P::Stuck, S::Stuck | S::Failed) => More::Causes,
         // `.cf-failed` is written over: what it says is left is said again.
         (_, S::Stuck | S::Failed) if is_delete_refused => More::Causes,
         _ => More::Nothing,
@@ -169,7 +170,9 @@ async fn read_more<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result
     let Some(stack) = snapshot.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
     let is_delete_refused = matches!(snapshot.refusal, Some(Refusal::Delete(_)));
-    match more(phase(snapshot, &snapshot.entry()), state, is_delete_refused) {
+    let entry = snapshot.entry();
+    let has_create = snapshot.uploads.iter().any(|u| u.key.verb == Verb::Create) || entry.joined(Verb::Create).next().is_some();
+    match more(phase(snapshot, &entry), state, has_create, is_delete_refused) {
         More::Nothing => {}
         More::Causes => snapshot.causes = causes(world, &id, state).await?,
         More::Progress => match progress(world, &id, snapshot.settings.template.resources).await {
@@ -231,7 +234,7 @@ async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
     world.ask(ReadProfile(user.clone())).await
 }
 
-/// A state file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.
+/// A status file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.
 async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
     match world.ask(ReadStatus(key.to_owned())).await {
         Ok(seen) => Ok(Some(seen)),

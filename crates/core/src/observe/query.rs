@@ -69,7 +69,7 @@ impl Query for FindObject {
     type Answer = Option<Listed>;
 }
 
-/// A state file: its content and version.
+/// A status file: its content and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadStatus(pub String);
 

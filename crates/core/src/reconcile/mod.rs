@@ -98,9 +98,9 @@ pub enum Report<'r> {
     Pass(&'r Cluster, &'r Outcome),
     /// The event's file is not there: it was answered and removed since, its user took it back, or the key is not the one it has.
     WithoutUpload(&'r str),
-    /// A file's key cannot be a request's; it was answered.
+    /// A file's key cannot be a request's; it is answered now.
     Stray(&'r str, &'r KeyProblem),
-    /// A file's name only looks like a request's; it was answered.
+    /// A file's name only looks like a request's; it is answered now.
     LookAlike(&'r str, &'r KeyProblem),
     /// An event tells of nothing of ours, and why.
     NotOurs(&'r str, &'static str),

@@ -1,10 +1,9 @@
-//! How a pass ended, and what it has done: counted by the messages that were written, not by what was planned.
+//! How a pass ended, and what it has done: counted once the ledger says so, not when it was planned.
 
 use crate::decide::{Action, Plan};
 use crate::effect::Effect;
 use crate::fault::Fault;
 use crate::ledger::Phase;
-use crate::message::Message;
 use crate::snapshot::Snapshot;
 
 /// How a pass ended.
@@ -23,29 +22,30 @@ pub struct Outcome {
     /// Whether the file that the event named was not there any more, or never.
     pub is_without_upload: bool,
     /// How often another pass was quicker.
-    pub moves: usize,
+    pub conflicts: usize,
     /// Whether it was left to the sweep, because other passes were quicker each time.
     pub is_handed_over: bool,
     /// The fault that ended it, where one did: its event is given back.
     pub fault: Option<Fault>,
 }
 
-/// What passes have done.
+/// What passes have done. Each is counted by the pass whose write of the ledger closed it. That write is conditional, so whoever
+/// has to do it again, or does it beside another, counts nothing twice; where the answer to that write is lost, nobody counts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls that have started a stack.
+    /// Creates that were accepted.
     pub started: usize,
     /// Creations whose users have their address.
     pub ready: usize,
     /// Creations that ended without one, whatever the reason.
     pub failed: usize,
-    /// Clusters whose users, or whose administrator, know that they are gone.
+    /// Clusters that are gone, by a delete or by other means.
     pub gone: usize,
     /// Removals that failed.
     pub stuck: usize,
-    /// Uploads that were answered without any change to a cluster.
+    /// Uploads that were refused.
     pub refused: usize,
-    /// Mails that an earlier pass claimed and may have died before it sent them, while this one has closed what they tell of.
+    /// Mails that an earlier pass claimed and may have died before it sent them, while this one has closed what they report.
     pub mails_in_doubt: usize,
 }
 
@@ -62,56 +62,67 @@ impl Outcome {
 
     /// Takes down a plan of which the first `done` effects were carried out.
     pub(super) fn note(&mut self, snapshot: &Snapshot<'_>, plan: Plan, done: usize) {
-        let (was, is_whole) = (snapshot.entry(), done == plan.effects.len());
+        let was = snapshot.entry();
         let was_making = matches!(was.phase, Phase::Creating { .. });
-        for effect in &plan.effects[..done] {
-            self.counts.started += usize::from(matches!(effect, Effect::CreateStack(_)));
-        }
-        // One message that is written beside many uploads tells of one thing.
-        let mut messages: Vec<&Message> = plan.effects[..done].iter().filter_map(message).collect();
-        messages.sort_by_key(|message| message.name());
-        messages.dedup_by_key(|message| message.name());
-        for message in messages {
-            self.counts.add(message, was_making, matches!(was.phase, Phase::Gone { .. }));
-        }
-        if is_whole {
+        let is_write = |effect: &Effect| matches!(effect, Effect::WriteLedger { .. });
+        // A create is accepted by the first write of its plan; all else is closed by the last.
+        let accepts = plan.action == Action::Start && plan.effects[..done].iter().any(is_write);
+        self.counts.started += usize::from(accepts);
+        if plan.effects.iter().rposition(is_write).is_some_and(|last| last < done) {
+            self.counts.add(plan.action, was.phase);
             self.counts.mails_in_doubt += plan.mails_in_doubt;
-        }
-        // Who asks again for what is there has not waited.
-        if let (true, true, Action::Announce, Some(accepted)) = (is_whole, was_making, plan.action, &was.accepted) {
-            self.ready_seconds = Some(snapshot.now.as_second() - accepted.at.as_second());
+            // Who asks again for what is there has not waited.
+            if let (true, Action::Announce, Some(accepted)) = (was_making, plan.action, &was.accepted) {
+                self.ready_seconds = Some(snapshot.now.as_second() - accepted.at.as_second());
+            }
         }
         self.plans.push(plan);
     }
 }
 
-const fn message(effect: &Effect) -> Option<&Message> {
-    if let Effect::WriteAnswer { message, .. } = effect { Some(message) } else { None }
-}
-
 impl Counts {
-    fn add(&mut self, message: &Message, was_making: bool, was_gone: bool) {
-        match message {
-            // Said again to who asks again, it tells of nothing new.
-            Message::Created { .. } => self.ready += usize::from(was_making),
-            Message::NoLogin { .. } => self.failed += usize::from(was_making),
-            Message::Failed { .. } | Message::RemovedWhileMade { .. } | Message::Declined { .. } => self.failed += 1,
-            // What has the name of an accepted create ends it; of another, nothing was begun.
-            Message::Occupied { .. } | Message::Leftover { .. } | Message::Planned { .. } if was_making => self.failed += 1,
-            Message::Deleted { .. } | Message::Removed { .. } => self.gone += usize::from(!was_gone),
-            Message::Stuck { .. } | Message::Undeletable { .. } => self.stuck += 1,
-            Message::Refused { .. }
-            | Message::NotRemoved { .. }
-            | Message::Differs { .. }
-            | Message::Occupied { .. }
-            | Message::Leftover { .. }
-            | Message::Planned { .. } => self.refused += 1,
-            Message::WrongKey(_)
-            | Message::LookAlike(_)
-            | Message::Withdrawn { .. }
-            | Message::Overtaken { .. }
-            | Message::NoSuchCluster { .. }
-            | Message::ClearedAway { .. } => {}
+    /// An action whose plan was closed, in this phase. By the action, because some have nobody left who could be answered.
+    fn add(&mut self, action: Action, was: Phase) {
+        let was_making = matches!(was, Phase::Creating { .. });
+        match action {
+            // Reported again to who asks again, it is nothing new.
+            Action::Announce => self.ready += usize::from(was_making),
+            Action::AnnounceNoLogin => self.failed += usize::from(was_making),
+            Action::ReportRollback | Action::ReportFailure => self.failed += usize::from(was != Phase::Failing),
+            Action::ReportDeclined | Action::ReportLostCreation | Action::FailOccupied | Action::FailBlocked => self.failed += 1,
+            Action::FailUndeletable => (self.failed, self.stuck) = (self.failed + 1, self.stuck + 1),
+            Action::Finish | Action::ReportLost => self.gone += 1,
+            Action::ReportStuck | Action::ReportUndeletable | Action::KeepUndeletable => self.stuck += 1,
+            Action::RefuseInvalid
+            | Action::RefuseTooMany
+            | Action::RefuseOccupied
+            | Action::RefuseDiffering
+            | Action::RefuseLeftover
+            | Action::RefusePlanned => self.refused += 1,
+            Action::Wait
+            | Action::RemoveSettled
+            | Action::Withdraw
+            | Action::Overtake
+            | Action::AnswerNoSuch
+            | Action::AnswerGone
+            | Action::Start
+            | Action::Resume
+            | Action::FollowCreation
+            | Action::FollowRemoval
+            | Action::Join
+            | Action::JoinRemoval
+            | Action::Recover
+            | Action::Readdress
+            | Action::WithdrawAddress
+            | Action::Clear
+            | Action::ClearLater
+            | Action::Cleared
+            | Action::Reap
+            | Action::CancelStart
+            | Action::Remove
+            | Action::RemoveLater
+            | Action::RemoveAgain
+            | Action::NoteNodes => {}
         }
     }
 }

@@ -15,17 +15,17 @@ use crate::snapshot::{Refusal, Snapshot};
 
 /// So many rounds one pass takes that lead on to another. Each needs another upload or a refused call; what is left then comes
 /// again with its event, or with the sweep.
-const LOOKS_MAX: usize = 12;
+const ROUNDS_MAX: usize = 12;
 
 /// So many rounds more it takes where another pass was quicker. All passes of one user write one ledger, one after the other.
-const MOVES_MAX: usize = 24;
+const CONFLICTS_MAX: usize = 24;
 
 /// So often a look is begun anew because a file was replaced in its midst; the newer version has an event of its own.
 const REPLACED_MAX: usize = 4;
 
 /// No further round begins after so many seconds: the shortest of the functions' timeouts is thirty, and a look with its plan
 /// takes up to ten where every call is slow.
-const LOOKING_SECONDS_MAX: i64 = 18;
+const ROUNDS_SECONDS_MAX: i64 = 18;
 
 /// No effect is begun later than this after the look that it was decided on: what was seen grows stale.
 const PASS_SECONDS_MAX: i64 = 20;
@@ -38,7 +38,7 @@ struct Pass<'p, W, C> {
     news: Option<&'p NodeNews>,
     subject: Subject,
     outcome: Outcome,
-    /// A call that the last round was refused.
+    /// The call that AWS refused in the last round.
     refusal: Option<Refusal>,
     /// Rounds that led on to another.
     rounds: usize,
@@ -54,7 +54,7 @@ enum Next {
     End,
     /// Another round; whether because another pass was quicker.
     Round {
-        is_moved: bool,
+        is_conflict: bool,
         /// Whether nothing is lost if the pass ends here.
         is_noted: bool,
     },
@@ -68,7 +68,7 @@ pub async fn reconcile<W: Observe + Execute>(
     news: Option<&NodeNews>,
     clock: &impl Clock,
 ) -> Outcome {
-    let until = clock.now().as_second() + LOOKING_SECONDS_MAX;
+    let until = clock.now().as_second() + ROUNDS_SECONDS_MAX;
     let (outcome, subject) = (Outcome::default(), subject.clone());
     let mut pass = Pass { world, settings, clock, news, subject, outcome, refusal: None, rounds: 0, replaced: 0, until };
     if let Err(fault) = pass.run().await {
@@ -81,21 +81,21 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     async fn run(&mut self) -> Result<(), Fault> {
         loop {
             let snapshot = self.observe().await?;
-            let Next::Round { is_moved, is_noted } = self.round(&snapshot).await? else { return Ok(()) };
+            let Next::Round { is_conflict, is_noted } = self.round(&snapshot).await? else { return Ok(()) };
             let is_late = self.clock.now().as_second() >= self.until;
-            let is_over = self.rounds + 1 >= LOOKS_MAX || self.outcome.moves >= MOVES_MAX || is_late;
+            let is_over = self.rounds + 1 >= ROUNDS_MAX || self.outcome.conflicts >= CONFLICTS_MAX || is_late;
             if is_over && is_noted {
                 self.outcome.is_handed_over = true;
                 return Ok(());
             }
             if is_over {
-                let (moves, cluster) = (self.outcome.moves, &self.subject.cluster);
-                let why = format!("{cluster} is busy: others were quicker at {moves} of {} looks", self.rounds + moves);
+                let (conflicts, cluster) = (self.outcome.conflicts, &self.subject.cluster);
+                let why = format!("{cluster} is busy: others were quicker at {conflicts} of {} rounds", self.rounds + conflicts);
                 return Err(Fault::new(Kind::Retry, "pass", why));
             }
-            if is_moved {
-                self.clock.back_off(self.outcome.moves).await;
-                self.outcome.moves += 1;
+            if is_conflict {
+                self.clock.back_off(self.outcome.conflicts).await;
+                self.outcome.conflicts += 1;
             } else {
                 self.rounds += 1;
             }
@@ -110,7 +110,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
                 Err(fault) if fault.kind == Kind::Conflict && self.replaced < REPLACED_MAX && self.clock.now().as_second() < self.until => {
                     self.clock.back_off(self.replaced).await;
                     self.replaced += 1;
-                    self.outcome.moves += 1;
+                    self.outcome.conflicts += 1;
                 }
                 seen => return seen,
             }
@@ -120,7 +120,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     /// Decides on what was seen, carries that out, and takes it down.
     async fn round(&mut self, snapshot: &Snapshot<'_>) -> Result<Next, Fault> {
         self.refusal = None;
-        if self.rounds + self.outcome.moves == 0 {
+        if self.rounds + self.outcome.conflicts == 0 {
             let is_gone = |key: &UploadKey| snapshot.uploads.iter().all(|u| u.key != *key);
             self.outcome.is_without_upload = self.subject.upload.as_ref().is_some_and(is_gone);
         }
@@ -140,15 +140,15 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
         let look_again = plan.look_again;
         self.outcome.note(snapshot, plan, count);
         let Err(stop) = done else {
-            return Ok(if look_again { Next::Round { is_moved: false, is_noted } } else { Next::End });
+            return Ok(if look_again { Next::Round { is_conflict: false, is_noted } } else { Next::End });
         };
         match stop.fault.kind {
-            Kind::Conflict => return Ok(Next::Round { is_moved: true, is_noted }),
+            Kind::Conflict => return Ok(Next::Round { is_conflict: true, is_noted }),
             Kind::Rejected | Kind::TokenUsed if stop.is_create => self.refusal = Some(Refusal::Create(stop.fault)),
             Kind::Rejected | Kind::TokenUsed if stop.is_delete => self.refusal = Some(Refusal::Delete(stop.fault)),
             Kind::Retry | Kind::Rejected | Kind::TokenUsed => return Err(stop.fault),
         }
-        Ok(Next::Round { is_moved: false, is_noted })
+        Ok(Next::Round { is_conflict: false, is_noted })
     }
 }
 

@@ -22,7 +22,11 @@ pub async fn sweep<E: Environment>(env: &E) -> Result<(), Fault> {
     let (count, unread) = (found.wanting.len(), found.unread.len());
     let passes = stream::iter(found.wanting).map(|cluster| async move {
         let world = env.world(Scope::Swept(&cluster));
-        pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None }, None).await.is_err()
+        let done = pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None }, None).await;
+        if let Err(fault) = &done {
+            env.report(Report::Fault(&cluster.to_string(), fault));
+        }
+        done.is_err()
     });
     let passes = passes.buffer_unordered(SIDE_BY_SIDE).filter(|failed| ready(*failed)).count();
     // Side by side: neither is to wait for the other's crowd.

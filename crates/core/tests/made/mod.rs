@@ -67,7 +67,7 @@ pub struct Scene {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refused {
     Create,
-    Spent,
+    TokenUsed,
     Delete,
 }
 
@@ -187,7 +187,7 @@ fn refusal(refused: Refused) -> Refusal {
     let fault = |kind, why: &str| Fault::new(kind, "cloudformation", why);
     match refused {
         Refused::Create => Refusal::Create(fault(Kind::Rejected, "ValidationError: no such instance type")),
-        Refused::Spent => Refusal::Create(fault(Kind::TokenUsed, "TokenAlreadyExistsException")),
+        Refused::TokenUsed => Refusal::Create(fault(Kind::TokenUsed, "TokenAlreadyExistsException")),
         Refused::Delete => Refusal::Delete(fault(Kind::Rejected, "ValidationError: TerminationProtection is enabled")),
     }
 }

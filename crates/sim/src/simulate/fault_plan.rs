@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dice::{Dice, under};
 
-macro_rules! mishaps {
+macro_rules! fault_kinds {
     ($($variant:ident = $word:literal, $often:literal),* $(,)?) => {
         /// A kind of fault. Each may strike at many places of a run.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,13 +16,13 @@ macro_rules! mishaps {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
             /// What happens.
             pub const fn word(self) -> &'static str { match self { $(Self::$variant => $word),* } }
-            /// How often it strikes at a place where it can, out of ten thousand, in the middle of all weathers.
+            /// How often it strikes at a place where it can, out of ten thousand, in the middle of all fault plans.
             const fn often(self) -> u64 { match self { $(Self::$variant => $often),* } }
         }
     };
 }
 
-mishaps! {
+fault_kinds! {
     EventLate = "an event comes late, by seconds or by an hour", 800,
     EventDoubled = "an event comes twice", 600,
     EventLost = "a stack's event is lost", 800,

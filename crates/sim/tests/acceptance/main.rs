@@ -56,7 +56,7 @@ fn parameter(name: &str, value: &str, wrong: Wrong) -> Problem {
 }
 
 fn state(cloud: &Cloud) -> String {
-    let text = cloud.text("home/alice/demo.cf-status").expect("a state file");
+    let text = cloud.text("home/alice/demo.cf-status").expect("a status file");
     let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     status["state"].as_str().expect("a word").to_owned()
 }

@@ -34,9 +34,9 @@ fn types(cloud: &Cloud) -> (String, String) {
     (stack.parameters[COMPUTE].clone(), stack.parameters[LOGIN].clone())
 }
 
-/// What the state file shows.
+/// What the status file shows.
 fn shown(cloud: &Cloud) -> BTreeMap<String, String> {
-    let text = cloud.text("home/alice/demo.cf-status").expect("a state file");
+    let text = cloud.text("home/alice/demo.cf-status").expect("a status file");
     let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     serde_json::from_value(status["types"].clone()).expect("a type for each kind of node")
 }

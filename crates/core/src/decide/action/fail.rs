@@ -68,7 +68,7 @@ pub fn fail_occupied(b: &mut Builder<'_>) {
     fail_unmade(b, &message);
 }
 
-/// An earlier request's stack has the name.
+/// An earlier request's stack has the name, or a change set that nobody has executed.
 pub fn fail_blocked(b: &mut Builder<'_>) {
     let message = compose::leftover(b.snapshot);
     fail_unmade(b, &message);

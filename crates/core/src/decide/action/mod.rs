@@ -1,4 +1,4 @@
-//! What each action does: one function an action, which builds its effects and decides nothing more.
+//! What each action does: one function an action, which builds its effects.
 
 mod announce;
 mod create;
@@ -46,7 +46,7 @@ pub fn build(b: &mut Builder<'_>, action: Action) {
         Action::Resume => create::resume(b),
         Action::FollowCreation => follow::follow_creation(b),
         Action::FollowRemoval => follow::follow_removal(b),
-        Action::Join | Action::JoinUnknown => follow::join(b),
+        Action::Join => follow::join(b),
         Action::JoinRemoval => follow::join_removal(b),
         Action::Recover => recover::recover(b),
         Action::Announce => announce::announce(b),

@@ -16,7 +16,7 @@ fn whom_it_concerns(b: &Builder<'_>, deletes: &[Open]) -> Option<RequestId> {
     deletes.first().map(|o| o.request.clone()).or_else(|| b.entry.accepted.as_ref().map(|a| a.request.clone()))
 }
 
-/// Tells that a removal failed: beside the deletes that asked for it, beside the accepted create, whose state file leads its
+/// Tells that a removal failed: beside the deletes that asked for it, beside the accepted create, whose status file leads its
 /// reader there, and wherever it was told that parts are being removed. Where the cluster stands as it did, only who asked hears.
 fn tell_failed_removal(b: &mut Builder<'_>, deletes: &[Open], stands: bool, message: &Message) {
     let mut keys: Vec<UploadKey> = deletes.iter().map(|o| o.key.clone()).collect();
