@@ -2,6 +2,8 @@
 //! that they say and do. It knows the files that people dropped, the stacks' histories and what landed; it knows no ledger
 //! but by what was written to it.
 
+mod put;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cf_core::effect::Effect;
@@ -9,11 +11,13 @@ use cf_core::key::{self, Answer, Reading, Verb};
 use cf_core::ledger::{MailKind, Phase};
 use cf_core::message::Message;
 use cf_core::names::{Cluster, User};
-use cf_core::request::{ETag, RequestId};
+use cf_core::request::RequestId;
 use cf_core::settings::Settings;
 use cf_core::stack::{StackId, StackState, StackStatus, TAG_CLUSTER, TAG_REQUEST, TAG_USER};
 use cf_core::status::Status;
 use jiff::Timestamp;
+
+pub use put::{End, Put, Told};
 
 use super::answers;
 use super::script::Content;
@@ -21,70 +25,6 @@ use crate::cloudformation::SimStack;
 use crate::finding::{Finding, Harm};
 use crate::s3::Bucket;
 use crate::world::State;
-
-/// A file that somebody dropped.
-#[derive(Debug, Clone)]
-pub struct Put {
-    /// Where.
-    pub key: String,
-    /// Its version to S3.
-    pub etag: ETag,
-    /// When, in milliseconds.
-    pub at: i64,
-    /// The same by S3's clock, in whole seconds.
-    pub modified: Timestamp,
-    /// Its request id.
-    pub request: RequestId,
-    /// Whether it is an order that can come true; of deletes, always.
-    pub is_order: bool,
-    /// Whether S3 did not give it out, or did not at one of the times that it was put within one second.
-    pub was_withheld: bool,
-    /// What became of it.
-    pub end: End,
-}
-
-/// What became of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// It is still there.
-    Standing,
-    /// A function removed it, after these answers had been given beside it.
-    Settled {
-        /// When, in milliseconds.
-        at: i64,
-        /// The answers since it was dropped, in order.
-        told: Vec<Told>,
-    },
-    /// Its user removed it, or put another in its place.
-    Withdrawn {
-        /// When, in milliseconds.
-        at: i64,
-    },
-}
-
-/// What an answer told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// The address.
-    Created,
-    /// That it is gone.
-    Deleted,
-    /// That there was none.
-    NoSuch,
-    /// Anything else.
-    Failed,
-}
-
-impl Told {
-    fn read(key: &str, message: &Message) -> Option<Self> {
-        Some(match Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()))? {
-            Answer::Created => Self::Created,
-            Answer::Deleted => Self::Deleted,
-            Answer::Failed if matches!(message, Message::NoSuchCluster { .. }) => Self::NoSuch,
-            Answer::Failed => Self::Failed,
-        })
-    }
-}
 
 /// What is true.
 #[derive(Debug, Default)]
