@@ -8,35 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::lookalike;
 use crate::message::{KeyProblem, WrongKey};
 use crate::names::{Cluster, ClusterName, User};
+pub use crate::verb::Verb;
 
 /// Everything that users own lies under this prefix.
 pub const HOME: &str = "home/";
 
 /// S3 allows 1,024 bytes; `.cf-created` is one longer than `.cf-create`.
 pub const KEY_BYTES_MAX: usize = 1023;
-
-/// What a user can ask for by dropping a file. A new verb is one variant here, one arm below and one file of `decide`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    /// `.cf-create`: make a cluster.
-    Create,
-    /// `.cf-delete`: remove it.
-    Delete,
-}
-
-impl Verb {
-    /// Every verb there is.
-    pub const ALL: [Self; 2] = [Self::Create, Self::Delete];
-
-    /// The suffix of its file, with the dot.
-    pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::Create => ".cf-create",
-            Self::Delete => ".cf-delete",
-        }
-    }
-}
 
 /// The files that only we write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -46,3 +46,4 @@ pub mod status;
 pub mod sweep;
 pub mod template;
 pub mod testing;
+pub mod verb;

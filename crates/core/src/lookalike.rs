@@ -15,11 +15,8 @@ const NAME_OF_NOTHING: &str = "mycluster";
 
 impl Verb {
     /// How people spell the ending, in lower case. The first is the right one.
-    const fn spellings(self) -> [&'static str; 4] {
-        match self {
-            Self::Create => [".cf-create", ".cf_create", ".cfcreate", ".cf.create"],
-            Self::Delete => [".cf-delete", ".cf_delete", ".cfdelete", ".cf.delete"],
-        }
+    fn spellings(self) -> [String; 4] {
+        [".cf-", ".cf_", ".cf", ".cf."].map(|before| format!("{before}{self}"))
     }
 
     /// The endings that are read as an attempt at this verb, in lower case; keys match them in any case.
@@ -49,7 +46,8 @@ impl Verb {
             " - copy",
         ];
         const AFTER_ANOTHER: [&str; 3] = ["", ".txt", ".json"];
-        let [right, others @ ..] = self.spellings();
+        let spellings = self.spellings();
+        let [right, others @ ..] = &spellings;
         let right = AFTER_THE_RIGHT_ONE.iter().map(|after| format!("{right}{after}"));
         let others = others.iter().flat_map(|spelling| AFTER_ANOTHER.iter().map(move |after| format!("{spelling}{after}")));
         right.chain(others).collect()
@@ -57,11 +55,9 @@ impl Verb {
 
     /// Those of the endings that a bucket's direct notifications name as well: their filters compare letter by letter, and a
     /// bucket has a hundred of them at most, for everybody.
-    pub const fn lookalikes_told_by_buckets(self) -> [&'static str; 4] {
-        match self {
-            Self::Create => [".cf-create.txt", ".cf-create.json", ".CF-CREATE", ".cf_create"],
-            Self::Delete => [".cf-delete.txt", ".cf-delete.json", ".CF-DELETE", ".cf_delete"],
-        }
+    pub fn lookalikes_told_by_buckets(self) -> [String; 4] {
+        let [right, underscore, ..] = self.spellings();
+        [format!("{right}.txt"), format!("{right}.json"), right.to_ascii_uppercase(), underscore]
     }
 }
 

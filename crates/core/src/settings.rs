@@ -25,6 +25,46 @@ impl Rights {
     pub const WATCH: Self = Self { create: true, delete: true };
 }
 
+/// One of the functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
+pub enum Function {
+    /// Starts stacks.
+    Create,
+    /// Deletes stacks.
+    Delete,
+    /// Does what the others have left, and what events of stacks and the clock ask for.
+    Watch,
+}
+
+impl Function {
+    /// Its name, without the deployment's prefix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "cf-create",
+            Self::Delete => "cf-delete",
+            Self::Watch => "cf-watch",
+        }
+    }
+
+    /// The name of its resource in template.yaml.
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::Create => "CfCreate",
+            Self::Delete => "CfDelete",
+            Self::Watch => "CfWatch",
+        }
+    }
+
+    /// What it may do.
+    pub const fn rights(self) -> Rights {
+        match self {
+            Self::Create => Rights::CREATE,
+            Self::Delete => Rights::DELETE,
+            Self::Watch => Rights::WATCH,
+        }
+    }
+}
+
 /// The settings of one deployment.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::first_hour;
-use cf_core::key::{self, Reading, UploadKey, Verb};
+use cf_core::key::{self, Reading};
 use cf_core::message::{Message, StateText};
 use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
@@ -57,8 +57,7 @@ impl Clock for World {
 /// The rights of the function that an upload's event goes to.
 fn rights(key: &str) -> Rights {
     match key::read(key) {
-        Reading::Request(UploadKey { verb: Verb::Create, .. }) => Rights::CREATE,
-        Reading::Request(UploadKey { verb: Verb::Delete, .. }) => Rights::DELETE,
+        Reading::Request(upload) => upload.verb.spec().function.rights(),
         Reading::Refused { .. } | Reading::LooksLike { .. } | Reading::NotARequest => Rights::WATCH,
     }
 }

@@ -9,7 +9,6 @@ use std::sync::{Mutex, OnceLock};
 use cf_core::decide::state::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, Row, Situation, decide};
 use cf_core::effect::Effect;
-use cf_core::key::Verb;
 use cf_core::ledger::{Entry, Ledger};
 use cf_core::observe::{Subject, look};
 use cf_core::settings::{Rights, Settings};
@@ -24,7 +23,7 @@ fn subject(event: &Event) -> (Rights, Subject) {
     match event {
         Event::Upload(key) => {
             let key = build::upload_key(key);
-            let rights = if key.verb == Verb::Create { Rights::CREATE } else { Rights::DELETE };
+            let rights = key.verb.spec().function.rights();
             (rights, Subject { cluster, upload: Some(key), stack: None })
         }
         Event::Stack(_) | Event::Sweep => (Rights::WATCH, Subject { cluster, upload: None, stack: None }),

@@ -18,6 +18,7 @@ mod sync;
 mod templates;
 mod test;
 mod threats;
+mod verbs;
 
 use std::process::ExitCode;
 

@@ -1,16 +1,17 @@
-//! Generated text in committed files. template.yaml repeats the cluster template's digest, the types that its nodes may have, the
-//! policies of `iam/`, and the endings of file names that look like a request's; docs/users.md has the parameters of the cluster
-//! template. A test fails where one is out of date; `cargo xtask sync` writes it.
+//! Generated text in committed files. The policies of `iam/` name the files of every verb; template.yaml repeats these policies, the
+//! cluster template's digest, the types that its nodes may have, and has a rule for the uploads of each verb and the names that look
+//! like them; docs/users.md has the parameters of the cluster template. A test fails where one is out of date; `cargo xtask sync`
+//! writes it.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use cf_core::instance_type::type_of;
-use cf_core::key::Verb;
 use cf_core::template::default_template;
 use cf_e2e::root;
 
-use crate::parameters;
+use crate::{parameters, verbs};
 
 /// The files with generated text.
 const FILES: [&str; 2] = ["template.yaml", "docs/users.md"];
@@ -19,27 +20,35 @@ const FILES: [&str; 2] = ["template.yaml", "docs/users.md"];
 const MARKERS: [(&str, &str); 2] = [("# begin ", ""), ("<!-- begin ", " -->")];
 
 pub fn run() -> Result<()> {
-    for file in FILES {
-        let path = root().join(file);
-        let old = fs::read_to_string(&path)?;
-        let new = current(&old).with_context(|| file)?;
+    each(|path, file, old, new| {
         if new == old {
             println!("{file} is current.");
         } else {
-            fs::write(&path, new)?;
+            fs::write(path, new)?;
             println!("{file} was brought up to date.");
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Fails where a file is not what follows from the other files.
 pub fn check() -> Result<()> {
-    for file in FILES {
-        let text = fs::read_to_string(root().join(file))?;
-        if current(&text).with_context(|| file)? != text {
-            bail!("{file} is out of date: run `cargo xtask sync`");
-        }
+    each(|_, file, old, new| if new == old { Ok(()) } else { bail!("{file} is out of date: run `cargo xtask sync`") })
+}
+
+/// Each file with generated text, as it is and as it should be. The policies first: the template has what is in them by then.
+fn each(mut with: impl FnMut(&Path, &str, &str, &str) -> Result<()>) -> Result<()> {
+    let mut policies: Vec<String> = Vec::new();
+    for entry in fs::read_dir(root().join("iam"))? {
+        let name = PathBuf::from(entry?.file_name());
+        policies.extend((name.extension() == Some("json".as_ref())).then(|| format!("iam/{}", name.display())));
+    }
+    policies.sort();
+    for file in policies.iter().map(String::as_str).chain(FILES) {
+        let path = root().join(file);
+        let old = fs::read_to_string(&path)?;
+        let new = if file.starts_with("iam/") { verbs::named_in_full(&old) } else { current(&old).with_context(|| file.to_owned())? };
+        with(&path, file, &old, &new)?;
     }
     Ok(())
 }
@@ -100,38 +109,18 @@ fn types(parameter: &str) -> Result<String> {
 }
 
 fn indented(text: &str, indent: &str) -> String {
-    text.lines().map(|line| format!("{indent}{line}\n")).collect()
+    text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{indent}{line}\n") }).collect()
 }
 
 /// The generated text between two markers.
 fn part(name: &str) -> Result<String> {
     match name.split_once(' ') {
         None if name == "parameters" => parameters::tables(),
-        Some(("patterns", verb)) => Ok(patterns(named(verb)?)),
-        Some(("notifications", verb)) => Ok(notifications(named(verb)?)),
+        None if name == "rules" => Ok(verbs::rules()),
+        None if name == "notifications" => Ok(verbs::notifications()),
         Some(("types", rest)) => types(rest.strip_prefix("of ").unwrap_or(rest)),
         _ => policy(name),
     }
-}
-
-fn named(verb: &str) -> Result<Verb> {
-    Verb::ALL.into_iter().find(|v| v.suffix() == format!(".cf-{verb}")).with_context(|| format!("{verb:?} is no verb"))
-}
-
-/// For an EventBridge rule, which compares in any case.
-fn patterns(verb: Verb) -> String {
-    verb.lookalikes().iter().map(|ending| format!("- suffix: {{equals-ignore-case: \"{ending}\"}}\n")).collect()
-}
-
-/// For a bucket's own notifications.
-fn notifications(verb: Verb) -> String {
-    let function =
-        format!("arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:${{Prefix}}-{}", &verb.suffix()[1..]);
-    let rule = |ending: &&str| {
-        let filter = format!("{{S3Key: {{Rules: [{{Name: prefix, Value: home/}}, {{Name: suffix, Value: {ending}}}]}}}}");
-        format!("- Event: s3:ObjectCreated:*\n  Function: !Sub {function}\n  Filter: {filter}\n")
-    };
-    verb.lookalikes_told_by_buckets().iter().map(rule).collect()
 }
 
 /// A policy as it stands in template.yaml: the file's text, with each value that has a placeholder under `Fn::Sub`.
@@ -188,27 +177,12 @@ fn escape_variables(token: &str) -> String {
 mod tests {
     use super::*;
 
-    /// EventBridge's quota for a pattern, in characters (EventBridge User Guide, "Amazon EventBridge quotas"). The longest
-    /// name of a bucket and everything else of the pattern stay below the rest.
-    const PATTERN_CHARACTERS_MAX: usize = 2048;
-    const REST_OF_PATTERN: usize = 270;
-
     #[test]
-    fn the_patterns_fit_into_a_rule() {
-        for verb in Verb::ALL {
-            let written: usize =
-                verb.lookalikes().iter().map(|e| format!("{{\"suffix\":{{\"equals-ignore-case\":\"{e}\"}}}},").len()).sum();
-            assert!(written + REST_OF_PATTERN <= PATTERN_CHARACTERS_MAX, "{verb:?}: {written}");
-        }
-    }
-
-    #[test]
-    fn what_stands_between_markers_is_written_anew() {
-        let old = "  # begin patterns delete\n  - suffix: {equals-ignore-case: \".old\"}\n  # end patterns delete\n";
-        let new = current(old).expect("a part that is known");
-        assert!(new.contains("\n  - suffix: {equals-ignore-case: \".cf-delete.txt\"}\n") && !new.contains(".old"), "{new}");
-        assert!(current("# begin patterns weather\n# end patterns weather\n").is_err());
-        assert!(current("# begin patterns delete\n").is_err());
+    fn what_is_between_markers_is_written_anew() {
+        let new = current("  # begin notifications\n  - old\n  # end notifications\n").expect("a part that is known");
+        assert!(new.contains("\n  - Event: s3:ObjectCreated:*\n") && !new.contains("old"), "{new}");
+        assert!(current("# begin weather\n# end weather\n").is_err());
+        assert!(current("# begin notifications\n").is_err());
     }
 
     #[test]

@@ -147,9 +147,7 @@ fn setup(deployment: &Deployment) -> Result<Setup> {
     };
     let wanted = match deployment.parameter("Trigger")? {
         "eventbridge" => Wanted::Bus,
-        "s3" => {
-            Wanted::Functions(notification::rules(&deployment.function_arn("CfCreateName")?, &deployment.function_arn("CfDeleteName")?)?)
-        }
+        "s3" => Wanted::Functions(notification::rules(|function| deployment.function_arn(&format!("{}Name", function.resource())))?),
         other => bail!("the deployment {:?} has Trigger={other}, which this version does not know", deployment.name),
     };
     Ok(Setup { names, wanted })

@@ -8,11 +8,14 @@ use aws_sdk_s3::types::{
     NotificationConfigurationFilter, S3KeyFilter,
 };
 use cf_core::key::Verb;
+use cf_core::settings::Function;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The Ids of our rules, by which they are found again. What else we add begins with one of them.
-pub const IDS: [&str; 2] = ["clusterdrop-create", "clusterdrop-delete"];
+/// The Id of our rule for a verb, by which it is found again. What else we add begins with it.
+pub fn id(verb: Verb) -> String {
+    format!("clusterdrop-{verb}")
+}
 
 /// How uploads are told.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +37,7 @@ pub struct Added {
 
 /// The rules that template.yaml gives to a bucket of its own, with Ids of ours: one for each verb, and those for names that
 /// only look like a request's.
-pub fn rules(create_function: &str, delete_function: &str) -> Result<Vec<LambdaFunctionConfiguration>> {
+pub fn rules(arn: impl Fn(Function) -> Result<String>) -> Result<Vec<LambdaFunctionConfiguration>> {
     let part = |name: FilterRuleName, value: &str| FilterRule::builder().name(name).value(value).build();
     let rule = |id: String, function: &str, suffix: &str| {
         let key = S3KeyFilter::builder()
@@ -48,12 +51,13 @@ pub fn rules(create_function: &str, delete_function: &str) -> Result<Vec<LambdaF
             .filter(NotificationConfigurationFilter::builder().key(key).build())
             .build()
     };
-    let verbs = [(Verb::Create, IDS[0], create_function), (Verb::Delete, IDS[1], delete_function)];
-    let mut all =
-        verbs.iter().map(|(verb, id, function)| rule((*id).to_owned(), function, verb.suffix())).collect::<Result<Vec<_>, _>>()?;
-    for (verb, id, function) in verbs {
-        for (nth, ending) in verb.lookalikes_told_by_buckets().into_iter().enumerate() {
-            all.push(rule(format!("{id}-misnamed-{}", nth + 1), function, ending)?);
+    let mut all = Vec::new();
+    for verb in Verb::ALL {
+        all.push(rule(id(verb), &arn(verb.spec().function)?, verb.suffix())?);
+    }
+    for verb in Verb::ALL {
+        for (nth, ending) in verb.lookalikes_told_by_buckets().iter().enumerate() {
+            all.push(rule(format!("{}-misnamed-{}", id(verb), nth + 1), &arn(verb.spec().function)?, ending)?);
         }
     }
     Ok(all)
@@ -61,7 +65,7 @@ pub fn rules(create_function: &str, delete_function: &str) -> Result<Vec<LambdaF
 
 /// Whether uploads would go unheard without this rule of ours. The others are left out where they overlap somebody's.
 fn is_needed(own: &LambdaFunctionConfiguration) -> bool {
-    own.id().is_some_and(|id| IDS.contains(&id))
+    own.id().is_some_and(|known| Verb::ALL.into_iter().any(|verb| id(verb) == known))
 }
 
 /// The configuration with our trigger, and what of it is our doing. `recorded` is what we did before; what of that is not

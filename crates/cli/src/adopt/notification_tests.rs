@@ -10,8 +10,16 @@ use super::*;
 const CREATE: &str = "arn:aws:lambda:eu-west-2:111122223333:function:clusterdrop-cf-create";
 const DELETE: &str = "arn:aws:lambda:eu-west-2:111122223333:function:clusterdrop-cf-delete";
 
+fn arn(function: Function) -> String {
+    if function == Function::Delete { DELETE } else { CREATE }.to_owned()
+}
+
+fn our_rules() -> Vec<LambdaFunctionConfiguration> {
+    rules(|function| Ok(arn(function))).expect("our rules")
+}
+
 fn functions() -> Wanted {
-    Wanted::Functions(rules(CREATE, DELETE).expect("our rules"))
+    Wanted::Functions(our_rules())
 }
 
 fn empty() -> NotificationConfiguration {
@@ -69,7 +77,7 @@ fn a_rule_that_does_the_same_under_another_id_is_enough() {
         let keys = Keys::of(rule.filter());
         lambda(&format!("made-by-cfn-{nth}"), rule.lambda_function_arn(), "s3:ObjectCreated:*", &keys.suffix)
     };
-    let rules = rules(CREATE, DELETE).expect("our rules").into_iter().enumerate().map(of_cloudformation).collect();
+    let rules = our_rules().into_iter().enumerate().map(of_cloudformation).collect();
     let before = NotificationConfiguration::builder().set_lambda_function_configurations(Some(rules)).build();
     let (next, added) = adopt(&before, &functions(), &Added::default()).expect("adopted");
     assert_eq!((next, added), (before, Added::default()));
@@ -98,7 +106,8 @@ fn a_change_of_trigger_takes_the_old_one_out() {
 #[test]
 fn functions_of_another_name_replace_those_that_we_gave() {
     let (old, added) = adopt(&empty(), &functions(), &Added::default()).expect("adopted");
-    let renamed = Wanted::Functions(rules(&CREATE.replace("clusterdrop-", "drop-"), DELETE).expect("our rules"));
+    let renamed =
+        Wanted::Functions(rules(|function| Ok(arn(function).replace("clusterdrop-cf-create", "drop-cf-create"))).expect("our rules"));
     let (new, added) = adopt(&old, &renamed, &added).expect("adopted");
     assert_eq!((new.lambda_function_configurations().len(), added.rules.len()), (10, 10));
     assert!(new.lambda_function_configurations()[0].lambda_function_arn().ends_with(":drop-cf-create"));
@@ -107,7 +116,7 @@ fn functions_of_another_name_replace_those_that_we_gave() {
 
 #[test]
 fn a_strangers_rule_of_our_id_is_refused() {
-    let stranger = lambda(IDS[0], CREATE, "s3:ObjectRemoved:*", ".cf-create");
+    let stranger = lambda(&id(Verb::Create), CREATE, "s3:ObjectRemoved:*", ".cf-create");
     let before = NotificationConfiguration::builder().lambda_function_configurations(stranger).build();
     let error = adopt(&before, &functions(), &Added::default()).expect_err("refused");
     assert!(error.to_string().contains("\"clusterdrop-create\" that is not this deployment's"), "{error}");
@@ -147,7 +156,7 @@ fn a_rule_for_misnamed_files_gives_way_to_somebody_elses() {
 
 #[test]
 fn a_deployment_that_knew_no_rules_for_misnamed_files_gets_them() {
-    let all = rules(CREATE, DELETE).expect("our rules");
+    let all = our_rules();
     let (old, added) = adopt(&empty(), &Wanted::Functions(all[..2].to_vec()), &Added::default()).expect("adopted");
     let (new, added) = adopt(&old, &functions(), &added).expect("adopted");
     assert_eq!((new.lambda_function_configurations().len(), added.rules.len()), (10, 10));

@@ -16,6 +16,8 @@ use crate::stack::{Stack, StackState, StackStatus};
 pub enum Situation {
     /// Uploads are there whose requests have their answers.
     Settled,
+    /// An upload of a verb that changes nothing is there.
+    Aside(Verb),
     /// A create breaks the rules.
     Invalid,
     /// An upload of this verb is one too many.
@@ -33,6 +35,7 @@ impl Situation {
     pub fn of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Self {
         match triage {
             Triage::Settled(_) => Self::Settled,
+            Triage::Aside(upload, _) => Self::Aside(upload.key.verb),
             Triage::Invalid { .. } => Self::Invalid,
             Triage::TooMany(upload) => Self::TooMany(upload.key.verb),
             Triage::Outlived { .. } => Self::Outlived,
@@ -51,6 +54,7 @@ impl fmt::Display for Situation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settled => f.write_str("settled uploads"),
+            Self::Aside(verb) => write!(f, "a {}", verb.suffix()),
             Self::Invalid => f.write_str("an invalid create"),
             Self::TooMany(verb) => write!(f, "a {} too many", verb.suffix()),
             Self::Outlived => f.write_str("a create outlived by a delete"),

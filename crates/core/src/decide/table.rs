@@ -15,6 +15,8 @@ pub enum Action {
     Wait,
     /// Remove uploads whose requests have their answers.
     RemoveSettled,
+    /// Answer an upload of a verb that changes nothing.
+    AnswerAside,
     /// Answer a create that breaks the rules.
     RefuseInvalid,
     /// Answer an upload that is one too many.

@@ -5,16 +5,19 @@ use std::cmp::Ordering;
 use crate::body::Choices;
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
-use crate::message::Problem;
+use crate::message::{Message, Problem};
 use crate::order;
 use crate::snapshot::{Snapshot, Upload};
 use crate::stack::Stack;
+use crate::verb::Handling;
 
 /// What the uploads come to, the first of these that holds: one is answered in a round.
 #[derive(Debug, Clone)]
 pub enum Triage<'a> {
     /// The requests of these uploads have their final answers; only the uploads are still there.
     Settled(Vec<&'a Upload>),
+    /// An upload of a verb that changes nothing, and its answer.
+    Aside(&'a Upload, Box<Message>),
     /// More uploads wait for the cluster than may; this is the one too many. A create is found before what follows, a delete after.
     TooMany(&'a Upload),
     /// A create came late: a delete as young or younger was answered before.
@@ -79,6 +82,15 @@ pub fn triage<'a>(snapshot: &'a Snapshot<'_>) -> Triage<'a> {
     let settled: Vec<_> = settled.collect();
     if !settled.is_empty() {
         return Triage::Settled(settled);
+    }
+    let aside = Verb::ALL.into_iter().find_map(|verb| match verb.spec().handling {
+        Handling::Answers(answer) => {
+            oldest(snapshot, verb, |_| true).map(|upload| Triage::Aside(upload, Box::new(answer(snapshot, upload))))
+        }
+        Handling::Contends => None,
+    });
+    if let Some(aside) = aside {
+        return aside;
     }
     // One too many is not noted, so nothing would come back for it: it is answered before anything else.
     if let Some(upload) = oldest(snapshot, Verb::Create, |u| entry.is_crowded_for(&u.key)) {

@@ -8,7 +8,7 @@ use super::listed;
 use super::query::{ListFolder, Listed, Observe, ReadUpload};
 use crate::body::{BODY_BYTES_MAX, Body};
 use crate::fault::{Fault, Kind};
-use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, Verb, read};
+use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, read};
 use crate::names::Cluster;
 use crate::request::{ETag, RequestId};
 use crate::snapshot::Upload;
@@ -86,7 +86,7 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
 async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result<Option<Upload>, Fault> {
     let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
-    let query = ReadUpload { key: key.to_string(), body: key.verb == Verb::Create && !is_large };
+    let query = ReadUpload { key: key.to_string(), body: key.verb.spec().reads_body && !is_large };
     match world.ask(query).await {
         Ok(Some(o)) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
             Err(Fault::new(Kind::Conflict, "s3:GetObject", format!("{key} was replaced since it was listed")))
@@ -119,7 +119,7 @@ async fn withheld<W: Observe>(world: &W, key: UploadKey, before: &Listed, fault:
     }
     Ok(now.map(|l| Upload {
         request: RequestId::of(&l.key, None, &l.etag, l.modified),
-        body: if key.verb == Verb::Create { Body::Unreadable(fault.why) } else { Body::Unread },
+        body: if key.verb.spec().reads_body { Body::Unreadable(fault.why) } else { Body::Unread },
         key,
         etag: l.etag,
         modified: l.modified,

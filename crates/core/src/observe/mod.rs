@@ -60,7 +60,7 @@ pub async fn look<'a, W: Observe>(
         ledger(world, &cluster.user),
         stack_named(world, &named, subject.stack.as_deref()),
         async {
-            if subject.upload.as_ref().is_some_and(|key| key.verb == Verb::Create) {
+            if subject.upload.as_ref().is_some_and(|key| key.verb.spec().reads_body) {
                 profile(world, &cluster.user).await.map(Some)
             } else {
                 Ok(None)

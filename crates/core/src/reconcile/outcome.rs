@@ -101,6 +101,7 @@ impl Counts {
             | Action::RefusePlanned => self.refused += 1,
             Action::Wait
             | Action::RemoveSettled
+            | Action::AnswerAside
             | Action::Withdraw
             | Action::Overtake
             | Action::AnswerNoSuch

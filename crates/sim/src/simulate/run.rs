@@ -16,7 +16,7 @@ use super::fault_plan::{FaultKind, FaultPlan};
 use super::oracle::{End, Oracle};
 use super::run_settings::{Report, RunSettings};
 use super::script::{Line, Script, USERS};
-use super::stage::{Function, Inner, Orphan, Stage};
+use super::stage::{Function, Inner, Orphan, Stage, timeout};
 use super::steps;
 use super::travel::{Delivery, Queue, handle};
 use crate::build;
@@ -203,7 +203,8 @@ impl<'s, 'b> Run<'s, 'b> {
 
     /// S3 tells of an upload: at least once, so its event may be late and doubled, never lost.
     pub(super) fn tell_of_upload(&mut self, at: String, key: u64) {
-        let to = if at.ends_with(Verb::Delete.suffix()) { Function::Delete } else { Function::Create };
+        let verb = Verb::ALL.into_iter().find(|verb| at.ends_with(verb.suffix()));
+        let to = verb.map_or(Function::Create, |verb| verb.spec().function);
         self.emit(Wake::Upload(at), to, Queue::Lambda, key);
     }
 
@@ -245,7 +246,7 @@ impl<'s, 'b> Run<'s, 'b> {
         let (task, stage) = (self.tasks.len(), self.stage);
         stage.tell(|| format!("{} wakes for {}", delivery.to.name(), delivery.told()));
         let running: Running<'s> = Box::pin(handle(stage, task, delivery.clone()));
-        self.at(self.now() + delivery.to.timeout(), Happening::Deadline(task));
+        self.at(self.now() + timeout(delivery.to), Happening::Deadline(task));
         self.tasks.push(Some(Task { running, delivery }));
         self.running += 1;
         self.poll(task);

@@ -8,8 +8,10 @@ use cf_core::effect::Effect;
 use cf_core::fault::{Fault, Kind};
 use cf_core::names::Cluster;
 use cf_core::request::ETag;
-use cf_core::settings::{Rights, Settings};
+pub use cf_core::settings::Function;
+use cf_core::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
+use strum::VariantArray;
 
 use super::bug::Bug;
 use super::dice::{Dice, named, under};
@@ -20,33 +22,11 @@ use super::trace;
 use crate::cloudformation::Fate;
 use crate::world::World;
 
-/// One of the three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Function {
-    /// cf-create.
-    Create,
-    /// cf-delete.
-    Delete,
-    /// cf-watch.
-    Watch,
-}
-
-impl Function {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "cf-create",
-            Self::Delete => "cf-delete",
-            Self::Watch => "cf-watch",
-        }
-    }
-
-    /// Its timeout, in milliseconds (template.yaml).
-    pub const fn timeout(self) -> i64 {
-        match self {
-            Self::Create | Self::Delete => 30_000,
-            Self::Watch => 120_000,
-        }
+/// The timeout of a function, in milliseconds (template.yaml).
+pub const fn timeout(function: Function) -> i64 {
+    match function {
+        Function::Create | Function::Delete => 30_000,
+        Function::Watch => 120_000,
     }
 }
 
@@ -92,7 +72,7 @@ pub struct Inner {
 pub struct Stage<'b> {
     /// The world.
     pub world: World,
-    sites: [Settings; 3],
+    settings: Vec<Settings>,
     /// What one seed's dice say.
     pub dice: Dice,
     /// A planted bug.
@@ -104,14 +84,15 @@ pub struct Stage<'b> {
 impl<'b> Stage<'b> {
     /// A stage around a world.
     pub fn new(world: World, dice: Dice, bug: Option<&'b dyn Bug>, inner: Inner) -> Self {
-        let sites = [Rights::CREATE, Rights::DELETE, Rights::WATCH].map(|rights| Settings { rights, ..world.settings.clone() });
+        let each = |function: &Function| Settings { rights: function.rights(), ..world.settings.clone() };
+        let settings = Function::VARIANTS.iter().map(each).collect();
         let start = world.now();
-        Self { world, sites, dice, bug, start, inner: Mutex::new(inner) }
+        Self { world, settings, dice, bug, start, inner: Mutex::new(inner) }
     }
 
     /// The settings of a function.
-    pub const fn settings(&self, function: Function) -> &Settings {
-        &self.sites[function as usize]
+    pub fn settings(&self, function: Function) -> &Settings {
+        &self.settings[function as usize]
     }
 
     /// What changes.

@@ -22,6 +22,7 @@ use super::triage::Triage;
 pub fn answer(b: &mut Builder<'_>, triage: &Triage<'_>) -> Option<Action> {
     Some(match triage {
         Triage::Settled(uploads) => refuse::remove_settled(b, uploads),
+        Triage::Aside(upload, message) => refuse::aside(b, upload, message),
         Triage::Invalid { create, problems } => refuse::invalid(b, create, problems),
         Triage::TooMany(upload) => refuse::too_many(b, upload),
         Triage::Outlived { create, delete } => refuse::withdraw(b, create, *delete),
@@ -74,6 +75,6 @@ pub fn build(b: &mut Builder<'_>, action: Action) {
         Action::ReportUndeletable => stuck::report_undeletable(b),
         Action::KeepUndeletable => stuck::keep_undeletable(b),
         // Triage's and the nodes' own: the table never leads there.
-        Action::RemoveSettled | Action::RefuseInvalid | Action::RefuseTooMany | Action::NoteNodes => {}
+        Action::RemoveSettled | Action::AnswerAside | Action::RefuseInvalid | Action::RefuseTooMany | Action::NoteNodes => {}
     }
 }

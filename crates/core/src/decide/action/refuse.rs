@@ -19,6 +19,12 @@ pub fn remove_settled(b: &mut Builder<'_>, uploads: &[&Upload]) -> Action {
     Action::RemoveSettled
 }
 
+/// Answers an upload of a verb that changes nothing.
+pub fn aside(b: &mut Builder<'_>, upload: &Upload, message: &Message) -> Action {
+    refuse(b, upload, message);
+    Action::AnswerAside
+}
+
 /// Answers a create that breaks the rules.
 pub fn invalid(b: &mut Builder<'_>, create: &Upload, problems: &[Problem]) -> Action {
     refuse_create(b, create, problems.to_vec());
@@ -28,9 +34,10 @@ pub fn invalid(b: &mut Builder<'_>, create: &Upload, problems: &[Problem]) -> Ac
 /// Answers an upload that is one too many.
 pub fn too_many(b: &mut Builder<'_>, upload: &Upload) -> Action {
     let problem = Problem::Crowded { key: upload.key.clone() };
-    match upload.key.verb {
-        Verb::Create => refuse_create(b, upload, vec![problem]),
-        Verb::Delete => refuse(b, upload, &Message::NotRemoved { cluster: compose::name(b.snapshot), problem }),
+    if upload.key.verb.spec().reads_body {
+        refuse_create(b, upload, vec![problem]);
+    } else {
+        refuse(b, upload, &Message::NotRemoved { cluster: compose::name(b.snapshot), problem });
     }
     Action::RefuseTooMany
 }
