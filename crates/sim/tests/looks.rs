@@ -1,17 +1,18 @@
 //! Looks whose parts are not of one moment, calls that take long, and news that come late, in the strict world.
 
 use std::any::Any;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cf_core::body::Body;
 use cf_core::effect::Effect;
 use cf_core::effect::Execute;
 use cf_core::fault::Fault;
 use cf_core::key::{Reading, read};
 use cf_core::ledger::NodeNews;
 use cf_core::message::StateText;
-use cf_core::observe::Subject;
-use cf_core::observe::query::{FindObject, ListFolder};
-use cf_core::observe::{Answers, Listed, Observe, Page};
+use cf_core::observe::query::{FindObject, ListFolder, ReadUpload};
+use cf_core::observe::{self, Answers, Listed, Object, Observe, Page, Subject};
 use cf_core::reconcile::{Outcome, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
@@ -93,6 +94,47 @@ fn an_upload_that_an_old_listing_lacks_is_not_forgotten() {
     cloud.settle();
     assert!(cloud.text("home/alice/x/demo.cf-created").is_some());
     assert_eq!(cloud.complaints(), []);
+}
+
+#[test]
+fn the_upload_of_an_event_is_read_once_beside_the_listing() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{}");
+    let world = cloud.world.clone();
+    let asked = Mutex::new(Vec::new());
+    let sees = |query: &dyn Any, _: &World, _: &mut dyn Any| {
+        let listing = query.downcast_ref::<ListFolder>().map(|_| "listing");
+        asked.lock().unwrap().extend(listing.or_else(|| query.downcast_ref::<ReadUpload>().map(|_| "upload")));
+    };
+    pass_in(&Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} }, &cloud, CREATE).expect("a pass");
+    assert_eq!(*asked.lock().unwrap(), ["listing", "upload"]);
+    cloud.world = world;
+    assert!(cloud.text("home/alice/demo.cf-status").is_some());
+}
+
+/// The listing tells what lies there; an upload that was read before it was replaced is read again.
+#[test]
+fn an_upload_replaced_between_its_read_and_the_listing_is_read_again() {
+    let mut cloud = cloud();
+    cloud.drop_file(CREATE, b"{\"NoSuchParameter\": 1}");
+    let world = cloud.world.clone();
+    let reads = AtomicUsize::new(0);
+    for older in [None, Some(b"{}".to_vec())] {
+        reads.store(0, Ordering::Relaxed);
+        let sees = |query: &dyn Any, _: &World, answer: &mut dyn Any| {
+            if query.is::<ReadUpload>() && reads.fetch_add(1, Ordering::Relaxed) == 0 {
+                let answer = answer.downcast_mut::<Option<Object>>().expect("an object");
+                let of_then = |old: Vec<u8>| Object { etag: ETag("\"old\"".into()), body: Body::Read(old), ..answer.clone().unwrap() };
+                *answer = older.clone().map(of_then);
+            }
+        };
+        let odd = Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} };
+        let subject = subject(CREATE);
+        let look = observe::look(&odd, &cloud.world.settings, &subject, cloud.world.now(), None);
+        let snapshot = look.now_or_never().expect("nothing waits").expect("a look");
+        assert_eq!(reads.load(Ordering::Relaxed), 2, "{older:?}");
+        assert_eq!(snapshot.uploads[0].body, Body::Read(b"{\"NoSuchParameter\": 1}".to_vec()), "{older:?}");
+    }
 }
 
 #[test]

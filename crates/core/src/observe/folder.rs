@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{OptionFuture, try_join_all};
+use futures_util::join;
 
 use super::listed;
-use super::query::{ListFolder, Listed, Observe, ReadUpload};
+use super::query::{ListFolder, Listed, Object, Observe, ReadUpload};
 use crate::body::{BODY_BYTES_MAX, Body};
 use crate::fault::{Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, read};
@@ -40,10 +41,16 @@ impl Near {
 
 /// The files of one cluster in one folder. Deeper folders may begin as the cluster's files do (`x.cf-old/x.cf-create`): they are
 /// other folders, and each upload in them has an event of its own.
-pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Near, Fault> {
+///
+/// The upload that an event `named` is read beside the listing, which saves a round; what was read counts where the listing shows the
+/// same. A fault of this read counts for nothing: what is listed is read again.
+pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, named: Option<&UploadKey>) -> Result<Near, Fault> {
     let mut near = Near::default();
     let mut requests = Vec::new();
-    for listed in files(world, folder, cluster).await? {
+    let early = OptionFuture::from(named.map(|key| world.ask(query(key))));
+    let (files, early) = join!(files(world, folder, cluster), early);
+    let early = early.and_then(Result::ok).flatten();
+    for listed in files? {
         match read(&listed.key) {
             Reading::Request(request) if request.cluster == *cluster => requests.push((request, listed)),
             _ if listed.key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| listed.key.ends_with(a.suffix())) => {
@@ -52,7 +59,12 @@ pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -
             _ => {}
         }
     }
-    let found = try_join_all(requests.into_iter().map(|(key, listed)| upload(world, key, listed))).await?;
+    let early = |key: &UploadKey, listed: &Listed| early.as_ref().filter(|object| named == Some(key) && is_same(object, listed)).cloned();
+    let found = requests.into_iter().map(|(key, listed)| {
+        let early = early(&key, &listed);
+        upload(world, key, listed, early)
+    });
+    let found = try_join_all(found).await?;
     near.uploads = found.into_iter().flatten().collect();
     Ok(near)
 }
@@ -80,15 +92,28 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
     Ok(again.into_iter().flatten().collect())
 }
 
-/// The listing is newer than the event, so its size decides whether the content is asked for at all; GET's own length is
-/// looked at again before anything is read, for the upload may have been replaced since. Then the look is over: which files
-/// lay there together is told by the listing alone, and what it did not list may be younger than what it did.
-async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed) -> Result<Option<Upload>, Fault> {
+/// How an upload is read.
+fn query(key: &UploadKey) -> ReadUpload {
+    ReadUpload { key: key.to_string(), body: key.verb.spec().reads_body }
+}
+
+/// Whether an object is the one of a listing, as far as both tell.
+fn is_same(object: &Object, listed: &Listed) -> bool {
+    (&object.etag, object.modified) == (&listed.etag, listed.modified)
+}
+
+/// The listing is newer than the event, so its size decides whether the content is asked for at all, unless it was read `early`;
+/// GET's own length is looked at again before anything is read, for the upload may have been replaced since. Then the look is over:
+/// which files lay there together is told by the listing alone, and what it did not list may be younger than what it did.
+async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed, early: Option<Object>) -> Result<Option<Upload>, Fault> {
     let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
-    let query = ReadUpload { key: key.to_string(), body: key.verb.spec().reads_body && !is_large };
-    match world.ask(query).await {
-        Ok(Some(o)) if (&o.etag, o.modified) != (&listed.etag, listed.modified) && was_replaced(world, &listed).await? => {
+    let read = match early {
+        Some(object) => Ok(Some(object)),
+        None => world.ask(ReadUpload { body: query(&key).body && !is_large, ..query(&key) }).await,
+    };
+    match read {
+        Ok(Some(o)) if !is_same(&o, &listed) && was_replaced(world, &listed).await? => {
             Err(Fault::new(Kind::Conflict, "s3:GetObject", format!("{key} was replaced since it was listed")))
         }
         Ok(object) => Ok(object.map(|o| Upload {

@@ -68,7 +68,7 @@ pub async fn look<'a, W: Observe>(
         },
         async {
             match &subject.upload {
-                Some(key) => folder(world, &key.folder, cluster).await,
+                Some(key) => folder(world, &key.folder, cluster, Some(key)).await,
                 None => Ok(Near::default()),
             }
         },
@@ -86,7 +86,7 @@ pub async fn look<'a, W: Observe>(
         }
     }
     let (elsewhere, stack, shown) = try_join!(
-        try_join_all(others.iter().map(|f| folder(world, f, cluster))),
+        try_join_all(others.iter().map(|f| folder(world, f, cluster, None))),
         known_stack(world, &entry, by_name, subject.stack.as_deref()),
         async {
             match &entry.accepted {
