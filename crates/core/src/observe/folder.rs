@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{OptionFuture, try_join_all};
-use futures_util::join;
+use futures_util::future::try_join_all;
+use futures_util::try_join;
 
 use super::listed;
 use super::query::{ListFolder, Listed, Object, Observe, ReadUpload};
@@ -43,14 +43,12 @@ impl Near {
 /// other folders, and each upload in them has an event of its own.
 ///
 /// The upload that an event `named` is read beside the listing, which saves a round; what was read counts where the listing shows the
-/// same. A fault of this read counts for nothing: what is listed is read again.
+/// same. An upload that S3 does not give out may have gone: the listing shows whether it has to be read.
 pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, named: Option<&UploadKey>) -> Result<Near, Fault> {
     let mut near = Near::default();
     let mut requests = Vec::new();
-    let early = OptionFuture::from(named.map(|key| world.ask(query(key))));
-    let (files, early) = join!(files(world, folder, cluster), early);
-    let early = early.and_then(Result::ok).flatten();
-    for listed in files? {
+    let (files, early) = try_join!(files(world, folder, cluster), early(world, named))?;
+    for listed in files {
         match read(&listed.key) {
             Reading::Request(request) if request.cluster == *cluster => requests.push((request, listed)),
             _ if listed.key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| listed.key.ends_with(a.suffix())) => {
@@ -90,6 +88,15 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
         return Err(Fault::new(Kind::Conflict, "s3:ListBucket", format!("files were put or removed in {} meanwhile", folder.as_str())));
     }
     Ok(again.into_iter().flatten().collect())
+}
+
+/// The upload that an event named, if it can be read.
+async fn early<W: Observe>(world: &W, named: Option<&UploadKey>) -> Result<Option<Object>, Fault> {
+    let Some(key) = named else { return Ok(None) };
+    match world.ask(query(key)).await {
+        Err(fault) if fault.kind == Kind::Rejected => Ok(None),
+        read => read,
+    }
 }
 
 /// How an upload is read.
