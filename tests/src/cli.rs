@@ -5,11 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::children;
-use crate::emulator::REGION;
-
-/// The environment variable that tells the tests where the program is. Cargo knows it only within its own package.
-pub const CLI: &str = "CLUSTERDROP_CLI";
+use cf_local::emulator::REGION;
+use cf_local::{CLI, children};
 
 /// What a run of it came to.
 #[derive(Debug)]

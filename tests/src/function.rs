@@ -17,10 +17,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::deploy::PREFIX;
-use crate::emulator::REGION;
 use crate::live::{Keys, Live};
-use crate::{children, localemu, root};
+use cf_local::deploy::PREFIX;
+use cf_local::emulator::REGION;
+use cf_local::{children, localemu, root};
 
 /// A running function.
 #[derive(Debug)]

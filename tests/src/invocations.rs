@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET};
+use cf_local::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET};
 
 /// One invocation.
 #[derive(Debug, Clone)]

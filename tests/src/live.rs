@@ -14,15 +14,12 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::{Value, json};
 
-use crate::deploy::{ADMIN, CUSTOMIZER_BUCKET, DEPLOYMENT, PREFIX, USER_BUCKET};
-use crate::emulator::REGION;
 use crate::function::Function;
-use crate::localemu::certificate;
-use crate::tools::Tool;
-use crate::{children, root};
-
-/// The environment variable that tells the tests LocalEmu's port.
-pub const LIVE: &str = "CLUSTERDROP_LIVE";
+use cf_local::deploy::{ADMIN, CUSTOMIZER_BUCKET, DEPLOYMENT, PREFIX, USER_BUCKET};
+use cf_local::emulator::REGION;
+use cf_local::localemu::certificate;
+use cf_local::tools::Tool;
+use cf_local::{LIVE, children, root};
 
 /// LocalEmu's own.
 pub const ACCOUNT: &str = "000000000000";

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::deploy::{DEPLOYMENT, PREFIX, USER_BUCKET};
+use cf_local::deploy::{DEPLOYMENT, PREFIX, USER_BUCKET};
 
 /// A cluster's name, which must be legal.
 pub fn name(cluster: &str) -> ClusterName {

@@ -13,12 +13,10 @@ use cf_core::names::User;
 use cf_core::status::Status;
 use serde_json::{Value, json};
 
-use crate::deploy::{DEPLOYMENT, USER_BUCKET};
-use crate::emulator::REGION;
 use crate::invocations::Invocation;
-
-/// The environment variable that tells the tests where the deployment is.
-pub const STAND: &str = "CLUSTERDROP_STAND";
+use cf_local::STAND;
+use cf_local::deploy::{DEPLOYMENT, USER_BUCKET};
+use cf_local::emulator::REGION;
 
 /// A deployment on an emulator.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use cf_core::ledger::MailKind;
 use cf_core::message::{Advice, FileProblem, Message, NoObject, Problem, Remains, TextProblem, ValueProblem, Wrong};
 use cf_core::names::User;
 use cf_core::template::default_template;
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::messages;
+use cf_local::deploy::USER_BUCKET;
 use common::{EXAMPLE, Stage, stage};
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use aws_sdk_s3::types::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use cf_e2e::cli::{Ran, clusterdrop};
-use cf_e2e::deploy::{USER_BUCKET, aws};
+use cf_local::deploy::{USER_BUCKET, aws};
 use common::{Stage, stage};
 use serde_json::{Value, json};
 

@@ -11,10 +11,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cf_core::message::Advice;
 use cf_core::profile;
-use cf_e2e::deploy::{CUSTOMIZER_BUCKET, aws};
 use cf_e2e::messages;
-use cf_e2e::root;
-use cf_e2e::tools::{Tool, path_with};
+use cf_local::deploy::{CUSTOMIZER_BUCKET, aws};
+use cf_local::root;
+use cf_local::tools::{Tool, path_with};
 use common::{Stage, stage_without_profile};
 use serde_json::json;
 
@@ -63,7 +63,7 @@ impl Node {
 
     /// Boots; whether the script ended well.
     fn boot(&self, instance: &str, environment: &[(&str, &str)]) -> Result<bool> {
-        let programs = format!("{}:{}", root().join("tests/node").display(), path_with(&Tool::Emulator.folder().join("bin")));
+        let programs = format!("{}:{}", root().join("tests/node").display(), path_with(&[Tool::Emulator]));
         let user_data = self.boot.join("user-data");
         fs::write(&user_data, &self.script)?;
         let status = Command::new("bash")

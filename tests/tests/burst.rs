@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
-use cf_e2e::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET, aws};
 use cf_e2e::invocations::Invocation;
 use cf_e2e::stand::Stand;
+use cf_local::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET, aws};
 use common::{EXAMPLE, stage};
 use tokio::task::JoinSet;
 

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::invocations::Invocation;
-use cf_e2e::root;
+use cf_local::deploy::USER_BUCKET;
+use cf_local::root;
 use common::{Stage, stage};
 use serde_json::{Value, json};
 

@@ -11,9 +11,9 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use cf_core::ledger::MailKind;
 use cf_core::message::{Advice, Message};
 use cf_core::status::State;
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::invocations::Invocation;
 use cf_e2e::messages;
+use cf_local::deploy::USER_BUCKET;
 use common::{Stage, stage};
 use serde_json::json;
 

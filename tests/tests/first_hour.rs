@@ -6,7 +6,7 @@ mod common;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::types::NotificationConfiguration;
 use cf_core::first_hour::{FirstHour, PROBE, SETTLE_SECONDS, Stage};
-use cf_e2e::deploy::USER_BUCKET;
+use cf_local::deploy::USER_BUCKET;
 use common::{Stage as User, stage};
 use jiff::{SignedDuration, Timestamp};
 

@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use aws_sdk_s3::primitives::ByteStream;
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::live::{Live, root_keys, verdict};
+use cf_local::deploy::USER_BUCKET;
 
 #[tokio::test]
 async fn a18_the_users_own_policies_forbid_forging_as_well() -> Result<()> {

@@ -4,7 +4,7 @@
 mod common;
 
 use anyhow::Result;
-use cf_e2e::deploy::aws;
+use cf_local::deploy::aws;
 use common::{Stage, stage};
 use serde_json::json;
 

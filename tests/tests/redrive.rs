@@ -5,7 +5,7 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use cf_e2e::cli::{Ran, clusterdrop};
-use cf_e2e::deploy::{DEPLOYMENT, USER_BUCKET, aws};
+use cf_local::deploy::{DEPLOYMENT, USER_BUCKET, aws};
 use common::{Stage, stage};
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ mod common;
 
 use anyhow::{Context, Result};
 use cf_core::message::Wrong;
-use cf_e2e::deploy::{ADMIN, DEPLOYMENT, aws, deploy};
 use cf_e2e::messages;
+use cf_local::deploy::{ADMIN, DEPLOYMENT, aws, deploy};
 use common::{Stage, stage};
 
 async fn deployment_is(s: &Stage, wanted: &str) -> Result<()> {

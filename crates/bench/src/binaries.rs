@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use cf_e2e::{children, root, tools};
+use cf_local::{children, root, tools};
 
 /// The functions.
 pub const FUNCTIONS: [&str; 3] = ["cf-create", "cf-delete", "cf-watch"];
@@ -30,6 +30,11 @@ fn cargo(args: &[&str]) -> Result<()> {
 /// A program as it was built.
 pub fn built(name: &str) -> PathBuf {
     root().join("target").join("release").join(name)
+}
+
+/// A function as the last `sam build` for this machine made it.
+pub fn built_by_sam(resource: &str) -> PathBuf {
+    root().join(cf_local::deploy::BUILT).join(resource).join("bootstrap")
 }
 
 /// A function's size in MB (of 10⁶ bytes): the program, and the zip that SAM makes of it, by the module that SAM makes it with.

@@ -1,14 +1,16 @@
-//! The short form, for every change: what can be counted, and so cannot differ from one day to the next. Libraries, size,
-//! AWS calls, instructions; no times. Everything that is wrong is told at once.
+//! What can be counted, and so cannot differ from one day to the next: no times. Everything that is wrong is told at once.
 //!
-//! One function is built for it, cf-create: the three are one program but for their rights, which are a value.
+//! On every change: the libraries, and the AWS calls of cf-create as `sam build` makes it for this machine. In the deep form
+//! cf-create is built as it ships, which takes minutes, for its size and its instructions. One function stands for all: the
+//! three are one program but for their rights, which are a value.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use cf_local::NOT_ASKED;
 
-use crate::binaries;
+use crate::binaries::{self, built, built_by_sam};
 use crate::figures::short;
 use crate::instructions;
 use crate::libraries;
@@ -35,32 +37,41 @@ const MARGIN: f64 = 0.1;
 /// On a machine that is busy beyond measure a connection is given up and made again. So the least of some counts is taken.
 const COUNTS_MAX: usize = 3;
 
-/// Counts everything. Returns what could not be counted on this machine.
-pub async fn check() -> Result<Vec<String>> {
-    let wrong = libraries::wrong()?;
-    // What else there would be to count follows from it, and takes minutes to build.
-    told(&wrong)?;
+/// The libraries, and what cf-create calls.
+pub async fn check() -> Result<()> {
+    // What else there would be to count follows from them.
+    told(&libraries::wrong()?)?;
+    let (stub, create) = create(built_by_sam("CfCreate")).await?;
+    let mut wrong = called(&stub, &create).await?;
+    wrong.extend(start::wrong(&create).await?);
+    told(&wrong)
+}
+
+/// The size of cf-create as it ships, its calls, and its instructions.
+pub async fn check_deep() -> Result<()> {
     tokio::task::spawn_blocking(|| binaries::build(CREATE)).await??;
     let mut wrong = size()?;
-    fs::create_dir_all(folder())?;
-    let stub = Stub::start(&folder()).await?;
-    let create = Subject::create(&stub, &folder())?;
-    stub.take(LATENCY_MILLISECONDS);
+    let (stub, create) = create(built(CREATE)).await?;
     wrong.extend(called(&stub, &create).await?);
     wrong.extend(start::wrong(&create).await?);
-    let mut left_out = Vec::new();
     match tokio::task::spawn_blocking(Valgrind::find).await? {
-        _ if !cfg!(target_arch = "x86_64") => {
-            left_out.push("INSTRUCTIONS WERE NOT COUNTED: what they should be is known for x86_64 only.".to_owned());
-        }
+        _ if !cfg!(target_arch = "x86_64") => println!("{NOT_ASKED}instructions. What they should be is known for x86_64 only."),
         // What was found until here is told in any case.
         Ok(valgrind) => wrong.extend(executed(&valgrind, &create).await.unwrap_or_else(|error| vec![format!("{error:#}")])),
-        Err(error) => left_out.push(format!(
-            "INSTRUCTIONS WERE NOT COUNTED: {error:#}. What to do: install Valgrind, or let apt-get reach its archive, and try again."
-        )),
+        Err(error) => {
+            println!("{NOT_ASKED}instructions: {error:#}. What to do: install Valgrind, or let apt-get reach its archive, and try again.");
+        }
     }
-    told(&wrong)?;
-    Ok(left_out)
+    told(&wrong)
+}
+
+/// A stub of AWS, and this cf-create beside it.
+async fn create(program: PathBuf) -> Result<(Stub, Subject)> {
+    fs::create_dir_all(folder())?;
+    let stub = Stub::start(&folder()).await?;
+    let create = Subject { program: vec![program], ..Subject::create(&stub, &folder())? };
+    stub.take(LATENCY_MILLISECONDS);
+    Ok((stub, create))
 }
 
 fn told(wrong: &[String]) -> Result<()> {

@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use cf_e2e::children;
+use cf_local::children;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 

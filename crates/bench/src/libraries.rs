@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::Result;
-use cf_e2e::{root, tools};
+use cf_local::{root, tools};
 
 use crate::binaries::FUNCTIONS;
 

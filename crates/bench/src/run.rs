@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::Result;
-use cf_e2e::tools::Tool;
+use cf_local::tools::Tool;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 

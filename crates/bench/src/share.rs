@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use cf_e2e::children;
+use cf_local::children;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// What Lambda gives 128 MB, of the 1,769 MB that come with a whole processor (Lambda Developer Guide, "Configure memory").

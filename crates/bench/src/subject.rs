@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use cf_e2e::root;
-use cf_e2e::tools::Tool;
+use cf_local::root;
+use cf_local::tools::Tool;
 
 use crate::share::Share;
 use crate::stub::Stub;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use cf_e2e::{root, tools};
+use cf_local::{root, tools};
 
 /// A Valgrind that runs.
 #[derive(Debug, Clone)]

@@ -1,12 +1,15 @@
 //! The main job, before one's eyes: the binaries, template and policies that go to AWS, on a local AWS.
 
-use anyhow::{Context, Result};
-use cf_core::status::State;
-use cf_e2e::deploy::{self, CUSTOMIZER_BUCKET, USER_BUCKET};
-use cf_e2e::emulator::{Emulator, Pace, REGION};
-use cf_e2e::stand::Stand;
-use cf_e2e::tools::Tool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use cf_local::deploy::{self, CUSTOMIZER_BUCKET, USER_BUCKET};
+use cf_local::emulator::{Emulator, Pace, REGION};
+use cf_local::plain::Plain;
+use cf_local::tools::Tool;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
 use crate::chore::{headline, show, step};
 
@@ -22,128 +25,194 @@ const THREE_MISTAKES: &str = r#"{
 
 const HOME: &str = "home/alice";
 
-pub async fn run(keep: bool, port: u16) -> Result<()> {
+/// How long anything may take to come: many times what it takes on a quiet machine.
+const WAIT_SECONDS_MAX: u64 = 90;
+
+pub fn run(keep: bool, port: u16) -> Result<()> {
     headline("clusterdrop on this machine");
     println!("  Nothing leaves it: AWS is played by an emulator on 127.0.0.1, and ends with this command.\n");
-    install().await?;
-    let emulator = step("starting the local AWS", move || Emulator::start(Some(port), Pace::DEMO)).await?;
+    install_and_compile()?;
+    let emulator = step("starting the local AWS", || Emulator::start(Some(port), Pace::DEMO))?;
     let url = emulator.url();
-    step("sam build: the three functions, in Rust (the first time takes minutes)", deploy::build).await?;
-    prepare(&url).await?;
-    let stand = Stand::at(&url).await?;
+    step("sam build: the three functions, as they were compiled", deploy::build)?;
+    prepare(&url)?;
+    let alice = Alice { aws: Plain::at(&url), url };
     // The deployment went as fast as it could; a cluster is to be watched.
-    let _pace = stand.fault(&serde_json::json!({"kind": "pace", "stack": "-alice-mycluster-", "each": 0.8}))?;
-    create(&stand).await?;
-    mistakes(&stand).await?;
+    alice.aws.order("/_clusterdrop/faults", &json!({"kind": "pace", "stack": "-alice-mycluster-", "each": 0.8}))?;
+    alice.creates()?;
+    alice.makes_mistakes()?;
     if keep {
-        return leave_running(emulator).await;
+        leave_running(&emulator);
     }
-    delete(&stand).await?;
+    alice.deletes()?;
     headline("That was the whole of it.");
     println!("  `cargo xtask demo --keep` leaves it running to be tried by hand; docs/administrators.md says how to deploy it to AWS.\n");
     Ok(())
 }
 
-async fn install() -> Result<()> {
-    for (tool, what) in [(Tool::Emulator, "the local AWS, pinned"), (Tool::Sam, "SAM and cargo-lambda, pinned")] {
-        step(&format!("tools: {what}"), move || tool.install(&|_| {})).await?;
+/// Compiling takes the longest, so it begins as soon as its own tool is there, and the others are installed meanwhile.
+fn install_and_compile() -> Result<()> {
+    let install = |tool: Tool| step(&format!("tools: {}, pinned", tool.contents()), || tool.install(&|_| {}));
+    thread::scope(|scope| {
+        let others = scope.spawn(move || install(Tool::Emulator).and_then(|()| install(Tool::Sam)));
+        install(Tool::CargoLambda)?;
+        step("the three functions, in Rust (the first time takes minutes)", deploy::compile)?;
+        others.join().map_err(|_| anyhow!("installing the tools panicked"))?
+    })
+}
+
+fn prepare(url: &str) -> Result<()> {
+    step("sam deploy: template.yaml as it is", || {
+        deploy::verify_sender(url)?;
+        deploy::deploy(url, &[])
+    })?;
+    step(&format!("the administrator gives alice a profile: s3://{CUSTOMIZER_BUCKET}/customizer/alice/configure.d/user.sh"), || {
+        deploy::give_profile(url, "alice")
+    })
+}
+
+/// A user, and what can be seen of her files and her cluster.
+struct Alice {
+    aws: Plain,
+    url: String,
+}
+
+impl Alice {
+    fn creates(&self) -> Result<()> {
+        headline("Alice drops a file: s3://af-users-eu-west-2/home/alice/mycluster.cf-create");
+        show(EXAMPLE);
+        self.drops("mycluster.cf-create", EXAMPLE)?;
+        println!("\n  Her status file, mycluster.cf-status, as it moves:\n");
+        self.follow()?;
+        headline("Her answer: mycluster.cf-created");
+        show(&self.answer("mycluster.cf-created")?);
+        until("the removal of mycluster.cf-create", || Ok(self.text("mycluster.cf-create")?.is_none().then_some(())))?;
+        println!("  (and mycluster.cf-create is gone: it was the work item, and the work is done)");
+        headline("What runs in the account");
+        let stacks = self.stacks()?;
+        let stack = stacks.first().context("the stack is not there")?;
+        show(&format!("{} {}", text(&stack["StackName"]), text(&stack["StackStatus"])));
+        for tag in stack["Tags"].as_array().into_iter().flatten() {
+            show(&format!("{} = {}", text(&tag["Key"]), text(&tag["Value"])));
+        }
+        headline("The administrator's mail");
+        let mail = until("the mail", || self.mail())?;
+        show(&format!("Subject: {}\n\n{}", text(&mail["Subject"]), text(&mail["BodyText"])));
+        Ok(())
     }
-    Ok(())
-}
 
-async fn prepare(url: &str) -> Result<()> {
-    let to = url.to_owned();
-    step("sam deploy: template.yaml as it is", move || {
-        deploy::verify_sender(&to)?;
-        deploy::deploy(&to, &[])
-    })
-    .await?;
-    let to = url.to_owned();
-    step(&format!("the administrator gives alice a profile: s3://{CUSTOMIZER_BUCKET}/customizer/alice/configure.d/user.sh"), move || {
-        deploy::give_profile(&to, "alice")
-    })
-    .await
-}
-
-async fn create(stand: &Stand) -> Result<()> {
-    headline("Alice drops a file: s3://af-users-eu-west-2/home/alice/mycluster.cf-create");
-    show(EXAMPLE);
-    stand.drop_file(&format!("{HOME}/mycluster.cf-create"), EXAMPLE.as_bytes()).await?;
-    println!("\n  Her status file, mycluster.cf-status, as it moves:\n");
-    follow(stand).await?;
-    headline("Her answer: mycluster.cf-created");
-    show(&stand.answer(&format!("{HOME}/mycluster.cf-created")).await?);
-    stand.gone(&format!("{HOME}/mycluster.cf-create")).await?;
-    println!("  (and mycluster.cf-create is gone: it was the work item, and the work is done)");
-    headline("What runs in the account");
-    let stacks = stand.stacks("alice", "mycluster").await?;
-    let stack = stacks.first().context("the stack is not there")?;
-    let tags = stack.tags().iter().map(|t| format!("{} = {}", t.key().unwrap_or_default(), t.value().unwrap_or_default()));
-    let lines: Vec<String> = [format!("{} {}", stack.stack_name().unwrap_or_default(), stack.stack_status().map_or("", |s| s.as_str()))]
-        .into_iter()
-        .chain(tags)
-        .collect();
-    show(&lines.join("\n"));
-    headline("The administrator's mail");
-    let (subject, body) = stand.until("the mail", async || Ok(stand.mails("alice", "mycluster")?.into_iter().next())).await?;
-    show(&format!("Subject: {subject}\n\n{body}"));
-    Ok(())
-}
-
-/// A progress bar out of the status file: what a user sees who can see nothing else.
-async fn follow(stand: &Stand) -> Result<()> {
-    let bar = ProgressBar::new(1);
-    bar.set_style(ProgressStyle::with_template("    {bar:30.cyan/dim} {pos:>2}/{len} {msg}")?);
-    let mut last = String::new();
-    stand
-        .until("the cluster", async || {
-            let Some(status) = stand.status(&format!("{HOME}/mycluster.cf-status")).await? else { return Ok(None) };
-            let is_final = matches!(status.state, State::Ready | State::Failed);
-            if let Some(progress) = status.progress {
-                bar.set_length(progress.total as u64);
-                bar.set_position(progress.done as u64);
+    /// A progress bar out of the status file: what a user sees who can see nothing else.
+    fn follow(&self) -> Result<()> {
+        let bar = ProgressBar::new(1);
+        bar.set_style(ProgressStyle::with_template("    {bar:30.cyan/dim} {pos:>2}/{len} {msg}")?);
+        let mut last = String::new();
+        until("the cluster", || {
+            let Some(status) = self.text("mycluster.cf-status")? else { return Ok(None) };
+            let status: Value = serde_json::from_str(&status)?;
+            let is_final = ["ready", "failed"].contains(&text(&status["state"]));
+            if let (Some(done), Some(total)) = (status["progress"]["done"].as_u64(), status["progress"]["total"].as_u64()) {
+                bar.set_length(total);
+                bar.set_position(done);
             }
             if is_final {
                 bar.set_position(bar.length().unwrap_or(1));
             }
-            if status.message != last {
-                last.clone_from(&status.message);
-                bar.set_message(status.message.clone());
+            let message = text(&status["message"]);
+            if message != last {
+                message.clone_into(&mut last);
+                bar.set_message(last.clone());
                 if bar.is_hidden() {
-                    println!("    {}", status.message);
+                    println!("    {message}");
                 }
             }
             bar.tick();
             Ok(is_final.then_some(()))
-        })
-        .await?;
-    bar.finish();
-    Ok(())
+        })?;
+        bar.finish();
+        Ok(())
+    }
+
+    fn makes_mistakes(&self) -> Result<()> {
+        headline("A file with three mistakes: typos.cf-create");
+        show(THREE_MISTAKES);
+        self.drops("typos.cf-create", THREE_MISTAKES)?;
+        headline("Its answer: typos.cf-failed");
+        show(&self.answer("typos.cf-failed")?);
+        Ok(())
+    }
+
+    fn deletes(&self) -> Result<()> {
+        headline("Alice drops another file: mycluster.cf-delete (its content is never read)");
+        self.drops("mycluster.cf-delete", "")?;
+        let receipt = self.answer("mycluster.cf-deleted")?;
+        println!("  Her receipt, mycluster.cf-deleted, once it is gone and not before:");
+        show(&receipt);
+        until("the end of the work", || Ok(self.text("mycluster.cf-delete")?.is_none().then_some(())))?;
+        headline("What is left in her folder, and in the account");
+        let listed = self.asked(&["s3api", "list-objects-v2", "--bucket", USER_BUCKET, "--prefix", &format!("{HOME}/mycluster")])?;
+        for object in listed["Contents"].as_array().into_iter().flatten() {
+            show(text(&object["Key"]));
+        }
+        show(&format!("stacks of alice's mycluster: {}", self.stacks()?.len()));
+        Ok(())
+    }
+
+    fn drops(&self, name: &str, content: &str) -> Result<()> {
+        self.aws.put(USER_BUCKET, &format!("{HOME}/{name}"), content)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        self.aws.text(USER_BUCKET, &format!("{HOME}/{name}"))
+    }
+
+    fn answer(&self, name: &str) -> Result<String> {
+        until(name, || self.text(name))
+    }
+
+    /// What the AWS CLI tells.
+    fn asked(&self, args: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&deploy::aws(&self.url, &[args, &["--output", "json"]].concat())?)?)
+    }
+
+    /// The living stacks of her cluster.
+    fn stacks(&self) -> Result<Vec<Value>> {
+        let all = self.asked(&["cloudformation", "describe-stacks"])?;
+        let is_hers = |stack: &&Value| {
+            let has =
+                |key: &str, value: &str| stack["Tags"].as_array().is_some_and(|tags| tags.contains(&json!({"Key": key, "Value": value})));
+            has("USER", "alice") && has("clusterdrop:cluster", "mycluster") && stack["StackStatus"] != "DELETE_COMPLETE"
+        };
+        Ok(all["Stacks"].as_array().into_iter().flatten().filter(is_hers).cloned().collect())
+    }
+
+    /// The mail that tells of her cluster.
+    fn mail(&self) -> Result<Option<Value>> {
+        let all = self.aws.told("/_ministack/ses/messages")?;
+        let mut mails =
+            all["messages"].as_object().into_iter().flat_map(|accounts| accounts.values()).filter_map(Value::as_array).flatten();
+        Ok(mails.find(|mail| text(&mail["Subject"]).contains("alice/mycluster ")).cloned())
+    }
 }
 
-async fn mistakes(stand: &Stand) -> Result<()> {
-    headline("A file with three mistakes: typos.cf-create");
-    show(THREE_MISTAKES);
-    stand.drop_file(&format!("{HOME}/typos.cf-create"), THREE_MISTAKES.as_bytes()).await?;
-    headline("Its answer: typos.cf-failed");
-    show(&stand.answer(&format!("{HOME}/typos.cf-failed")).await?);
-    Ok(())
+/// Waits until `seen` gives something.
+fn until<T>(what: &str, mut seen: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
+    while Instant::now() < end {
+        if let Some(found) = seen()? {
+            return Ok(found);
+        }
+        // Waiting for a state, with a bound: S3 tells nobody of a user's files but the functions.
+        thread::sleep(Duration::from_millis(50));
+    }
+    bail!("{what} did not come within {WAIT_SECONDS_MAX} s")
 }
 
-async fn delete(stand: &Stand) -> Result<()> {
-    headline("Alice drops another file: mycluster.cf-delete (its content is never read)");
-    stand.drop_file(&format!("{HOME}/mycluster.cf-delete"), b"").await?;
-    let receipt = stand.answer(&format!("{HOME}/mycluster.cf-deleted")).await?;
-    println!("  Her receipt, mycluster.cf-deleted, once it is gone and not before:");
-    show(&receipt);
-    stand.at_rest("alice").await?;
-    headline("What is left in her folder, and in the account");
-    show(&stand.keys(&format!("{HOME}/mycluster")).await?.join("\n"));
-    show(&format!("stacks of alice's mycluster: {}", stand.stacks("alice", "mycluster").await?.len()));
-    Ok(())
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
-async fn leave_running(emulator: Emulator) -> Result<()> {
+/// Until Ctrl-C ends us.
+fn leave_running(emulator: &Emulator) -> ! {
     headline("It is running. Try it with the plain AWS CLI, in another terminal in this folder:");
     let aws = ".tools/emulator/bin/aws";
     println!();
@@ -155,6 +224,7 @@ async fn leave_running(emulator: Emulator) -> Result<()> {
         emulator.url()
     ));
     println!("\n  Ctrl-C ends it.");
-    // Only Ctrl-C ends this; main waits for it beside us.
-    std::future::pending().await
+    loop {
+        thread::park();
+    }
 }

@@ -5,18 +5,21 @@ use std::env;
 use std::process::Command;
 
 use anyhow::Result;
-use cf_e2e::root;
-use cf_e2e::tools::Tool;
+use cf_local::root;
+use cf_local::tools::Tool;
 
 use crate::rules;
-use crate::test::show;
+use crate::transcript::Transcript;
 
-pub fn run() -> Result<()> {
+pub fn run(out: &Transcript) -> Result<()> {
     let tests = ["-m", "unittest", "discover", "-t", "tests/rules", "-s", "tests/rules/deployable/tests"];
-    show(python()?.args(tests), &format!("python {}", tests.join(" ")))?;
+    out.show(python()?.args(tests), &format!("python {}", tests.join(" ")))?;
     let deployment = rules::translate(&root().join("template.yaml"), "template.json")?;
     let cluster = root().join("templates/cluster.yaml");
-    show(python()?.args(["-m", "deployable"]).args([&deployment, &cluster]), "python -m deployable template.yaml templates/cluster.yaml")
+    out.show(
+        python()?.args(["-m", "deployable"]).args([&deployment, &cluster]),
+        "python -m deployable template.yaml templates/cluster.yaml",
+    )
 }
 
 /// What the check shares with the emulator lies in `tools`.

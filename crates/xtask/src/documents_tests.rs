@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cf_e2e::root;
+use cf_local::root;
 
 /// The documents for people, outside the folders of tests and tools, which have a README each.
 fn documents() -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ mod deny;
 mod deployable;
 #[cfg(test)]
 mod documents_tests;
-mod parameters;
+mod ours;
 mod partitions;
 mod policies;
 mod regions;
@@ -14,17 +14,16 @@ mod rules;
 mod shell;
 mod simulate;
 mod smoke;
-mod sync;
 mod templates;
 mod test;
 mod threats;
-mod verbs;
+mod transcript;
 
 use std::process::ExitCode;
 
-use cf_bench::How;
+use anyhow::Result;
+use cf_local::interruption::{self, PATIENCE_WITH_GRANDCHILDREN};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The chores of clusterdrop", arg_required_else_help = true)]
@@ -44,10 +43,13 @@ enum Chore {
         #[arg(long, default_value_t = 4566)]
         port: u16,
     },
-    /// Run every test there is: format, lints, documentation, unit, simulation, templates, end to end
+    /// Run the tests: format, lints, documentation, unit, simulation, templates, end to end
     Test {
-        /// Only the parts whose names contain this
+        /// Only the parts whose names contain this, and what they need
         part: Option<String>,
+        /// Also what takes long and finds little: live access tests, upgrade, every request spoiled, most seeds, instructions
+        #[arg(long)]
+        deep: bool,
     },
     /// Simulate whole lives of clusters, with everything that can go wrong; `-- --help` tells of its options
     Simulate {
@@ -57,15 +59,9 @@ enum Chore {
     },
     /// Measure cold start, latency and memory beside a floor and a baseline: some minutes, on a quiet machine
     Bench {
-        /// A few processes only, for a look
-        #[arg(long)]
-        quick: bool,
-        /// What lies in target/release is measured as it is: to compare builds
-        #[arg(long)]
-        no_build: bool,
-        /// So many fresh processes of each; with 0, only sizes and the functions' instructions are told
-        #[arg(long)]
-        turns: Option<usize>,
+        /// Passed on: --quick, --no-build, --turns N; `-- --help` tells of them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
     /// Write templates/regions.txt: which of the offered EC2 types each Region lacks, as the pinned linter knows it
     Regions,
@@ -80,35 +76,10 @@ enum Chore {
     Sync,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let chore = Arguments::parse().chore;
-    cf_e2e::scratch::sweep();
-    let work = async {
-        match chore {
-            Chore::Demo { keep, port } => demo::run(keep, port).await,
-            Chore::Test { part } => test::run(part.as_deref()).await,
-            Chore::Simulate { options } => tokio::task::spawn_blocking(move || simulate::run(&options)).await?,
-            Chore::Bench { quick, no_build, turns } => {
-                let how = if quick { How::QUICK } else { How::FULL };
-                cf_bench::run(How { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
-            }
-            Chore::Regions => tokio::task::spawn_blocking(regions::run).await?,
-            Chore::Smoke { plan } => smoke::run(plan),
-            Chore::Sync => sync::run(),
-        }
-    };
-    let ended = tokio::select! {
-        ended = work => ended,
-        () = interrupted() => {
-            cf_e2e::children::end_all();
-            cf_e2e::scratch::remove_all();
-            eprintln!("\nInterrupted; nothing is left running.");
-            // Threads that waited for a child have nothing more to do.
-            std::process::exit(130);
-        }
-    };
-    match ended {
+    cf_local::scratch::sweep();
+    match run(chore) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\n{} {error:#}", console::style("Stopped:").red().bold());
@@ -117,11 +88,15 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Ctrl-C, or being ended by others.
-async fn interrupted() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} },
-        // Without handlers the signals end us as they always do.
-        _ => std::future::pending().await,
+fn run(chore: Chore) -> Result<()> {
+    interruption::watch(PATIENCE_WITH_GRANDCHILDREN, || eprintln!("\nInterrupted; nothing is left running."))?;
+    match chore {
+        Chore::Demo { keep, port } => demo::run(keep, port),
+        Chore::Test { part, deep } => test::run(part.as_deref(), deep),
+        Chore::Simulate { options } => simulate::run(&options),
+        Chore::Bench { options } => ours::run("cf-bench", &[vec!["measure".to_owned()], options].concat()),
+        Chore::Regions => regions::run(),
+        Chore::Smoke { plan } => smoke::run(plan),
+        Chore::Sync => ours::run("cf-sync", &[]),
     }
 }

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use cf_e2e::root;
+use cf_local::root;
+
+use crate::transcript::Transcript;
 
 /// Principals that are the same in every partition. (`aws-cdk`, `region-info/lib/default.ts`: of those that we use, only EC2's
 /// ends in the partition's own suffix.)
@@ -36,7 +38,7 @@ const SHIPPED: [&str; 9] = [
 /// Not part of any program: sites and names for tests.
 const MADE_UP: &str = "crates/core/src/testing.rs";
 
-pub fn check() -> Result<()> {
+pub fn check(out: &Transcript) -> Result<()> {
     let mut files = Vec::new();
     for place in SHIPPED {
         gather(&root().join(place), &mut files)?;
@@ -51,7 +53,7 @@ pub fn check() -> Result<()> {
     if !wrong.is_empty() {
         bail!("these hold in one partition only; use ${{AWS::Partition}} and ${{AWS::URLSuffix}}:\n  {}", wrong.join("\n  "));
     }
-    println!("  {} files name no partition; {} principals are the same in all", files.len(), PRINCIPALS.len());
+    out.say(&format!("  {} files name no partition; {} principals are the same in all", files.len(), PRINCIPALS.len()));
     Ok(())
 }
 

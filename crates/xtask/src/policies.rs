@@ -5,47 +5,32 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use cf_e2e::emulator::Emulator;
-use cf_e2e::record;
-use cf_e2e::root;
-use cf_e2e::stand::Stand;
+use cf_local::{recorded, root};
 
-use crate::test::show;
+use crate::transcript::Transcript;
 
 /// What needs no recorded calls.
-pub fn run() -> Result<()> {
+pub fn run(out: &Transcript) -> Result<()> {
     for script in ["table.mjs", "need.mjs", "shape.mjs", "effects.mjs"] {
-        node(script, &[])?;
+        node(out, script, &[])?;
     }
     Ok(())
 }
 
-fn node(script: &str, files: &[String]) -> Result<()> {
+fn node(out: &Transcript, script: &str, files: &[String]) -> Result<()> {
     let script = format!("tests/iam/{script}");
-    show(Command::new("node").arg(&script).args(files), &format!("node {script} {}", files.join(" ")))
-}
-
-/// Throws away what earlier runs have recorded.
-pub fn forget() -> Result<()> {
-    let folder = record::folder();
-    if folder.exists() { fs::remove_dir_all(&folder).with_context(|| folder.display().to_string()) } else { Ok(()) }
-}
-
-/// Keeps the calls of the functions of one deployment.
-pub fn record(emulator: &Emulator, name: &str) -> Result<()> {
-    let stand = tokio::runtime::Handle::current().block_on(Stand::at(&emulator.url()))?;
-    record::save(&stand, name)
+    out.show(Command::new("node").arg(&script).args(files), &format!("node {script} {}", files.join(" ")))
 }
 
 /// Puts all that was recorded to the policies.
-pub fn recorded() -> Result<()> {
+pub fn of_recorded_calls(out: &Transcript) -> Result<()> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(record::folder()).context("the end-to-end tests record the calls")? {
+    for entry in fs::read_dir(recorded()).context("the end-to-end tests record the calls")? {
         files.push(entry?.path().strip_prefix(root())?.display().to_string());
     }
     files.sort();
     if files.is_empty() {
         bail!("no call was recorded");
     }
-    node("calls.mjs", &files)
+    node(out, "calls.mjs", &files)
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use cf_e2e::root;
-use cf_e2e::tools::{self, Tool};
+use cf_local::root;
+use cf_local::tools::{self, Tool};
+
+use crate::transcript::Transcript;
 
 /// Writes the table anew.
 pub fn run() -> Result<()> {
@@ -17,10 +19,10 @@ pub fn run() -> Result<()> {
 }
 
 /// Fails where the table is not what follows from the linter's list and from templates/cluster.yaml.
-pub fn check() -> Result<()> {
+pub fn check(out: &Transcript) -> Result<()> {
     let (committed, current) = (fs::read_to_string(path())?, current()?);
     if committed == current {
-        println!("  {} Regions, as the linter knows them", current.lines().filter(|line| !line.starts_with('#')).count());
+        out.say(&format!("  {} Regions, as the linter knows them", current.lines().filter(|line| !line.starts_with('#')).count()));
         return Ok(());
     }
     let lines = |of: &str, other: &str, sign: &str| -> String {

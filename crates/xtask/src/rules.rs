@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use cf_e2e::children;
-use cf_e2e::root;
-use cf_e2e::tools::{self, Tool};
+use cf_local::children;
+use cf_local::root;
+use cf_local::tools::{self, Tool};
 use serde_json::Value;
+
+use crate::transcript::Transcript;
 
 /// Rules about every template, about `template.yaml`, and about `templates/cluster.yaml`.
 const FOLDERS: [&str; 3] = ["both", "deployment", "cluster"];
@@ -19,16 +21,16 @@ const FOLDERS: [&str; 3] = ["both", "deployment", "cluster"];
 const UNEXPECTED: i32 = 7;
 const BROKEN: i32 = 19;
 
-pub fn run() -> Result<()> {
+pub fn run(out: &Transcript) -> Result<()> {
     let rules = prove()?;
     let deployment = translate(&root().join("template.yaml"), "template.json")?;
-    let mut met = judge(&deployment, "template.yaml, as SAM translates it,", &["both", "deployment"])?;
-    met.extend(judge(&root().join("templates/cluster.yaml"), "templates/cluster.yaml", &["both", "cluster"])?);
+    let mut met = judge(out, &deployment, "template.yaml, as SAM translates it,", &["both", "deployment"])?;
+    met.extend(judge(out, &root().join("templates/cluster.yaml"), "templates/cluster.yaml", &["both", "cluster"])?);
     let idle: Vec<&str> = rules.iter().filter(|rule| !met.contains(*rule)).map(String::as_str).collect();
     if !idle.is_empty() {
         bail!("nothing in either template is what these rules are about, so they promise nothing: {}", idle.join(", "));
     }
-    println!("  {} rules: each catches what it should, and both templates keep them", rules.len());
+    out.say(&format!("  {} rules: each catches what it should, and both templates keep them", rules.len()));
     Ok(())
 }
 
@@ -98,7 +100,7 @@ pub fn translate(template: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// Puts the rules of some folders to a template, and returns the names of those that it keeps (not those that are about nothing in it).
-fn judge(template: &Path, what: &str, folders: &[&str]) -> Result<BTreeSet<String>> {
+fn judge(out: &Transcript, template: &Path, what: &str, folders: &[&str]) -> Result<BTreeSet<String>> {
     let mut arguments = vec!["validate".to_owned(), "--data".to_owned(), template.to_string_lossy().into_owned()];
     for name in folders {
         arguments.extend(["--rules".to_owned(), folder(name).to_string_lossy().into_owned()]);
@@ -109,7 +111,7 @@ fn judge(template: &Path, what: &str, folders: &[&str]) -> Result<BTreeSet<Strin
     let broken: Vec<String> = list(&report["not_compliant"]).iter().map(|rule| text(&rule["Rule"]["name"])).collect();
     if !broken.is_empty() {
         // The same again, for people: with places and values.
-        children::status(Command::new(Tool::Guard.program("cfn-guard")).args(&arguments))?;
+        children::status(out.takes(Command::new(Tool::Guard.program("cfn-guard")).args(&arguments))?)?;
         bail!("{what} breaks {}: see above where, and tests/rules why it is a rule", broken.join(", "));
     }
     Ok(list(&report["compliant"]).iter().map(text).collect())

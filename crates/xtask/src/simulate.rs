@@ -4,16 +4,37 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::test::show;
+use crate::ours::on_screen;
+use crate::transcript::Transcript;
+
+/// So many lives that each row of the table is begun at once.
+const SEEDS: u32 = 20_000;
+
+/// As many as find what is rare.
+const SEEDS_DEEP: u32 = 200_000;
 
 /// Runs it with these options.
 pub fn run(options: &[String]) -> Result<()> {
-    let mut command = Command::new("cargo");
-    command.args(["run", "--quiet", "--profile", "simulate", "--package", "cf-simulate", "--"]).args(options);
-    show(&mut command, &format!("cargo run --profile simulate --package cf-simulate -- {}", options.join(" ")))
+    on_screen(command().args(options), "the simulator")
 }
 
-/// What every test run simulates: the same seeds each time, so many that every row of the table is begun at three times.
-pub fn check() -> Result<()> {
-    run(&["--seeds".to_owned(), "50000".to_owned()])
+/// What every test run simulates: the same seeds each time.
+pub fn check(out: &Transcript) -> Result<()> {
+    seeds(out, SEEDS)
+}
+
+/// What a deep test run simulates.
+pub fn check_deep(out: &Transcript) -> Result<()> {
+    seeds(out, SEEDS_DEEP)
+}
+
+fn seeds(out: &Transcript, seeds: u32) -> Result<()> {
+    let seeds = seeds.to_string();
+    out.show(command().args(["--seeds", &seeds]), &format!("cargo run --profile simulate --package cf-simulate -- --seeds {seeds}"))
+}
+
+fn command() -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["run", "--profile", "simulate", "--package", "cf-simulate", "--"]);
+    command
 }

@@ -6,21 +6,21 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use cf_e2e::children;
-use cf_e2e::emulator::REGION;
-use cf_e2e::root;
-use cf_e2e::tools::{Tool, path_with};
+use cf_local::children;
+use cf_local::emulator::REGION;
+use cf_local::root;
+use cf_local::tools::{Tool, path_with};
 
 use crate::rules;
-use crate::test::show;
+use crate::transcript::Transcript;
 
-pub fn run() -> Result<()> {
+pub fn run(out: &Transcript) -> Result<()> {
     prove()?;
     let plain = ["templates/cluster.yaml", "template.yaml"];
-    show(tool("cfn-lint").args(plain), &format!("cfn-lint {}", plain.join(" ")))?;
+    out.show(tool("cfn-lint").args(plain), &format!("cfn-lint {}", plain.join(" ")))?;
     let translated = rules::translate(&root().join("template.yaml"), "template.json")?;
-    show(&mut lint_translated(&translated), &format!("cfn-lint {}", translated.display()))?;
-    show(tool("sam").args(["validate", "--lint"]), "sam validate --lint")
+    out.show(&mut lint_translated(&translated), &format!("cfn-lint {}", translated.display()))?;
+    out.show(tool("sam").args(["validate", "--lint"]), "sam validate --lint")
 }
 
 /// A fault that only the translation shows has to be found there.
@@ -42,10 +42,6 @@ fn lint_translated(template: &Path) -> Command {
 
 fn tool(name: &str) -> Command {
     let mut command = Command::new(Tool::Sam.program(name));
-    command
-        .current_dir(root())
-        .env("PATH", path_with(&Tool::Sam.folder().join("bin")))
-        .env("AWS_DEFAULT_REGION", REGION)
-        .env("SAM_CLI_TELEMETRY", "0");
+    command.current_dir(root()).env("PATH", path_with(&[Tool::Sam])).env("AWS_DEFAULT_REGION", REGION).env("SAM_CLI_TELEMETRY", "0");
     command
 }

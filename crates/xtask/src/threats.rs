@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use cf_e2e::root;
+use cf_local::root;
+
+use crate::transcript::Transcript;
 
 /// Where tests, rules and groups of the decision table stand, and how a line begins that gives one its name.
 const PLACES: [(&str, &str, &[&str]); 5] = [
@@ -16,7 +18,7 @@ const PLACES: [(&str, &str, &[&str]); 5] = [
     ("tests/iam/table", "yaml", &["- group: "]),
 ];
 
-pub fn check() -> Result<()> {
+pub fn check(out: &Transcript) -> Result<()> {
     let mut known = BTreeSet::new();
     for (folder, extension, begins) in PLACES {
         names_in(&root().join(folder), extension, begins, &mut known)?;
@@ -28,7 +30,7 @@ pub fn check() -> Result<()> {
     if threats.is_empty() || !wrong.is_empty() {
         bail!("THREAT_MODEL.md: {} threats\n  {}", threats.len(), wrong.join("\n  "));
     }
-    println!("  {} threats, each with what shows its defence", threats.len());
+    out.say(&format!("  {} threats, each with what shows its defence", threats.len()));
     Ok(())
 }
 

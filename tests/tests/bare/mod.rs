@@ -19,9 +19,9 @@ use cf_aws::Aws;
 use cf_core::settings::{MailRoute, Rights, Settings};
 use cf_core::template::{DEFAULT_TEXT, SystemValue, default_template};
 use cf_core::testing;
-use cf_e2e::deploy::ADMIN;
-use cf_e2e::emulator::REGION;
-use cf_e2e::stand::STAND;
+use cf_local::STAND;
+use cf_local::deploy::ADMIN;
+use cf_local::emulator::REGION;
 use serde_json::Value;
 
 /// The way to the emulator: the SDK's HTTP client, its clock, and its patience.

@@ -140,7 +140,7 @@ async fn b40_a_profile_without_a_script_is_refused_before_anything_is_paid_for()
     case.play_all().await?;
     case.refused("prof", no_script(&[("old/", NoScript::Folder)], 1)?).await?;
     // More of the kind, and then a script.
-    let bucket = cf_e2e::deploy::CUSTOMIZER_BUCKET;
+    let bucket = cf_local::deploy::CUSTOMIZER_BUCKET;
     for (name, body) in [("README.txt", "read me"), (".DS_Store", "Bud1"), ("manifest.txt", "configure.d/x.sh"), ("placeholder.sh", "")] {
         let key = format!("customizer/b40/configure.d/{name}");
         case.s.stand.s3.put_object().bucket(bucket).key(key).body(body.as_bytes().to_vec().into()).send().await?;

@@ -7,8 +7,8 @@ use cf_core::key::Verb;
 use cf_core::ledger::{MailKind, Phase};
 use cf_core::message::{FileProblem, KeyProblem, Message, NoObject, TextProblem, WrongKey};
 use cf_core::status::State;
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::messages;
+use cf_local::deploy::USER_BUCKET;
 use serde_json::json;
 
 use super::common::{Stage, stage};

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use aws_sdk_s3::primitives::ByteStream;
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::messages;
+use cf_local::deploy::USER_BUCKET;
 
 use crate::Case;
 use crate::common::{Stage, stage};

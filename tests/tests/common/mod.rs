@@ -5,9 +5,9 @@ use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::Stack;
 use cf_core::ledger::MailKind;
 use cf_core::message::{Advice, Cause, Message};
-use cf_e2e::deploy::CUSTOMIZER_BUCKET;
 use cf_e2e::messages;
 use cf_e2e::stand::{Fault, Stand};
+use cf_local::deploy::CUSTOMIZER_BUCKET;
 use serde_json::Value;
 
 /// The founding example.

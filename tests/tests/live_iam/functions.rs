@@ -1,8 +1,8 @@
 //! The functions' own keys, held by somebody who means harm: files, mail, templates, other services.
 
 use anyhow::Result;
-use cf_e2e::deploy::{ADMIN, CUSTOMIZER_BUCKET, USER_BUCKET};
 use cf_e2e::live::{ACCOUNT, Live, verdict};
+use cf_local::deploy::{ADMIN, CUSTOMIZER_BUCKET, USER_BUCKET};
 
 use crate::{ALLOWED, ANSWERS, Call, DENIED, FUNCTIONS, bytes, keys_below, place, text};
 

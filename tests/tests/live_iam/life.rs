@@ -5,10 +5,10 @@ use cf_core::message::{NoNumber, Wrong};
 use cf_core::names::{Cluster, ClusterName, StackName, User};
 use cf_core::number::Range;
 use cf_core::status::{State, Status};
-use cf_e2e::deploy::{PREFIX, USER_BUCKET};
 use cf_e2e::function::Function;
 use cf_e2e::live::{Keys, Live, Verdict, root_keys, verdict};
 use cf_e2e::messages;
+use cf_local::deploy::{PREFIX, USER_BUCKET};
 use serde_json::{Value, json};
 
 use crate::{ALLOWED, both_ways, bytes, keys_below};

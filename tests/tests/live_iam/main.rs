@@ -9,8 +9,8 @@ mod users;
 use anyhow::Result;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
-use cf_e2e::deploy::USER_BUCKET;
 use cf_e2e::live::{Keys, Live, root_keys};
+use cf_local::deploy::USER_BUCKET;
 
 /// What S3, CloudFormation, SES and IAM answer where a policy does not allow a call.
 const DENIED: &str = "AccessDenied";

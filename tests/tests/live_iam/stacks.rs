@@ -4,10 +4,10 @@ use anyhow::Result;
 use aws_sdk_cloudformation::operation::create_stack::builders::CreateStackFluentBuilder;
 use aws_sdk_cloudformation::types::Tag;
 use cf_core::names::{Cluster, ClusterName, StackName, User};
-use cf_e2e::deploy::{DEPLOYMENT, PREFIX, USER_BUCKET};
-use cf_e2e::emulator::REGION;
 use cf_e2e::function::Function;
 use cf_e2e::live::{ACCOUNT, Live, root_keys, verdict};
+use cf_local::deploy::{DEPLOYMENT, PREFIX, USER_BUCKET};
+use cf_local::emulator::REGION;
 use serde_json::json;
 
 use crate::{ALLOWED, DENIED, FUNCTIONS, bytes, place, text};

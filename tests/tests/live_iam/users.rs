@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use aws_sdk_s3::types::{Delete, ObjectCannedAcl, ObjectIdentifier};
-use cf_e2e::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET};
 use cf_e2e::live::{ACCOUNT, Live, verdict};
+use cf_local::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET};
 
 use crate::{ALLOWED, ANSWERS, Call, DENIED, both_ways, bytes, keys_below, place, text};
 

@@ -11,9 +11,6 @@ use anyhow::{Result, bail};
 /// The leaders of groups that run; `None` once we are ending, when nothing may be started any more.
 static RUNNING: Mutex<Option<BTreeSet<u32>>> = Mutex::new(Some(BTreeSet::new()));
 
-/// A polite end takes no longer than this.
-const END_SECONDS_MAX: u64 = 5;
-
 fn running() -> MutexGuard<'static, Option<BTreeSet<u32>>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -54,7 +51,11 @@ pub fn status(command: &mut Command) -> Result<ExitStatus> {
 
 /// Runs a command to its end and returns what it said.
 pub fn output(command: &mut Command) -> Result<Output> {
-    let child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    output_of(spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?)
+}
+
+/// Waits for the end of one that was started, and returns what it said where its words are not on the screen.
+pub fn output_of(child: Child) -> Result<Output> {
     let id = child.id();
     let output = child.wait_with_output();
     forget(id);
@@ -72,13 +73,13 @@ pub fn terminate(id: u32) {
     signal(id, "-TERM");
 }
 
-/// Ends everything that runs, politely first.
-pub fn end_all() {
+/// Ends everything that runs: politely first, and what is still there after `patience` by force.
+pub fn end_all(patience: Duration) {
     let Some(ids) = running().take() else { return };
     for id in &ids {
         terminate(*id);
     }
-    let until = Instant::now() + Duration::from_secs(END_SECONDS_MAX);
+    let until = Instant::now() + patience;
     while Instant::now() < until && ids.iter().any(|id| signal(*id, "-0")) {
         std::thread::sleep(Duration::from_millis(50));
     }

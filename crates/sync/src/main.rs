@@ -1,17 +1,19 @@
 //! Generated text in committed files. The policies of `iam/` name the files of every verb; template.yaml repeats these policies, the
 //! cluster template's digest, the types that its nodes may have, and has a rule for the uploads of each verb and the names that look
-//! like them; docs/users.md has the parameters of the cluster template. A test fails where one is out of date; `cargo xtask sync`
-//! writes it.
+//! like them; docs/users.md has the parameters of the cluster template. `cf-sync check` fails
+//! where one is out of date (`cargo xtask test sync`); `cf-sync` writes it (`cargo xtask sync`).
 
+mod parameters;
+mod verbs;
+
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use cf_core::instance_type::type_of;
 use cf_core::template::default_template;
-use cf_e2e::root;
-
-use crate::{parameters, verbs};
+use cf_local::root;
 
 /// The files with generated text.
 const FILES: [&str; 2] = ["template.yaml", "docs/users.md"];
@@ -19,7 +21,16 @@ const FILES: [&str; 2] = ["template.yaml", "docs/users.md"];
 /// How a line begins and ends that marks where generated text begins: a comment of YAML, and one of Markdown.
 const MARKERS: [(&str, &str); 2] = [("# begin ", ""), ("<!-- begin ", " -->")];
 
-pub fn run() -> Result<()> {
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => write(),
+        ["check"] => check(),
+        _ => bail!("usage: cf-sync [check]"),
+    }
+}
+
+fn write() -> Result<()> {
     each(|path, file, old, new| {
         if new == old {
             println!("{file} is current.");
@@ -32,7 +43,7 @@ pub fn run() -> Result<()> {
 }
 
 /// Fails where a file is not what follows from the other files.
-pub fn check() -> Result<()> {
+fn check() -> Result<()> {
     each(|_, file, old, new| if new == old { Ok(()) } else { bail!("{file} is out of date: run `cargo xtask sync`") })
 }
 

@@ -1,4 +1,5 @@
-//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, three that only check, and a baseline.
+//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, three that only check, and a
+//! baseline.
 
 use std::env;
 use std::fs;
@@ -15,8 +16,10 @@ use crate::{children, root};
 pub enum Tool {
     /// MiniStack under our launcher, and the AWS CLI.
     Emulator,
-    /// SAM, cargo-lambda, zig, cfn-lint.
+    /// SAM and cfn-lint.
     Sam,
+    /// cargo-lambda and Zig, which SAM builds functions with. Apart from it, so that functions can compile while it is installed.
+    CargoLambda,
     /// cargo-deny and ShellCheck.
     Checks,
     /// cfn-guard.
@@ -39,12 +42,14 @@ enum Kind {
 
 impl Tool {
     /// All there are.
-    pub const ALL: [Self; 7] = [Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam, Self::LocalEmu, Self::Bench];
+    pub const ALL: [Self; 8] =
+        [Self::CargoLambda, Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam, Self::LocalEmu, Self::Bench];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Emulator => "emulator",
             Self::Sam => "sam",
+            Self::CargoLambda => "cargo-lambda",
             Self::Checks => "checks",
             Self::Guard => "guard",
             Self::Iam => "iam",
@@ -53,21 +58,9 @@ impl Tool {
         }
     }
 
-    const fn contents(self) -> &'static str {
-        match self {
-            Self::Emulator => "the local AWS",
-            Self::Sam => "SAM, cargo-lambda and cfn-lint",
-            Self::Checks => "cargo-deny and ShellCheck",
-            Self::Guard => "cfn-guard",
-            Self::Iam => "an IAM simulator",
-            Self::LocalEmu => "the local AWS that enforces IAM",
-            Self::Bench => "boto3 and Lambda's runtime for Python",
-        }
-    }
-
     const fn kind(self) -> Kind {
         match self {
-            Self::Emulator | Self::Sam | Self::Checks | Self::LocalEmu | Self::Bench => Kind::Python,
+            Self::Emulator | Self::Sam | Self::CargoLambda | Self::Checks | Self::LocalEmu | Self::Bench => Kind::Python,
             Self::Guard | Self::Iam => Kind::Npm,
         }
     }
@@ -77,6 +70,7 @@ impl Tool {
         match self {
             Self::Emulator => &["requirements-emulator.txt", "constraints-emulator.txt"],
             Self::Sam => &["requirements-sam.txt", "constraints-sam.txt"],
+            Self::CargoLambda => &["requirements-cargo-lambda.txt"],
             Self::Checks => &["requirements-checks.txt"],
             Self::Guard => &["guard/package.json", "guard/package-lock.json"],
             Self::Iam => &["iam/package.json", "iam/package-lock.json"],
@@ -95,6 +89,20 @@ impl Tool {
         matches!(self.kind(), Kind::Npm) || python(self.python_minor_min()).is_ok()
     }
 
+    /// What people call it.
+    pub const fn contents(self) -> &'static str {
+        match self {
+            Self::Emulator => "the local AWS",
+            Self::Sam => "SAM and cfn-lint",
+            Self::CargoLambda => "cargo-lambda",
+            Self::Checks => "cargo-deny and ShellCheck",
+            Self::Guard => "cfn-guard",
+            Self::Iam => "an IAM simulator",
+            Self::LocalEmu => "the local AWS that enforces IAM",
+            Self::Bench => "boto3 and Lambda's runtime for Python",
+        }
+    }
+
     /// Where it is installed.
     pub fn folder(self) -> PathBuf {
         root().join(".tools").join(self.name())
@@ -108,14 +116,27 @@ impl Tool {
         }
     }
 
+    /// Whether it is there in the pinned versions.
+    pub fn is_installed(self) -> Result<bool> {
+        let wanted = fingerprint(&self.pinned())?;
+        Ok(fs::read_to_string(self.stamp()).is_ok_and(|have| have == wanted))
+    }
+
+    /// Says which versions are there, once all of it is.
+    fn stamp(self) -> PathBuf {
+        self.folder().join("installed")
+    }
+
+    fn pinned(self) -> Vec<PathBuf> {
+        self.pins().iter().map(|file| root().join("tools").join(file)).collect()
+    }
+
     /// Installs it where it is not there in the pinned versions; tells `say` what it does.
     pub fn install(self, say: &dyn Fn(&str)) -> Result<()> {
-        let stamp = self.folder().join("installed");
-        let pins: Vec<PathBuf> = self.pins().iter().map(|file| root().join("tools").join(file)).collect();
-        let wanted = fingerprint(&pins)?;
-        if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        if self.is_installed()? {
             return Ok(());
         }
+        let pins = self.pinned();
         say(&format!("installing {} into .tools/{} (once; half a minute to two)", self.contents(), self.name()));
         // A half-made folder of an interrupted run is not mended, but made anew.
         if self.folder().exists() {
@@ -125,7 +146,7 @@ impl Tool {
             Kind::Python => self.install_by_pip(&pins)?,
             Kind::Npm => self.install_by_npm(&pins)?,
         }
-        fs::write(stamp, wanted)?;
+        fs::write(self.stamp(), fingerprint(&pins)?)?;
         Ok(())
     }
 
@@ -204,10 +225,10 @@ pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
     bail!("{what} failed: {hint}\n  {last}")
 }
 
-/// The program of a name on PATH, with a folder of ours before it.
-pub fn path_with(folder: &Path) -> String {
-    let old = env::var("PATH").unwrap_or_default();
-    format!("{}:{old}", folder.display())
+/// PATH with the programs of these tools before all others.
+pub fn path_with(tools: &[Tool]) -> String {
+    let ours = tools.iter().map(|tool| format!("{}:", tool.folder().join("bin").display())).collect::<String>();
+    ours + &env::var("PATH").unwrap_or_default()
 }
 
 #[cfg(test)]

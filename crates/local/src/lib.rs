@@ -1,0 +1,36 @@
+//! What runs on this machine: pinned tools, the local AWSes, SAM against them; processes that end with us, and scratch that goes
+//! with them. It has no AWS SDK, so that `cargo xtask`, which stands on it, is built in seconds.
+
+pub mod children;
+pub mod deploy;
+pub mod emulator;
+pub mod interruption;
+pub mod localemu;
+pub mod plain;
+pub mod scratch;
+pub mod tools;
+
+use std::path::{Path, PathBuf};
+
+/// The environment variable that tells tests where the emulator is that was started for them; several, where they need several.
+pub const STAND: &str = "CLUSTERDROP_STAND";
+
+/// The environment variable that tells tests the port of the LocalEmu that was started for them.
+pub const LIVE: &str = "CLUSTERDROP_LIVE";
+
+/// The environment variable that tells tests where the command line is. Cargo knows it only within its own package.
+pub const CLI: &str = "CLUSTERDROP_CLI";
+
+/// How a line begins that says what could not be asked on this machine. `cargo xtask test` repeats such lines at its end.
+pub const NOT_ASKED: &str = "NOT ASKED: ";
+
+/// The project's folder.
+pub fn root() -> PathBuf {
+    // This crate lies two below it.
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
+}
+
+/// Where the calls lie that the functions made in the end-to-end tests, one file for each deployment.
+pub fn recorded() -> PathBuf {
+    root().join("target/recorded")
+}
