@@ -22,14 +22,6 @@ function found(text, pattern, what) {
   return matches
 }
 
-/** Which rights a function has: its binary names a constant, and the core says what that is. */
-function rightsOf(name) {
-  const [[, constant]] = found(source(`crates/${name}/src/main.rs`), /run\(Rights::(\w+)\)/g, `the rights of ${name}`)
-  const pattern = new RegExp(`const ${constant}: Self = Self \\{ create: (\\w+), delete: (\\w+) \\}`, 'g')
-  const [[, create, remove]] = found(source('crates/core/src/settings.rs'), pattern, `Rights::${constant}`)
-  return { create: create === 'true', delete: remove === 'true' }
-}
-
 /** The variants of Effect, so that a new one is not forgotten here. */
 function variants() {
   const [[, body]] = found(source('crates/core/src/effect.rs'), /pub enum Effect \{\n(.*?)\n\}/gs, 'the enum Effect')
@@ -49,13 +41,13 @@ async function checkLine(line, seen) {
   const kinds = Object.entries(effects).filter(([, { prints }]) => new RegExp(prints).test(line))
   if (kinds.length !== 1)
     return wrong.push(`${plansFile}: "${line}" is ${kinds.length === 0 ? 'no' : 'more than one'} effect of tests/iam/effects.yaml`)
-  const [[kind, { prints, call, asked, right, only, outside_plans: outside }]] = kinds
+  const [[kind, { prints, call, asked, only, outside_plans: outside }]] = kinds
   seen.add(kind)
   if (outside && line !== outside)
     return wrong.push(`${plansFile}: "${line}" stands in a plan, and tests/iam/effects.yaml says that no plan does so`)
   const requests = requestsOf({ call, asked: fill(asked, line.match(new RegExp(prints))), status: 200 })
   for (const who of functions) {
-    const may = only ? only.includes(who) : !right || rightsOf(who)[right]
+    const may = !only || only.includes(who)
     const answers = []
     for (const request of requests) answers.push({ words: told({ who, ...request }), ...(await judge({ who, ...request })) })
     const refused = answers.filter(({ result }) => result !== 'allow')

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use cf_local::emulator::REGION;
-use cf_local::{CLI, children};
+use cf_local::{CLI_PATH, children};
 
 /// What a run of it came to.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub fn clusterdrop_signed_out(endpoint: &str, arguments: &[&str]) -> Result<Ran>
 }
 
 fn command() -> Result<Command> {
-    let program = std::env::var_os(CLI).map(PathBuf::from);
+    let program = std::env::var_os(CLI_PATH).map(PathBuf::from);
     let mut command = Command::new(program.context("these tests need the command line: run them with `cargo xtask test`")?);
     command
         .env("AWS_REGION", REGION)

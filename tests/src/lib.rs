@@ -2,9 +2,9 @@
 //! What starts and ends the local AWS, and deploys to it, is in cf-local, which needs no SDK.
 
 pub mod cli;
+pub mod deployment;
 pub mod function;
 pub mod invocations;
 pub mod live;
 pub mod messages;
 pub mod record;
-pub mod stand;

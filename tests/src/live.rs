@@ -19,7 +19,7 @@ use cf_local::deploy::{ADMIN, CUSTOMIZER_BUCKET, DEPLOYMENT, PREFIX, USER_BUCKET
 use cf_local::emulator::REGION;
 use cf_local::localemu::certificate;
 use cf_local::tools::Tool;
-use cf_local::{LIVE, children, root};
+use cf_local::{LOCALEMU_PORT, children, root};
 
 /// LocalEmu's own.
 pub const ACCOUNT: &str = "000000000000";
@@ -92,7 +92,7 @@ impl Live {
 
     /// The one that `cargo xtask test` has started.
     pub async fn from_environment() -> Result<Self> {
-        let port = std::env::var(LIVE).context("these tests need LocalEmu: run them with `cargo xtask test live`")?;
+        let port = std::env::var(LOCALEMU_PORT).context("these tests need LocalEmu: run them with `cargo xtask test live`")?;
         Self::at(port.parse()?).await
     }
 

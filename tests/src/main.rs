@@ -1,9 +1,9 @@
 //! What `cargo xtask test` has to ask of a deployment through the SDK, as a program: so xtask itself needs none.
 
 use anyhow::Result;
+use cf_e2e::deployment::Deployment;
 use cf_e2e::live::Live;
 use cf_e2e::record;
-use cf_e2e::stand::Stand;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -20,8 +20,8 @@ enum Work {
 async fn main() -> Result<()> {
     cf_local::interruption::watch(cf_local::interruption::PATIENCE, || ())?;
     match Work::parse() {
-        Work::EndFirstHour { url } => Stand::at(&url).await?.end_first_hour().await,
-        Work::Record { url, name } => record::save(&Stand::at(&url).await?, &name),
+        Work::EndFirstHour { url } => Deployment::at(&url).await?.end_first_hour().await,
+        Work::Record { url, name } => record::save(&Deployment::at(&url).await?, &name),
         Work::DeployToLocalemu { port } => Live::deploy(port).await,
     }
 }

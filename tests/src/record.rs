@@ -5,13 +5,13 @@ use std::fs;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::stand::Stand;
+use crate::deployment::Deployment;
 use cf_local::recorded;
 
 /// Keeps what was called since the last recording, with the one name that differs from deployment to deployment.
-pub fn save(stand: &Stand, name: &str) -> Result<()> {
-    let mut calls = stand.take_function_calls()?;
-    calls["values"] = json!({"SystemBucket": stand.system_bucket});
+pub fn save(deployment: &Deployment, name: &str) -> Result<()> {
+    let mut calls = deployment.take_function_calls()?;
+    calls["values"] = json!({"SystemBucket": deployment.system_bucket});
     fs::create_dir_all(recorded())?;
     fs::write(recorded().join(format!("{name}.json")), calls.to_string())?;
     Ok(())

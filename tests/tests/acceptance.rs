@@ -8,12 +8,12 @@ use anyhow::Result;
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use cf_core::body::Mistake;
 use cf_core::ledger::MailKind;
-use cf_core::message::{Advice, FileProblem, Message, NoObject, Problem, Remains, TextProblem, ValueProblem, Wrong};
+use cf_core::message::{Advice, FileProblem, JsonType, Message, Problem, Remains, TextProblem, ValueProblem, Wrong};
 use cf_core::names::User;
 use cf_core::template::default_template;
 use cf_e2e::messages;
 use cf_local::deploy::USER_BUCKET;
-use common::{EXAMPLE, Stage, stage};
+use common::{EXAMPLE, TestUser, stage};
 use serde_json::json;
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a4_what_cannot_be_understood_creates_nothing_and_is_answered() -> Resul
     let cases: [(&str, &[u8], Problem); 9] = [
         ("unknown", br#"{"ComputeSpotPrize": "0.03"}"#, messages::wrong("ComputeSpotPrize", "0.03", spot_price)),
         ("nonstring", br#"{"ComputeMaxNodes": [4]}"#, messages::no_value("ComputeMaxNodes", ValueProblem::Array)),
-        ("array", br#"["ComputeMaxNodes"]"#, Problem::File(FileProblem::NoObject { what: NoObject::Array, instead: TextProblem::Other })),
+        ("array", br#"["ComputeMaxNodes"]"#, Problem::File(FileProblem::JsonType { what: JsonType::Array, instead: TextProblem::Other })),
         ("broken", br#"{"ComputeMaxNodes": "4",}"#, Problem::File(comma)),
         ("empty", b"", Problem::File(FileProblem::Empty)),
         (
@@ -122,7 +122,7 @@ async fn a4_what_cannot_be_understood_creates_nothing_and_is_answered() -> Resul
         ("large", &large, Problem::File(FileProblem::TooLarge(70_000))),
     ];
     for (name, body, _) in &cases {
-        s.stand.drop_file(&s.key(&format!("{name}.cf-create")), body).await?;
+        s.deployment.drop_file(&s.key(&format!("{name}.cf-create")), body).await?;
     }
     for (name, _, problem) in cases {
         s.answers(&format!("{name}.cf-failed"), &[messages::refused(name, vec![problem])]).await?;
@@ -167,7 +167,7 @@ async fn a7_deleted_means_gone() -> Result<()> {
     let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-deleted").await?;
-    let after = s.stand.cloudformation.describe_stacks().stack_name(&id).send().await?;
+    let after = s.deployment.cloudformation.describe_stacks().stack_name(&id).send().await?;
     assert_eq!(after.stacks().first().and_then(Stack::stack_status).map(StackStatus::as_str), Some("DELETE_COMPLETE"));
     s.gone("demo.cf-delete").await?;
     s.gone("demo.cf-created").await?;
@@ -207,7 +207,7 @@ async fn a8_every_record_of_an_event_is_handled() -> Result<()> {
     let lost = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": "home/a8/", "do": "drop", "times": 2}))?;
     s.drop("one.cf-create", "{}").await?;
     s.drop("two.cf-create", "{}").await?;
-    s.stand.until("both events to be lost", async || Ok((lost.hits()? == 2).then_some(()))).await?;
+    s.deployment.until("both events to be lost", async || Ok((lost.hits()? == 2).then_some(()))).await?;
     let record = |name: &str| json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key(name)}}});
     let told = s.invoke("cf-create", &json!({"Records": [record("one.cf-create"), record("two.cf-create")]}))?;
     assert_eq!(told.error, None, "{told:?}");
@@ -232,12 +232,12 @@ async fn a9_a_failure_is_told_with_its_cause_when_the_rollback_starts_and_the_na
     let stack = s.only_stack("demo").await?;
     assert_eq!(stack.stack_status().map(StackStatus::as_str), Some("ROLLBACK_IN_PROGRESS"));
     let id = stack.stack_id().unwrap_or_default().to_owned();
-    let events = s.stand.cloudformation.describe_stack_events().stack_name(id).send().await?;
+    let events = s.deployment.cloudformation.describe_stack_events().stack_name(id).send().await?;
     assert!(events.stack_events().iter().any(|e| e.resource_status_reason().is_some_and(|r| r.contains("cancelled"))), "{events:?}");
     s.gone("demo.cf-create").await?;
     s.mail("demo", MailKind::Failed).await?;
     drop((fault, cancelled, slow));
-    s.stand.until("the failed stack's removal", async || Ok(s.stacks("demo").await?.is_empty().then_some(()))).await?;
+    s.deployment.until("the failed stack's removal", async || Ok(s.stacks("demo").await?.is_empty().then_some(()))).await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     assert!(s.text("demo.cf-failed").await?.is_none());
@@ -254,7 +254,7 @@ async fn a10_the_same_event_three_times_is_one_cluster_and_one_mail() -> Result<
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": s.key("demo.cf-create")}}});
-    s.stand.send(&event)?;
+    s.deployment.send(&event)?;
     s.rest().await?;
     // Once more each, and waited for: whatever comes of it has come when the mails are counted.
     let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
@@ -296,16 +296,16 @@ async fn a12_a_cluster_whose_events_were_lost_is_found_by_the_sweep_behind_pages
     let lost =
         s.fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-a12-", "do": "drop", "times": null}))?;
     s.drop("demo.cf-create", "{}").await?;
-    s.stand.sweep()?;
+    s.deployment.sweep()?;
     s.answer("demo.cf-created").await?;
     assert!(lost.hits()? > 1, "nobody but the sweep knew");
     // Should the ledger be lost, only the last page of stacks tells of the cluster.
     s.rest().await?;
-    let (system, key) = (&s.stand.system_bucket, cf_core::ledger::key(&User::parse(&s.user)?));
-    s.stand.s3.delete_object().bucket(system).key(key).send().await?;
-    s.stand.sweep()?;
-    let found = async || Ok(s.stand.ledger(&s.user).await?.filter(|l| l.living().any(|name| name.as_str() == "demo")));
-    s.stand.until("the ledger, written anew", found).await?;
+    let (system, key) = (&s.deployment.system_bucket, cf_core::ledger::key(&User::parse(&s.user)?));
+    s.deployment.s3.delete_object().bucket(system).key(key).send().await?;
+    s.deployment.sweep()?;
+    let found = async || Ok(s.deployment.ledger(&s.user).await?.filter(|l| l.living().any(|name| name.as_str() == "demo")));
+    s.deployment.until("the ledger, written anew", found).await?;
     Ok(())
 }
 
@@ -355,13 +355,13 @@ async fn a15_a_mailer_that_is_down_costs_a_mail_and_no_cluster() -> Result<()> {
     s.gone("demo.cf-create").await?;
     s.rest().await?;
     // The SDK tries three times; then the mail is lost.
-    s.stand.until("the last try", async || Ok((down.hits()? == 3).then_some(()))).await?;
+    s.deployment.until("the last try", async || Ok((down.hits()? == 3).then_some(()))).await?;
     assert!(s.mails("demo")?.is_empty());
     // Counted: a metric in the embedded format, beside a line that names the mail.
     let lost = format!("{}: ses:SendEmail", messages::subject("a15", "demo", MailKind::Ready));
     for text in [lost.as_str(), "\"MailsLost\":1"] {
-        let logged = async || Ok((!s.stand.log("/aws/lambda/clusterdrop-cf-watch", text)?.is_empty()).then_some(()));
-        s.stand.until(text, logged).await?;
+        let logged = async || Ok((!s.deployment.log("/aws/lambda/clusterdrop-cf-watch", text)?.is_empty()).then_some(()));
+        s.deployment.until(text, logged).await?;
     }
     Ok(())
 }
@@ -373,7 +373,7 @@ async fn a16_two_users_may_both_have_a_test() -> Result<()> {
     v.drop("test.cf-create", "{}").await?;
     u.answer("test.cf-created").await?;
     v.answer("test.cf-created").await?;
-    let (a, b): (Stage, Stage) = (u, v);
+    let (a, b): (TestUser, TestUser) = (u, v);
     assert_ne!(a.only_stack("test").await?.stack_id(), b.only_stack("test").await?.stack_id());
     Ok(())
 }

@@ -11,7 +11,7 @@ use aws_sdk_s3::types::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use cf_e2e::cli::{Ran, clusterdrop};
 use cf_local::deploy::{USER_BUCKET, aws};
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::{Value, json};
 
 /// A single statement, a field that nobody knows, and spaces: all of it has to come back.
@@ -22,30 +22,30 @@ const ADOPT: [&str; 2] = ["admin", "adopt-bucket"];
 const RECORD: &str = "adopt/af-users-eu-west-2/before.json";
 
 struct Bucket {
-    s: Stage,
+    s: TestUser,
 }
 
 /// A bucket's policy, to the letter, and its notifications.
 #[derive(Debug, PartialEq)]
-struct Seen {
+struct LedgerCache {
     policy: Option<String>,
     notification: NotificationConfiguration,
 }
 
 impl Bucket {
-    async fn seen(&self) -> Result<Seen> {
-        let all = self.s.stand.s3.get_bucket_notification_configuration().bucket(USER_BUCKET).send().await?;
+    async fn seen(&self) -> Result<LedgerCache> {
+        let all = self.s.deployment.s3.get_bucket_notification_configuration().bucket(USER_BUCKET).send().await?;
         let notification = NotificationConfiguration::builder()
             .set_queue_configurations(all.queue_configurations)
             .set_topic_configurations(all.topic_configurations)
             .set_lambda_function_configurations(all.lambda_function_configurations)
             .set_event_bridge_configuration(all.event_bridge_configuration)
             .build();
-        Ok(Seen { policy: self.policy().await?, notification })
+        Ok(LedgerCache { policy: self.policy().await?, notification })
     }
 
     async fn policy(&self) -> Result<Option<String>> {
-        match self.s.stand.s3.get_bucket_policy().bucket(USER_BUCKET).send().await {
+        match self.s.deployment.s3.get_bucket_policy().bucket(USER_BUCKET).send().await {
             Ok(got) => Ok(got.policy),
             Err(e) if e.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchBucketPolicy") => Ok(None),
             Err(e) => Err(e.into()),
@@ -53,19 +53,19 @@ impl Bucket {
     }
 
     async fn put_policy(&self, policy: &str) -> Result<()> {
-        self.s.stand.s3.put_bucket_policy().bucket(USER_BUCKET).policy(policy).send().await?;
+        self.s.deployment.s3.put_bucket_policy().bucket(USER_BUCKET).policy(policy).send().await?;
         Ok(())
     }
 
     async fn put_notification(&self, all: NotificationConfiguration) -> Result<()> {
-        self.s.stand.s3.put_bucket_notification_configuration().bucket(USER_BUCKET).notification_configuration(all).send().await?;
+        self.s.deployment.s3.put_bucket_notification_configuration().bucket(USER_BUCKET).notification_configuration(all).send().await?;
         Ok(())
     }
 
     /// Gives the bucket what it has of its own.
     async fn furnish(&self) -> Result<()> {
         self.put_policy(POLICY).await?;
-        aws(&self.s.stand.url, &["sqs", "create-queue", "--queue-name", "theirs"])?;
+        aws(&self.s.deployment.url, &["sqs", "create-queue", "--queue-name", "theirs"])?;
         let part = |name: &str, value: &str| FilterRule::builder().name(FilterRuleName::from(name)).value(value).build();
         let key = S3KeyFilter::builder().filter_rules(part("prefix", "home/")).filter_rules(part("suffix", ".csv")).build();
         let rule = QueueConfiguration::builder()
@@ -78,7 +78,7 @@ impl Bucket {
     }
 
     fn adopt(&self, options: &[&str]) -> Result<Ran> {
-        clusterdrop(&self.s.stand.url, &[&ADOPT, options].concat())
+        clusterdrop(&self.s.deployment.url, &[&ADOPT, options].concat())
     }
 
     fn adopted(&self, options: &[&str]) -> Result<String> {
@@ -94,7 +94,7 @@ impl Bucket {
     }
 
     async fn record(&self) -> Result<Option<String>> {
-        let listed = self.s.stand.s3.list_objects_v2().bucket(&self.s.stand.system_bucket).prefix(RECORD).send().await?;
+        let listed = self.s.deployment.s3.list_objects_v2().bucket(&self.s.deployment.system_bucket).prefix(RECORD).send().await?;
         Ok(listed.contents().first().and_then(|o| o.key().map(str::to_owned)))
     }
 
@@ -108,7 +108,7 @@ impl Bucket {
     }
 
     async fn trigger(&self) -> Result<String> {
-        let found = self.s.stand.cloudformation.describe_stacks().stack_name("clusterdrop").send().await?;
+        let found = self.s.deployment.cloudformation.describe_stacks().stack_name("clusterdrop").send().await?;
         let parameters = found.stacks().first().context("the deployment")?.parameters();
         let trigger = parameters.iter().find(|p| p.parameter_key() == Some("Trigger")).and_then(|p| p.parameter_value());
         Ok(trigger.context("the parameter Trigger")?.to_owned())
@@ -133,7 +133,7 @@ async fn a_bucket_of_ones_own_is_adopted_and_given_back() -> Result<()> {
     a_bucket_without_a_policy_has_none_again(&b).await
 }
 
-async fn looking_writes_nothing(b: &Bucket, before: &Seen) -> Result<()> {
+async fn looking_writes_nothing(b: &Bucket, before: &LedgerCache) -> Result<()> {
     let writes = b.writes()?;
     let shown = b.adopted(&["--dry-run"])?;
     let added = if b.trigger().await? == "s3" { "+      \"Id\": \"clusterdrop-create\"" } else { "+  \"EventBridgeConfiguration\": {}" };
@@ -143,7 +143,7 @@ async fn looking_writes_nothing(b: &Bucket, before: &Seen) -> Result<()> {
     Ok(())
 }
 
-async fn the_trigger_works_and_theirs_stays(b: &Bucket, before: &Seen) -> Result<()> {
+async fn the_trigger_works_and_theirs_stays(b: &Bucket, before: &LedgerCache) -> Result<()> {
     let writes = b.writes()?;
     b.adopted(&[])?;
     assert_eq!((b.record().await?.as_deref(), b.writes()?), (Some(RECORD), writes + 2));
@@ -170,7 +170,7 @@ async fn once_more_does_nothing(b: &Bucket) -> Result<()> {
     Ok(())
 }
 
-async fn given_back(b: &Bucket, before: &Seen) -> Result<()> {
+async fn given_back(b: &Bucket, before: &LedgerCache) -> Result<()> {
     let (seen, writes) = (b.seen().await?, b.writes()?);
     let shown = b.adopted(&["--undo", "--dry-run"])?;
     assert!(shown.contains("-      \"Sid\": \"ClusterdropTlsOnly\""), "{shown}");
@@ -182,13 +182,13 @@ async fn given_back(b: &Bucket, before: &Seen) -> Result<()> {
     Ok(())
 }
 
-async fn a_change_meanwhile_is_not_run_over(b: &Bucket, before: &Seen) -> Result<()> {
+async fn a_change_meanwhile_is_not_run_over(b: &Bucket, before: &LedgerCache) -> Result<()> {
     // The record is written between the first look at the bucket and the second.
     let slow = b.s.fault(&json!({"kind": "call", "call": "s3.PutObject", "text": RECORD, "delay": 3}))?;
     let theirs = POLICY.replace("Auditors", "Inspectors");
-    let url = b.s.stand.url.clone();
+    let url = b.s.deployment.url.clone();
     let running = tokio::task::spawn_blocking(move || clusterdrop(&url, &ADOPT));
-    b.s.stand.until("the record's writing", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    b.s.deployment.until("the record's writing", async || Ok((slow.hits()? > 0).then_some(()))).await?;
     b.put_policy(&theirs).await?;
     let ran = running.await??;
     assert!(ran.code == Some(1) && ran.err.contains("somebody else has changed the bucket"), "{ran:?}");
@@ -200,7 +200,7 @@ async fn a_change_meanwhile_is_not_run_over(b: &Bucket, before: &Seen) -> Result
     b.put_policy(POLICY).await
 }
 
-async fn a_run_that_dies_half_way_is_finished_by_the_next(b: &Bucket, before: &Seen) -> Result<()> {
+async fn a_run_that_dies_half_way_is_finished_by_the_next(b: &Bucket, before: &LedgerCache) -> Result<()> {
     let denied =
         b.s.fault(&json!({"kind": "call", "call": "s3.PutBucketNotification", "error": "AccessDenied", "status": 403, "times": 1}))?;
     let error = b.refused(&[])?;
@@ -215,7 +215,7 @@ async fn a_run_that_dies_half_way_is_finished_by_the_next(b: &Bucket, before: &S
     Ok(())
 }
 
-async fn what_others_change_later_is_kept(b: &Bucket, before: &Seen) -> Result<()> {
+async fn what_others_change_later_is_kept(b: &Bucket, before: &LedgerCache) -> Result<()> {
     b.adopted(&[])?;
     let mut policy: Value = serde_json::from_str(&b.policy().await?.context("a policy")?)?;
     let later = json!({"Sid": "Later", "Effect": "Deny", "Principal": "*", "Action": "s3:PutBucketAcl", "Resource": "arn:aws:s3:::af-users-eu-west-2"});
@@ -230,7 +230,7 @@ async fn what_others_change_later_is_kept(b: &Bucket, before: &Seen) -> Result<(
     b.put_policy(POLICY).await
 }
 
-async fn a_strangers_statement_of_our_name_is_refused(b: &Bucket, before: &Seen) -> Result<()> {
+async fn a_strangers_statement_of_our_name_is_refused(b: &Bucket, before: &LedgerCache) -> Result<()> {
     b.put_policy(&POLICY.replace("Auditors", "ClusterdropTlsOnly")).await?;
     let writes = b.writes()?;
     let error = b.refused(&[])?;
@@ -242,7 +242,7 @@ async fn a_strangers_statement_of_our_name_is_refused(b: &Bucket, before: &Seen)
 }
 
 async fn a_bucket_without_a_policy_has_none_again(b: &Bucket) -> Result<()> {
-    b.s.stand.s3.delete_bucket_policy().bucket(USER_BUCKET).send().await?;
+    b.s.deployment.s3.delete_bucket_policy().bucket(USER_BUCKET).send().await?;
     b.put_notification(NotificationConfiguration::builder().build()).await?;
     let before = b.seen().await?;
     assert_eq!(before.policy, None);

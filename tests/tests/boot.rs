@@ -15,7 +15,7 @@ use cf_e2e::messages;
 use cf_local::deploy::{CUSTOMIZER_BUCKET, aws};
 use cf_local::root;
 use cf_local::tools::{Tool, path_with};
-use common::{Stage, stage_without_profile};
+use common::{TestUser, stage_without_profile};
 use serde_json::json;
 
 /// Writes the key that the user logs in with.
@@ -36,7 +36,7 @@ struct Node {
 
 impl Node {
     /// A machine about to boot with these user data (base64, as EC2 takes them).
-    fn new(s: &Stage, user_data: &str) -> Result<Self> {
+    fn new(s: &TestUser, user_data: &str) -> Result<Self> {
         let boot = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("boot-{}", s.user));
         if boot.exists() {
             fs::remove_dir_all(&boot)?;
@@ -58,7 +58,7 @@ impl Node {
             assert!(script.contains(there), "the boot script has no {there} any more: mend this test");
             script = script.replace(there, &here);
         }
-        Ok(Self { boot, script, url: s.stand.url.clone() })
+        Ok(Self { boot, script, url: s.deployment.url.clone() })
     }
 
     /// Boots; whether the script ended well.
@@ -85,8 +85,8 @@ impl Node {
     }
 
     /// Waits for a line in the log, which a second process writes.
-    async fn logged(&self, s: &Stage, text: &str) -> Result<()> {
-        let seen = s.stand.until(text, async || Ok(self.read("log/clusterdrop.log").contains(text).then_some(()))).await;
+    async fn logged(&self, s: &TestUser, text: &str) -> Result<()> {
+        let seen = s.deployment.until(text, async || Ok(self.read("log/clusterdrop.log").contains(text).then_some(()))).await;
         seen.with_context(|| self.read("log/clusterdrop.log"))?;
         assert!(self.read("console").contains(text), "the console has what the log has");
         Ok(())
@@ -94,35 +94,35 @@ impl Node {
 }
 
 /// A user with these scripts.
-async fn with_scripts(user: &str, scripts: &[(&str, &str)]) -> Result<Stage> {
+async fn with_scripts(user: &str, scripts: &[(&str, &str)]) -> Result<TestUser> {
     let s = stage_without_profile(user).await?;
     for (name, text) in scripts {
         let key = format!("customizer/{user}/configure.d/{name}");
-        s.stand.s3.put_object().bucket(CUSTOMIZER_BUCKET).key(key).body(text.as_bytes().to_vec().into()).send().await?;
+        s.deployment.s3.put_object().bucket(CUSTOMIZER_BUCKET).key(key).body(text.as_bytes().to_vec().into()).send().await?;
     }
     Ok(s)
 }
 
 /// Drops a request, waits until its login node is there, and gives that node and its instance id. Nobody signals but the node.
-async fn login_node(s: &Stage) -> Result<(Node, String)> {
+async fn login_node(s: &TestUser) -> Result<(Node, String)> {
     s.drop("demo.cf-create", "{}").await?;
     let instance = s
-        .stand
+        .deployment
         .until("the login node", async || {
             let Some(stack) = s.stacks("demo").await?.pop() else { return Ok(None) };
-            let nodes = s.stand.cloudformation.describe_stack_resources();
+            let nodes = s.deployment.cloudformation.describe_stack_resources();
             let nodes = nodes.set_stack_name(stack.stack_id).logical_resource_id("LoginNode").send().await;
             let found = nodes.ok().and_then(|n| n.stack_resources().first().and_then(|r| r.physical_resource_id().map(str::to_owned)));
             Ok(found.filter(|id| id.starts_with("i-")))
         })
         .await?;
     let asked = ["ec2", "describe-instance-attribute", "--attribute", "userData", "--query", "UserData.Value", "--output", "text"];
-    let user_data = aws(&s.stand.url, &[&asked[..], &["--instance-id", &instance]].concat())?;
+    let user_data = aws(&s.deployment.url, &[&asked[..], &["--instance-id", &instance]].concat())?;
     Ok((Node::new(s, &user_data)?, instance))
 }
 
 /// The answer gives the verdict that the login node signalled, among AWS's words.
-async fn verdict_is_told(s: &Stage, verdict: &str) -> Result<()> {
+async fn verdict_is_told(s: &TestUser, verdict: &str) -> Result<()> {
     let answer = s.answer("demo.cf-failed").await?;
     let told = messages::failed("demo", &messages::login_node("<reason>", Advice::CheckScripts));
     let reason = told.iter().find_map(|message| messages::in_place_of("<reason>", message, &answer));
@@ -130,7 +130,7 @@ async fn verdict_is_told(s: &Stage, verdict: &str) -> Result<()> {
     Ok(())
 }
 
-fn silent(s: &Stage) -> serde_json::Value {
+fn silent(s: &TestUser) -> serde_json::Value {
     json!({"kind": "node", "stack": format!("clusterdrop-{}-", s.user), "signal": "never"})
 }
 
@@ -189,7 +189,7 @@ async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
     let _silent = s.fault(&silent(&s))?;
     let (node, instance) = login_node(&s).await?;
     // Past the gate, and then somebody takes the only script away.
-    s.stand.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key("customizer/boot3/configure.d/user.sh").send().await?;
+    s.deployment.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key("customizer/boot3/configure.d/user.sh").send().await?;
     assert!(!node.boot(&instance, &[])?);
     verdict_is_told(&s, "profile-has-no-scripts").await?;
     assert_eq!(node.read("ran"), "");
@@ -272,12 +272,12 @@ async fn a_compute_node_runs_the_same_scripts_and_signals_nothing() -> Result<()
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let stack = s.only_stack("demo").await?;
-    let resources = s.stand.cloudformation.describe_stack_resources();
+    let resources = s.deployment.cloudformation.describe_stack_resources();
     let template = resources.set_stack_name(stack.stack_id).logical_resource_id("ComputeLaunchTemplate").send().await?;
     let Some(template) = template.stack_resources().first().and_then(|r| r.physical_resource_id()) else { bail!("no launch template") };
     let asked = ["ec2", "describe-launch-template-versions", "--output", "text"];
     let asked = [&asked[..], &["--query", "LaunchTemplateVersions[0].LaunchTemplateData.UserData", "--launch-template-id", template]];
-    let node = Node::new(&s, &aws(&s.stand.url, &asked.concat())?)?;
+    let node = Node::new(&s, &aws(&s.deployment.url, &asked.concat())?)?;
     assert!(node.boot("i-0compute", &[])?);
     assert_eq!(node.read("ran"), "20-note.sh configure slave demo\n");
     assert!(!node.read("calls").contains("cfn-signal"), "{}", node.read("calls"));

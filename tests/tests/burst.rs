@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
+use cf_e2e::deployment::Deployment;
 use cf_e2e::invocations::Invocation;
-use cf_e2e::stand::Stand;
 use cf_local::deploy::{CUSTOMIZER_BUCKET, PREFIX, USER_BUCKET, aws};
 use common::{EXAMPLE, stage};
 use tokio::task::JoinSet;
@@ -61,9 +61,9 @@ async fn grown<F: AsyncFnMut() -> Result<usize>>(what: &str, all: usize, mut see
 }
 
 /// The names and statuses of all stacks that ever were.
-async fn stacks(stand: &Stand, prefix: &str) -> Result<Vec<(String, StackStatus)>> {
+async fn stacks(deployment: &Deployment, prefix: &str) -> Result<Vec<(String, StackStatus)>> {
     let mut found = Vec::new();
-    let mut pages = stand.cloudformation.list_stacks().into_paginator().send();
+    let mut pages = deployment.cloudformation.list_stacks().into_paginator().send();
     while let Some(page) = pages.next().await {
         for stack in page?.stack_summaries() {
             if let (Some(name), Some(status)) = (stack.stack_name().filter(|name| name.starts_with(prefix)), stack.stack_status()) {
@@ -75,9 +75,9 @@ async fn stacks(stand: &Stand, prefix: &str) -> Result<Vec<(String, StackStatus)
 }
 
 /// The keys under `home/` with this ending.
-async fn keys(stand: &Stand, ending: &str) -> Result<usize> {
+async fn keys(deployment: &Deployment, ending: &str) -> Result<usize> {
     let mut count = 0;
-    let mut pages = stand.s3.list_objects_v2().bucket(USER_BUCKET).prefix("home/").into_paginator().send();
+    let mut pages = deployment.s3.list_objects_v2().bucket(USER_BUCKET).prefix("home/").into_paginator().send();
     while let Some(page) = pages.next().await {
         count += page?.contents().iter().filter(|o| o.key().is_some_and(|key| key.ends_with(ending))).count();
     }
@@ -85,26 +85,26 @@ async fn keys(stand: &Stand, ending: &str) -> Result<usize> {
 }
 
 /// How many stacks a second are made of the same template, with the same parameters, without anybody of ours.
-async fn bare_rate(stand: &Stand, count: usize) -> Result<f64> {
+async fn bare_rate(deployment: &Deployment, count: usize) -> Result<f64> {
     let sample = stage("sample").await?;
     sample.drop("demo.cf-create", EXAMPLE).await?;
     sample.answer("demo.cf-created").await?;
     let stack = sample.only_stack("demo").await?;
     let parameters: Vec<Parameter> = stack.parameters().to_vec();
     let role = stack.role_arn().context("a cluster has a service role")?.to_owned();
-    let body = stand.cloudformation.get_template().stack_name(stack.stack_name().unwrap_or_default()).send().await?;
+    let body = deployment.cloudformation.get_template().stack_name(stack.stack_name().unwrap_or_default()).send().await?;
     let key = format!("templates/bare-{count}.yaml");
     let text = body.template_body().context("a stack has a template")?.to_owned();
-    stand.s3.put_object().bucket(&stand.system_bucket).key(&key).body(text.into_bytes().into()).send().await?;
-    let url = format!("https://s3.eu-west-2.amazonaws.com/{}/{key}", stand.system_bucket);
+    deployment.s3.put_object().bucket(&deployment.system_bucket).key(&key).body(text.into_bytes().into()).send().await?;
+    let url = format!("https://s3.eu-west-2.amazonaws.com/{}/{key}", deployment.system_bucket);
     let begun = Instant::now();
     together((0..count).map(|nth| {
-        let call = stand.cloudformation.create_stack().stack_name(format!("bare-{nth}")).template_url(&url).role_arn(&role);
+        let call = deployment.cloudformation.create_stack().stack_name(format!("bare-{nth}")).template_url(&url).role_arn(&role);
         let call = call.set_parameters(Some(parameters.clone())).capabilities(Capability::CapabilityIam);
         async move { Ok(call.send().await.map(drop)?) }
     }))
     .await?;
-    let made = async || Ok(stacks(stand, "bare-").await?.iter().filter(|(_, status)| *status == StackStatus::CreateComplete).count());
+    let made = async || Ok(stacks(deployment, "bare-").await?.iter().filter(|(_, status)| *status == StackStatus::CreateComplete).count());
     grown("stacks for comparison", count, made).await?;
     Ok(number(count) / begun.elapsed().as_secs_f64())
 }
@@ -131,53 +131,53 @@ fn peaks(all: &[Invocation]) -> BTreeMap<String, (u64, u64, usize)> {
 #[tokio::test]
 async fn many_uploads_at_once_are_all_answered_and_none_twice() -> Result<()> {
     let (users, each) = size()?;
-    let (all, stand) = (users * each, Stand::from_environment().await?);
+    let (all, deployment) = (users * each, Deployment::from_environment().await?);
     for function in ["cf-create", "cf-delete", "cf-watch"] {
         let name = format!("{PREFIX}-{function}");
         // As the parameter ReservedConcurrency does it, which the emulator does not take from a template.
         let limit = ["lambda", "put-function-concurrency", "--reserved-concurrent-executions", CONCURRENCY, "--function-name", &name];
-        aws(&stand.url, &limit)?;
+        aws(&deployment.url, &limit)?;
     }
-    let bare = bare_rate(&stand, all.min(BARE_MAX)).await?;
+    let bare = bare_rate(&deployment, all.min(BARE_MAX)).await?;
     let (before, made_before, created_before) = (
-        stand.invocations(0)?.last().map_or(0, |i| i.n),
-        stacks(&stand, &format!("{PREFIX}-")).await?.len(),
-        keys(&stand, ".cf-created").await?,
+        deployment.invocations(0)?.last().map_or(0, |i| i.n),
+        stacks(&deployment, &format!("{PREFIX}-")).await?.len(),
+        keys(&deployment, ".cf-created").await?,
     );
     together((0..users).map(|user| {
-        let put = stand.s3.put_object().bucket(CUSTOMIZER_BUCKET).key(format!("customizer/burst{user}/configure.d/user.sh"));
+        let put = deployment.s3.put_object().bucket(CUSTOMIZER_BUCKET).key(format!("customizer/burst{user}/configure.d/user.sh"));
         async move { Ok(put.body(b"#!/bin/bash\n".to_vec().into()).send().await.map(drop)?) }
     }))
     .await?;
     let begun = Instant::now();
     together((0..all).map(|nth| {
-        let stand = stand.clone();
-        async move { stand.drop_file(&format!("home/burst{}/c{}.cf-create", nth % users, nth / users), EXAMPLE.as_bytes()).await }
+        let deployment = deployment.clone();
+        async move { deployment.drop_file(&format!("home/burst{}/c{}.cf-create", nth % users, nth / users), EXAMPLE.as_bytes()).await }
     }))
     .await?;
-    grown("answers", created_before + all, async || keys(&stand, ".cf-created").await).await?;
+    grown("answers", created_before + all, async || keys(&deployment, ".cf-created").await).await?;
     let seconds = begun.elapsed().as_secs_f64();
-    grown("uploads answered and gone", 1, async || Ok(usize::from(keys(&stand, ".cf-create").await? == 0))).await?;
+    grown("uploads answered and gone", 1, async || Ok(usize::from(keys(&deployment, ".cf-create").await? == 0))).await?;
     for user in 0..users {
-        stand.at_rest(&format!("burst{user}")).await?;
+        deployment.at_rest(&format!("burst{user}")).await?;
     }
     // Late news of progress is still worked through; while more of it ends, nothing stands still.
     let ended = async || {
-        let invocations = stand.invocations(before)?;
+        let invocations = deployment.invocations(before)?;
         let count = invocations.iter().filter(|i| i.ms.is_some()).count();
         Ok(if count == invocations.len() { usize::MAX } else { count })
     };
     grown("invocations ended", usize::MAX, ended).await?;
 
     // None twice: a stack each, ever; a mail each; and nobody was refused.
-    let made: Vec<String> = stacks(&stand, &format!("{PREFIX}-burst")).await?.into_iter().map(|(name, _)| name).collect();
+    let made: Vec<String> = stacks(&deployment, &format!("{PREFIX}-burst")).await?.into_iter().map(|(name, _)| name).collect();
     assert_eq!((made.len(), made.iter().collect::<BTreeSet<_>>().len()), (all, all), "stacks ever made, and their names");
     assert_eq!(made_before, 1, "the sample");
-    assert_eq!(keys(&stand, ".cf-failed").await?, 0);
-    let mails: Vec<String> = stand.all_mails()?.into_iter().map(|(subject, _)| subject).filter(|s| s.contains(" burst")).collect();
+    assert_eq!(keys(&deployment, ".cf-failed").await?, 0);
+    let mails: Vec<String> = deployment.all_mails()?.into_iter().map(|(subject, _)| subject).filter(|s| s.contains(" burst")).collect();
     assert_eq!((mails.len(), mails.iter().collect::<BTreeSet<_>>().len()), (all, all), "mails, and different ones");
 
-    let invocations = stand.invocations(before)?;
+    let invocations = deployment.invocations(before)?;
     let calls: usize = invocations.iter().map(|i| i.calls.len()).sum();
     let failed = invocations.iter().filter(|i| i.error.is_some()).count();
     let rate = number(all) / seconds;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::{ResourceSignalStatus, ResourceStatus};
 use cf_e2e::invocations::{Call, Invocation};
-use common::{EXAMPLE, Stage, stage};
+use common::{EXAMPLE, TestUser, stage};
 use serde_json::{Value, json};
 
 /// The reasons: a table, for people to read and for this test to hold against what happens.
@@ -59,15 +59,15 @@ fn batch(events: &[Value]) -> Value {
 }
 
 /// The invocations that concerned a user, in the order in which they began; every pass looks at the ledger.
-fn of_user(s: &Stage, after: u64) -> Result<Vec<Invocation>> {
+fn of_user(s: &TestUser, after: u64) -> Result<Vec<Invocation>> {
     let ledger = format!("system/ledger/{}.json", s.user);
     let touches = |i: &Invocation| i.ms.is_none() || i.calls.iter().any(|call| call.what.ends_with(&ledger));
-    Ok(s.stand.invocations(after)?.into_iter().filter(touches).collect())
+    Ok(s.deployment.invocations(after)?.into_iter().filter(touches).collect())
 }
 
 /// A life, pass by pass: CloudFormation's own events are held back, and handed over one after the other.
 struct Life {
-    s: Stage,
+    s: TestUser,
     stack: String,
     seen: u64,
     passes: Vec<(String, Vec<Call>)>,
@@ -80,7 +80,7 @@ impl Life {
             let all = of_user(&self.s, self.seen)?;
             Ok((!all.is_empty() && all.iter().all(|i| i.ms.is_some())).then_some(all))
         };
-        let all = self.s.stand.until(pass, ended).await?;
+        let all = self.s.deployment.until(pass, ended).await?;
         let [one] = &all[..] else { panic!("one invocation for {pass}: {all:#?}") };
         assert!(one.error.is_none() && one.looks().len() == 1, "{one:#?}");
         self.passes.push((pass.to_owned(), one.calls_in_order()));
@@ -96,14 +96,14 @@ impl Life {
     /// CloudFormation has told of this status.
     async fn told(&mut self, status: &str) -> Result<()> {
         let of = |event: &Value| event["Detail"]["status-details"]["status"] == status;
-        let event = async || Ok(self.s.stand.events("Stack", &self.stack)?.into_iter().find(|e| of(e)));
-        let event = self.s.stand.until(status, event).await?;
+        let event = async || Ok(self.s.deployment.events("Stack", &self.stack)?.into_iter().find(|e| of(e)));
+        let event = self.s.deployment.until(status, event).await?;
         self.hand_over(status, &envelope(&event)).await
     }
 
     /// The queue hands over a few of the events so far: which ones makes no difference, for they only say where to look.
     async fn progress(&mut self, when: &str) -> Result<()> {
-        let events = self.s.stand.events("Resource", &self.stack)?;
+        let events = self.s.deployment.events("Resource", &self.stack)?;
         let event = batch(&events[events.len().saturating_sub(3)..]);
         self.hand_over(&format!("progress, {when}"), &event).await
     }
@@ -117,18 +117,18 @@ impl Life {
     /// Everything is made but the login node, which is awaited; its id.
     async fn only_the_node_is_missing(&self) -> Result<String> {
         let node = async || {
-            let resources = self.s.stand.cloudformation.list_stack_resources().stack_name(&self.stack).send().await?;
+            let resources = self.s.deployment.cloudformation.list_stack_resources().stack_name(&self.stack).send().await?;
             let mut missing = resources.stack_resource_summaries().iter().filter(|r| !r.resource_status().is_some_and(is_made));
             let node = missing.next().filter(|r| r.logical_resource_id() == Some("LoginNode"));
             let id = node.and_then(|r| r.physical_resource_id()).map(str::to_owned);
             Ok(id.filter(|_| missing.next().is_none()))
         };
-        self.s.stand.until("all but the login node", node).await
+        self.s.deployment.until("all but the login node", node).await
     }
 
     /// The login node says that it is ready.
     async fn signal(&self, node: String) -> Result<()> {
-        let signal = self.s.stand.cloudformation.signal_resource().stack_name(&self.stack).logical_resource_id("LoginNode");
+        let signal = self.s.deployment.cloudformation.signal_resource().stack_name(&self.stack).logical_resource_id("LoginNode");
         signal.unique_id(node).status(ResourceSignalStatus::Success).send().await?;
         Ok(())
     }
@@ -141,18 +141,18 @@ fn is_made(status: &ResourceStatus) -> bool {
 /// One whole life, each pass alone, so that the calls are the same in every run.
 async fn life() -> Result<Vec<(String, Vec<Call>)>> {
     let s = stage("life").await?;
-    let stand = s.stand.clone();
+    let deployment = s.deployment.clone();
     let of_stack = |mut order: Value| {
         order["stack"] = "clusterdrop-life-".into();
-        stand.fault(&order)
+        deployment.fault(&order)
     };
-    let _held = stand
+    let _held = deployment
         .fault(&json!({"kind": "event", "detail_type": "CloudFormation", "text": "clusterdrop-life-", "do": "drop", "times": null}))?;
     let _silent = of_stack(json!({"kind": "node", "signal": "never", "timeout": 600}))?;
     // So slow that each pass comes while it is still under way.
     let _making = of_stack(json!({"kind": "pace", "resource": "LoginSecurityGroup", "each": 10}))?;
     let _removing = of_stack(json!({"kind": "pace", "resource": "LoginSecurityGroup", "on": "delete", "each": 10}))?;
-    let mut life = Life { s, stack: String::new(), seen: stand.invocations(0)?.last().map_or(0, |i| i.n), passes: Vec::new() };
+    let mut life = Life { s, stack: String::new(), seen: deployment.invocations(0)?.last().map_or(0, |i| i.n), passes: Vec::new() };
     life.upload("demo.cf-create", EXAMPLE).await?;
     life.stack = life.s.only_stack("demo").await?.stack_name.context("a stack has a name")?;
     life.told("CREATE_IN_PROGRESS").await?;
@@ -200,8 +200,8 @@ struct Counted {
 }
 
 /// One whole life with CloudFormation's events as they come.
-async fn free_run(s: &Stage) -> Result<Vec<Invocation>> {
-    let before = s.stand.invocations(0)?.last().map_or(0, |i| i.n);
+async fn free_run(s: &TestUser) -> Result<Vec<Invocation>> {
+    let before = s.deployment.invocations(0)?.last().map_or(0, |i| i.n);
     let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-free-", "each": 0.5}))?;
     s.drop("demo.cf-create", EXAMPLE).await?;
     s.answer("demo.cf-created").await?;
@@ -214,11 +214,11 @@ async fn free_run(s: &Stage) -> Result<Vec<Invocation>> {
         |of: &[Invocation]| of.iter().filter(|i| i.by.ends_with("-progress")).filter_map(|i| i.about.parse::<usize>().ok()).sum::<usize>();
     let all = async || {
         let all = of_user(s, before)?;
-        let stack_events = s.stand.events("Stack", &stack)?.len();
-        let progress = s.stand.events("Resource", &stack)?.iter().filter(|e| is_progress(e)).count();
+        let stack_events = s.deployment.events("Stack", &stack)?.len();
+        let progress = s.deployment.events("Resource", &stack)?.iter().filter(|e| is_progress(e)).count();
         Ok((told(&all) >= stack_events && heard(&all) >= progress && all.iter().all(|i| i.ms.is_some())).then_some(all))
     };
-    s.stand.until("every event's own pass", all).await
+    s.deployment.until("every event's own pass", all).await
 }
 
 /// What the rule of template.yaml lets into the queue.

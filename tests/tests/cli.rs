@@ -15,7 +15,7 @@ fn one_line(ran: &Ran, parts: &[&str]) {
 #[tokio::test]
 async fn each_command_says_in_one_line_why_it_cannot() -> Result<()> {
     let s = stage("admin").await?;
-    let url = &s.stand.url;
+    let url = &s.deployment.url;
     let ran = clusterdrop(url, &["admin", "adopt-bucket"])?;
     one_line(&ran, &["UserBucketMode=create", "nothing to adopt"]);
     let ran = clusterdrop(url, &["admin", "redrive", "--deployment", "elsewhere"])?;

@@ -36,12 +36,12 @@ async fn the_administrators_default_type_reaches_the_stack_and_the_status() -> R
     let value = |name: &str| stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value());
     assert_eq!(value("MasterInstanceTypeOther"), Some("t3.large"));
     assert_eq!(value("ComputeInstanceTypeOther"), Some("c4.large-2C-3.75GB"));
-    let status = s.stand.status(&s.key("demo.cf-status")).await?.expect("a status file");
+    let status = s.deployment.status(&s.key("demo.cf-status")).await?.expect("a status file");
     assert_eq!((status.types["login"].as_str(), status.types["compute"].as_str()), ("t3.large", "c4.large"));
     // What a file names goes before it.
     s.drop("named.cf-create", r#"{"MasterInstanceTypeOther": "r4.large-2C-15.25GB"}"#).await?;
     s.answer("named.cf-created").await?;
-    let status = s.stand.status(&s.key("named.cf-status")).await?.expect("a status file");
+    let status = s.deployment.status(&s.key("named.cf-status")).await?.expect("a status file");
     assert_eq!(status.types["login"], "r4.large");
     s.rest().await
 }

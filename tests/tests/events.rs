@@ -9,7 +9,7 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use cf_e2e::invocations::Invocation;
 use cf_local::deploy::USER_BUCKET;
 use cf_local::root;
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::{Value, json};
 
 /// Which function receives which sample, and whether it can do what the sample asks.
@@ -47,7 +47,7 @@ fn about(sample: &Value, stack: &str) -> Result<Value> {
 /// Alice's `mycluster`, of which the samples tell. Her own events are lost, so whatever happens is the samples' doing,
 /// or a sweep's that came at the same time: then the sample finds the answer claimed, and the sweep may still be writing it.
 struct Alice {
-    s: Stage,
+    s: TestUser,
 }
 
 impl Alice {
@@ -57,14 +57,14 @@ impl Alice {
         if name.starts_with("stack-") || name == "sqs-resource-changes.json" {
             event = about(&event, self.stack().await?.stack_id().unwrap_or_default())?;
         }
-        let before = self.s.stand.invocations(0)?.last().map_or(0, |i| i.n);
+        let before = self.s.deployment.invocations(0)?.last().map_or(0, |i| i.n);
         let told = self.s.invoke(function, &event)?;
         assert_eq!(told.error, None, "{name}: {told:?}");
         assert_eq!(told.payload["batchItemFailures"].as_array().map_or(0, Vec::len), 0, "{name}: {told:?}");
         // Her own events are lost, so who looks at her ledger now, and is no sweep, was woken by the sample.
         if ["object-", "stack-", "sqs-"].iter().any(|kind| name.starts_with(kind)) {
             let is_hers = |i: &Invocation| i.function == *function && i.calls.iter().any(|call| call.what.contains("ledger/alice.json"));
-            let looked = self.s.stand.invocations(before)?.iter().any(|i| i.by != "sweep" && is_hers(i));
+            let looked = self.s.deployment.invocations(before)?.iter().any(|i| i.by != "sweep" && is_hers(i));
             assert!(looked, "{name}: nobody looked at what it tells of");
         }
         Ok(())
@@ -72,22 +72,22 @@ impl Alice {
 
     /// Also where it is deleted: samples tell of its end.
     async fn stack(&self) -> Result<Stack> {
-        let ledger = self.s.stand.ledger("alice").await?.context("alice has a ledger")?;
+        let ledger = self.s.deployment.ledger("alice").await?.context("alice has a ledger")?;
         let known = ledger.clusters.values().find_map(|e| e.stack.clone()).map(|id| id.0);
         let name = cf_core::names::StackName::of("clusterdrop", USER_BUCKET, &cf_core::testing::cluster("alice", "mycluster"));
-        let found = self.s.stand.cloudformation.describe_stacks().stack_name(known.unwrap_or_else(|| name.to_string())).send().await?;
+        let found = self.s.deployment.cloudformation.describe_stacks().stack_name(known.unwrap_or_else(|| name.to_string())).send().await?;
         found.stacks().first().cloned().context("the stack is known")
     }
 
     async fn until(&self, status: &str) -> Result<()> {
         let reached = async || Ok((self.stack().await?.stack_status().map(StackStatus::as_str) == Some(status)).then_some(()));
-        self.s.stand.until(status, reached).await
+        self.s.deployment.until(status, reached).await
     }
 
     /// Waits for an answer that says this.
     async fn told(&self, name: &str, words: &str) -> Result<()> {
         let says = async || Ok(self.s.text(name).await?.is_some_and(|text| text.contains(words)).then_some(()));
-        self.s.stand.until(&format!("{name} with {words:?}"), says).await
+        self.s.deployment.until(&format!("{name} with {words:?}"), says).await
     }
 
     async fn has(&self, name: &str) -> Result<bool> {
@@ -115,14 +115,14 @@ async fn each_sample_is_understood_and_acted_on() -> Result<()> {
     a.until("DELETE_COMPLETE").await?;
     a.feed("stack-delete-complete.json").await?;
     a.told("mycluster.cf-deleted", "").await?;
-    a.s.stand.until("the upload's removal", async || Ok((!a.has("mycluster.cf-delete").await?).then_some(()))).await?;
+    a.s.deployment.until("the upload's removal", async || Ok((!a.has("mycluster.cf-delete").await?).then_some(()))).await?;
     // The same by way of the failure queue and the sweep.
     a.s.drop("mycluster.cf-create", "{}").await?;
     a.feed("sqs-failed-invocation.json").await?;
-    a.s.stand.until("the second stack", async || Ok((a.s.stacks("mycluster").await?.len() == 1).then_some(()))).await?;
+    a.s.deployment.until("the second stack", async || Ok((a.s.stacks("mycluster").await?.len() == 1).then_some(()))).await?;
     let made =
         async || Ok(a.s.stacks("mycluster").await?.iter().any(|s| s.stack_status() == Some(&StackStatus::CreateComplete)).then_some(()));
-    a.s.stand.until("its completion", made).await?;
+    a.s.deployment.until("its completion", made).await?;
     a.feed("sweep.json").await?;
     a.told("mycluster.cf-created", "").await?;
     a.s.drop("mycluster.cf-delete", "").await?;
@@ -144,7 +144,9 @@ async fn failing_sample(a: &Alice) -> Result<()> {
         Ok(stacks.iter().any(|s| s.stack_status().is_some_and(|s| s.as_str().starts_with("ROLLBACK"))).then_some(()))
     };
     // The sweep may have been quicker, and cleared the failed stack away: then the answer stands already.
-    a.s.stand.until("the rollback", async || Ok(if a.has("mycluster.cf-failed").await? { Some(()) } else { rolls_back().await? })).await?;
+    a.s.deployment
+        .until("the rollback", async || Ok(if a.has("mycluster.cf-failed").await? { Some(()) } else { rolls_back().await? }))
+        .await?;
     a.feed("stack-rollback-in-progress.json").await?;
     a.told("mycluster.cf-failed", "no capacity").await
 }
@@ -156,17 +158,17 @@ async fn notifications(a: &Alice) -> Result<()> {
     let keys = decoded_keys(&event);
     assert_eq!(keys.len(), 3, "{keys:?}");
     for key in &keys {
-        a.s.stand.drop_file(key, b"not json").await?;
+        a.s.deployment.drop_file(key, b"not json").await?;
     }
     a.feed("s3-notification.json").await?;
     for key in &keys {
         let stem = key.trim_end_matches(".cf-create").trim_end_matches(".cf-delete");
         let answered = async || -> Result<Option<()>> {
-            let there = a.s.stand.keys(&format!("{stem}.cf-")).await?;
+            let there = a.s.deployment.keys(&format!("{stem}.cf-")).await?;
             let answer = there.iter().any(|k| k.ends_with(".cf-failed") || k.ends_with(".cf-deleted"));
             Ok((answer && !there.contains(key)).then_some(()))
         };
-        a.s.stand.until(&format!("an answer beside {key}"), answered).await?;
+        a.s.deployment.until(&format!("an answer beside {key}"), answered).await?;
     }
     Ok(())
 }
@@ -272,9 +274,9 @@ async fn an_event_that_nobody_understands_reaches_the_failure_queue_with_a_log_l
     s.invoke_later("cf-create", &json!({"riddle": "of the sphinx"}))?;
     // Three tries in cf-create, then the failure queue, whose messages go to cf-watch.
     for function in ["cf-create", "cf-watch"] {
-        s.stand
+        s.deployment
             .until(&format!("the log line of {function}"), async || {
-                let lines = s.stand.log(&format!("/aws/lambda/clusterdrop-{function}"), "of the sphinx")?;
+                let lines = s.deployment.log(&format!("/aws/lambda/clusterdrop-{function}"), "of the sphinx")?;
                 Ok(lines.iter().any(|l| l.contains("no event that clusterdrop knows")).then_some(()))
             })
             .await?;

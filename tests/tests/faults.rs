@@ -14,7 +14,7 @@ use cf_core::status::State;
 use cf_e2e::invocations::Invocation;
 use cf_e2e::messages;
 use cf_local::deploy::USER_BUCKET;
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::json;
 
 #[tokio::test]
@@ -55,10 +55,10 @@ async fn a_stack_that_takes_longer_than_its_function_may_run_still_gives_an_answ
 
 /// How many invocations of cf-create for a user's upload ended with their process. A fault that only refuses would be tried again
 /// by the SDK within the same one.
-fn deaths(s: &Stage, user: &str) -> Result<usize> {
+fn deaths(s: &TestUser, user: &str) -> Result<usize> {
     let home = format!("home/{user}/");
     let died = |i: &Invocation| i.about.starts_with(&home) && i.error.as_ref().is_some_and(|e| e.contains("Runtime exited"));
-    Ok(s.stand.invocations(0)?.iter().filter(|i| i.function == "cf-create" && died(i)).count())
+    Ok(s.deployment.invocations(0)?.iter().filter(|i| i.function == "cf-create" && died(i)).count())
 }
 
 #[tokio::test]
@@ -123,8 +123,8 @@ async fn an_upload_that_is_gone_before_it_is_read_leaves_nothing_behind() -> Res
     }
     assert_eq!(lost.hits()?, 2);
     assert!(s.stacks("demo").await?.is_empty());
-    assert!(s.stand.keys("home/fickle/").await?.is_empty());
-    assert_eq!(s.stand.ledger("fickle").await?, None);
+    assert!(s.deployment.keys("home/fickle/").await?.is_empty());
+    assert_eq!(s.deployment.ledger("fickle").await?, None);
     Ok(())
 }
 
@@ -133,7 +133,7 @@ async fn an_upload_that_is_replaced_while_it_is_acted_on_is_a_request_of_its_own
     let s = stage("editor").await?;
     let slow = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-editor-", "delay": 2}))?;
     s.drop("demo.cf-create", "{}").await?;
-    s.stand.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    s.deployment.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
     s.drop("demo.cf-create", r#"{"ComputeMaxNodes": "7"}"#).await?;
     s.answers("demo.cf-failed", &[messages::differs("demo", "ComputeMaxNodes", "4", "7")]).await?;
     s.answer("demo.cf-created").await?;
@@ -149,7 +149,7 @@ async fn equal_bytes_put_again_while_they_are_acted_on_are_the_same_wish() -> Re
     let s = stage("insistent").await?;
     let slow = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-insistent-", "delay": 2}))?;
     s.drop("demo.cf-create", "{}").await?;
-    s.stand.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    s.deployment.until("the stack's start", async || Ok((slow.hits()? > 0).then_some(()))).await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     s.gone("demo.cf-create").await?;
@@ -164,7 +164,7 @@ async fn a_cluster_deleted_while_it_is_being_made_is_gone_and_both_files_are_ans
     let s = stage("hasty").await?;
     let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-hasty-", "total": 20}))?;
     s.drop("demo.cf-create", "{}").await?;
-    s.stand.until("the stack", async || Ok((!s.stacks("demo").await?.is_empty()).then_some(()))).await?;
+    s.deployment.until("the stack", async || Ok((!s.stacks("demo").await?.is_empty()).then_some(()))).await?;
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-deleted").await?;
     s.gone("demo.cf-create").await?;
@@ -181,7 +181,7 @@ async fn a_stack_deleted_by_the_administrator_is_told_as_not_the_users_doing() -
     s.answer("demo.cf-created").await?;
     s.gone("demo.cf-create").await?;
     let id = s.only_stack("demo").await?.stack_id().unwrap_or_default().to_owned();
-    s.stand.cloudformation.delete_stack().stack_name(id).send().await?;
+    s.deployment.cloudformation.delete_stack().stack_name(id).send().await?;
     let answer = s.answer("demo.cf-deleted").await?;
     let types: BTreeMap<String, String> = ["compute", "login"].map(|node| (node.to_owned(), "c4.large".to_owned())).into();
     let (cluster, stack) = (messages::name("demo"), messages::stack_name("robbed", "demo"));
@@ -196,9 +196,9 @@ async fn the_state_file_counts_the_parts_as_they_are_finished() -> Result<()> {
     let _pace = s.fault(&json!({"kind": "pace", "stack": "clusterdrop-watched-", "each": 2}))?;
     s.drop("demo.cf-create", "{}").await?;
     let mut counts = Vec::new();
-    s.stand
+    s.deployment
         .until("the cluster", async || {
-            let Some(status) = s.stand.status(&s.key("demo.cf-status")).await? else { return Ok(None) };
+            let Some(status) = s.deployment.status(&s.key("demo.cf-status")).await? else { return Ok(None) };
             if let Some(progress) = status.progress {
                 assert_eq!((status.state, progress.total), (State::Creating, cf_core::template::default_template().resources));
                 if counts.last() != Some(&progress.done) {
@@ -219,13 +219,13 @@ async fn a_stack_that_only_looks_like_ours_is_left_alone() -> Result<()> {
         r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}"#;
     // Exactly the name that the user's cluster will need, made by other hands.
     let site_name = messages::stack_name("stranger", "demo");
-    s.stand.cloudformation.create_stack().stack_name(site_name.as_str()).template_body(template).send().await?;
+    s.deployment.cloudformation.create_stack().stack_name(site_name.as_str()).template_body(template).send().await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answers("demo.cf-failed", &[Message::Occupied { cluster: messages::name("demo") }]).await?;
     s.mail("demo", MailKind::Occupied).await?;
     s.drop("demo.cf-delete", "").await?;
     s.gone("demo.cf-delete").await?;
-    let there = s.stand.cloudformation.describe_stacks().stack_name(site_name.as_str()).send().await?;
+    let there = s.deployment.cloudformation.describe_stacks().stack_name(site_name.as_str()).send().await?;
     assert_eq!(there.stacks().first().and_then(Stack::stack_status).map(StackStatus::as_str), Some("CREATE_COMPLETE"));
     Ok(())
 }

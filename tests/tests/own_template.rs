@@ -9,19 +9,19 @@ use anyhow::Result;
 use cf_core::message::{Advice, Message};
 use cf_core::template::{DEFAULT_TEXT, default_template};
 use cf_e2e::messages;
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::json;
 
 /// The default template with other resources and outputs: same parameters, so the functions accept the same orders.
-async fn publish(s: &Stage, rest: &str) -> Result<()> {
+async fn publish(s: &TestUser, rest: &str) -> Result<()> {
     let (head, _) =
         DEFAULT_TEXT.split_once("\nConditions:").or_else(|| DEFAULT_TEXT.split_once("\nResources:")).unwrap_or((DEFAULT_TEXT, ""));
     put(s, &format!("{head}\n{rest}")).await
 }
 
-async fn put(s: &Stage, text: &str) -> Result<()> {
+async fn put(s: &TestUser, text: &str) -> Result<()> {
     let key = default_template().key();
-    s.stand.s3.put_object().bucket(&s.stand.system_bucket).key(key).body(text.as_bytes().to_vec().into()).send().await?;
+    s.deployment.s3.put_object().bucket(&s.deployment.system_bucket).key(key).body(text.as_bytes().to_vec().into()).send().await?;
     Ok(())
 }
 
@@ -63,15 +63,15 @@ async fn many_events() -> Result<()> {
 async fn nested_cause() -> Result<()> {
     let s = stage("nest").await?;
     let inner = "AWSTemplateFormatVersion: \"2010-09-09\"\nResources:\n  Deep:\n    Type: AWS::SQS::Queue\n";
-    s.stand
+    s.deployment
         .s3
         .put_object()
-        .bucket(&s.stand.system_bucket)
+        .bucket(&s.deployment.system_bucket)
         .key("templates/inner.yaml")
         .body(inner.as_bytes().to_vec().into())
         .send()
         .await?;
-    let url = format!("https://s3.eu-west-2.amazonaws.com/{}/templates/inner.yaml", s.stand.system_bucket);
+    let url = format!("https://s3.eu-west-2.amazonaws.com/{}/templates/inner.yaml", s.deployment.system_bucket);
     publish(&s, &format!("Resources:\n  Inner:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: {url}\n"))
         .await?;
     let _fails =

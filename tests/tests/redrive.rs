@@ -6,18 +6,18 @@ mod common;
 use anyhow::{Context, Result, ensure};
 use cf_e2e::cli::{Ran, clusterdrop};
 use cf_local::deploy::{DEPLOYMENT, USER_BUCKET, aws};
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::{Value, json};
 
 struct Queues {
-    s: Stage,
+    s: TestUser,
     parked: String,
     failures: String,
 }
 
 impl Queues {
-    async fn of(s: Stage) -> Result<Self> {
-        let found = s.stand.cloudformation.describe_stacks().stack_name(DEPLOYMENT).send().await?;
+    async fn of(s: TestUser) -> Result<Self> {
+        let found = s.deployment.cloudformation.describe_stacks().stack_name(DEPLOYMENT).send().await?;
         let outputs = found.stacks().first().context("the deployment")?.outputs().to_vec();
         let output = |key: &str| {
             let value = outputs.iter().find(|o| o.output_key() == Some(key)).and_then(|o| o.output_value());
@@ -30,7 +30,7 @@ impl Queues {
     }
 
     fn aws(&self, args: &[&str]) -> Result<Value> {
-        let said = aws(&self.s.stand.url, &[&["sqs"], args, &["--output", "json"]].concat())?;
+        let said = aws(&self.s.deployment.url, &[&["sqs"], args, &["--output", "json"]].concat())?;
         Ok(if said.trim().is_empty() { Value::Null } else { serde_json::from_str(&said)? })
     }
 
@@ -51,7 +51,7 @@ impl Queues {
     }
 
     fn redrive(&self, options: &[&str]) -> Result<Ran> {
-        clusterdrop(&self.s.stand.url, &[&["admin", "redrive"], options].concat())
+        clusterdrop(&self.s.deployment.url, &[&["admin", "redrive"], options].concat())
     }
 
     fn redriven(&self, options: &[&str]) -> Result<String> {
@@ -62,7 +62,7 @@ impl Queues {
 
     /// Whether cf-watch takes messages from the failure queue.
     fn listen(&self, yes: bool) -> Result<()> {
-        let url = &self.s.stand.url;
+        let url = &self.s.deployment.url;
         let arn = "arn:aws:sqs:eu-west-2:000000000000:clusterdrop-failures";
         let query = ["--query", "EventSourceMappings[0].UUID", "--output", "text"];
         let id = aws(url, &[&["lambda", "list-event-source-mappings", "--event-source-arn", arn], &query[..]].concat())?;

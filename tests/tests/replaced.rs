@@ -5,7 +5,7 @@ mod common;
 
 use anyhow::Result;
 use cf_e2e::messages;
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::json;
 
 const OTHER: &str = r#"{"ComputeMaxNodes": "7"}"#;
@@ -20,7 +20,7 @@ enum Moment {
 }
 
 /// Drops an empty order, and in the midst of its being read does `then`.
-async fn in_the_midst<F: AsyncFnOnce(&Stage) -> Result<()>>(user: &str, moment: Moment, then: F) -> Result<Stage> {
+async fn in_the_midst<F: AsyncFnOnce(&TestUser) -> Result<()>>(user: &str, moment: Moment, then: F) -> Result<TestUser> {
     let s = stage(user).await?;
     let when = match moment {
         Moment::BeforeTheReading => "before",
@@ -29,7 +29,7 @@ async fn in_the_midst<F: AsyncFnOnce(&Stage) -> Result<()>>(user: &str, moment: 
     let key = s.key("demo.cf-create");
     let slow = s.fault(&json!({"kind": "call", "call": "s3.GetObject", "caller": "function/", "text": key, "when": when, "hold": true}))?;
     s.drop("demo.cf-create", "{}").await?;
-    s.stand.until("the reading", async || Ok((slow.hits()? > 0).then_some(()))).await?;
+    s.deployment.until("the reading", async || Ok((slow.hits()? > 0).then_some(()))).await?;
     then(&s).await?;
     // Only now the reading goes on.
     drop(slow);
@@ -37,7 +37,7 @@ async fn in_the_midst<F: AsyncFnOnce(&Stage) -> Result<()>>(user: &str, moment: 
 }
 
 /// One cluster, no upload left, nothing owed; and the cluster's `ComputeMaxNodes`.
-async fn settled(s: &Stage) -> Result<String> {
+async fn settled(s: &TestUser) -> Result<String> {
     s.answer("demo.cf-created").await?;
     s.gone("demo.cf-create").await?;
     s.rest().await?;
@@ -59,7 +59,7 @@ async fn other_bytes_after_the_reading_overtake_what_was_read() -> Result<()> {
     // The second upload's own event is quicker: the first reader finds the ledger changed, and nothing left to do.
     let s = in_the_midst("replaced2", Moment::AfterTheReading, async |s| {
         s.drop("demo.cf-create", OTHER).await?;
-        s.stand.until("the second one's stack", async || Ok((!s.stacks("demo").await?.is_empty()).then_some(()))).await
+        s.deployment.until("the second one's stack", async || Ok((!s.stacks("demo").await?.is_empty()).then_some(()))).await
     })
     .await?;
     assert_eq!(settled(&s).await?, "7");
@@ -73,7 +73,7 @@ async fn other_bytes_after_the_reading_whose_event_is_lost_are_a_request_of_thei
         let key = s.key("demo.cf-create");
         let lost = s.fault(&json!({"kind": "event", "detail_type": "Object Created", "text": key, "do": "drop"}))?;
         s.drop("demo.cf-create", OTHER).await?;
-        s.stand.until("the event's loss", async || Ok((lost.hits()? > 0).then_some(()))).await
+        s.deployment.until("the event's loss", async || Ok((lost.hits()? > 0).then_some(()))).await
     })
     .await?;
     s.answers("demo.cf-failed", &[messages::differs("demo", "ComputeMaxNodes", "4", "7")]).await?;
@@ -105,7 +105,7 @@ async fn what_is_withdrawn_before_the_reading_is_not_made() -> Result<()> {
     s.answer("other.cf-created").await?;
     s.rest().await?;
     assert!(s.stacks("demo").await?.is_empty());
-    assert_eq!(s.stand.keys(&s.key("demo")).await?, Vec::<String>::new());
+    assert_eq!(s.deployment.keys(&s.key("demo")).await?, Vec::<String>::new());
     Ok(())
 }
 

@@ -5,14 +5,14 @@ mod common;
 
 use anyhow::{Result, ensure};
 use cf_e2e::cli::{Ran, clusterdrop};
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::json;
 
-fn rescan(s: &Stage, options: &[&str]) -> Result<Ran> {
-    clusterdrop(&s.stand.url, &[&["admin", "rescan", "--prefix", &s.key("")], options].concat())
+fn rescan(s: &TestUser, options: &[&str]) -> Result<Ran> {
+    clusterdrop(&s.deployment.url, &[&["admin", "rescan", "--prefix", &s.key("")], options].concat())
 }
 
-fn rescanned(s: &Stage, options: &[&str]) -> Result<String> {
+fn rescanned(s: &TestUser, options: &[&str]) -> Result<String> {
     let ran = rescan(s, options)?;
     ensure!(ran.code == Some(0) && ran.err.is_empty(), "{options:?}: {ran:?}");
     Ok(ran.out)
@@ -31,11 +31,13 @@ async fn what_lies_there_is_shown_first_and_answered_once_it_is_sent() -> Result
     s.answer("a b/demo.cf-created").await?;
     s.answer("a+b.cf-failed").await?;
     s.answer("none.cf-failed").await?;
-    s.stand.until("the uploads' end", async || Ok((rescanned(&s, &[])? == "No upload of that kind waits there.\n").then_some(()))).await?;
+    s.deployment
+        .until("the uploads' end", async || Ok((rescanned(&s, &[])? == "No upload of that kind waits there.\n").then_some(())))
+        .await?;
     s.rest().await
 }
 
-fn only_shown(s: &Stage) -> Result<()> {
+fn only_shown(s: &TestUser) -> Result<()> {
     // Other tests have sent messages of theirs on this emulator.
     let sent = s.calls("call=sqs.SendMessage")?.len();
     for options in [&[][..], &["--dry-run"], &["--newer-than", "1h"], &["--newer-than", "2020-01-01"]] {
@@ -48,13 +50,13 @@ fn only_shown(s: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn refused(s: &Stage) -> Result<()> {
+fn refused(s: &TestUser) -> Result<()> {
     for (options, told) in [
         (&["--newer-than", "yesterday"][..], "cannot read \"yesterday\" as a time"),
         (&["--prefix", "customizer/"], "Give --prefix home/USER/"),
     ] {
         // The last of two prefixes would be a usage error, so here is only this one.
-        let ran = clusterdrop(&s.stand.url, &[&["admin", "rescan"], options].concat())?;
+        let ran = clusterdrop(&s.deployment.url, &[&["admin", "rescan"], options].concat())?;
         assert!(ran.code == Some(1) && ran.err.contains(told) && ran.err.lines().count() == 1, "{ran:?}");
     }
     assert_eq!(rescan(s, &["--yes", "--dry-run"])?.code, Some(2));
@@ -65,7 +67,7 @@ fn refused(s: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn one_after_the_other(s: &Stage) -> Result<()> {
+fn one_after_the_other(s: &TestUser) -> Result<()> {
     let shown = rescanned(s, &["--yes", "--max", "1"])?;
     assert!(shown.contains("1 upload sent to the failure queue"), "{shown}");
     let after = s.key("a b/demo.cf-create");

@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use cf_core::message::Wrong;
 use cf_e2e::messages;
 use cf_local::deploy::{ADMIN, DEPLOYMENT, aws, deploy};
-use common::{Stage, stage};
+use common::{TestUser, stage};
 
-async fn deployment_is(s: &Stage, wanted: &str) -> Result<()> {
-    s.stand
+async fn deployment_is(s: &TestUser, wanted: &str) -> Result<()> {
+    s.deployment
         .until(&format!("the deployment's {wanted}"), async || {
-            let told = aws(&s.stand.url, &["cloudformation", "list-stacks", "--output", "json"])?;
+            let told = aws(&s.deployment.url, &["cloudformation", "list-stacks", "--output", "json"])?;
             let told: serde_json::Value = serde_json::from_str(&told)?;
             let stacks = told["StackSummaries"].as_array().context("a list of stacks")?;
             let status = stacks.iter().find(|stack| stack["StackName"] == DEPLOYMENT).and_then(|stack| stack["StackStatus"].as_str());
@@ -35,10 +35,10 @@ async fn clusters_outlive_an_upgrade_and_the_deployment_does_not_go_before_them(
     deleted_and_made_again(s).await
 }
 
-async fn upgraded(s: &Stage) -> Result<()> {
-    let before = (s.only_stack("first").await?.stack_id, s.stand.ledger(&s.user).await?, s.stand.keys(&s.key("")).await?);
-    deploy(&s.stand.url, &["NodesMax=16", "LogRetentionDays=7"])?;
-    let after = (s.only_stack("first").await?.stack_id, s.stand.ledger(&s.user).await?, s.stand.keys(&s.key("")).await?);
+async fn upgraded(s: &TestUser) -> Result<()> {
+    let before = (s.only_stack("first").await?.stack_id, s.deployment.ledger(&s.user).await?, s.deployment.keys(&s.key("")).await?);
+    deploy(&s.deployment.url, &["NodesMax=16", "LogRetentionDays=7"])?;
+    let after = (s.only_stack("first").await?.stack_id, s.deployment.ledger(&s.user).await?, s.deployment.keys(&s.key("")).await?);
     assert_eq!(before, after, "clusters, ledger and files are as they were");
     // What has changed is in force.
     s.drop("third.cf-create", r#"{"ComputeMaxNodes": "20"}"#).await?;
@@ -51,12 +51,12 @@ async fn upgraded(s: &Stage) -> Result<()> {
 }
 
 /// The deployment refuses to leave a cluster alone, with everything that looks after it still there.
-async fn not_deleted_with_clusters(s: &Stage) -> Result<()> {
-    aws(&s.stand.url, &["cloudformation", "delete-stack", "--stack-name", DEPLOYMENT])?;
+async fn not_deleted_with_clusters(s: &TestUser) -> Result<()> {
+    aws(&s.deployment.url, &["cloudformation", "delete-stack", "--stack-name", DEPLOYMENT])?;
     deployment_is(s, "DELETE_FAILED").await?;
-    let events = aws(&s.stand.url, &["cloudformation", "describe-stack-events", "--stack-name", DEPLOYMENT, "--output", "text"])?;
+    let events = aws(&s.deployment.url, &["cloudformation", "describe-stack-events", "--stack-name", DEPLOYMENT, "--output", "text"])?;
     assert!(events.contains("clusters that live: 1 (upgrade/second)"), "{events}");
-    nothing_else_was_touched(&s.stand.url)?;
+    nothing_else_was_touched(&s.deployment.url)?;
     s.drop("second.cf-delete", "").await?;
     s.answer("second.cf-deleted").await?;
     assert!(s.stacks("second").await?.is_empty());
@@ -77,16 +77,16 @@ fn nothing_else_was_touched(url: &str) -> Result<()> {
 }
 
 /// What a later deployment finds of an earlier one: buckets with their data, the service role and the node boundary.
-async fn deleted_and_made_again(s: Stage) -> Result<()> {
-    let files = s.stand.keys(&s.key("")).await?;
-    aws(&s.stand.url, &["cloudformation", "delete-stack", "--stack-name", DEPLOYMENT])?;
+async fn deleted_and_made_again(s: TestUser) -> Result<()> {
+    let files = s.deployment.keys(&s.key("")).await?;
+    aws(&s.deployment.url, &["cloudformation", "delete-stack", "--stack-name", DEPLOYMENT])?;
     deployment_is(&s, "DELETE_COMPLETE").await?;
     // The next deployment has a system bucket of its own, and so have its calls.
-    cf_e2e::record::save(&s.stand, "upgrade-before-the-deletion")?;
-    aws(&s.stand.url, &["iam", "get-role", "--role-name", "clusterdrop-service"])?;
-    aws(&s.stand.url, &["iam", "get-policy", "--policy-arn", "arn:aws:iam::000000000000:policy/clusterdrop-node-boundary"])?;
-    assert_eq!(s.stand.keys(&s.key("")).await?, files);
-    deploy(&s.stand.url, &["FoundationMode=existing", "UserBucketMode=existing", "CustomizerBucketMode=existing"])?;
+    cf_e2e::record::save(&s.deployment, "upgrade-before-the-deletion")?;
+    aws(&s.deployment.url, &["iam", "get-role", "--role-name", "clusterdrop-service"])?;
+    aws(&s.deployment.url, &["iam", "get-policy", "--policy-arn", "arn:aws:iam::000000000000:policy/clusterdrop-node-boundary"])?;
+    assert_eq!(s.deployment.keys(&s.key("")).await?, files);
+    deploy(&s.deployment.url, &["FoundationMode=existing", "UserBucketMode=existing", "CustomizerBucketMode=existing"])?;
     let s = stage("upgrade").await?;
     s.drop("fourth.cf-create", "{}").await?;
     s.answer("fourth.cf-created").await?;

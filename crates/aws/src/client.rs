@@ -11,7 +11,7 @@ use aws_sdk_s3::config::endpoint as objects;
 use aws_sdk_s3::config::endpoint::ResolveEndpoint as _;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
-use cf_core::settings::{Rights, Settings};
+use cf_core::settings::{Function, Settings};
 
 use crate::wire::Wire;
 
@@ -69,7 +69,7 @@ impl Aws {
         let settings = &self.settings;
         let mut buckets = vec![&settings.system_bucket, &settings.user_bucket];
         // Only who takes uploads of .cf-create asks for profiles at each of them.
-        if settings.rights == Rights::CREATE {
+        if settings.function == Function::Create {
             buckets.push(&settings.customizer_bucket);
         }
         let mut found = Vec::new();

@@ -15,7 +15,7 @@ pub enum Work {
     Upload {
         /// The bucket.
         bucket: String,
-        /// The key, decoded.
+        /// The key: decoded if it is from S3's own notification, as it is if from EventBridge.
         key: String,
     },
     /// A stack, or one of its resources, changed its status.
@@ -140,9 +140,9 @@ fn read_notification(record: &Value) -> Result<Work, Unreadable> {
     let name = record["eventName"].as_str().unwrap_or_default();
     let name = name.strip_prefix("s3:").unwrap_or(name);
     // A copy that was restored from the archive can be read now; an event only says where to look.
-    let tells_of_an_object = name.starts_with("ObjectCreated:") || name.starts_with("ObjectRestore:Completed");
-    if !name.is_empty() && !tells_of_an_object {
-        return Ok(Work::Nothing("S3 tells of something else than a new object"));
+    let is_new_object = name.starts_with("ObjectCreated:") || name.starts_with("ObjectRestore:Completed");
+    if !name.is_empty() && !is_new_object {
+        return Ok(Work::Nothing("S3 reports something other than a new object"));
     }
     match (record["s3"]["bucket"]["name"].as_str(), record["s3"]["object"]["key"].as_str()) {
         (Some(bucket), Some(key)) => match decode(key) {

@@ -1,40 +1,80 @@
 //! From an SDK error to what is to be done about it.
 
+use aws_sdk_cloudformation::operation::create_stack::CreateStackError;
+use aws_sdk_cloudformation::operation::delete_stack::DeleteStackError;
+use aws_sdk_cloudformation::operation::describe_stack_events::DescribeStackEventsError;
+use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
+use aws_sdk_cloudformation::operation::list_stack_resources::ListStackResourcesError;
+use aws_sdk_s3::operation::delete_object::DeleteObjectError;
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_ses::operation::send_email::SendEmailError;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
+
+/// An SDK error that says which call it is of, so that no call is named wrongly.
+pub trait OfCall {
+    /// The call.
+    const CALL: Call;
+}
+
+/// The SDK has a type for the errors of each call.
+macro_rules! of_call {
+    ($($error:ty => $call:ident),* $(,)?) => {
+        $(impl OfCall for $error {
+            const CALL: Call = Call::$call;
+        })*
+    };
+}
+
+of_call! {
+    GetObjectError => GetObject,
+    HeadObjectError => HeadObject,
+    PutObjectError => PutObject,
+    DeleteObjectError => DeleteObject,
+    ListObjectsV2Error => ListObjectsV2,
+    CreateStackError => CreateStack,
+    DeleteStackError => DeleteStack,
+    DescribeStacksError => DescribeStacks,
+    DescribeStackEventsError => DescribeStackEvents,
+    ListStackResourcesError => ListStackResources,
+    SendEmailError => SendEmail,
+}
 
 /// An SDK error as a fault that may pass, unless its code says otherwise.
-pub fn fault<E>(call: &'static str, error: &SdkError<E, Response>) -> Fault
+pub fn fault<E>(error: &SdkError<E, Response>) -> Fault
 where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
+    E: OfCall + std::error::Error + ProvideErrorMetadata + 'static,
 {
     let Some(service) = error.as_service_error() else {
-        return Fault::new(Kind::Retry, call, DisplayErrorContext(error).to_string());
+        return Fault::new(Kind::Retry, E::CALL, DisplayErrorContext(error).to_string());
     };
     let code = code(error);
     let message = service.message().unwrap_or_default();
-    Fault::new(kind(call, &code, message), call, format!("{code}: {message}"))
+    Fault::new(kind(E::CALL, &code, message), E::CALL, format!("{code}: {message}"))
 }
 
-/// A fault of a list that tells more of a stack: where AWS will not give it out, or what it gave cannot be parsed, it never will,
-/// and the stack's own reason has to do. A control character in an event's reason makes the XML of the whole page invalid, for
+/// The fault of listing a stack's events or resources. `Rejected` where AWS denies the list or its response cannot be parsed: a retry
+/// does not help, and the stack's own reason is used. A control character in an event's reason makes the XML of the whole page invalid, for
 /// as long as the event is on it (cloudformation-coverage-roadmap#1601).
-pub fn list_fault<E>(call: &'static str, error: &SdkError<E, Response>) -> Fault
+pub fn list_fault<E>(error: &SdkError<E, Response>) -> Fault
 where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
+    E: OfCall + std::error::Error + ProvideErrorMetadata + 'static,
 {
     let is_success = error.raw_response().is_some_and(|response| response.status().is_success());
     match error.as_service_error() {
-        // An answer that says "done", and no code of an error in it: the parser's own.
+        // HTTP 2xx without an error code: the SDK could not parse the response.
         Some(service) if is_success && service.code().is_none() => {
             let why = service.source().map_or_else(|| service.to_string(), ToString::to_string);
-            Fault::new(Kind::Rejected, call, format!("the answer cannot be parsed: {why}"))
+            Fault::new(Kind::Rejected, E::CALL, format!("the answer cannot be parsed: {why}"))
         }
-        _ if is_refused(&code(error)) => Fault { kind: Kind::Rejected, ..fault(call, error) },
-        _ => fault(call, error),
+        _ if is_refused(&code(error)) => Fault { kind: Kind::Rejected, ..fault(error) },
+        _ => fault(error),
     }
 }
 
@@ -50,8 +90,8 @@ pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> String {
     named.map_or_else(|| status.to_string(), str::to_owned)
 }
 
-fn kind(call: &str, code: &str, message: &str) -> Kind {
-    let is_stack_call = call.starts_with("cloudformation:CreateStack") || call.starts_with("cloudformation:DeleteStack");
+fn kind(call: Call, code: &str, message: &str) -> Kind {
+    let is_stack_call = matches!(call, Call::CreateStack | Call::DeleteStack);
     match code {
         // Somebody else wrote first, or is writing now.
         "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409" => Kind::Conflict,
@@ -60,7 +100,7 @@ fn kind(call: &str, code: &str, message: &str) -> Kind {
         "TokenAlreadyExistsException" => Kind::TokenUsed,
         // What an installation or an upgrade has just made is not there for everybody at once.
         // A stack that is to be deleted was made under that role, so there it has gone for good.
-        "ValidationError" if call.starts_with("cloudformation:CreateStack") && is_not_there_yet(message) => Kind::Retry,
+        "ValidationError" if call == Call::CreateStack && is_not_there_yet(message) => Kind::Retry,
         // An operation is under way; its end brings an event.
         "ValidationError" if is_stack_call && message.contains("_IN_PROGRESS") => Kind::Retry,
         "ValidationError" | "LimitExceededException" | "InsufficientCapabilitiesException" | "AccessDenied" | "AccessDeniedException"
@@ -105,24 +145,24 @@ mod tests {
     #[test]
     fn codes_are_sorted_by_what_is_to_be_done() {
         for (call, code, message, expected) in [
-            ("s3:PutObject", "PreconditionFailed", "", Kind::Conflict),
-            ("s3:PutObject", "ConditionalRequestConflict", "", Kind::Conflict),
-            ("s3:HeadObject", "412", "", Kind::Conflict),
-            ("s3:PutObject", "409", "", Kind::Conflict),
-            ("cloudformation:CreateStack", "LimitExceededException", "", Kind::Rejected),
-            ("cloudformation:CreateStack", "InsufficientCapabilitiesException", "", Kind::Rejected),
-            ("s3:PutObject", "SlowDown", "", Kind::Retry),
-            ("s3:GetObject", "AccessDenied", "", Kind::Retry),
-            ("s3:PutObject", "InvalidRequest", "", Kind::Retry),
-            ("cloudformation:CreateStack", "AccessDenied", "", Kind::Rejected),
-            ("cloudformation:CreateStack", "Throttling", "Rate exceeded", Kind::Retry),
-            ("cloudformation:CreateStack", "ValidationError", "Parameters: [X] must have values", Kind::Rejected),
-            ("cloudformation:CreateStack", "ValidationError", "S3 error: The specified key does not exist.", Kind::Retry),
-            ("cloudformation:CreateStack", "ValidationError", "Template format error: YAML not well-formed.", Kind::Rejected),
-            ("cloudformation:CreateStack", "AlreadyExistsException", "", Kind::Conflict),
-            ("cloudformation:CreateStack", "TokenAlreadyExistsException", "", Kind::TokenUsed),
-            ("cloudformation:DeleteStack", "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Retry),
-            ("cloudformation:DescribeStacks", "ValidationError", "", Kind::Retry),
+            (Call::PutObject, "PreconditionFailed", "", Kind::Conflict),
+            (Call::PutObject, "ConditionalRequestConflict", "", Kind::Conflict),
+            (Call::HeadObject, "412", "", Kind::Conflict),
+            (Call::PutObject, "409", "", Kind::Conflict),
+            (Call::CreateStack, "LimitExceededException", "", Kind::Rejected),
+            (Call::CreateStack, "InsufficientCapabilitiesException", "", Kind::Rejected),
+            (Call::PutObject, "SlowDown", "", Kind::Retry),
+            (Call::GetObject, "AccessDenied", "", Kind::Retry),
+            (Call::PutObject, "InvalidRequest", "", Kind::Retry),
+            (Call::CreateStack, "AccessDenied", "", Kind::Rejected),
+            (Call::CreateStack, "Throttling", "Rate exceeded", Kind::Retry),
+            (Call::CreateStack, "ValidationError", "Parameters: [X] must have values", Kind::Rejected),
+            (Call::CreateStack, "ValidationError", "S3 error: The specified key does not exist.", Kind::Retry),
+            (Call::CreateStack, "ValidationError", "Template format error: YAML not well-formed.", Kind::Rejected),
+            (Call::CreateStack, "AlreadyExistsException", "", Kind::Conflict),
+            (Call::CreateStack, "TokenAlreadyExistsException", "", Kind::TokenUsed),
+            (Call::DeleteStack, "ValidationError", "Stack is in UPDATE_IN_PROGRESS state", Kind::Retry),
+            (Call::DescribeStacks, "ValidationError", "", Kind::Retry),
         ] {
             assert_eq!(kind(call, code, message), expected, "{call} {code}");
         }
@@ -143,7 +183,7 @@ mod tests {
             "S3 error: Please reduce your request rate.",
         ];
         for message in young {
-            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Retry, "{message}");
+            assert_eq!(kind(Call::CreateStack, "ValidationError", message), Kind::Retry, "{message}");
         }
         let wrong = [
             "Parameters: [ComputeRole] do not exist in the template",
@@ -152,9 +192,9 @@ mod tests {
             "Value (role cannot be assumed) for parameter MailRoute is invalid",
         ];
         for message in wrong {
-            assert_eq!(kind("cloudformation:CreateStack", "ValidationError", message), Kind::Rejected, "{message}");
+            assert_eq!(kind(Call::CreateStack, "ValidationError", message), Kind::Rejected, "{message}");
         }
         // What is to be removed was made under that role, so it is not young: it has gone.
-        assert_eq!(kind("cloudformation:DeleteStack", "ValidationError", young[0]), Kind::Rejected);
+        assert_eq!(kind(Call::DeleteStack, "ValidationError", young[0]), Kind::Rejected);
     }
 }

@@ -4,7 +4,7 @@
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
 use cf_core::body::Body;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::first_hour::{self, BYTES_MAX, PROBE, PROBE_TEXT, Trigger};
 use cf_core::key::HOME;
 use cf_core::observe::Page;
@@ -15,13 +15,13 @@ use serde_json::Value;
 use crate::client::Aws;
 use crate::event::decode;
 use crate::fault::fault;
-use crate::see::{etag, read_bounded, timestamp};
+use crate::queries::{etag, read_bounded, timestamp};
 
 impl Aws {
     /// The record's bytes, cut off where it is too large to be one.
     pub(crate) async fn first_hour(&self) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         let Some(output) = self.fetch(&self.settings.system_bucket, first_hour::KEY).await? else { return Ok(None) };
-        let etag = etag("s3:GetObject", output.e_tag())?;
+        let etag = etag(Call::GetObject, output.e_tag())?;
         Ok(Some(match read_bounded(output, BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
             Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => (Vec::new(), etag),
@@ -32,21 +32,20 @@ impl Aws {
     pub(crate) async fn put_probe(&self) -> Result<Option<ETag>, Fault> {
         let request = self.s3.put_object().bucket(&self.settings.user_bucket).key(PROBE).content_type("text/plain; charset=utf-8");
         let request = request.body(ByteStream::from_static(PROBE_TEXT.as_bytes())).expected_bucket_owner(&self.account);
-        let output = request.send().await.map_err(|e| fault("s3:PutObject", &e))?;
-        etag("s3:PutObject", output.e_tag()).map(Some)
+        let output = request.send().await.map_err(|e| fault(&e))?;
+        etag(Call::PutObject, output.e_tag()).map(Some)
     }
 
     /// The keys after this one. By key, not by token: tokens expire. Encoded: a key may hold what XML cannot.
     pub(crate) async fn homes(&self, after: String) -> Result<Page<(String, Timestamp)>, Fault> {
-        const CALL: &str = "s3:ListObjectsV2";
         let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(HOME).start_after(after);
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
-        let listed = request.send().await.map_err(|e| fault(CALL, &e))?;
+        let listed = request.send().await.map_err(|e| fault(&e))?;
         let key = |o: &aws_sdk_s3::types::Object| o.key().and_then(decode);
         let items: Vec<_> = listed.contents().iter().filter_map(|o| Some((key(o)?, timestamp(o.last_modified())))).collect();
         let next = if listed.is_truncated() == Some(true) {
             let last = items.last().map(|(key, _)| key.clone());
-            Some(last.ok_or_else(|| Fault::new(Kind::Retry, CALL, "a page without a key says that there are more"))?)
+            Some(last.ok_or_else(|| Fault::new(Kind::Retry, Call::ListObjectsV2, "a page without a key says that there are more"))?)
         } else {
             None
         };
@@ -61,7 +60,7 @@ impl Aws {
             return Ok(());
         }
         if let Some(fault) = Box::pin(first_hour::open(self, &self.settings, now)).await? {
-            tracing::warn!(call = fault.call, why = fault.why, "the probe could not be put; the next sweep tries again");
+            tracing::warn!(call = <&str>::from(fault.call), why = fault.why, "the probe could not be put; the next sweep tries again");
         }
         tracing::info!(bucket = trigger.bucket, "the trigger was switched on; uploads that S3 does not tell of are looked for");
         Ok(())

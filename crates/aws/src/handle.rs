@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use cf_core::effect::Execute;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::first_hour::PROBE;
 use cf_core::key;
 use cf_core::ledger::NodeNews;
@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::client::Aws;
 use crate::event::{self, Unreadable, Work};
-use crate::journal;
+use crate::log;
 
 /// Handles one invocation. An error gives the event back: Lambda tries it again, and it ends in the failure queue.
 pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::Error> {
@@ -33,7 +33,7 @@ pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::E
             Ok(Work::Message { id, work }) => {
                 for part in work {
                     if let Err(error) = one(aws, part, &mut seen).await {
-                        tracing::error!(message = id, error, "the message comes again");
+                        tracing::error!(message = id, error, "failed; SQS delivers the message again");
                         again.add_failure(id);
                         break;
                     }
@@ -66,11 +66,11 @@ async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<Stac
             tracing::info!(why, "nothing to do");
             Ok(())
         }
-        Ok(Work::Message { id, .. }) => Err(Fault::new(Kind::Rejected, "event", format!("the message {id} is inside another"))),
-        Err(unreadable) => Err(Fault::new(Kind::Rejected, "event", unreadable.to_string())),
+        Ok(Work::Message { id, .. }) => Err(Fault::new(Kind::Rejected, Call::Event, format!("the message {id} is inside another"))),
+        Err(unreadable) => Err(Fault::new(Kind::Rejected, Call::Event, unreadable.to_string())),
     };
     done.map_err(|fault| {
-        journal::given_back(&fault);
+        log::given_back(&fault);
         fault.to_string()
     })
 }
@@ -93,7 +93,7 @@ async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
     if bucket != aws.settings.user_bucket {
         return Err(Fault::new(
             Kind::Rejected,
-            "event",
+            Call::Event,
             format!("the bucket {bucket} is not the users' bucket {}", aws.settings.user_bucket),
         ));
     }
@@ -114,14 +114,14 @@ impl Environment for Aws {
     }
 
     fn report(&self, report: Report<'_>) {
-        journal::report(&report);
+        log::report(&report);
     }
 }
 
 /// A function's time.
 struct Time;
 
-/// The first wait after a lost race is at most so long, each further one twice as long, up to the last.
+/// The first wait after a conflict is at most so long, each further one twice as long, up to the last.
 const BACK_OFF_MS: (u64, u64) = (25, 1_500);
 
 impl Clock for Time {
@@ -130,8 +130,8 @@ impl Clock for Time {
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
-    /// Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): any time up to the limit, so that passes which lost
-    /// the same race do not meet again. The clock's nanoseconds are as good as dice here, and need no source of entropy.
+    /// Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): any time up to the limit, so that passes
+    /// in conflict do not meet again. The clock's nanoseconds are as good as dice here, and need no source of entropy.
     async fn back_off(&self, nth: usize) {
         let (first, last) = BACK_OFF_MS;
         let most = first.saturating_mul(1 << nth.min(16)).min(last);

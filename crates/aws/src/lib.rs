@@ -1,17 +1,17 @@
 //! clusterdrop on AWS: events in, and the domain's two traits over the SDK's clients.
 //!
-//! A function is [`function::run`] with its rights; everything that it decides is decided in `cf-core`.
+//! A function is [`function::run`] with its name; everything that it decides is decided in `cf-core`.
 
-mod act;
 mod client;
+mod effects;
 pub mod event;
 mod fault;
 mod first_hour;
 pub mod function;
 pub mod handle;
-mod journal;
+mod log;
 mod publish;
-mod see;
+mod queries;
 mod settings;
 mod stacks;
 mod wire;

@@ -6,7 +6,7 @@ use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::observe::{self, LivingStack};
 use cf_core::template::DEFAULT_TEXT;
 use jiff::Timestamp;
@@ -68,12 +68,7 @@ impl Aws {
         }
         let request = self.s3.put_object().bucket(&self.settings.system_bucket).key(self.settings.template.key());
         let request = request.content_type("application/yaml").expected_bucket_owner(&self.account);
-        request
-            .body(ByteStream::from_static(DEFAULT_TEXT.as_bytes()))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|e| fault("s3:PutObject", &e).to_string())
+        request.body(ByteStream::from_static(DEFAULT_TEXT.as_bytes())).send().await.map(drop).map_err(|e| fault(&e).to_string())
     }
 }
 
@@ -95,7 +90,7 @@ const RESPOND_SECONDS_MAX: u64 = 10;
 
 /// PUT to the address that CloudFormation signed for us; its content type must be empty.
 async fn respond(url: &str, answer: &Value) -> Result<(), Fault> {
-    let lost = |why: String| Fault::new(Kind::Retry, "custom resource: PUT ResponseURL", why);
+    let lost = |why: String| Fault::new(Kind::Retry, Call::Respond, why);
     let mut request = HttpRequest::new(SdkBody::from(answer.to_string()));
     request.set_method("PUT").map_err(|e| lost(e.to_string()))?;
     request.set_uri(url.to_owned()).map_err(|e| lost(e.to_string()))?;

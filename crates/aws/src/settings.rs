@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_core::body::Choices;
 use cf_core::region::Region;
-use cf_core::settings::{MailRoute, Rights, Settings};
+use cf_core::settings::{Function, MailRoute, Settings};
 use cf_core::template::{SystemValue, Template, default_template};
 
 /// A setting that is missing or makes no sense: the function cannot start, and says which.
@@ -30,7 +30,7 @@ const DEFAULT_TYPES: [(&str, &str); 2] =
     [("CLUSTERDROP_DEFAULT_COMPUTE_TYPE", "ComputeInstanceTypeOther"), ("CLUSTERDROP_DEFAULT_LOGIN_TYPE", "MasterInstanceTypeOther")];
 
 /// Reads the settings by `lookup`, which is the environment in a function.
-pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) -> Result<Settings, SettingError> {
+pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, function: Function) -> Result<Settings, SettingError> {
     let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let required = |name: &'static str| optional(name).ok_or_else(|| SettingError { name, why: "is missing".into() });
     let number = |name: &'static str| {
@@ -52,7 +52,7 @@ pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, rights: Rights) ->
         fixed: FIXED.iter().filter_map(|(name, value)| Some((*value, optional(name)?))).collect::<BTreeMap<_, _>>(),
         timeout_seconds: i64::from(number("CLUSTERDROP_TIMEOUT_SECONDS")?),
         mail,
-        rights,
+        function,
         template,
         region,
     })
@@ -93,22 +93,22 @@ mod tests {
     fn a_missing_setting_is_called_by_its_name() {
         let complete = |name: &str| Some(complete(name));
         let without = |name: &str| if name == "CLUSTERDROP_SERVICE_ROLE" { None } else { complete(name) };
-        let error = settings_from(without, Rights::WATCH).unwrap_err();
+        let error = settings_from(without, Function::Watch).unwrap_err();
         assert!(error.to_string().contains("CLUSTERDROP_SERVICE_ROLE is missing"));
     }
 
     #[test]
     fn no_mail_address_means_no_mail() {
         let complete = |name: &str| Some(complete(name));
-        assert!(settings_from(complete, Rights::WATCH).unwrap().mail.is_some());
+        assert!(settings_from(complete, Function::Watch).unwrap().mail.is_some());
         let silent = |name: &str| if name == "CLUSTERDROP_MAIL_TO" { Some(String::new()) } else { complete(name) };
-        assert_eq!(settings_from(silent, Rights::WATCH).unwrap().mail, None);
+        assert_eq!(settings_from(silent, Function::Watch).unwrap().mail, None);
     }
 
     /// The settings of `complete` with some others.
     fn with(others: &'static [(&str, &str)]) -> Result<Settings, SettingError> {
         let other = |name: &str| others.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        settings_from(|name| other(name).or_else(|| Some(complete(name))), Rights::WATCH)
+        settings_from(|name| other(name).or_else(|| Some(complete(name))), Function::Watch)
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
             asked.borrow_mut().insert(name.to_owned());
             Some(complete(name))
         };
-        settings_from(lookup, Rights::WATCH).unwrap();
+        settings_from(lookup, Function::Watch).unwrap();
         let ours: Vec<String> = asked.take().into_iter().filter(|name| name.starts_with("CLUSTERDROP_")).collect();
         assert!(ours.len() > 10, "{ours:?}");
         for name in ours {

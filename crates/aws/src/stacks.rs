@@ -4,7 +4,7 @@ use aws_sdk_cloudformation::types;
 use cf_core::causes::StackEvent;
 use cf_core::fault::Fault;
 use cf_core::observe::Page;
-use cf_core::stack::{Stack, StackId, StackStatus};
+use cf_core::stack::{ResourceStatus, Stack, StackId, StackStatus};
 use jiff::Timestamp;
 
 use crate::client::Aws;
@@ -16,32 +16,26 @@ impl Aws {
         match self.cloudformation.describe_stacks().stack_name(name_or_id).send().await {
             Ok(output) => Ok(output.stacks().first().map(|s| Box::new(stack(s)))),
             Err(e) if code(&e) == "ValidationError" && e.to_string_with_message().contains("does not exist") => Ok(None),
-            Err(e) => Err(fault("cloudformation:DescribeStacks", &e)),
+            Err(e) => Err(fault(&e)),
         }
     }
 
     /// One page of all stacks of the account and Region: there is no filter by tag.
     pub(crate) async fn stacks(&self, token: Option<String>) -> Result<Page<Stack>, Fault> {
-        let output = self
-            .cloudformation
-            .describe_stacks()
-            .set_next_token(token)
-            .send()
-            .await
-            .map_err(|e| fault("cloudformation:DescribeStacks", &e))?;
+        let output = self.cloudformation.describe_stacks().set_next_token(token).send().await.map_err(|e| fault(&e))?;
         Ok(Page { items: output.stacks().iter().map(stack).collect(), next: output.next_token().map(str::to_owned) })
     }
 
     pub(crate) async fn events(&self, id: &StackId, token: Option<String>) -> Result<Page<StackEvent>, Fault> {
         let request = self.cloudformation.describe_stack_events().stack_name(&id.0).set_next_token(token);
-        let output = request.send().await.map_err(|e| list_fault("cloudformation:DescribeStackEvents", &e))?;
+        let output = request.send().await.map_err(|e| list_fault(&e))?;
         Ok(Page { items: output.stack_events().iter().map(event).collect(), next: output.next_token().map(str::to_owned) })
     }
 
-    pub(crate) async fn resources(&self, id: &StackId, token: Option<String>) -> Result<Page<String>, Fault> {
+    pub(crate) async fn resources(&self, id: &StackId, token: Option<String>) -> Result<Page<ResourceStatus>, Fault> {
         let request = self.cloudformation.list_stack_resources().stack_name(&id.0).set_next_token(token);
-        let output = request.send().await.map_err(|e| list_fault("cloudformation:ListStackResources", &e))?;
-        let items = output.stack_resource_summaries().iter().filter_map(|r| Some(r.resource_status()?.as_str().to_owned())).collect();
+        let output = request.send().await.map_err(|e| list_fault(&e))?;
+        let items = output.stack_resource_summaries().iter().map(|r| resource_status(r.resource_status())).collect();
         Ok(Page { items, next: output.next_token().map(str::to_owned) })
     }
 }
@@ -72,6 +66,10 @@ fn stack(s: &types::Stack) -> Stack {
     }
 }
 
+fn resource_status(status: Option<&types::ResourceStatus>) -> ResourceStatus {
+    status.map_or(ResourceStatus::Other, |status| ResourceStatus::parse(status.as_str()))
+}
+
 fn event(e: &types::StackEvent) -> StackEvent {
     let text = |t: Option<&str>| t.unwrap_or_default().to_owned();
     let at = e.timestamp().and_then(|t| Timestamp::new(t.secs(), i32::try_from(t.subsec_nanos()).unwrap_or(0)).ok());
@@ -80,7 +78,7 @@ fn event(e: &types::StackEvent) -> StackEvent {
         logical: text(e.logical_resource_id()),
         physical: text(e.physical_resource_id()),
         kind: text(e.resource_type()),
-        status: e.resource_status().map(|s| s.as_str().to_owned()).unwrap_or_default(),
+        status: resource_status(e.resource_status()),
         reason: text(e.resource_status_reason()),
     }
 }
@@ -120,7 +118,7 @@ mod tests {
         let client = aws_sdk_cloudformation::Client::from_conf(config);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let answer = runtime.block_on(client.describe_stack_events().stack_name("x").send());
-        answer.map(|page| page.stack_events().len()).map_err(|e| list_fault("cloudformation:DescribeStackEvents", &e))
+        answer.map(|page| page.stack_events().len()).map_err(|e| list_fault(&e))
     }
 
     fn page(reason: &str) -> String {

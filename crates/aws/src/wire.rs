@@ -34,26 +34,26 @@ pub struct Wire(Arc<Trust>);
 
 #[derive(Debug)]
 struct Trust {
-    /// Believes in Amazon's roots only; none where somebody has said which roots are to be believed.
+    /// Trusts only Amazon's roots; `None` if `AWS_CA_BUNDLE` or `SSL_CERT_FILE` is set.
     amazon: Option<SharedHttpConnector>,
-    /// Believes in what the platform believes in, or in what was said. Built when it is first needed.
+    /// Trusts the platform's roots, or those of the two variables. Built when it is first needed.
     platform: OnceLock<SharedHttpConnector>,
-    /// An endpoint's certificate came from elsewhere: from then on the platform decides.
-    is_elsewhere: AtomicBool,
+    /// Whether an endpoint's certificate had another issuer than Amazon: from then on the platform's roots decide.
+    use_platform_roots: AtomicBool,
 }
 
 impl Wire {
-    /// `AWS_CA_BUNDLE` or `SSL_CERT_FILE` say which roots are to be believed, and then these alone are, as everywhere else.
+    /// Where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` is set, only its roots are trusted, as in every SDK.
     /// `SSL_CERT_DIR` alone adds a folder to look in where Amazon's do not do.
     pub fn from_environment() -> Self {
-        let is_told = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"].iter().any(|name| told(name).is_some());
-        let amazon = (!is_told).then(|| connector(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)));
-        Self(Arc::new(Trust { amazon, platform: OnceLock::new(), is_elsewhere: AtomicBool::new(false) }))
+        let has_configured_roots = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"].iter().any(|name| env_var(name).is_some());
+        let amazon = (!has_configured_roots).then(|| connector(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)));
+        Self(Arc::new(Trust { amazon, platform: OnceLock::new(), use_platform_roots: AtomicBool::new(false) }))
     }
 
     fn connector(&self) -> (&SharedHttpConnector, bool) {
         match &self.0.amazon {
-            Some(amazon) if !self.0.is_elsewhere.load(Ordering::Relaxed) => (amazon, true),
+            Some(amazon) if !self.0.use_platform_roots.load(Ordering::Relaxed) => (amazon, true),
             _ => (self.0.platform.get_or_init(|| connector(platform())), false),
         }
     }
@@ -97,8 +97,8 @@ impl HttpConnector for Wire {
             // has sent nothing of the request, so it goes out now for the first time: that is no attempt of the SDK's, which
             // for a mail makes only one.
             match &result {
-                Err(error) if comes_from_elsewhere(error) => {
-                    if !wire.0.is_elsewhere.swap(true, Ordering::Relaxed) {
+                Err(error) if is_unknown_issuer(error) => {
+                    if !wire.0.use_platform_roots.swap(true, Ordering::Relaxed) {
                         tracing::warn!("a certificate is not from Amazon's roots; the platform's roots decide from now on");
                     }
                     wire.connector().0.call(again).await
@@ -109,14 +109,14 @@ impl HttpConnector for Wire {
     }
 }
 
-fn told(name: &str) -> Option<String> {
+fn env_var(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn platform() -> TrustStore {
     // `SSL_CERT_FILE` and `SSL_CERT_DIR` are read where the platform's roots are. A bundle that cannot be read, or is broken,
     // believes nobody, and each call says so; the connector would panic on it.
-    match told("AWS_CA_BUNDLE").map(|path| fs::read(path).ok().filter(|bundle| is_sound(bundle))) {
+    match env_var("AWS_CA_BUNDLE").map(|path| fs::read(path).ok().filter(|bundle| is_sound(bundle))) {
         Some(Some(bundle)) => TrustStore::empty().with_pem_certificate(bundle),
         Some(None) => {
             tracing::error!("AWS_CA_BUNDLE names no file of certificates that can be read: nobody is believed");
@@ -144,7 +144,7 @@ fn connector(trust: TrustStore) -> SharedHttpConnector {
 
 /// Whether a handshake ended because no known root stands behind the certificate. An `io::Error` hides what it carries from
 /// `source`, so it is looked into.
-fn comes_from_elsewhere(error: &(dyn std::error::Error + 'static)) -> bool {
+fn is_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
         Some(outside) => outside.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
         None => error.source(),
@@ -184,9 +184,9 @@ mod tests {
     fn a_refused_certificate_is_known_however_deep_it_lies() {
         let refused = rustls::Error::InvalidCertificate(UnknownIssuer);
         let deep = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, refused));
-        assert!(comes_from_elsewhere(&deep));
+        assert!(is_unknown_issuer(&deep));
         let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
-        assert!(!comes_from_elsewhere(&io::Error::other(expired)));
-        assert!(!comes_from_elsewhere(&io::Error::from(io::ErrorKind::ConnectionRefused)));
+        assert!(!is_unknown_issuer(&io::Error::other(expired)));
+        assert!(!is_unknown_issuer(&io::Error::from(io::ErrorKind::ConnectionRefused)));
     }
 }

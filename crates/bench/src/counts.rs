@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use cf_local::NOT_ASKED;
+use cf_local::SKIPPED;
 
 use crate::binaries::{self, built, built_by_sam};
 use crate::figures::short;
@@ -30,7 +30,7 @@ pub const LATENCY_MILLISECONDS: u64 = 100;
 /// unless something gathers entropy or reads certificates at the first call.
 const INSTRUCTIONS: [(&str, f64); 3] = [("init", 14.7), ("the first event", 6.46), ("a warm event", 4.98)];
 
-/// How far they may be off. Two runs differ by less than a hundredth; another Valgrind, C library or kind of processor takes
+/// RunOptions far they may be off. Two runs differ by less than a hundredth; another Valgrind, C library or kind of processor takes
 /// other ways through TLS. More is a change to be looked at, also for the better: then the numbers above are written anew.
 const MARGIN: f64 = 0.1;
 
@@ -55,11 +55,11 @@ pub async fn check_deep() -> Result<()> {
     wrong.extend(called(&stub, &create).await?);
     wrong.extend(start::wrong(&create).await?);
     match tokio::task::spawn_blocking(Valgrind::find).await? {
-        _ if !cfg!(target_arch = "x86_64") => println!("{NOT_ASKED}instructions. What they should be is known for x86_64 only."),
+        _ if !cfg!(target_arch = "x86_64") => println!("{SKIPPED}instructions. What they should be is known for x86_64 only."),
         // What was found until here is told in any case.
         Ok(valgrind) => wrong.extend(executed(&valgrind, &create).await.unwrap_or_else(|error| vec![format!("{error:#}")])),
         Err(error) => {
-            println!("{NOT_ASKED}instructions: {error:#}. What to do: install Valgrind, or let apt-get reach its archive, and try again.");
+            println!("{SKIPPED}instructions: {error:#}. What to do: install Valgrind, or let apt-get reach its archive, and try again.");
         }
     }
     told(&wrong)
@@ -70,7 +70,7 @@ async fn create(program: PathBuf) -> Result<(Stub, Subject)> {
     fs::create_dir_all(folder())?;
     let stub = Stub::start(&folder()).await?;
     let create = Subject { program: vec![program], ..Subject::create(&stub, &folder())? };
-    stub.take(LATENCY_MILLISECONDS);
+    stub.set_latency(LATENCY_MILLISECONDS);
     Ok((stub, create))
 }
 
@@ -96,9 +96,9 @@ async fn called(stub: &Stub, subject: &Subject) -> Result<Vec<String>> {
         listed.iter().filter(|l| l.len() != 3 || l[2].is_empty()).map(|l| format!("{} has no reason: {l:?}", path.display())).collect();
     let mut function = crate::lambda::Function::start(subject, None, &[]).await?;
     function.ready().await?;
-    let opened = stub.asked().len();
+    let opened = stub.take_calls().len();
     function.invoke(subject.event).await?;
-    let asked = stub.asked();
+    let asked = stub.take_calls();
     let rounds = calls::rounds(&asked);
     let seen = rounds.iter().enumerate().flat_map(|(nth, round)| round.iter().map(move |call| format!("{} | {}", nth + 1, call.name)));
     let seen: Vec<String> = seen.collect();

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser};
 
-use run::How;
+use run::RunOptions;
 
 #[derive(Parser)]
 enum Work {
@@ -57,8 +57,8 @@ async fn main() -> Result<()> {
         Work::Counts { deep: false } => counts::check().await,
         Work::Counts { deep: true } => counts::check_deep().await,
         Work::Measure(Measure { quick, no_build, turns }) => {
-            let how = if quick { How::QUICK } else { How::FULL };
-            run::run(How { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
+            let how = if quick { RunOptions::QUICK } else { RunOptions::FULL };
+            run::run(RunOptions { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
         }
     }
 }

@@ -19,9 +19,9 @@ use crate::subject::{PYTHON, Subject};
 use crate::valgrind::Valgrind;
 use crate::{folder, table};
 
-/// How much is done.
+/// RunOptions much is done.
 #[derive(Debug, Clone, Copy)]
-pub struct How {
+pub struct RunOptions {
     /// Fresh processes of each subject, under each condition.
     pub turns: usize,
     /// Whether instructions are counted too: minutes, for Python.
@@ -30,7 +30,7 @@ pub struct How {
     pub build: bool,
 }
 
-impl How {
+impl RunOptions {
     /// What a figure in the documentation comes from.
     pub const FULL: Self = Self { turns: 20, instructions: true, build: true };
     /// For a look.
@@ -52,9 +52,9 @@ pub struct Sample {
     pub first_path: f64,
     /// And that of the warm ones.
     pub warm_path: f64,
-    /// How many rounds of calls a warm event took, one after the other.
+    /// RunOptions many rounds of calls a warm event took, one after the other.
     pub rounds: usize,
-    /// How many calls a warm event took.
+    /// RunOptions many calls a warm event took.
     pub calls: usize,
 }
 
@@ -63,7 +63,7 @@ pub struct Sample {
 pub struct Condition {
     /// As the table calls it.
     pub name: String,
-    /// How long AWS takes for an answer, in milliseconds.
+    /// RunOptions long AWS takes for an answer, in milliseconds.
     pub latency: u64,
     /// The share of a processor that it has, where it is held; as measured.
     pub share: Option<f64>,
@@ -74,9 +74,9 @@ pub struct Condition {
 /// All that a run has found.
 #[derive(Debug, Serialize)]
 pub struct Found {
-    /// How often.
+    /// RunOptions often.
     pub turns: usize,
-    /// How the processor was held.
+    /// RunOptions the processor was held.
     pub held_by: &'static str,
     /// The times.
     pub conditions: Vec<Condition>,
@@ -90,7 +90,7 @@ pub struct Found {
 const WARM: usize = 9;
 
 /// Builds, installs, measures, prints, and writes `target/bench/result.json`.
-pub async fn run(how: How) -> Result<()> {
+pub async fn run(how: RunOptions) -> Result<()> {
     tokio::task::spawn_blocking(move || {
         if how.build {
             binaries::build_functions()?;
@@ -110,7 +110,7 @@ pub async fn run(how: How) -> Result<()> {
     let mut found =
         Found { turns: how.turns, held_by: share.by(), conditions: Vec::new(), sizes: BTreeMap::new(), instructions: BTreeMap::new() };
     for (name, latency, held) in conditions {
-        stub.take(latency);
+        stub.set_latency(latency);
         let mut condition = Condition { name: name.to_owned(), latency, share: held, samples: BTreeMap::new() };
         for turn in 0..how.turns {
             for place in 0..subjects.len() {
@@ -131,7 +131,7 @@ pub async fn run(how: How) -> Result<()> {
     // What took minutes is kept, whatever happens to the counting.
     let path = folder().join("result.json");
     fs::write(&path, serde_json::to_string_pretty(&found)?)?;
-    stub.take(LATENCY_MILLISECONDS);
+    stub.set_latency(LATENCY_MILLISECONDS);
     if how.instructions {
         count(&subjects, &mut found).await;
         fs::write(&path, serde_json::to_string_pretty(&found)?)?;
@@ -160,13 +160,13 @@ async fn measure(stub: &Stub, subject: &Subject, share: Option<&Share>) -> Resul
     let milliseconds = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
     let mut function = Function::start(subject, share, &[]).await?;
     let init = milliseconds(function.ready().await?);
-    drop(stub.asked());
+    drop(stub.take_calls());
     let first = milliseconds(function.invoke(subject.event).await?);
-    let first_path = calls::path(&calls::rounds(&stub.asked()));
+    let first_path = calls::path(&calls::rounds(&stub.take_calls()));
     let (mut warm, mut paths, mut counts) = (Vec::new(), Vec::new(), (0, 0));
     for _ in 0..WARM {
         warm.push(milliseconds(function.invoke(subject.event).await?));
-        let asked = stub.asked();
+        let asked = stub.take_calls();
         let rounds = calls::rounds(&asked);
         paths.push(calls::path(&rounds));
         counts = (rounds.len(), rounds.iter().map(Vec::len).sum());

@@ -1,9 +1,9 @@
 //! cf-watch: takes what CloudFormation tells, what failed elsewhere, and the sweep.
 
-use cf_core::settings::Rights;
+use cf_core::settings::Function;
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    cf_aws::function::run(Rights::WATCH).await
+    cf_aws::function::run(Function::Watch).await
 }

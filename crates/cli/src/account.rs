@@ -11,7 +11,7 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use crate::trouble::chain;
+use crate::call_error::chain;
 
 /// A signed-in administrator.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::types::Stack;
 
 use crate::account::Account;
-use crate::trouble::{code, message, trouble};
+use crate::call_error::{call_error, code, message};
 
 /// A deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ impl Deployment {
         let stack = match &found {
             Ok(output) => output.stacks().first(),
             Err(e) if code(e) == "ValidationError" && message(e).contains("does not exist") => None,
-            Err(e) => return Err(trouble("cloudformation:DescribeStacks", &what, e)),
+            Err(e) => return Err(call_error("cloudformation:DescribeStacks", &what, e)),
         };
         let Some(stack) = stack else {
             bail!("cannot {what}: there is no such stack. Give its name with --deployment, and its Region with --region");

@@ -3,11 +3,11 @@
 mod account;
 mod adopt;
 mod arguments;
+mod call_error;
 mod deployment;
 mod redrive;
 mod rescan;
-mod say;
-mod trouble;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line, also where AWS tells a longer story.
-            eprintln!("clusterdrop: {}", say::one_line(&format!("{error:#}")));
+            eprintln!("clusterdrop: {}", terminal::one_line(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -13,7 +13,7 @@ use crate::template::Template;
 
 /// What AWS's words mean to the one who reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Known {
+pub enum FailureKind {
     /// A node's own set-up failed, or took too long. Its words are its scripts', not AWS's.
     NodeSetup,
     /// A custom resource's own words, which are not AWS's either.
@@ -60,16 +60,16 @@ pub enum Known {
     Unknown,
 }
 
-use Known as S;
+use FailureKind as S;
 
 /// A situation, the sentences that tell of it, and the codes.
-struct Row(Known, &'static [&'static str], &'static [&'static str]);
+struct KnownFailure(FailureKind, &'static [&'static str], &'static [&'static str]);
 
 /// Sources: the error codes of EC2 (API reference, "Error codes"), of resource handlers (CloudFormation CLI user guide,
 /// `resource-type-test-contract-errors`), instance launch failures (Auto Scaling user guide); where each sentence was seen
 /// stands beside it in `tests/advice.rs`.
-const TABLE: &[Row] = &[
-    Row(
+const TABLE: &[KnownFailure] = &[
+    KnownFailure(
         S::NodeSetup,
         &[
             r"^WaitCondition (?:received failed message|timed out)",
@@ -81,8 +81,8 @@ const TABLE: &[Row] = &[
         ],
         &[],
     ),
-    Row(S::Custom, &[r"^Received response status \[FAILED\] from custom resource", r"^CustomResource attribute error"], &[]),
-    Row(
+    KnownFailure(S::Custom, &[r"^Received response status \[FAILED\] from custom resource", r"^CustomResource attribute error"], &[]),
+    KnownFailure(
         S::NoCapacity,
         &[
             r"We currently do not have sufficient (?:\S+ )?capacity\b",
@@ -92,7 +92,7 @@ const TABLE: &[Row] = &[
         ],
         &["InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity", "UnfulfillableCapacity"],
     ),
-    Row(
+    KnownFailure(
         S::TypeNotInZone,
         &[
             r"requested instance type \([^)]{1,40}\) (?:is )?not supported in your requested Availability Zone",
@@ -100,20 +100,24 @@ const TABLE: &[Row] = &[
         ],
         &["Unsupported"],
     ),
-    Row(S::NoSuchType, &[r"Invalid value '[^']{1,80}' for InstanceType", r"The following supplied instance types do not exist"], &[]),
-    Row(S::DiskTooSmall, &[r"Volume of size \d+ ?GB is smaller than +snapshot '[^']{1,60}', expect size ?>= ?(\d{1,6}) ?GB"], &[]),
-    Row(
+    KnownFailure(
+        S::NoSuchType,
+        &[r"Invalid value '[^']{1,80}' for InstanceType", r"The following supplied instance types do not exist"],
+        &[],
+    ),
+    KnownFailure(S::DiskTooSmall, &[r"Volume of size \d+ ?GB is smaller than +snapshot '[^']{1,60}', expect size ?>= ?(\d{1,6}) ?GB"], &[]),
+    KnownFailure(
         S::NoAddresses,
         &[r"not (?:have )?enough free addresses", r"Insufficient Free IP Addresses in subnet", r"aren't sufficient free Ipv4 addresses"],
         &["InsufficientFreeAddressesInSubnet", "InsufficientCidrBlocks"],
     ),
-    Row(S::SpotQuota, &[r"Max spot instance count exceeded"], &["MaxSpotInstanceCountExceeded"]),
-    Row(
+    KnownFailure(S::SpotQuota, &[r"Max spot instance count exceeded"], &["MaxSpotInstanceCountExceeded"]),
+    KnownFailure(
         S::SpotPrice,
         &[r"Spot request price of \$?[\d.]+ is lower than the minimum required Spot request fulfillment price of \$?(\d+(?:\.\d+)?)"],
         &["SpotMaxPriceTooLow"],
     ),
-    Row(
+    KnownFailure(
         S::MachineQuota,
         &[
             r"requested more vCPU capacity than your current vCPU limit of (\d+) allows",
@@ -122,12 +126,12 @@ const TABLE: &[Row] = &[
         ],
         &["VcpuLimitExceeded", "InstanceLimitExceeded"],
     ),
-    Row(
+    KnownFailure(
         S::ServiceRole,
         &[r"not have permission to create the service-linked role"],
         &["AuthFailure.ServiceLinkedRoleCreationNotPermitted"],
     ),
-    Row(
+    KnownFailure(
         S::Image,
         &[
             r"image id '?\[?ami-[^']{0,40}'? does not exist",
@@ -137,14 +141,14 @@ const TABLE: &[Row] = &[
         ],
         &["InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "InvalidAMIID.Unavailable", "OptInRequired"],
     ),
-    Row(S::Hook, &[r"The following hook\(s\) failed", r"^Hook failed with message"], &["NonCompliant"]),
-    Row(
+    KnownFailure(S::Hook, &[r"The following hook\(s\) failed", r"^Hook failed with message"], &["NonCompliant"]),
+    KnownFailure(
         S::Key,
         &[r"encrypted with an inaccessible AWS KMS key", r"The KMS key provided is in an incorrect state"],
         // EC2 gives this where the instance's launcher may not use the key (kubernetes/kops#11545).
         &["Client.InternalError", "Client.InvalidKMSKey.InvalidState"],
     ),
-    Row(
+    KnownFailure(
         S::Right,
         &[
             r"not authorized to perform this operation",
@@ -153,9 +157,13 @@ const TABLE: &[Row] = &[
         ],
         &["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "InvalidCredentials", "UnauthorizedTaggingOperation"],
     ),
-    Row(S::RoleTooNew, &[r"for parameter iamInstanceProfile\.(?:name|arn) is invalid", r"Role \S+ is invalid or cannot be assumed"], &[]),
-    Row(S::Verification, &[r"request for accessing resources in this region is being validated"], &["PendingVerification"]),
-    Row(
+    KnownFailure(
+        S::RoleTooNew,
+        &[r"for parameter iamInstanceProfile\.(?:name|arn) is invalid", r"Role \S+ is invalid or cannot be assumed"],
+        &[],
+    ),
+    KnownFailure(S::Verification, &[r"request for accessing resources in this region is being validated"], &["PendingVerification"]),
+    KnownFailure(
         S::Quota,
         &[
             r"The maximum number of [A-Za-z -]{2,60} has been reached",
@@ -175,12 +183,12 @@ const TABLE: &[Row] = &[
             "LimitExceededException",
         ],
     ),
-    Row(
+    KnownFailure(
         S::Throttled,
         &[r"(?:^|\W)Rate exceeded", r"(?:^|\W)Request limit exceeded"],
         &["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"],
     ),
-    Row(
+    KnownFailure(
         S::Internal,
         &[r"^Internal (?:Failure|error)\b"],
         &[
@@ -193,15 +201,16 @@ const TABLE: &[Row] = &[
             "ServiceUnavailable",
         ],
     ),
-    Row(S::Exists, &[], &["AlreadyExists", "AlreadyExistsException"]),
+    KnownFailure(S::Exists, &[], &["AlreadyExists", "AlreadyExistsException"]),
 ];
 
 fn pattern(text: &str) -> Regex {
     Regex::new(&format!("(?i){text}")).expect("each pattern is tried by its test")
 }
 
-static SENTENCES: LazyLock<Vec<(Known, Regex)>> =
-    LazyLock::new(|| TABLE.iter().flat_map(|Row(situation, says, _)| says.iter().map(|text| (*situation, pattern(text)))).collect());
+static SENTENCES: LazyLock<Vec<(FailureKind, Regex)>> = LazyLock::new(|| {
+    TABLE.iter().flat_map(|KnownFailure(situation, says, _)| says.iter().map(|text| (*situation, pattern(text)))).collect()
+});
 
 /// Where codes stand: `(…, HandlerErrorCode: X)`, `(…; Error Code: X; …)`, an instance's `Client.X: …`, an activity's `X - …`.
 static CODES: LazyLock<Regex> = LazyLock::new(|| {
@@ -212,12 +221,12 @@ static CODES: LazyLock<Regex> = LazyLock::new(|| {
 /// Availability zones by name.
 static ZONES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b").expect("it is tried by the tests"));
 
-/// Which of the template's disks a user may set, by the resource that bears it: [`Known::DiskTooSmall`] names the parameter.
+/// Which of the template's disks a user may set, by the resource that bears it: [`FailureKind::DiskTooSmall`] names the parameter.
 pub const DISKS: [(&str, &str); 1] = [("LoginNode", "MasterSystemVolumeSize")];
 
 const SPOT_PRICE: &str = "ComputeSpotPrice";
 
-impl Known {
+impl FailureKind {
     /// The situation that AWS's words tell of.
     pub fn of(reason: &str) -> Self {
         Self::read(reason).0
@@ -230,8 +239,8 @@ impl Known {
                 CODES.captures_iter(reason).flat_map(|c| (1..=3).filter_map(move |n| c.get(n)).map(|m| m.as_str())).collect();
             let is_one =
                 |code: &&str| codes.iter().any(|c| c == code || c.trim_start_matches("Client.").trim_start_matches("Server.") == *code);
-            let row = TABLE.iter().find(|Row(_, _, of)| of.iter().any(is_one));
-            (row.map_or(Self::Unknown, |Row(situation, ..)| *situation), None)
+            let row = TABLE.iter().find(|KnownFailure(_, _, of)| of.iter().any(is_one));
+            (row.map_or(Self::Unknown, |KnownFailure(situation, ..)| *situation), None)
         })
     }
 
@@ -248,7 +257,7 @@ pub fn advice(cause: &Cause, template: &Template) -> Advice {
 
 /// The same by the resource's name and AWS's words.
 pub fn advice_on(logical: &str, reason: &str, template: &Template) -> Advice {
-    let (situation, found) = Known::read(reason);
+    let (situation, found) = FailureKind::read(reason);
     let number = found.and_then(|found| found.get(1)).map(|n| n.as_str());
     match situation {
         S::NodeSetup => Advice::CheckScripts,

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::message::{self, FileProblem, NoObject, Problem, TextProblem, ValueProblem};
+use crate::message::{self, FileProblem, JsonType, Problem, TextProblem, ValueProblem};
 
 mod bytes;
 mod mistake;
@@ -99,7 +99,7 @@ fn text(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
 fn parse(text: &str) -> Result<Vec<(String, Value<'_>)>, Vec<Problem>> {
     match json(text) {
         Ok(Top::Object(pairs)) => Ok(pairs.into_iter().map(|(key, raw)| (key, Value(raw.get()))).collect()),
-        Ok(Top::Other(what)) => Err(vec![Problem::File(FileProblem::NoObject { what, instead: instead(text) })]),
+        Ok(Top::Other(what)) => Err(vec![Problem::File(FileProblem::JsonType { what, instead: instead(text) })]),
         Err(e) => Err(mistake::explain(text, &e).into_iter().map(Problem::File).collect()),
     }
 }
@@ -125,7 +125,7 @@ fn instead(text: &str) -> TextProblem {
 /// The outermost value. What is inside is kept as it is written: a number in digits, and not in what a machine makes of them.
 enum Top<'a> {
     Object(Vec<(String, &'a RawValue)>),
-    Other(NoObject),
+    Other(JsonType),
 }
 
 /// A value as it is written. The reader has seen that it is JSON.
@@ -179,26 +179,26 @@ impl<'de: 'a, 'a> Visitor<'de> for TopVisitor<'a> {
         f.write_str("JSON")
     }
     fn visit_unit<E>(self) -> Result<Top<'a>, E> {
-        Ok(Top::Other(NoObject::Null))
+        Ok(Top::Other(JsonType::Null))
     }
     fn visit_bool<E>(self, _: bool) -> Result<Top<'a>, E> {
-        Ok(Top::Other(NoObject::Boolean))
+        Ok(Top::Other(JsonType::Boolean))
     }
     fn visit_u64<E>(self, _: u64) -> Result<Top<'a>, E> {
-        Ok(Top::Other(NoObject::Number))
+        Ok(Top::Other(JsonType::Number))
     }
     fn visit_i64<E>(self, _: i64) -> Result<Top<'a>, E> {
-        Ok(Top::Other(NoObject::Number))
+        Ok(Top::Other(JsonType::Number))
     }
     fn visit_f64<E>(self, _: f64) -> Result<Top<'a>, E> {
-        Ok(Top::Other(NoObject::Number))
+        Ok(Top::Other(JsonType::Number))
     }
     fn visit_str<E>(self, _: &str) -> Result<Top<'a>, E> {
-        Ok(Top::Other(NoObject::Text))
+        Ok(Top::Other(JsonType::Text))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Top<'a>, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Top::Other(NoObject::Array))
+        Ok(Top::Other(JsonType::Array))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'a>, A::Error> {
         let mut pairs = Vec::new();
@@ -223,8 +223,8 @@ mod tests {
         problems.remove(0)
     }
 
-    fn no_object(what: NoObject, instead: TextProblem) -> Problem {
-        Problem::File(FileProblem::NoObject { what, instead })
+    fn no_object(what: JsonType, instead: TextProblem) -> Problem {
+        Problem::File(FileProblem::JsonType { what, instead })
     }
 
     #[test]
@@ -248,14 +248,14 @@ mod tests {
     #[test]
     fn what_is_not_an_object_is_refused_by_name() {
         for (text, what, instead) in [
-            ("[]", NoObject::Array, TextProblem::Other),
-            ("[{\"a\": 1}]", NoObject::Array, TextProblem::Bracketed),
-            ("[{\"ParameterKey\": \"a\"}]", NoObject::Array, TextProblem::ParameterKeys),
-            ("\"x\"", NoObject::Text, TextProblem::Other),
-            ("\"{'a': 1}\"", NoObject::Text, TextProblem::Quoted),
-            ("7", NoObject::Number, TextProblem::Other),
-            ("null", NoObject::Null, TextProblem::Other),
-            ("true", NoObject::Boolean, TextProblem::Other),
+            ("[]", JsonType::Array, TextProblem::Other),
+            ("[{\"a\": 1}]", JsonType::Array, TextProblem::Bracketed),
+            ("[{\"ParameterKey\": \"a\"}]", JsonType::Array, TextProblem::ParameterKeys),
+            ("\"x\"", JsonType::Text, TextProblem::Other),
+            ("\"{'a': 1}\"", JsonType::Text, TextProblem::Quoted),
+            ("7", JsonType::Number, TextProblem::Other),
+            ("null", JsonType::Null, TextProblem::Other),
+            ("true", JsonType::Boolean, TextProblem::Other),
         ] {
             assert_eq!(only_problem(text), no_object(what, instead), "{text}");
         }

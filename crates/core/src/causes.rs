@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::fault::Fault;
-use crate::stack::StackId;
+use crate::stack::{ResourceStatus, StackId};
 
 /// An event of a stack, as DescribeStackEvents gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct StackEvent {
     pub physical: String,
     /// Its type, `AWS::EC2::Instance`.
     pub kind: String,
-    /// Its status, `CREATE_FAILED`.
-    pub status: String,
+    /// Its status.
+    pub status: ResourceStatus,
     /// AWS's words.
     pub reason: String,
 }
@@ -77,9 +77,9 @@ const CANCELLED: [&str; 2] = ["Resource creation cancelled", "Resource update ca
 impl StackEvent {
     /// What failed, if anything did of itself. A stack's own failure only repeats the names of the resources that failed.
     pub fn failure(&self, stack: &str) -> Option<Failed> {
-        let failed = match self.status.as_str() {
-            "CREATE_FAILED" => Failed::Creation,
-            "DELETE_FAILED" => Failed::Removal,
+        let failed = match self.status {
+            ResourceStatus::CreateFailed => Failed::Creation,
+            ResourceStatus::DeleteFailed => Failed::Removal,
             _ => return None,
         };
         (self.physical != stack && (failed == Failed::Removal || !self.is_cancelled())).then_some(failed)
@@ -117,11 +117,11 @@ pub struct Gatherer {
 impl Gatherer {
     /// Takes up an event of the list of `stack`; gives the nested stack whose list is to be read too.
     pub fn take(&mut self, event: StackEvent, stack: &StackId, root: &StackId) -> Option<StackId> {
-        if event.status == "DELETE_COMPLETE" {
+        if event.status == ResourceStatus::DeleteComplete {
             self.gone.insert((event.logical, event.physical));
             return None;
         }
-        self.was_complete |= stack == root && event.physical == root.0 && event.status == "CREATE_COMPLETE";
+        self.was_complete |= stack == root && event.physical == root.0 && event.status == ResourceStatus::CreateComplete;
         let failed = event.failure(&stack.0)?;
         if failed == Failed::Removal && self.gone.contains(&(event.logical.clone(), event.physical.clone())) {
             return None;
@@ -186,7 +186,7 @@ mod tests {
             logical: (*logical).into(),
             physical: (*physical).into(),
             kind: if physical.starts_with("arn:") { NESTED.into() } else { "AWS::EC2::Instance".into() },
-            status: (*status).into(),
+            status: ResourceStatus::parse(status),
             reason: (*reason).into(),
         };
         events.iter().enumerate().map(event).collect()
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_stacks_own_list_tells_and_where_it_tells_nothing_its_failure_is_told_from_outside() {
+    fn a_nested_stacks_cause_comes_from_its_own_events_or_else_from_its_parents() {
         let outer = [("Inner", INNER, "CREATE_FAILED", "Embedded stack was not successfully created: [Node]")];
         let inner = [("Node", "i-1", "CREATE_FAILED", "no capacity")];
         assert_eq!(told(&[(ROOT, &outer), (INNER, &inner)]), [(Failed::Creation, "Node: no capacity".to_owned())]);

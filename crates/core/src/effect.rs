@@ -6,10 +6,11 @@ use std::fmt;
 use crate::fault::Fault;
 use crate::first_hour::FirstHour;
 use crate::ledger::Ledger;
+use crate::ledger_cache::LedgerCache;
 use crate::message::{Mail, Message, StateText};
 use crate::names::{StackName, User};
 use crate::request::ETag;
-use crate::seen::Seen;
+use crate::settings::Right;
 use crate::stack::StackId;
 use crate::status::Status;
 
@@ -32,7 +33,7 @@ pub enum Effect {
         /// Which.
         id: StackId,
     },
-    /// Tell the state.
+    /// Write the status file.
     WriteStatus {
         /// The key of the status file.
         key: String,
@@ -66,9 +67,9 @@ pub enum Effect {
     },
     /// Write to the administrator. Its failure stops nothing, and is counted.
     SendMail(Mail),
-    /// Keep what a sweep has seen, for the next one. No plan does this; a sweep does. Its failure stops nothing.
-    WriteSeen(Seen),
-    /// Keep how far the first hour of a trigger is. No plan does this; a deployment and a sweep do.
+    /// Write the cache of ledgers for the next sweep. No plan does this; a sweep does. Its failure stops nothing.
+    WriteLedgerCache(LedgerCache),
+    /// Write how far the first hour of a trigger is. No plan does this; a deployment and a sweep do.
     WriteFirstHour {
         /// The new record.
         record: FirstHour,
@@ -79,7 +80,26 @@ pub enum Effect {
     WriteProbe,
 }
 
-/// What must be at a key for a write to happen. Where something else is there, the world has moved.
+impl Effect {
+    /// The right that only some functions have, without which it is not carried out.
+    pub const fn right(&self) -> Option<Right> {
+        match self {
+            Self::CreateStack(_) => Some(Right::CreateStack),
+            Self::DeleteStack { .. } => Some(Right::DeleteStack),
+            Self::WriteLedger { .. }
+            | Self::WriteStatus { .. }
+            | Self::WriteAnswer { .. }
+            | Self::RemoveAnswer { .. }
+            | Self::RemoveUpload { .. }
+            | Self::SendMail(_)
+            | Self::WriteLedgerCache(_)
+            | Self::WriteFirstHour { .. }
+            | Self::WriteProbe => None,
+        }
+    }
+}
+
+/// What must be at a key for a write to happen. Where something else is there, that is a conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expect {
     /// Nothing.
@@ -87,7 +107,7 @@ pub enum Expect {
     /// This version.
     Is(ETag),
     /// What an earlier effect of the same plan wrote there.
-    Mine,
+    OwnWrite,
 }
 
 impl Expect {
@@ -119,7 +139,7 @@ impl fmt::Display for Effect {
             Self::CreateStack(stack) => write!(f, "create the stack {} ({})", stack.name, stack.token),
             Self::DeleteStack { id } => write!(f, "delete the stack {}", id.name().unwrap_or(&id.0)),
             Self::WriteStatus { key, status, expect } => {
-                write!(f, "tell the state {:?} ({}) in {key}", status.state, <&str>::from(&status.message))?;
+                write!(f, "write the status {:?} ({}) in {key}", status.state, <&str>::from(&status.message))?;
                 if let Some(p) = status.progress {
                     write!(f, " ({}/{})", p.done, p.total)?;
                 }
@@ -129,8 +149,8 @@ impl fmt::Display for Effect {
             Self::RemoveAnswer { key, .. } => write!(f, "remove the old answer {key}"),
             Self::RemoveUpload { key, .. } => write!(f, "remove the upload {key}"),
             Self::SendMail(mail) => write!(f, "mail {} of {}", mail.name(), mail.cluster),
-            Self::WriteSeen(seen) => write!(f, "remember {} ledgers for the next sweep", seen.len()),
-            Self::WriteFirstHour { expect, .. } => write!(f, "remember how far the first hour is {expect}"),
+            Self::WriteLedgerCache(seen) => write!(f, "write the cache of {} ledgers", seen.len()),
+            Self::WriteFirstHour { expect, .. } => write!(f, "write the record of the first hour {expect}"),
             Self::WriteProbe => f.write_str("put the probe"),
         }
     }
@@ -141,7 +161,7 @@ impl fmt::Display for Expect {
         match self {
             Self::Absent => f.write_str("(if absent)"),
             Self::Is(_) => f.write_str("(if unchanged)"),
-            Self::Mine => f.write_str("(after my own)"),
+            Self::OwnWrite => f.write_str("(after this plan's write)"),
         }
     }
 }

@@ -17,7 +17,7 @@ pub const HOME: &str = "home/";
 pub const KEY_BYTES_MAX: usize = 1023;
 
 /// The files that only we write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumCount)]
 pub enum Answer {
     /// The login address and a newline.
     Created,
@@ -29,7 +29,7 @@ pub enum Answer {
 
 impl Answer {
     /// Every final answer; `.cf-status` is not final and stands apart.
-    pub const ALL: [Self; 3] = [Self::Created, Self::Deleted, Self::Failed];
+    pub const ALL: [Self; <Self as strum::EnumCount>::COUNT] = [Self::Created, Self::Deleted, Self::Failed];
 
     /// The suffix of its file, with the dot.
     pub const fn suffix(self) -> &'static str {

@@ -11,9 +11,9 @@ use crate::names::{ClusterName, User};
 use crate::request::RequestId;
 use crate::stack::StackId;
 
-mod wish;
+mod request_time;
 
-pub use wish::{Sighting, Tied, Wish};
+pub use request_time::{FirstSeen, RequestTime, Tied};
 
 /// The key of a user's ledger in the system bucket.
 pub fn key(user: &User) -> String {
@@ -79,10 +79,10 @@ pub struct Entry {
     pub last_delete: Option<Timestamp>,
     /// Where and when the file of `last_create` was first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_create_seen: Option<Sighting>,
+    pub last_create_seen: Option<FirstSeen>,
     /// Where and when the file of `last_delete` was first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_delete_seen: Option<Sighting>,
+    pub last_delete_seen: Option<FirstSeen>,
     /// The create that was given up because a delete came within the same second, so that nobody knows which was the later.
     /// What tells of it stands until the next create is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,9 +96,9 @@ pub struct Entry {
     /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
-    /// Uploads beside which `.cf-failed` tells of parts that are left, or that are being removed: how that ends is told there too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warned: Vec<UploadKey>,
+    /// Uploads beside which `.cf-failed` reports resources that are left, or that are being deleted: how that ends is reported there too.
+    #[serde(rename = "warned", default, skip_serializing_if = "Vec::is_empty")]
+    pub remains_reported: Vec<UploadKey>,
     /// Answered requests whose uploads S3 neither gave out nor let be removed. Each counts as answered also once it can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_over: Vec<RequestId>,
@@ -322,8 +322,8 @@ impl Entry {
         }
     }
 
-    /// Whether the address stands in so many folders that one more could not be remembered with those that wait.
-    pub fn is_told_everywhere_but(&self, key: &UploadKey) -> bool {
+    /// Whether `.cf-created` is in `OPEN_MAX` other folders already, so that no further folder is accepted.
+    pub fn cannot_announce_in(&self, key: &UploadKey) -> bool {
         let knows = |known: &UploadKey| known.folder == key.folder;
         let is_accepteds = self.accepted.as_ref().is_some_and(|a| knows(&a.key));
         !is_accepteds && self.announced.len() >= OPEN_MAX && !self.announced.iter().any(knows)
@@ -342,10 +342,10 @@ impl Entry {
 
     /// Notes that `.cf-failed` beside an upload tells of parts that are left. Bounded as the folders with an address are.
     pub fn note_warned(&mut self, key: &UploadKey) {
-        if !self.warned.iter().any(|known| known.folder == key.folder) {
-            self.warned.push(key.clone());
-            let surplus = self.warned.len().saturating_sub(2 * OPEN_MAX);
-            self.warned.drain(..surplus);
+        if !self.remains_reported.iter().any(|known| known.folder == key.folder) {
+            self.remains_reported.push(key.clone());
+            let surplus = self.remains_reported.len().saturating_sub(2 * OPEN_MAX);
+            self.remains_reported.drain(..surplus);
         }
     }
 

@@ -28,8 +28,8 @@ impl std::error::Error for NameError {}
 
 /// A user: the second segment of a key under `home/`. 1 to 64 of letters, digits and `_ . @ = -`,
 /// which IAM user names and tag values have in common. The bucket policy is the authentication.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
+#[serde(try_from = "String")]
 pub struct User(String);
 
 impl User {
@@ -100,8 +100,8 @@ const RESERVED_LOGINS: [&str; 28] = [
 ];
 
 /// A cluster's name as its user writes it: `[a-zA-Z0-9][-a-zA-Z0-9]*`, at most 40 characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
+#[serde(try_from = "String")]
 pub struct ClusterName(String);
 
 impl ClusterName {
@@ -136,7 +136,7 @@ pub struct Cluster {
 }
 
 /// `<prefix>-<user slug>-<CLUSTER>-<8 hex>`: unique for (bucket, user, cluster), at most 128 characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
 pub struct StackName(String);
 
 impl StackName {
@@ -178,27 +178,21 @@ fn check_length(text: &str, most: usize) -> Result<(), NameError> {
     }
 }
 
-macro_rules! text_like {
-    ($($kind:ident),*) => {$(
-        impl fmt::Display for $kind {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
-        }
-    )*};
-}
-text_like!(User, ClusterName, StackName);
+impl TryFrom<String> for User {
+    type Error = NameError;
 
-macro_rules! parsed_from_string {
-    ($($kind:ident),*) => {$(
-        impl TryFrom<String> for $kind {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> { Self::parse(&text) }
-        }
-        impl From<$kind> for String {
-            fn from(name: $kind) -> String { name.0 }
-        }
-    )*};
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
 }
-parsed_from_string!(User, ClusterName);
+
+impl TryFrom<String> for ClusterName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
 
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

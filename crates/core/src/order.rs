@@ -156,7 +156,7 @@ fn max_nodes_within_limit(order: &Order<'_>) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::NoNumber;
+    use crate::message::NumberError;
     use crate::number::OutOfRange;
     use crate::testing::settings;
 
@@ -213,7 +213,7 @@ mod tests {
     fn a_number_that_is_not_whole_does_not_get_past_the_limits() {
         for odd in ["33.5", "999.5", "3.0001"] {
             let got = only_problem(&format!(r#"{{"ComputeMaxNodes": "{odd}"}}"#));
-            assert!(matches!(got.wrong, Wrong::Number { why: NoNumber::OutOfRange(OutOfRange::NotWhole), .. }), "{got:?}");
+            assert!(matches!(got.wrong, Wrong::Number { why: NumberError::OutOfRange(OutOfRange::NotWhole), .. }), "{got:?}");
         }
         for over in ["33.0", "1000.0", " +33", "0033"] {
             assert_eq!(only_problem(&format!(r#"{{"ComputeMaxNodes": "{over}"}}"#)).wrong, over_limit(32, false), "{over}");
@@ -262,7 +262,7 @@ mod tests {
             );
             assert!(matches!(&problems[..], [Problem::Parameter(problem)] if problem.name == "ComputeMaxNodes"), "{problems:?}");
         }
-        for (json, why) in [(r#""""#, NoNumber::Empty), (r#""many""#, NoNumber::Unreadable), (r#""1-4""#, NoNumber::Unreadable)] {
+        for (json, why) in [(r#""""#, NumberError::Empty), (r#""many""#, NumberError::Unreadable), (r#""1-4""#, NumberError::Unreadable)] {
             let range = Range { least: Some(1.into()), most: Some(32.into()), is_whole: true };
             let wrong = Wrong::Number { why, range, meant: None, example: 4.into() };
             assert_eq!(only_problem(&format!(r#"{{"ComputeMaxNodes": {json}}}"#)).wrong, wrong);

@@ -7,7 +7,7 @@
 //! of such ([`NO_SCRIPT_NAMES`]): nobody means `README.txt` to be run as root. Any other ending does, and none too. Files that are
 //! no scripts are fetched all the same: scripts may read them.
 
-use crate::message::NoScripts;
+use crate::message::OtherFiles;
 
 /// Endings of what is no script, in small letters. Sorted, as in the boot script.
 pub const NO_SCRIPTS: [&str; 26] = [
@@ -58,7 +58,7 @@ pub fn is_script(name: &str, size: u64) -> bool {
 
 /// Why a file is no script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoScript {
+pub enum NotScriptReason {
     /// It is a folder, or in one.
     Folder,
     /// It is hidden.
@@ -73,20 +73,20 @@ pub enum NoScript {
     Empty,
 }
 
-fn why_not(name: &str, size: u64) -> Option<NoScript> {
+fn why_not(name: &str, size: u64) -> Option<NotScriptReason> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || name.contains('/') {
-        Some(NoScript::Folder)
+        Some(NotScriptReason::Folder)
     } else if name.starts_with('.') {
-        Some(NoScript::Hidden)
+        Some(NotScriptReason::Hidden)
     } else if name.ends_with('~') {
-        Some(NoScript::Backup)
+        Some(NotScriptReason::Backup)
     } else if name.len() > NAME_BYTES_MAX {
-        Some(NoScript::NameTooLong)
+        Some(NotScriptReason::NameTooLong)
     } else if NO_SCRIPTS.iter().any(|ending| lower.ends_with(ending)) || NO_SCRIPT_NAMES.contains(&lower.as_str()) {
-        Some(NoScript::TextByName)
+        Some(NotScriptReason::TextByName)
     } else if size < SCRIPT_BYTES_MIN {
-        Some(NoScript::Empty)
+        Some(NotScriptReason::Empty)
     } else {
         None
     }
@@ -98,7 +98,7 @@ pub struct Profile {
     /// Whether there is a script, without which there is no cluster.
     pub has_script: bool,
     /// What is there beside scripts.
-    others: NoScripts,
+    others: OtherFiles,
 }
 
 impl Profile {
@@ -123,7 +123,7 @@ impl Profile {
     }
 
     /// What is there that is no script; `None` where there is nothing.
-    pub fn others(&self) -> Option<&NoScripts> {
+    pub fn others(&self) -> Option<&OtherFiles> {
         (self.others.count > 0).then_some(&self.others)
     }
 }
@@ -180,13 +180,13 @@ mod tests {
         assert_eq!(profile.others(), None);
         profile.note("old/", 0);
         profile.note("10-setup.sh~", 10);
-        let mut files = vec![("old/".to_owned(), NoScript::Folder), ("10-setup.sh~".to_owned(), NoScript::Backup)];
-        assert_eq!(profile.others(), Some(&NoScripts { files: files.clone(), count: 2 }));
+        let mut files = vec![("old/".to_owned(), NotScriptReason::Folder), ("10-setup.sh~".to_owned(), NotScriptReason::Backup)];
+        assert_eq!(profile.others(), Some(&OtherFiles { files: files.clone(), count: 2 }));
         for nth in 0..10_000 {
             profile.note(&format!("{nth}.txt"), 10);
         }
-        files.extend(["0.txt", "1.txt"].map(|name| (name.to_owned(), NoScript::TextByName)));
-        assert_eq!(profile.others(), Some(&NoScripts { files, count: 10_002 }));
+        files.extend(["0.txt", "1.txt"].map(|name| (name.to_owned(), NotScriptReason::TextByName)));
+        assert_eq!(profile.others(), Some(&OtherFiles { files, count: 10_002 }));
         assert!(!profile.has_script);
         profile.note("user.sh", 10);
         assert!(profile.has_script);

@@ -37,11 +37,12 @@ impl Region {
         let mut region = Self { name: name.to_owned(), lacks, chosen: BTreeSet::new(), defaults: BTreeMap::new() };
         for node in NODES {
             let Some(parameter) = template.parameters.get(node.other) else { continue };
-            let keeps_founding = region.lacks.is_some() && parameter.default.as_deref().is_some_and(|value| region.has(type_of(value)));
+            let keeps_template_default =
+                region.lacks.is_some() && parameter.default.as_deref().is_some_and(|value| region.has(type_of(value)));
             if let Some(value) = chosen.get(node.other) {
                 region.chosen.insert(type_of(value).to_owned());
                 region.defaults.insert(node.other.to_owned(), value.clone());
-            } else if !keeps_founding && parameter.allowed_values.iter().any(|value| value == default) {
+            } else if !keeps_template_default && parameter.allowed_values.iter().any(|value| value == default) {
                 region.defaults.insert(node.other.to_owned(), default.to_owned());
             }
         }

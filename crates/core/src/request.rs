@@ -1,7 +1,5 @@
 //! Which request is this? The same bytes seen twice are the same request, whatever event brought us here.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +11,7 @@ pub struct ETag(pub String);
 
 /// A request: a hash of its key and of what GET or HEAD returned for it (version id unless absent or `null`, `ETag`,
 /// Last-Modified), never of the event, so that every pass computes the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
 pub struct RequestId(String);
 
 impl RequestId {
@@ -41,18 +39,12 @@ impl RequestId {
     }
 }
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_unversioned_bucket_says_null_and_means_nothing() {
+    fn version_id_null_and_no_version_id_give_the_same_request_id() {
         let (etag, at) = (ETag("\"e\"".into()), Timestamp::UNIX_EPOCH);
         assert_eq!(RequestId::of("k", None, &etag, at), RequestId::of("k", Some("null"), &etag, at));
         assert_ne!(RequestId::of("k", None, &etag, at), RequestId::of("k", Some("v1"), &etag, at));

@@ -7,22 +7,13 @@ use crate::names::{Cluster, StackName};
 use crate::region::Region;
 use crate::template::{SystemValue, Template};
 
-/// What a function may do. What it may not is left on the ledger for cf-watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rights {
+/// What only some functions may do. What a function may not is left on the ledger for cf-watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray)]
+pub enum Right {
     /// `cloudformation:CreateStack`.
-    pub create: bool,
+    CreateStack,
     /// `cloudformation:DeleteStack`.
-    pub delete: bool,
-}
-
-impl Rights {
-    /// cf-create.
-    pub const CREATE: Self = Self { create: true, delete: false };
-    /// cf-delete.
-    pub const DELETE: Self = Self { create: false, delete: true };
-    /// cf-watch.
-    pub const WATCH: Self = Self { create: true, delete: true };
+    DeleteStack,
 }
 
 /// One of the functions.
@@ -55,12 +46,11 @@ impl Function {
         }
     }
 
-    /// What it may do.
-    pub const fn rights(self) -> Rights {
-        match self {
-            Self::Create => Rights::CREATE,
-            Self::Delete => Rights::DELETE,
-            Self::Watch => Rights::WATCH,
+    /// Whether it has a right. IAM holds it to that (`iam/`, one policy for each function).
+    pub const fn may(self, right: Right) -> bool {
+        match (self, right) {
+            (Self::Watch, _) | (Self::Create, Right::CreateStack) | (Self::Delete, Right::DeleteStack) => true,
+            (Self::Create, Right::DeleteStack) | (Self::Delete, Right::CreateStack) => false,
         }
     }
 }
@@ -90,8 +80,8 @@ pub struct Settings {
     pub timeout_seconds: i64,
     /// Sender and recipient of mails; none where the deployment wants no mail.
     pub mail: Option<MailRoute>,
-    /// What this function may do.
-    pub rights: Rights,
+    /// Which function runs.
+    pub function: Function,
     /// The template that a plain `{}` starts.
     pub template: &'static Template,
     /// Where the clusters are, and which machines there are.
@@ -133,5 +123,24 @@ impl Settings {
     /// How long a create that nobody sees may still be on its way: a function's timeout, and a minute.
     pub const fn flight_seconds_max(&self) -> i64 {
         self.timeout_seconds + 60
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray;
+
+    use super::*;
+
+    /// The table that is put to the policies of IAM says the same (`tests/iam/effects.yaml`).
+    #[test]
+    fn the_access_tests_let_the_functions_do_what_they_may() {
+        let table = include_str!("../../../tests/iam/effects.yaml");
+        for (right, effect) in [(Right::CreateStack, "CreateStack"), (Right::DeleteStack, "DeleteStack")] {
+            let names: Vec<&str> = Function::VARIANTS.iter().filter(|f| f.may(right)).map(|f| f.name()).collect();
+            let row = table.split(&format!("\n{effect}:\n")).nth(1).expect("a row of the table");
+            let only = row.lines().find_map(|line| line.strip_prefix("  only: ")).expect("who alone does it");
+            assert_eq!(only, format!("[{}]", names.join(", ")), "{right:?}");
+        }
     }
 }

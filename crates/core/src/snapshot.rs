@@ -8,7 +8,7 @@ use crate::body::Body;
 use crate::causes::Causes;
 use crate::fault::{Fault, Kind};
 use crate::key::{Answer, UploadKey};
-use crate::ledger::{Entry, Ledger, Sighting, Wish};
+use crate::ledger::{Entry, FirstSeen, Ledger, RequestTime};
 use crate::names::Cluster;
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
@@ -34,9 +34,9 @@ pub struct Snapshot<'a> {
     /// The answers and status files that stand in the folders concerned, and their versions.
     pub answers: BTreeMap<String, ETag>,
     /// What the status file beside the accepted create says.
-    pub shown: Option<Status>,
+    pub status_file: Option<Status>,
     /// The stack.
-    pub stack: StackSeen,
+    pub stack: ObservedStack,
     /// The user's profile; without a script in it there is no cluster.
     pub profile: Profile,
     /// Why the stack failed and what is left of it; read only where that is told.
@@ -66,7 +66,7 @@ pub struct Upload {
 
 /// The stack as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StackSeen {
+pub enum ObservedStack {
     /// None of this name or id.
     Absent,
     /// One that bears our name and not our tags.
@@ -100,8 +100,8 @@ impl Snapshot<'_> {
     /// The stack, if it is this cluster's.
     pub fn stack(&self) -> Option<&Stack> {
         match &self.stack {
-            StackSeen::Ours(stack) => Some(stack),
-            StackSeen::Absent | StackSeen::Foreign => None,
+            ObservedStack::Ours(stack) => Some(stack),
+            ObservedStack::Absent | ObservedStack::Foreign => None,
         }
     }
 
@@ -111,10 +111,10 @@ impl Snapshot<'_> {
     }
 
     /// An upload as its user's wish, by what is known of when it was made.
-    pub fn wish(&self, entry: &Entry, upload: &Upload) -> Wish {
+    pub fn request_time(&self, entry: &Entry, upload: &Upload) -> RequestTime {
         let known = entry.open.iter().find(|o| o.request == upload.request);
         let seen = known.map_or(self.revision(), |open| open.seen);
-        Wish { at: upload.modified, sighting: Some(Sighting { folder: upload.key.folder.clone(), seen }) }
+        RequestTime { at: upload.modified, sighting: Some(FirstSeen { folder: upload.key.folder.clone(), seen }) }
     }
 
     /// Whether an upload has its answer, and S3 may not let it be removed.

@@ -1,15 +1,15 @@
 //! CloudFormation's stacks as we see them: every status it has, what it means to us, and whose a stack is.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::names::{Cluster, ClusterName, User};
 use crate::request::RequestId;
 
 /// A stack's id: its ARN. Unlike a name it is never used again, so deletes go by id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
 pub struct StackId(pub String);
 
 impl StackId {
@@ -19,96 +19,104 @@ impl StackId {
     }
 }
 
-impl fmt::Display for StackId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Every `StackStatus` of CloudFormation's API (botocore 1.43.11), and one for what it may add. Displays as AWS writes it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumString, strum::IntoStaticStr, strum::Display, strum::VariantArray,
+)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the names are the documentation: they are AWS's own")]
+pub enum StackStatus {
+    CreateInProgress,
+    CreateFailed,
+    CreateComplete,
+    RollbackInProgress,
+    RollbackFailed,
+    RollbackComplete,
+    DeleteInProgress,
+    DeleteFailed,
+    DeleteComplete,
+    UpdateInProgress,
+    UpdateCompleteCleanupInProgress,
+    UpdateComplete,
+    UpdateFailed,
+    UpdateRollbackInProgress,
+    UpdateRollbackFailed,
+    UpdateRollbackCompleteCleanupInProgress,
+    UpdateRollbackComplete,
+    ReviewInProgress,
+    ImportInProgress,
+    ImportComplete,
+    ImportRollbackInProgress,
+    ImportRollbackFailed,
+    ImportRollbackComplete,
+    Unknown,
+}
+
+impl StackStatus {
+    /// All of them, `Unknown` last.
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+
+    /// Reads AWS's word; what is not known yet is `Unknown`, never a panic.
+    pub fn parse(text: &str) -> Self {
+        text.parse().unwrap_or(Self::Unknown)
+    }
+
+    /// AWS's word.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-macro_rules! statuses {
-    ($($variant:ident = $text:literal),* $(,)?) => {
-        /// Every `StackStatus` of CloudFormation's API (botocore 1.43.11), and one for what it may add.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[allow(missing_docs, reason = "the names are the documentation: they are AWS's own")]
-        pub enum StackStatus { $($variant,)* Unknown }
-
-        impl StackStatus {
-            /// All of them, `Unknown` last.
-            pub const ALL: &[Self] = &[$(Self::$variant,)* Self::Unknown];
-
-            /// Reads AWS's word; what is not known yet is `Unknown`, never a panic.
-            pub fn parse(text: &str) -> Self {
-                match text { $($text => Self::$variant,)* _ => Self::Unknown }
-            }
-
-            /// AWS's word.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* Self::Unknown => "UNKNOWN" }
-            }
-        }
-    };
+/// The status of a resource, as far as it matters here (`ResourceStatus` of CloudFormation's API has more).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumString, strum::Display)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the names are the documentation: they are AWS's own")]
+pub enum ResourceStatus {
+    CreateInProgress,
+    CreateFailed,
+    CreateComplete,
+    DeleteInProgress,
+    DeleteFailed,
+    DeleteComplete,
+    /// Of an update, an import or a rollback, or one that AWS may add.
+    Other,
 }
 
-statuses! {
-    CreateInProgress = "CREATE_IN_PROGRESS",
-    CreateFailed = "CREATE_FAILED",
-    CreateComplete = "CREATE_COMPLETE",
-    RollbackInProgress = "ROLLBACK_IN_PROGRESS",
-    RollbackFailed = "ROLLBACK_FAILED",
-    RollbackComplete = "ROLLBACK_COMPLETE",
-    DeleteInProgress = "DELETE_IN_PROGRESS",
-    DeleteFailed = "DELETE_FAILED",
-    DeleteComplete = "DELETE_COMPLETE",
-    UpdateInProgress = "UPDATE_IN_PROGRESS",
-    UpdateCompleteCleanupInProgress = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-    UpdateComplete = "UPDATE_COMPLETE",
-    UpdateFailed = "UPDATE_FAILED",
-    UpdateRollbackInProgress = "UPDATE_ROLLBACK_IN_PROGRESS",
-    UpdateRollbackFailed = "UPDATE_ROLLBACK_FAILED",
-    UpdateRollbackCompleteCleanupInProgress = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
-    UpdateRollbackComplete = "UPDATE_ROLLBACK_COMPLETE",
-    ReviewInProgress = "REVIEW_IN_PROGRESS",
-    ImportInProgress = "IMPORT_IN_PROGRESS",
-    ImportComplete = "IMPORT_COMPLETE",
-    ImportRollbackInProgress = "IMPORT_ROLLBACK_IN_PROGRESS",
-    ImportRollbackFailed = "IMPORT_ROLLBACK_FAILED",
-    ImportRollbackComplete = "IMPORT_ROLLBACK_COMPLETE",
-}
-
-impl fmt::Display for StackStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl ResourceStatus {
+    /// Reads AWS's word; what does not matter here is `Other`.
+    pub fn parse(text: &str) -> Self {
+        text.parse().unwrap_or(Self::Other)
     }
 }
 
 /// What a status means to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StackState {
-    /// Its resources are being made.
-    Making,
-    /// It stands and has its outputs.
-    Standing,
-    /// It stands and somebody is changing it: wait until that has ended.
+    /// Its resources are being created.
+    Creating,
+    /// It is complete and has its outputs, also after an update that failed.
+    Available,
+    /// Somebody is updating it: wait until that has ended.
     Changing,
-    /// Its creation failed and what was made is being removed.
+    /// Its creation failed and what was created is being removed.
     RollingBack,
     /// Its creation failed; the stack keeps its name until it is deleted.
     Failed,
     /// Somebody has made a change set and not executed it: the stack holds its name, and nothing is made.
-    Planned,
+    InReview,
     /// It is being deleted.
-    Leaving,
+    Deleting,
     /// Its deletion failed; what is left may still cost money.
-    Stuck,
+    DeleteFailed,
     /// It is deleted; only its id finds it.
-    Gone,
+    Deleted,
 }
 
 impl StackStatus {
     /// The meaning, for every status there is.
     pub const fn state(self) -> StackState {
         match self {
-            Self::CreateInProgress => StackState::Making,
+            Self::CreateInProgress => StackState::Creating,
             // An admin's update or import that failed leaves the cluster standing: it has a login, and it can be deleted.
             Self::CreateComplete
             | Self::UpdateComplete
@@ -117,7 +125,7 @@ impl StackStatus {
             | Self::UpdateRollbackFailed
             | Self::ImportComplete
             | Self::ImportRollbackComplete
-            | Self::ImportRollbackFailed => StackState::Standing,
+            | Self::ImportRollbackFailed => StackState::Available,
             // A status that AWS may add is somebody's business in progress until it becomes one that we know.
             // A clean-up is one too: whether a stack may be deleted in the midst of it is not certain, and it ends by itself.
             Self::UpdateInProgress
@@ -127,13 +135,13 @@ impl StackStatus {
             | Self::ImportInProgress
             | Self::ImportRollbackInProgress
             | Self::Unknown => StackState::Changing,
-            Self::ReviewInProgress => StackState::Planned,
+            Self::ReviewInProgress => StackState::InReview,
             Self::RollbackInProgress => StackState::RollingBack,
             // CREATE_FAILED is where a creation ends that may not roll back.
             Self::CreateFailed | Self::RollbackFailed | Self::RollbackComplete => StackState::Failed,
-            Self::DeleteInProgress => StackState::Leaving,
-            Self::DeleteFailed => StackState::Stuck,
-            Self::DeleteComplete => StackState::Gone,
+            Self::DeleteInProgress => StackState::Deleting,
+            Self::DeleteFailed => StackState::DeleteFailed,
+            Self::DeleteComplete => StackState::Deleted,
         }
     }
 }

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use crate::effect::Effect;
 use crate::effect::Execute;
 use crate::fault::Fault;
+use crate::ledger_cache::{EntrySummary, LedgerCache, Line};
 use crate::names::{Cluster, ClusterName, User};
 use crate::observe::Observe;
 use crate::observe::{self, LivingStack};
-use crate::seen::{Line, Seen, Standing};
 use crate::settings::Settings;
 use crate::stack::StackState;
 
@@ -54,13 +54,13 @@ pub async fn find<W: Observe + Execute>(world: &W, settings: &Settings, now: Tim
         found.cache.push(fault);
         None
     });
-    let none = Seen::default();
+    let none = LedgerCache::default();
     let (mut lines, mut unknown) = before.as_ref().unwrap_or(&none).split(listed);
     read(world, turn(&unknown, now), &mut lines, &mut unknown, &mut found).await;
     // Before anybody looks at a cluster: what was read is not to be read again, even if a look hangs.
-    let after = Seen::of(&lines);
+    let after = LedgerCache::of(&lines);
     if before.as_ref() != Some(&after) {
-        found.cache.extend(world.execute(&Effect::WriteSeen(after)).await.err());
+        found.cache.extend(world.execute(&Effect::WriteLedgerCache(after)).await.err());
     }
     for one in &living {
         *found.living.entry(one.state).or_default() += 1;
@@ -122,16 +122,16 @@ pub fn compare(lines: &BTreeMap<User, Line>, living: &[LivingStack], unknown: &B
 
 /// Whether a cluster that stands has another address than its user was told.
 fn has_moved(line: &Line, name: &ClusterName, one: &LivingStack) -> bool {
-    one.state == StackState::Standing && line.logins.get(name).is_some_and(|told| *told != one.login)
+    one.state == StackState::Available && line.logins.get(name).is_some_and(|told| *told != one.login)
 }
 
 /// Whether what a ledger says fits the stack.
-const fn agrees(standing: Standing, stack: Option<StackState>) -> bool {
+const fn agrees(standing: EntrySummary, stack: Option<StackState>) -> bool {
     matches!(
         (standing, stack),
-        (Standing::Ready, Some(StackState::Standing | StackState::Changing))
+        (EntrySummary::Ready, Some(StackState::Available | StackState::Changing))
             // What is left of a failed creation may be as hard to delete as a cluster.
-            | (Standing::Stuck, Some(StackState::Stuck | StackState::Failed))
+            | (EntrySummary::Stuck, Some(StackState::DeleteFailed | StackState::Failed))
     )
 }
 
@@ -145,13 +145,13 @@ mod tests {
 
     const STATES: [Option<StackState>; 8] = [
         None,
-        Some(StackState::Making),
-        Some(StackState::Standing),
+        Some(StackState::Creating),
+        Some(StackState::Available),
         Some(StackState::Changing),
         Some(StackState::RollingBack),
         Some(StackState::Failed),
-        Some(StackState::Leaving),
-        Some(StackState::Stuck),
+        Some(StackState::Deleting),
+        Some(StackState::DeleteFailed),
     ];
 
     fn one(cluster: &Cluster, state: StackState, login: &str) -> LivingStack {
@@ -162,8 +162,8 @@ mod tests {
     fn is_wanting(entry: &Entry, stack: Option<StackState>) -> bool {
         let agrees = matches!(
             (&entry.phase, stack),
-            (Phase::Ready, Some(StackState::Standing | StackState::Changing))
-                | (Phase::Stuck, Some(StackState::Stuck | StackState::Failed))
+            (Phase::Ready, Some(StackState::Available | StackState::Changing))
+                | (Phase::Stuck, Some(StackState::DeleteFailed | StackState::Failed))
                 | (Phase::New | Phase::Gone { .. }, None)
         );
         entry.is_owed() || !agrees
@@ -207,7 +207,7 @@ mod tests {
     fn what_is_remembered_prints_as_the_policies_are_asked() {
         let line = Line { etag: ETag(String::new()), clusters: BTreeMap::new(), logins: BTreeMap::new() };
         let lines = ["a", "b", "c"].map(|user| (User::parse(user).unwrap(), line.clone())).into();
-        let prints = format!("  outside_plans: {}\n", Effect::WriteSeen(Seen::of(&lines)));
+        let prints = format!("  outside_plans: {}\n", Effect::WriteLedgerCache(LedgerCache::of(&lines)));
         assert!(include_str!("../../../tests/iam/effects.yaml").contains(&prints), "{prints}");
     }
 
@@ -220,18 +220,18 @@ mod tests {
             [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into()
         };
         let wanted = |login, state, now| compare(&told(login), &[one(&cluster, state, now)], &BTreeSet::new()).len();
-        assert_eq!(wanted(Some("192.0.2.1"), StackState::Standing, "192.0.2.1"), 0);
-        assert_eq!(wanted(Some("192.0.2.1"), StackState::Standing, "192.0.2.2"), 1);
-        assert_eq!(wanted(Some("192.0.2.1"), StackState::Standing, ""), 1);
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Available, "192.0.2.1"), 0);
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Available, "192.0.2.2"), 1);
+        assert_eq!(wanted(Some("192.0.2.1"), StackState::Available, ""), 1);
         // While it is changed its outputs are the old ones, or half of each; and what was never told cannot have changed.
         assert_eq!(wanted(Some("192.0.2.1"), StackState::Changing, "192.0.2.2"), 0);
-        assert_eq!(wanted(None, StackState::Standing, "192.0.2.2"), 0);
+        assert_eq!(wanted(None, StackState::Available, "192.0.2.2"), 0);
     }
 
     #[test]
-    fn of_a_user_whose_ledger_is_not_known_nothing_is_said() {
+    fn clusters_of_users_with_unread_ledgers_are_not_selected() {
         let clusters = [testing::cluster("alice", "demo"), testing::cluster("bob", "demo")];
-        let living = clusters.clone().map(|cluster| one(&cluster, StackState::Making, ""));
+        let living = clusters.clone().map(|cluster| one(&cluster, StackState::Creating, ""));
         assert_eq!(compare(&BTreeMap::new(), &living, &BTreeSet::new()), clusters);
         assert_eq!(compare(&BTreeMap::new(), &living, &[clusters[0].user.clone()].into()), clusters[1..]);
     }

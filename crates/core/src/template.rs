@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::message::{ChoiceProblem, NoNumber, ParameterProblem, Wrong};
+use crate::message::{ChoiceProblem, NumberError, ParameterProblem, Wrong};
 use crate::number::{Number, Range};
 use crate::order::nearest;
 
@@ -215,9 +215,9 @@ impl Parameter {
         }
         let number = Number::read(value);
         let why = match &number {
-            Some(number) => NoNumber::OutOfRange(range.why_not(number)?),
-            None if value.trim().is_empty() => NoNumber::Empty,
-            None => NoNumber::Unreadable,
+            Some(number) => NumberError::OutOfRange(range.why_not(number)?),
+            None if value.trim().is_empty() => NumberError::Empty,
+            None => NumberError::Unreadable,
         };
         let meant = number.or_else(|| Number::meant(value)).map(|meant| told.nearest(&meant));
         Some(Wrong::Number { why, range: told.clone(), meant, example: self.example(told) })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::names::{Cluster, ClusterName, User};
 use crate::region::Region;
-use crate::settings::{MailRoute, Rights, Settings};
+use crate::settings::{Function, MailRoute, Settings};
 use crate::template::{SystemValue, default_template};
 
 /// A deployment as an administrator could have made it.
@@ -26,7 +26,7 @@ pub fn settings() -> Settings {
         ]),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),
-        rights: Rights::WATCH,
+        function: Function::Watch,
         template: default_template(),
         region: region("eu-west-2"),
     }

@@ -11,7 +11,7 @@ use crate::settings::Function;
 use crate::snapshot::{Snapshot, Upload};
 
 /// A verb.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::EnumCount)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// `.cf-create`: make a cluster.
@@ -48,7 +48,7 @@ pub enum Handling {
 
 impl Verb {
     /// Every verb there is.
-    pub const ALL: [Self; 2] = [Self::Create, Self::Delete];
+    pub const ALL: [Self; <Self as strum::EnumCount>::COUNT] = [Self::Create, Self::Delete];
 
     /// Its row.
     pub const fn spec(self) -> &'static VerbSpec {

@@ -1,7 +1,7 @@
 //! What people are told to do, by words that AWS was seen to say. Beside each stands where: an issue at GitHub by repository and
 //! number, or AWS's documents. Account numbers and ids are as they were published there, or made up.
 
-use cf_core::advice::{DISKS, Known as S, advice_on};
+use cf_core::advice::{DISKS, FailureKind as S, advice_on};
 use cf_core::message::Advice;
 use cf_core::template::{DEFAULT_TEXT, default_template};
 

@@ -7,8 +7,8 @@ use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, decide};
 use cf_core::effect::{Effect, Expect};
 use cf_core::key::{self, Answer, Reading};
-use cf_core::settings::{Rights, Settings};
-use cf_core::snapshot::{Snapshot, StackSeen};
+use cf_core::settings::{Function, Right, Settings};
+use cf_core::snapshot::{ObservedStack, Snapshot};
 use cf_core::testing;
 use made::{BODIES, KNOWN, MadeFor, Refused, Scene};
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ fn scene() -> impl Strategy<Value = Scene> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    select(vec![Rights::CREATE, Rights::DELETE, Rights::WATCH]).prop_map(|rights| Settings { rights, ..testing::settings() })
+    select(vec![Function::Create, Function::Delete, Function::Watch]).prop_map(|function| Settings { function, ..testing::settings() })
 }
 
 /// Whether an answer beside the upload stands before the effect `at`, or the request had it before.
@@ -57,7 +57,7 @@ proptest! {
                 Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteAnswer { .. } | Effect::SendMail(_) | Effect::RemoveAnswer { .. } => true,
                 Effect::RemoveUpload { .. } => plan.action != Action::RemoveSettled,
                 Effect::WriteLedger { .. } | Effect::WriteStatus { .. } => false,
-                Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => return Err(TestCaseError::fail("the sweep's alone")),
+                Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => return Err(TestCaseError::fail("the sweep's alone")),
             };
             let is_written = matches!(plan.effects[0], Effect::WriteLedger { .. });
             prop_assert!(!touches || (at > 0 && is_written), "{plan}");
@@ -69,10 +69,10 @@ proptest! {
         let snapshot = made::snapshot(&scene, &settings);
         for effect in decide(&snapshot).effects {
             if let Effect::DeleteStack { id } = effect {
-                let StackSeen::Ours(stack) = &snapshot.stack else { panic!("no stack of ours was seen") };
+                let ObservedStack::Ours(stack) = &snapshot.stack else { panic!("no stack of ours was seen") };
                 prop_assert_eq!(&stack.id, &id);
                 prop_assert_eq!(stack.cluster(&settings.deployment), Some(snapshot.cluster.clone()));
-                prop_assert!(settings.rights.delete);
+                prop_assert!(settings.function.may(Right::DeleteStack));
             }
         }
     }
@@ -82,7 +82,7 @@ proptest! {
         let snapshot = made::snapshot(&scene, &settings);
         for effect in decide(&snapshot).effects {
             if let Effect::CreateStack(new) = effect {
-                prop_assert!(settings.rights.create && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
+                prop_assert!(settings.function.may(Right::CreateStack) && new.name.as_str().starts_with("clusterdrop-alice-demo-"));
                 prop_assert_eq!(&new.tags["USER"], "alice");
                 prop_assert_eq!(&new.tags["clusterdrop:deployment"], &settings.deployment);
                 prop_assert_eq!(&new.template, &settings.template.key());
@@ -107,13 +107,13 @@ proptest! {
     fn a_refused_create_never_touches_a_living_clusters_answers_or_state(scene in scene(), settings in settings()) {
         let snapshot = made::snapshot(&scene, &settings);
         let plan = decide(&snapshot);
-        if matches!(plan.action, Action::RefuseInvalid | Action::RefuseDiffering | Action::RefuseLeftover | Action::RefusePlanned | Action::Withdraw) {
+        if matches!(plan.action, Action::RefuseInvalid | Action::RefuseDiffering | Action::RefuseLeftover | Action::RefusePlanned | Action::AnswerSupersededCreate) {
             for effect in &plan.effects {
                 let harmless = match effect {
                     Effect::WriteLedger { ledger, .. } => ledger.entry(&snapshot.cluster.name).phase == snapshot.entry().phase,
                     Effect::WriteAnswer { key, .. } => key.ends_with(".cf-failed"),
                     Effect::RemoveUpload { .. } => true,
-                    Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteStatus { .. } | Effect::RemoveAnswer { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
+                    Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::WriteStatus { .. } | Effect::RemoveAnswer { .. } | Effect::SendMail(_) | Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
                 };
                 prop_assert!(harmless, "{plan}");
             }
@@ -129,9 +129,9 @@ proptest! {
                 Effect::WriteLedger { expect, .. } => ("the ledger", expect),
                 Effect::WriteAnswer { key, expect, .. } | Effect::WriteStatus { key, expect, .. } => (key.as_str(), expect),
                 Effect::RemoveAnswer { key, .. } | Effect::RemoveUpload { key, .. } => (key.as_str(), &Expect::Absent),
-                Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::SendMail(_) | Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => continue,
+                Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::SendMail(_) | Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => continue,
             };
-            prop_assert_eq!(written.contains(&key), *expect == Expect::Mine, "{} in {}", key, plan);
+            prop_assert_eq!(written.contains(&key), *expect == Expect::OwnWrite, "{} in {}", key, plan);
             written.push(key);
         }
     }

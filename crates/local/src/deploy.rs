@@ -67,7 +67,7 @@ pub fn compile() -> Result<()> {
         command.arg("--arm64");
     }
     command.args(FUNCTIONS.iter().flat_map(|name| ["--bin", name]));
-    run(&mut command, "cargo lambda build", "the messages above it tell")?;
+    run(&mut command, "cargo lambda build", "see the last lines of its output below")?;
     Ok(())
 }
 
@@ -78,7 +78,7 @@ pub const BUILT: &str = "target/local-sam";
 pub fn build() -> Result<()> {
     let architecture = format!("Architecture={}", architecture());
     let args = ["build", "--config-env", "local", "--build-dir", BUILT, "--parameter-overrides", &architecture];
-    run(&mut sam(&args, &Scratch::new("sam")?), "sam build", "the messages above it tell")?;
+    run(&mut sam(&args, &Scratch::new("sam")?), "sam build", "see the last lines of its output below")?;
     Ok(())
 }
 
@@ -99,7 +99,7 @@ pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
     let mut args = vec!["deploy", "--template-file", &built, "--config-file", &config, "--config-env", "local"];
     args.extend(["--no-progressbar", "--region", REGION, "--parameter-overrides"]);
     args.extend(parameters);
-    run(emulated(&mut sam(&args, &Scratch::new("sam")?), endpoint), "sam deploy", "the messages above it tell")?;
+    run(emulated(&mut sam(&args, &Scratch::new("sam")?), endpoint), "sam deploy", "see the last lines of its output below")?;
     Ok(())
 }
 
@@ -108,7 +108,7 @@ pub fn aws(endpoint: &str, args: &[&str]) -> Result<String> {
     let mut command = Command::new(Tool::Emulator.program("aws"));
     // Version 1 of the CLI goes to SQS by an old name of its own, whatever the environment says; but not past this option.
     let command = command.args(args).args(["--endpoint-url", endpoint]);
-    run(emulated(command, endpoint), &format!("aws {}", args.join(" ")), "the messages above it tell")
+    run(emulated(command, endpoint), &format!("aws {}", args.join(" ")), "see the last lines of its output below")
 }
 
 fn emulated<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
@@ -130,7 +130,11 @@ pub fn verify_sender(endpoint: &str) -> Result<()> {
 /// Takes over a users' bucket that was there before the deployment, as an administrator does it.
 pub fn adopt(endpoint: &str, cli: &Path) -> Result<()> {
     let mut command = Command::new(cli);
-    run(emulated(command.args(["admin", "adopt-bucket"]), endpoint), "clusterdrop admin adopt-bucket", "the messages above it tell")?;
+    run(
+        emulated(command.args(["admin", "adopt-bucket"]), endpoint),
+        "clusterdrop admin adopt-bucket",
+        "see the last lines of its output below",
+    )?;
     Ok(())
 }
 

@@ -4,25 +4,25 @@
 pub mod children;
 pub mod deploy;
 pub mod emulator;
+pub mod emulator_client;
 pub mod interruption;
 pub mod localemu;
-pub mod plain;
 pub mod scratch;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
 
 /// The environment variable that tells tests where the emulator is that was started for them; several, where they need several.
-pub const STAND: &str = "CLUSTERDROP_STAND";
+pub const EMULATOR_URLS: &str = "CLUSTERDROP_EMULATOR_URLS";
 
 /// The environment variable that tells tests the port of the LocalEmu that was started for them.
-pub const LIVE: &str = "CLUSTERDROP_LIVE";
+pub const LOCALEMU_PORT: &str = "CLUSTERDROP_LOCALEMU_PORT";
 
 /// The environment variable that tells tests where the command line is. Cargo knows it only within its own package.
-pub const CLI: &str = "CLUSTERDROP_CLI";
+pub const CLI_PATH: &str = "CLUSTERDROP_CLI_PATH";
 
 /// How a line begins that says what could not be asked on this machine. `cargo xtask test` repeats such lines at its end.
-pub const NOT_ASKED: &str = "NOT ASKED: ";
+pub const SKIPPED: &str = "SKIPPED: ";
 
 /// The project's folder.
 pub fn root() -> PathBuf {

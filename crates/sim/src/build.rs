@@ -1,8 +1,8 @@
-//! Worlds from starts: a world in which a first round finds exactly this, or the reason why there is none.
+//! Builds the strict world for a `Start`, or gives the reason why no such world can exist.
 
 use cf_core::decide::state::{PhaseKind as P, StackKind as K};
 use cf_core::key::{self, Answer, Reading, UploadKey, Verb};
-use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase, Wish};
+use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase, RequestTime};
 use cf_core::names::Cluster;
 use cf_core::request::RequestId;
 use cf_core::stack::{Stack, StackId, StackState, StackStatus, tags};
@@ -11,7 +11,7 @@ use cf_core::testing;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud::{Cloud, Event};
-use crate::cloudformation::Fate;
+use crate::cloudformation::StackBehaviour;
 use crate::s3::{Bucket, Version};
 use crate::start::{CreateStart as C, DeleteStart as D, Start};
 
@@ -30,7 +30,7 @@ pub fn why_not(start: &Start) -> Option<&'static str> {
     let is_deleted = start.stack == K::Ours(StackStatus::DeleteComplete);
     let is_planned = start.stack == K::Ours(StackStatus::ReviewInProgress);
     Some(match (start.create, start.delete, start.phase) {
-        (_, _, P::Moved) if start.stack.state() != Some(StackState::Standing) => "only a stack that stands tells of another address",
+        (_, _, P::Moved) if start.stack.state() != Some(StackState::Available) => "only a stack that stands tells of another address",
         (_, _, phase) if is_planned && !matches!(phase, P::New | P::Blocked | P::Deleting) => {
             "its stack was created, or is being, and never waits for a change set again"
         }
@@ -106,9 +106,9 @@ impl Builder {
         self.epoch + SignedDuration::from_secs(seconds)
     }
 
-    fn note_wish(&mut self, verb: Verb, seconds: i64) {
+    fn note_request_time(&mut self, verb: Verb, seconds: i64) {
         let at = self.at(seconds);
-        self.entry.note_wish(verb, &Wish { at, sighting: None });
+        self.entry.note_request_time(verb, &RequestTime { at, sighting: None });
     }
 
     fn put(&self, bucket: Bucket, key: &str, bytes: &[u8], seconds: i64) -> RequestId {
@@ -131,7 +131,7 @@ impl Builder {
             self.settled(CREATE, &request);
         }
         if start.create == C::Outlived {
-            self.note_wish(Verb::Delete, 150);
+            self.note_request_time(Verb::Delete, 150);
         }
         Some(request)
     }
@@ -142,7 +142,7 @@ impl Builder {
             return None;
         }
         if start.delete == D::Late {
-            self.note_wish(Verb::Create, 100);
+            self.note_request_time(Verb::Create, 100);
         }
         let request = self.put(Bucket::User, DELETE, b"", if is_early { 50 } else { 200 });
         if start.delete == D::Settled {
@@ -187,7 +187,7 @@ impl Builder {
             return;
         }
         if start.create == C::Own {
-            self.note_wish(Verb::Create, 100);
+            self.note_request_time(Verb::Create, 100);
         }
         let old = RequestId::from_tag("00000000000000aa");
         let is_under_way = matches!(start.phase, P::Creating | P::Blocked | P::Deleting | P::Unwanted | P::UnwantedLong);
@@ -280,7 +280,7 @@ impl Builder {
             parent: None,
         };
         let now = self.at(300);
-        self.cloud.world.state().stacks.plant(stack, Fate::Succeeds, &made_for.token("create"), now);
+        self.cloud.world.state().stacks.plant(stack, StackBehaviour::Succeeds, &made_for.token("create"), now);
     }
 
     /// The answers and the status file as the passes before would have left them.

@@ -1,29 +1,29 @@
 //! The world behind `Observe` and `Execute`.
 
 use cf_core::effect::{Effect, Execute};
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::first_hour::{self, PROBE, PROBE_TEXT};
 use cf_core::ledger;
-use cf_core::observe::{Answers, Query};
+use cf_core::ledger_cache::{self, LedgerCache};
+use cf_core::observe::{Query, RunQuery};
 use cf_core::profile::Profile;
 use cf_core::request::ETag;
-use cf_core::seen::{self, Seen};
 
 use crate::s3::{Bucket, Written};
 use crate::touch::Asked;
-use crate::world::{Spoil, State, When, World};
+use crate::world::{FaultTiming, InjectedFault, State, World};
 
 /// A query that a world in memory answers.
 pub trait Lookup: Query {
     /// The answer.
-    fn look_up(self, state: &mut State) -> Result<Self::Answer, Fault>;
+    fn look_up(self, state: &mut State) -> Result<Self::Output, Fault>;
 
     /// The key (`home/…`, `customizer/…`, `ledger/…`) or the stack (`stack/…`) that it concerns.
     fn touches(&self) -> String;
 }
 
-impl<Q: Lookup> Answers<Q> for World {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+impl<Q: Lookup> RunQuery<Q> for World {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
         let mut state = self.state();
         state.asked.push(Asked::of(&query));
         query.look_up(&mut state)
@@ -34,17 +34,17 @@ impl Execute for World {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let mut state = self.state();
         // Part of no plan: what it may cost to lose it is put to the test by itself.
-        if let Effect::WriteSeen(seen) = effect {
+        if let Effect::WriteLedgerCache(seen) = effect {
             return state.remember(seen);
         }
         let nth = state.effects.len();
         state.effects.push(effect.clone());
-        let Some(Spoil { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.settings) };
-        state.spoiled.push(effect.clone());
-        if when == When::After {
+        let Some(InjectedFault { when, .. }) = state.spoil.filter(|s| s.nth == nth) else { return state.apply(effect, &self.settings) };
+        state.faulted_effects.push(effect.clone());
+        if when == FaultTiming::After {
             let _ = state.apply(effect, &self.settings);
         }
-        Err(Fault::new(Kind::Retry, "the call", "no answer came"))
+        Err(Fault::new(Kind::Retry, Call::Unnamed, "no answer came"))
     }
 }
 
@@ -67,13 +67,13 @@ impl State {
     }
 
     /// Keeps what a sweep has seen, unless that goes wrong.
-    fn remember(&mut self, seen: &Seen) -> Result<Option<ETag>, Fault> {
+    fn remember(&mut self, seen: &LedgerCache) -> Result<Option<ETag>, Fault> {
         self.remembered += 1;
         if self.cache_lost {
-            return Err(Fault::new(Kind::Retry, "s3:PutObject", "no answer came"));
+            return Err(Fault::new(Kind::Retry, Call::PutObject, "no answer came"));
         }
         let now = self.now;
-        Ok(Some(self.store.put(Bucket::System, seen::KEY, &seen.bytes(), now)))
+        Ok(Some(self.store.put(Bucket::System, ledger_cache::KEY, &seen.bytes(), now)))
     }
 
     pub(crate) fn apply(&mut self, effect: &Effect, settings: &cf_core::settings::Settings) -> Result<Option<ETag>, Fault> {
@@ -81,7 +81,7 @@ impl State {
         self.watch(effect, settings);
         match effect {
             Effect::WriteLedger { user, ledger, expect } => {
-                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Rejected, "s3:PutObject", e.to_string()))?;
+                let bytes = serde_json::to_vec(ledger).map_err(|e| Fault::new(Kind::Rejected, Call::PutObject, e.to_string()))?;
                 self.store.put_if(Bucket::System, &ledger::key(user), &bytes, expect, now).map(Some)
             }
             Effect::CreateStack(new) => self.stacks.create(new, settings.template, now).map(|_| None),
@@ -101,13 +101,13 @@ impl State {
                 self.store.delete_if(Bucket::User, key, etag).map(|()| None)
             }
             Effect::SendMail(_) if !self.mail_works => {
-                Err(Fault::new(Kind::Retry, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
+                Err(Fault::new(Kind::Retry, Call::SendEmail, "Throttling: Daily message quota exceeded"))
             }
             Effect::SendMail(mail) => {
                 self.mails.push(mail.clone());
                 Ok(None)
             }
-            Effect::WriteSeen(seen) => self.remember(seen),
+            Effect::WriteLedgerCache(seen) => self.remember(seen),
             Effect::WriteFirstHour { record, expect } => {
                 self.store.put_if(Bucket::System, first_hour::KEY, &record.bytes(), expect, now).map(Some)
             }

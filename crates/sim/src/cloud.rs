@@ -10,7 +10,7 @@ use cf_core::key::{self, Reading};
 use cf_core::message::{Message, StateText};
 use cf_core::observe::Observe;
 use cf_core::reconcile::{self, Clock, Environment, Outcome, Report, Scope, Wake};
-use cf_core::settings::{Rights, Settings};
+use cf_core::settings::{Function, Settings};
 use cf_core::stack::StackId;
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -54,29 +54,29 @@ impl Clock for World {
     async fn back_off(&self, _: usize) {}
 }
 
-/// The rights of the function that an upload's event goes to.
-fn rights(key: &str) -> Rights {
+/// The function that an upload's event goes to.
+fn function_of(key: &str) -> Function {
     match key::read(key) {
-        Reading::Request(upload) => upload.verb.spec().function.rights(),
-        Reading::Refused { .. } | Reading::LooksLike { .. } | Reading::NotARequest => Rights::WATCH,
+        Reading::Request(upload) => upload.verb.spec().function,
+        Reading::Refused { .. } | Reading::LooksLike { .. } | Reading::NotARequest => Function::Watch,
     }
 }
 
 /// What an invocation has reported.
 #[derive(Default)]
-struct Told {
+struct InvocationReports {
     outcomes: Vec<Outcome>,
     faults: Vec<Fault>,
 }
 
 /// One invocation of a function.
-struct Function<'w> {
+struct OneFunction<'w> {
     world: &'w World,
     settings: Settings,
-    told: Mutex<Told>,
+    told: Mutex<InvocationReports>,
 }
 
-impl Environment for Function<'_> {
+impl Environment for OneFunction<'_> {
     fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -164,15 +164,15 @@ impl Cloud {
 
     /// Delivers one event to the function that it is for.
     pub fn deliver(&mut self, event: &Event) -> Result<(), Fault> {
-        let (rights, wake) = match event {
-            Event::Upload(key) => (rights(key), Wake::Upload(key.clone())),
-            Event::Stack(id) => (Rights::WATCH, Wake::Stack(id.clone())),
-            Event::Sweep => (Rights::WATCH, Wake::Sweep),
+        let (function, wake) = match event {
+            Event::Upload(key) => (function_of(key), Wake::Upload(key.clone())),
+            Event::Stack(id) => (Function::Watch, Wake::Stack(id.clone())),
+            Event::Sweep => (Function::Watch, Wake::Sweep),
         };
         let function =
-            Function { world: &self.world, settings: Settings { rights, ..self.world.settings.clone() }, told: Mutex::default() };
+            OneFunction { world: &self.world, settings: Settings { function, ..self.world.settings.clone() }, told: Mutex::default() };
         let done = now(reconcile::wake(&function, &wake));
-        let Told { outcomes, faults } = function.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let InvocationReports { outcomes, faults } = function.told.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.outcomes.extend(outcomes);
         self.faults.extend(faults);
         done

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cf_core::causes::StackEvent;
 use cf_core::effect::NewStack;
-use cf_core::fault::{Fault, Kind};
-use cf_core::stack::{Stack, StackId, StackStatus};
+use cf_core::fault::{Call, Fault, Kind};
+use cf_core::stack::{ResourceStatus, Stack, StackId, StackStatus};
 use cf_core::template::Template;
 use jiff::Timestamp;
 
 /// What will become of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Fate {
+pub enum StackBehaviour {
     /// It completes, with a login address.
     #[default]
     Succeeds,
@@ -37,7 +37,7 @@ pub struct SimStack {
     /// What DescribeStacks shows.
     pub stack: Stack,
     /// What will become of it.
-    pub fate: Fate,
+    pub behaviour: StackBehaviour,
     /// Its events, oldest first.
     pub events: Vec<StackEvent>,
     /// Every status that it had, and since when, oldest first.
@@ -55,8 +55,8 @@ pub struct SimStack {
 pub struct Stacks {
     all: Vec<SimStack>,
     tokens: BTreeSet<(String, String)>,
-    /// The fate of stacks to come.
-    pub next_fate: Fate,
+    /// The behaviour of stacks to come.
+    pub next_behaviour: StackBehaviour,
     /// What AWS will say of a resource of theirs that fails; [`NO_CAPACITY`] where nothing is said here.
     pub next_words: Option<String>,
     /// Whether their lists cannot be read.
@@ -75,14 +75,14 @@ pub const NO_CAPACITY: &str = "We currently do not have sufficient capacity in t
 
 const ARN: &str = "arn:aws:cloudformation:eu-west-2:123456789012:stack";
 
-fn permanent(call: &str, why: impl Into<String>) -> Fault {
+fn permanent(call: Call, why: impl Into<String>) -> Fault {
     Fault::new(Kind::Rejected, call, why)
 }
 
 impl Stacks {
     /// CreateStack.
     pub fn create(&mut self, new: &NewStack, template: &Template, now: Timestamp) -> Result<StackId, Fault> {
-        const CALL: &str = "cloudformation:CreateStack";
+        const CALL: Call = Call::CreateStack;
         let name = new.name.as_str();
         if let Some(living) = self.living(name) {
             return if living.token != new.token {
@@ -111,21 +111,21 @@ impl Stacks {
             parent: None,
         };
         let words = self.next_words.clone().unwrap_or_else(|| NO_CAPACITY.to_owned());
-        let (fate, is_unreadable) = (self.next_fate.clone(), self.next_is_unreadable);
+        let (behaviour, is_unreadable) = (self.next_behaviour.clone(), self.next_is_unreadable);
         let (events, history, token) = (Vec::new(), Vec::new(), new.token.clone());
-        self.all.push(SimStack { stack, fate, events, history, words, is_unreadable, token });
+        self.all.push(SimStack { stack, behaviour, events, history, words, is_unreadable, token });
         self.note(self.all.len() - 1, now);
         Ok(id)
     }
 
     /// DeleteStack, by id. A deleted stack, and one that never was, are no fault.
     pub fn delete(&mut self, id: &StackId, now: Timestamp) -> Result<(), Fault> {
-        const CALL: &str = "cloudformation:DeleteStack";
+        const CALL: Call = Call::DeleteStack;
         let Some(nth) = self.all.iter().position(|s| &s.stack.id == id) else { return Ok(()) };
         let found = &mut self.all[nth];
         match found.stack.status {
             StackStatus::DeleteComplete | StackStatus::DeleteInProgress => return Ok(()),
-            _ if found.fate == Fate::Protected => {
+            _ if found.behaviour == StackBehaviour::Protected => {
                 return Err(permanent(
                     CALL,
                     format!("ValidationError: Stack [{}] cannot be deleted while TerminationProtection is enabled", id.0),
@@ -165,10 +165,10 @@ impl Stacks {
     }
 
     /// Puts a stack there, without a call of a function.
-    pub fn plant(&mut self, stack: Stack, fate: Fate, token: &str, now: Timestamp) {
+    pub fn plant(&mut self, stack: Stack, behaviour: StackBehaviour, token: &str, now: Timestamp) {
         self.tokens.insert((stack.id.name().unwrap_or_default().to_owned(), token.to_owned()));
         let (words, token) = (NO_CAPACITY.to_owned(), token.to_owned());
-        self.all.push(SimStack { stack, fate, events: Vec::new(), history: Vec::new(), words, is_unreadable: false, token });
+        self.all.push(SimStack { stack, behaviour, events: Vec::new(), history: Vec::new(), words, is_unreadable: false, token });
         self.note(self.all.len() - 1, now);
     }
 
@@ -190,7 +190,7 @@ impl Stacks {
     pub fn advance(&mut self, nth: usize, login_output: &str, now: Timestamp) -> bool {
         let found = &mut self.all[nth];
         let Some(next) = found.next_status() else { return false };
-        if next == StackStatus::CreateComplete && found.fate != Fate::NoLogin {
+        if next == StackStatus::CreateComplete && found.behaviour != StackBehaviour::NoLogin {
             found.stack.outputs.insert(login_output.to_owned(), LOGIN.to_owned());
         }
         if next == StackStatus::RollbackInProgress {
@@ -212,8 +212,8 @@ impl Stacks {
     }
 
     /// What will become of a stack from now on.
-    pub fn doom(&mut self, nth: usize, fate: Fate) {
-        self.all[nth].fate = fate;
+    pub fn set_behaviour(&mut self, nth: usize, behaviour: StackBehaviour) {
+        self.all[nth].behaviour = behaviour;
     }
 
     fn note(&mut self, nth: usize, now: Timestamp) {
@@ -226,7 +226,7 @@ impl Stacks {
             logical,
             physical,
             kind: "AWS::CloudFormation::Stack".into(),
-            status: status.as_str().to_owned(),
+            status: ResourceStatus::parse(status.as_str()),
             reason: String::new(),
         });
         self.turned.push(nth);
@@ -252,13 +252,13 @@ impl SimStack {
 
     fn next_status(&self) -> Option<StackStatus> {
         use StackStatus as T;
-        Some(match (self.stack.status, &self.fate) {
-            (T::CreateInProgress, Fate::Hangs) => return None,
-            (T::CreateInProgress, Fate::Fails | Fate::RollbackFails) => T::RollbackInProgress,
+        Some(match (self.stack.status, &self.behaviour) {
+            (T::CreateInProgress, StackBehaviour::Hangs) => return None,
+            (T::CreateInProgress, StackBehaviour::Fails | StackBehaviour::RollbackFails) => T::RollbackInProgress,
             (T::CreateInProgress, _) => T::CreateComplete,
-            (T::RollbackInProgress, Fate::RollbackFails) => T::RollbackFailed,
+            (T::RollbackInProgress, StackBehaviour::RollbackFails) => T::RollbackFailed,
             (T::RollbackInProgress, _) => T::RollbackComplete,
-            (T::DeleteInProgress, Fate::DeleteFails | Fate::RollbackFails) => T::DeleteFailed,
+            (T::DeleteInProgress, StackBehaviour::DeleteFails | StackBehaviour::RollbackFails) => T::DeleteFailed,
             (T::DeleteInProgress, _) => T::DeleteComplete,
             (T::UpdateInProgress, _) => T::UpdateCompleteCleanupInProgress,
             (T::UpdateRollbackInProgress, _) => T::UpdateRollbackCompleteCleanupInProgress,
@@ -280,7 +280,7 @@ impl SimStack {
 
     fn event(&mut self, logical: &str, kind: &str, physical: &str, status: &str, reason: &str, at: Timestamp) {
         let (logical, kind, physical) = (logical.into(), kind.into(), physical.into());
-        self.events.push(StackEvent { at, logical, physical, kind, status: status.into(), reason: reason.into() });
+        self.events.push(StackEvent { at, logical, physical, kind, status: ResourceStatus::parse(status), reason: reason.into() });
     }
 }
 
@@ -289,13 +289,13 @@ fn check_name(name: &str) -> Result<(), Fault> {
     let legal = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         && name.len() <= 128;
-    if legal { Ok(()) } else { Err(permanent("cloudformation:CreateStack", format!("ValidationError: stack name {name:?}"))) }
+    if legal { Ok(()) } else { Err(permanent(Call::CreateStack, format!("ValidationError: stack name {name:?}"))) }
 }
 
 /// At most 50 tags; no empty value, no key of AWS's own (API reference, `Tag`).
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
     let legal = tags.len() <= 50 && tags.iter().all(|(k, v)| !k.is_empty() && !k.starts_with("aws:") && (1..=256).contains(&v.len()));
-    if legal { Ok(()) } else { Err(permanent("cloudformation:CreateStack", "ValidationError: tags")) }
+    if legal { Ok(()) } else { Err(permanent(Call::CreateStack, "ValidationError: tags")) }
 }
 
 /// Digits, and what a minus and a point may add to them: a spelling that no reader of numbers refuses.
@@ -308,7 +308,7 @@ fn is_plain_number(text: &str) -> bool {
 
 /// Unknown, missing and illegal parameters are refused (facts of the API; emulators let unknown ones pass).
 fn check_parameters(new: &NewStack, template: &Template) -> Result<BTreeMap<String, String>, Fault> {
-    const CALL: &str = "cloudformation:CreateStack";
+    const CALL: Call = Call::CreateStack;
     if new.template != template.key() {
         // In the minute of an upgrade it may still come.
         return Err(Fault::new(Kind::Retry, CALL, "ValidationError: S3 error: The specified key does not exist."));

@@ -1,10 +1,10 @@
-//! What was found wrong: which kind of harm, and the words for whoever looks into it. Tests go by the kind.
+//! What was found wrong: which kind of kind, and the words for whoever looks into it. Tests go by the kind.
 
 use std::fmt;
 
-/// A kind of harm.
+/// A kind of kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Harm {
+pub enum FindingKind {
     /// A pass over one cluster touches what is another's.
     AnothersTouched,
     /// A stack that is not ours is to be deleted.
@@ -37,8 +37,8 @@ pub enum Harm {
     LedgerUntrue,
     /// The world does not come to rest.
     Restless,
-    /// At rest, the last wish has not come true, and its user was told that it had.
-    LastWishUnfulfilled,
+    /// At rest, the last request was not carried out, and its user was told that it had.
+    LastRequestNotCarriedOut,
     /// A create of one second with a delete has no answer of its own.
     TieUnanswered,
 }
@@ -46,21 +46,21 @@ pub enum Harm {
 /// Something that was found wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which kind of harm.
-    pub harm: Harm,
+    /// Which kind of kind.
+    pub kind: FindingKind,
     /// What it is.
     pub what: String,
 }
 
 impl Finding {
     /// A finding.
-    pub fn new(harm: Harm, what: impl Into<String>) -> Self {
-        Self { harm, what: what.into() }
+    pub fn new(kind: FindingKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.harm, self.what)
+        write!(f, "{:?}: {}", self.kind, self.what)
     }
 }

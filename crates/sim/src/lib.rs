@@ -18,9 +18,9 @@ mod world;
 
 pub use calls::Lookup;
 pub use cloud::{Cloud, Event};
-pub use cloudformation::{Fate, NO_CAPACITY, SimStack};
-pub use finding::{Finding, Harm};
+pub use cloudformation::{NO_CAPACITY, SimStack, StackBehaviour};
+pub use finding::{Finding, FindingKind};
 pub use s3::{Bucket, Store, Written};
 pub use start::Start;
 pub use touch::Asked;
-pub use world::{Pages, Spoil, State, When, World};
+pub use world::{FaultTiming, InjectedFault, Pages, State, World};

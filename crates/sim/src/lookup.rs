@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::causes::StackEvent;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::first_hour;
 use cf_core::key::HOME;
 use cf_core::ledger::{self, Ledger};
+use cf_core::ledger_cache;
 use cf_core::observe::query::{
-    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadProfile,
-    ReadSeen, ReadStatus, ReadUpload, StackById, StackByName,
+    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache,
+    ReadProfile, ReadStatus, ReadUpload, StackById, StackByName,
 };
 use cf_core::observe::{Listed, Object, Page};
 use cf_core::profile::Profile;
 use cf_core::request::ETag;
-use cf_core::seen;
-use cf_core::stack::{Stack, StackId, StackStatus};
+use cf_core::stack::{ResourceStatus, Stack, StackId, StackStatus};
 use jiff::Timestamp;
 
 use crate::calls::Lookup;
@@ -53,7 +53,7 @@ impl Lookup for ReadLedger {
     fn look_up(self, state: &mut State) -> Result<Option<(Ledger, ETag)>, Fault> {
         let Some(version) = state.store.get(Bucket::System, &ledger::key(&self.0)) else { return Ok(None) };
         // One that cannot be read is no empty one.
-        let read = serde_json::from_slice(&version.bytes).map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
+        let read = serde_json::from_slice(&version.bytes).map_err(|e| Fault::new(Kind::Retry, Call::GetObject, e.to_string()))?;
         Ok(Some((read, version.etag())))
     }
 
@@ -65,7 +65,7 @@ impl Lookup for ReadLedger {
 impl Lookup for ReadUpload {
     fn look_up(self, state: &mut State) -> Result<Option<Object>, Fault> {
         match state.store.get(Bucket::User, &self.key) {
-            Some(version) if version.is_withheld => Err(Fault::new(Kind::Rejected, "s3:GetObject", "InvalidRequest: SSE-C")),
+            Some(version) if version.is_withheld => Err(Fault::new(Kind::Rejected, Call::GetObject, "InvalidRequest: SSE-C")),
             version => Ok(version.map(|v| object(v, self.body))),
         }
     }
@@ -131,8 +131,8 @@ impl Lookup for ReadProfile {
 
 impl Lookup for StackByName {
     fn look_up(self, state: &mut State) -> Result<Option<Box<Stack>>, Fault> {
-        if state.blind_looks > 0 {
-            state.blind_looks -= 1;
+        if state.hidden_lookups > 0 {
+            state.hidden_lookups -= 1;
             return Ok(None);
         }
         let seen_at = state.now - state.lag;
@@ -156,16 +156,16 @@ impl Lookup for StackById {
 }
 
 /// The lists of a stack, where they can be parsed.
-fn readable(state: &State, id: &StackId) -> Result<(), Fault> {
+fn readable(state: &State, id: &StackId, call: Call) -> Result<(), Fault> {
     if state.stacks.by_id(id).is_some_and(|s| s.is_unreadable) {
-        return Err(Fault::new(Kind::Rejected, "cloudformation:DescribeStackEvents", "the answer cannot be parsed"));
+        return Err(Fault::new(Kind::Rejected, call, "the answer cannot be parsed"));
     }
     Ok(())
 }
 
 impl Lookup for ListEvents {
     fn look_up(self, state: &mut State) -> Result<Page<StackEvent>, Fault> {
-        readable(state, &self.stack)?;
+        readable(state, &self.stack, Call::DescribeStackEvents)?;
         let events = state.stacks.by_id(&self.stack).map(|s| s.events.as_slice()).unwrap_or_default();
         Ok(page(events.iter().rev(), state.pages.events, self.page, Clone::clone))
     }
@@ -176,9 +176,9 @@ impl Lookup for ListEvents {
 }
 
 impl Lookup for ListResources {
-    fn look_up(self, state: &mut State) -> Result<Page<String>, Fault> {
-        readable(state, &self.stack)?;
-        Ok(Page { items: vec!["CREATE_COMPLETE".into(), "CREATE_IN_PROGRESS".into()], next: None })
+    fn look_up(self, state: &mut State) -> Result<Page<ResourceStatus>, Fault> {
+        readable(state, &self.stack, Call::ListStackResources)?;
+        Ok(Page { items: vec![ResourceStatus::CreateComplete, ResourceStatus::CreateInProgress], next: None })
     }
 
     fn touches(&self) -> String {
@@ -210,16 +210,16 @@ impl Lookup for ListStacks {
     }
 }
 
-impl Lookup for ReadSeen {
+impl Lookup for ReadLedgerCache {
     fn look_up(self, state: &mut State) -> Result<Option<Vec<u8>>, Fault> {
         if state.cache_lost {
-            return Err(Fault::new(Kind::Retry, "s3:GetObject", "no answer came"));
+            return Err(Fault::new(Kind::Retry, Call::GetObject, "no answer came"));
         }
-        Ok(state.store.get(Bucket::System, seen::KEY).map(|v| v.bytes.to_vec()))
+        Ok(state.store.get(Bucket::System, ledger_cache::KEY).map(|v| v.bytes.to_vec()))
     }
 
     fn touches(&self) -> String {
-        seen::KEY.to_owned()
+        ledger_cache::KEY.to_owned()
     }
 }
 

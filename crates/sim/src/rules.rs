@@ -10,7 +10,7 @@ use cf_core::stack::{StackState, TAG_CLUSTER, TAG_DEPLOYMENT, TAG_USER};
 use cf_core::status::{State as Word, Status};
 
 use crate::cloud::Cloud;
-use crate::finding::{Finding, Harm};
+use crate::finding::{Finding, FindingKind};
 use crate::s3::{Bucket, Version};
 use crate::world::{State, World};
 
@@ -19,29 +19,30 @@ impl State {
     pub(crate) fn watch(&mut self, effect: &Effect, settings: &Settings) {
         let wrong = match effect {
             // In whole lives equal files follow each other, and which one an answer meant is for the simulator's reference to say.
-            Effect::RemoveUpload { .. } if !self.is_recording => None,
+            Effect::RemoveUpload { .. } if !self.checks_removals => None,
             // The probe is no upload, and wants no answer.
             Effect::RemoveUpload { key, .. } if key == PROBE => None,
             Effect::RemoveUpload { key, etag } => {
                 let is_there = self.store.get(Bucket::User, key).map(Version::etag).as_ref() == Some(etag);
                 let is_answered = self.answered.contains(&(key.clone(), etag.clone()));
-                (is_there && !is_answered).then(|| Finding::new(Harm::UploadFirst, format!("{key} was removed before its answer stood")))
+                (is_there && !is_answered)
+                    .then(|| Finding::new(FindingKind::UploadFirst, format!("{key} was removed before its answer stood")))
             }
             Effect::DeleteStack { id } => {
                 let is_ours = self.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&settings.deployment).is_some());
-                (!is_ours).then(|| Finding::new(Harm::ForeignDeleted, format!("{id} was to be deleted")))
+                (!is_ours).then(|| Finding::new(FindingKind::ForeignDeleted, format!("{id} was to be deleted")))
             }
-            Effect::CreateStack(new) => (!is_tagged(new, settings)).then(|| Finding::new(Harm::TagsMissing, new.name.as_str())),
+            Effect::CreateStack(new) => (!is_tagged(new, settings)).then(|| Finding::new(FindingKind::TagsMissing, new.name.as_str())),
             Effect::WriteLedger { .. }
             | Effect::WriteStatus { .. }
             | Effect::WriteAnswer { .. }
             | Effect::RemoveAnswer { .. }
             | Effect::SendMail(_)
-            | Effect::WriteSeen(_)
+            | Effect::WriteLedgerCache(_)
             | Effect::WriteFirstHour { .. }
             | Effect::WriteProbe => None,
         };
-        self.wrongs.extend(wrong);
+        self.findings.extend(wrong);
     }
 
     /// Remembers which uploads an answer stands beside.
@@ -67,42 +68,42 @@ fn is_tagged(new: &NewStack, settings: &Settings) -> bool {
 
 impl Cloud {
     /// What is wrong in a world where nothing moves any more; empty where all is well.
-    pub fn complaints(&self) -> Vec<Finding> {
-        self.world.complaints()
+    pub fn findings_at_rest(&self) -> Vec<Finding> {
+        self.world.findings_at_rest()
     }
 }
 
 impl World {
     /// What is wrong in a world where nothing moves any more; empty where all is well.
-    pub fn complaints(&self) -> Vec<Finding> {
+    pub fn findings_at_rest(&self) -> Vec<Finding> {
         let state = self.state();
-        let mut wrong = state.wrongs.clone();
+        let mut wrong = state.findings.clone();
         for (key, _) in state.store.list(Bucket::User, "") {
             if matches!(key::read(key), Reading::Request(_) | Reading::Refused { .. }) {
-                wrong.push(Finding::new(Harm::NeverAnswered, key));
+                wrong.push(Finding::new(FindingKind::NeverAnswered, key));
             }
             if let Some(stem) = key.strip_suffix(Answer::Created.suffix())
                 && let Reading::Request(upload) = key::read(&format!("{stem}{}", Verb::Create.suffix()))
             {
-                wrong.extend(self.untrue_address(&state, key, &upload.cluster).map(|what| Finding::new(Harm::UntrueAddress, what)));
+                wrong.extend(self.untrue_address(&state, key, &upload.cluster).map(|what| Finding::new(FindingKind::UntrueAddress, what)));
             }
         }
         for (key, version) in state.store.list(Bucket::System, cf_core::ledger::PREFIX) {
             let Some(user) = cf_core::ledger::user_of(key) else { continue };
             let Ok(ledger) = serde_json::from_slice::<Ledger>(&version.bytes) else {
-                wrong.push(Finding::new(Harm::LedgerUnreadable, key));
+                wrong.push(Finding::new(FindingKind::LedgerUnreadable, key));
                 continue;
             };
             for (name, entry) in &ledger.clusters {
                 let cluster = Cluster { user: user.clone(), name: name.clone() };
-                wrong.extend(shown(&state, entry).map(|what| Finding::new(Harm::LedgerUntrue, format!("{cluster}: {what}"))));
+                wrong.extend(shown(&state, entry).map(|what| Finding::new(FindingKind::LedgerUntrue, format!("{cluster}: {what}"))));
                 wrong.extend(complaint(&cluster, entry, living(&state, &cluster, &self.settings)));
             }
         }
         for living in state.stacks.all_living() {
             let name = living.stack.id.name().unwrap_or_default();
             if state.stacks.all_living().filter(|s| s.stack.id.name() == Some(name)).count() > 1 {
-                wrong.push(Finding::new(Harm::LivesTwice, name));
+                wrong.push(Finding::new(FindingKind::LivesTwice, name));
             }
         }
         wrong
@@ -117,8 +118,8 @@ impl World {
         let told = state.store.text(Bucket::User, key).unwrap_or_default();
         let is = stack.stack.outputs.get(&self.settings.template.metadata.login_output).map(String::as_str).unwrap_or_default();
         match stack.stack.status.state() {
-            StackState::Stuck => Some(format!("{key} stands, and what is left of its cluster could not be deleted")),
-            StackState::Standing if told.trim() != is => Some(format!("{key} says {told:?}, and the address is {is:?}")),
+            StackState::DeleteFailed => Some(format!("{key} stands, and what is left of its cluster could not be deleted")),
+            StackState::Available if told.trim() != is => Some(format!("{key} says {told:?}, and the address is {is:?}")),
             _ => None,
         }
     }
@@ -147,17 +148,19 @@ fn living(state: &State, cluster: &Cluster, settings: &Settings) -> Option<Stack
 /// What an entry says and should not, at rest.
 fn complaint(cluster: &Cluster, entry: &Entry, stack: Option<StackState>) -> Option<Finding> {
     if !entry.open.is_empty() {
-        return Some(Finding::new(Harm::StillOwes, format!("{cluster}: {:?}", entry.open)));
+        return Some(Finding::new(FindingKind::StillOwes, format!("{cluster}: {:?}", entry.open)));
     }
     let fits = match (entry.phase, stack) {
-        (Phase::Ready, Some(StackState::Standing)) | (Phase::New | Phase::Gone { .. }, None) => true,
+        (Phase::Ready, Some(StackState::Available)) | (Phase::New | Phase::Gone { .. }, None) => true,
         // Somebody's change set, which nobody has executed, is no cluster.
-        (Phase::New | Phase::Gone { .. }, Some(StackState::Planned)) => true,
+        (Phase::New | Phase::Gone { .. }, Some(StackState::InReview)) => true,
         // What is left of a failed creation may be as protected as a cluster.
-        (Phase::Stuck, Some(StackState::Stuck | StackState::Failed)) => true,
+        (Phase::Stuck, Some(StackState::DeleteFailed | StackState::Failed)) => true,
         // A stack that hangs is followed for as long as it hangs.
-        (Phase::Creating { .. }, Some(StackState::Making)) => true,
+        (Phase::Creating { .. }, Some(StackState::Creating)) => true,
         _ => false,
     };
-    (!fits).then(|| Finding::new(Harm::LedgerUntrue, format!("{cluster}: the ledger says {:?}, and the stack is {stack:?}", entry.phase)))
+    (!fits).then(|| {
+        Finding::new(FindingKind::LedgerUntrue, format!("{cluster}: the ledger says {:?}, and the stack is {stack:?}", entry.phase))
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cf_core::effect::Expect;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::message::{Message, StateText};
 use cf_core::names::{digest, hex};
 use cf_core::request::ETag;
@@ -113,19 +113,19 @@ impl Store {
         let holds = match expect {
             Expect::Absent => there.is_none(),
             Expect::Is(etag) => there.as_ref() == Some(etag),
-            Expect::Mine => false,
+            Expect::OwnWrite => false,
         };
         if holds {
             Ok(self.put(bucket, key, bytes, now))
         } else {
-            Err(Fault::new(Kind::Conflict, "s3:PutObject", "412 PreconditionFailed"))
+            Err(Fault::new(Kind::Conflict, Call::PutObject, "412 PreconditionFailed"))
         }
     }
 
     /// DeleteObject with If-Match: another version stays; none is no fault.
     pub fn delete_if(&mut self, bucket: Bucket, key: &str, etag: &ETag) -> Result<(), Fault> {
         match self.get(bucket, key) {
-            Some(version) if version.is_pinned => Err(Fault::new(Kind::Rejected, "s3:DeleteObject", "403 AccessDenied")),
+            Some(version) if version.is_pinned => Err(Fault::new(Kind::Rejected, Call::DeleteObject, "403 AccessDenied")),
             Some(version) if version.etag == *etag => {
                 self.delete(bucket, key);
                 Ok(())

@@ -81,7 +81,7 @@ impl Start {
                 return Situation::TooMany(Verb::Create);
             }
             CreateStart::Invalid => return Situation::Invalid,
-            CreateStart::Outlived => return Situation::Outlived,
+            CreateStart::Outlived => return Situation::CreateSuperseded,
             CreateStart::Own => CreateAsk::Own,
             CreateStart::Fresh => CreateAsk::Fresh,
             CreateStart::Same => CreateAsk::Same,
@@ -90,7 +90,7 @@ impl Start {
         let delete = match self.delete {
             DeleteStart::Settled | DeleteStart::None => DeleteAsk::None,
             DeleteStart::TooMany => return Situation::TooMany(Verb::Delete),
-            DeleteStart::Late => return Situation::Late,
+            DeleteStart::Late => return Situation::DeleteSuperseded,
             DeleteStart::Asked => DeleteAsk::Asked,
             DeleteStart::Overtaken => DeleteAsk::Overtaken,
             DeleteStart::Own => DeleteAsk::Own,

@@ -5,7 +5,7 @@ use std::any::TypeId;
 use cf_core::effect::Effect;
 use cf_core::first_hour;
 use cf_core::ledger;
-use cf_core::seen;
+use cf_core::ledger_cache;
 
 use crate::calls::Lookup;
 use crate::world::State;
@@ -46,7 +46,7 @@ impl State {
             | Effect::RemoveAnswer { key, .. }
             | Effect::RemoveUpload { key, .. } => key.clone(),
             Effect::SendMail(mail) => format!("mail/{}", mail.cluster),
-            Effect::WriteSeen(_) => seen::KEY.to_owned(),
+            Effect::WriteLedgerCache(_) => ledger_cache::KEY.to_owned(),
             Effect::WriteFirstHour { .. } => first_hour::KEY.to_owned(),
             Effect::WriteProbe => first_hour::PROBE.to_owned(),
         });

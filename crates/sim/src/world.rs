@@ -1,4 +1,4 @@
-//! The world's state, its clock, and the one place where a call can be spoiled.
+//! The world's state, its clock, and the one place where a call can be faulted_effects.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -17,7 +17,7 @@ use crate::touch::Asked;
 
 /// A call that loses: it fails before it did anything, or its answer is lost after it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum When {
+pub enum FaultTiming {
     /// Nothing happened.
     Before,
     /// It happened, and nobody was told.
@@ -26,11 +26,11 @@ pub enum When {
 
 /// Spoils one effect, counted from 0 since it was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spoil {
-    /// The how-manieth effect.
+pub struct InjectedFault {
+    /// Index of the effect, from 0.
     pub nth: usize,
     /// Before or after it happens.
-    pub when: When,
+    pub when: FaultTiming,
 }
 
 /// All that there is.
@@ -51,19 +51,19 @@ pub struct State {
     /// Queries that were sent, in order.
     pub asked: Vec<Asked>,
     /// What to spoil.
-    pub spoil: Option<Spoil>,
-    /// Effects that were spoiled.
-    pub spoiled: Vec<Effect>,
+    pub spoil: Option<InjectedFault>,
+    /// Effects that were faulted_effects.
+    pub faulted_effects: Vec<Effect>,
     /// Uploads (key and version) that were there when an answer was written beside them.
     pub answered: BTreeSet<(String, ETag)>,
     /// What no function may ever do, and one did.
-    pub wrongs: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// How many of the next looks by name do not see a stack that is there (DescribeStacks lags behind CreateStack).
-    pub blind_looks: usize,
+    pub hidden_lookups: usize,
     /// How far DescribeStacks lags behind what is.
     pub lag: SignedDuration,
-    /// Whether effects and queries are kept, for those who ask what was done; the simulator of whole lives does not.
-    pub is_recording: bool,
+    /// Whether removing an upload without a recorded answer is a finding. The simulator turns this off: its oracle checks it.
+    pub checks_removals: bool,
     /// How long a page of a list is.
     pub pages: Pages,
     /// Whether what sweeps remember can neither be read nor written.
@@ -123,12 +123,12 @@ impl World {
             effects: Vec::new(),
             asked: Vec::new(),
             spoil: None,
-            spoiled: Vec::new(),
+            faulted_effects: Vec::new(),
             answered: BTreeSet::new(),
-            wrongs: Vec::new(),
-            blind_looks: 0,
+            findings: Vec::new(),
+            hidden_lookups: 0,
             lag: SignedDuration::ZERO,
-            is_recording: true,
+            checks_removals: true,
             pages: Pages::SHORT,
             cache_lost: false,
             remembered: 0,
@@ -143,10 +143,10 @@ impl World {
     }
 
     /// Spoils the how-manieth effect from now on.
-    pub fn spoil(&self, nth: usize, when: When) {
+    pub fn inject_fault(&self, nth: usize, when: FaultTiming) {
         let mut state = self.state();
         state.effects.clear();
-        state.spoil = Some(Spoil { nth, when });
+        state.spoil = Some(InjectedFault { nth, when });
     }
 
     /// The time.

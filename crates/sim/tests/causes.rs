@@ -4,22 +4,22 @@
 use cf_core::ledger::MailKind;
 use cf_core::message::{Cause, Message, News, Rest, StackReason};
 use cf_core::testing;
-use cf_sim::{Cloud, Event, Fate};
+use cf_sim::{Cloud, Event, StackBehaviour};
 
 const FAILED: &str = "home/alice/demo.cf-failed";
 
 /// A creation that fails with these words, up to its end.
-fn failed(fate: Fate, words: &str) -> Cloud {
-    let mut cloud = started(fate, words, false);
+fn failed(behaviour: StackBehaviour, words: &str) -> Cloud {
+    let mut cloud = started(behaviour, words, false);
     cloud.settle();
     cloud
 }
 
-fn started(fate: Fate, words: &str, is_unreadable: bool) -> Cloud {
+fn started(behaviour: StackBehaviour, words: &str, is_unreadable: bool) -> Cloud {
     let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
     {
         let mut state = cloud.world.state();
-        state.stacks.next_fate = fate;
+        state.stacks.next_behaviour = behaviour;
         state.stacks.next_words = Some(words.to_owned());
         state.stacks.next_is_unreadable = is_unreadable;
     }
@@ -45,14 +45,14 @@ fn a_cause_that_only_holds_the_word_cancelled_is_a_cause() {
         "The order was cancelled",
         "CANCELLED: quota service of the vendor said no",
     ] {
-        let Message::Failed { causes, stack: None, .. } = answer(&failed(Fate::Fails, words)) else { panic!("{words}") };
+        let Message::Failed { causes, stack: None, .. } = answer(&failed(StackBehaviour::Fails, words)) else { panic!("{words}") };
         assert_eq!(only(&causes), ("LoginNode", words), "the cancelled group is no cause");
     }
 }
 
 #[test]
 fn where_the_lists_cannot_be_read_the_stacks_own_reason_is_the_answer() {
-    let mut cloud = started(Fate::Fails, "\u{1b}[31mE: Unable to locate package slurm\u{1b}[0m", true);
+    let mut cloud = started(StackBehaviour::Fails, "\u{1b}[31mE: Unable to locate package slurm\u{1b}[0m", true);
     cloud.drain();
     cloud.step();
     cloud.drain();
@@ -64,12 +64,12 @@ fn where_the_lists_cannot_be_read_the_stacks_own_reason_is_the_answer() {
     assert_eq!((causes.as_slice(), reason.as_str()), (&[][..], "The following resource(s) failed to create: [LoginNode, ComputeGroup]."));
     assert_eq!(cloud.faults, [], "no event is given back");
     cloud.settle();
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 #[test]
 fn where_the_lists_cannot_be_read_a_cluster_is_ready_all_the_same() {
-    let mut cloud = started(Fate::Succeeds, "", true);
+    let mut cloud = started(StackBehaviour::Succeeds, "", true);
     cloud.drain();
     // A look while it is being made, for its progress.
     cloud.queue.push_back(Event::Sweep);
@@ -80,8 +80,8 @@ fn where_the_lists_cannot_be_read_a_cluster_is_ready_all_the_same() {
 
 #[test]
 fn a_failed_rollback_is_told_with_its_cause_and_with_what_is_left() {
-    let mut cloud = failed(Fate::RollbackFails, "The image id '[ami-0dd11a70]' does not exist");
-    assert!(cloud.complaints().is_empty(), "{:?}", cloud.complaints());
+    let mut cloud = failed(StackBehaviour::RollbackFails, "The image id '[ami-0dd11a70]' does not exist");
+    assert!(cloud.findings_at_rest().is_empty(), "{:?}", cloud.findings_at_rest());
     let Message::Stuck { was_made: false, causes, remains, .. } = answer(&cloud) else { panic!("{}", answer(&cloud)) };
     assert_eq!(only(&causes), ("LoginNode", "The image id '[ami-0dd11a70]' does not exist"));
     assert_eq!(only(&remains.resources), ("LoginSecurityGroup", "resource sg-0a1b has a dependent object"), "LoginNode was never made");
@@ -94,7 +94,7 @@ fn a_failed_rollback_is_told_with_its_cause_and_with_what_is_left() {
 
 #[test]
 fn while_it_rolls_back_nothing_is_promised_about_the_name() {
-    let mut cloud = started(Fate::RollbackFails, "Internal Failure", false);
+    let mut cloud = started(StackBehaviour::RollbackFails, "Internal Failure", false);
     cloud.drain();
     cloud.step();
     cloud.drain();
@@ -116,7 +116,7 @@ fn a_reason_is_one_clean_bounded_line_and_never_lost() {
         (encoded, "not authorized to perform this operation"),
         (format!("\u{1b}[2J{}", "line\r\n".repeat(3_000)), "line line"),
     ] {
-        let cloud = failed(Fate::Fails, &words);
+        let cloud = failed(StackBehaviour::Fails, &words);
         let text = answer(&cloud).to_string();
         assert!(text.contains(shown), "{shown}: {text}");
         assert!(text.len() < 3_000 && !text.contains(&long) && !text.contains(&blob), "{} bytes", text.len());

@@ -7,13 +7,13 @@ use cf_core::decide::Action;
 use cf_core::effect::{Effect, Execute};
 use cf_core::fault::Fault;
 use cf_core::ledger::Ledger;
-use cf_core::observe::Answers;
+use cf_core::observe::RunQuery;
 use cf_core::observe::Subject;
 use cf_core::observe::query::ReadLedger;
 use cf_core::reconcile::{Counts, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Fate, Lookup, When, World};
+use cf_sim::{Bucket, Cloud, FaultTiming, Lookup, StackBehaviour, World};
 use futures_util::FutureExt;
 
 const CREATE: &str = "home/alice/demo.cf-create";
@@ -51,7 +51,7 @@ fn a_plan_that_is_broken_off_counts_only_what_it_did() {
     let mut cloud = cloud();
     cloud.drop_file(CREATE, b"{}");
     // The ledger is written; the call that starts the stack fails.
-    cloud.world.spoil(1, When::Before);
+    cloud.world.inject_fault(1, FaultTiming::Before);
     let event = cloud.queue.pop_front().expect("its event");
     assert!(cloud.deliver(&event).is_err());
     assert_eq!(sum(&cloud), Counts { started: 1, ..Counts::default() }, "it is accepted");
@@ -71,9 +71,9 @@ fn what_has_to_be_done_again_is_not_counted_again() {
         if nth >= effects {
             break;
         }
-        for when in [When::Before, When::After] {
+        for when in [FaultTiming::Before, FaultTiming::After] {
             let mut cloud = cloud();
-            cloud.world.spoil(nth, when);
+            cloud.world.inject_fault(nth, when);
             cloud.drop_file(CREATE, b"{}");
             cloud.settle();
             cloud.drop_file(DELETE, b"");
@@ -86,7 +86,7 @@ fn what_has_to_be_done_again_is_not_counted_again() {
                 [all.started - got.started.min(1), all.ready - got.ready.min(1), all.gone - got.gone.min(1)].iter().sum::<usize>();
             let most = Counts { started: got.started.min(1), ready: got.ready.min(1), gone: got.gone.min(1), ..Counts::default() };
             assert_eq!(got, most, "effect {nth} lost {when:?}");
-            assert!(missing <= usize::from(when == When::After), "effect {nth} lost {when:?}: {got:?}");
+            assert!(missing <= usize::from(when == FaultTiming::After), "effect {nth} lost {when:?}: {got:?}");
         }
     }
     assert!(effects > 15, "{effects} effects");
@@ -96,7 +96,7 @@ fn what_has_to_be_done_again_is_not_counted_again() {
 #[test]
 fn a_removal_that_fails_counts_as_stuck_also_where_nobody_can_be_answered() {
     let mut cloud = cloud();
-    cloud.world.state().stacks.next_fate = Fate::DeleteFails;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::DeleteFails;
     cloud.drop_file(CREATE, b"{}");
     cloud.settle();
     let ledger = cf_core::ledger::key(&testing::cluster("alice", "demo").user);
@@ -112,7 +112,7 @@ fn a_removal_that_fails_counts_as_stuck_also_where_nobody_can_be_answered() {
 #[test]
 fn a_cluster_without_a_login_counts_as_failed() {
     let mut cloud = cloud();
-    cloud.world.state().stacks.next_fate = Fate::NoLogin;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::NoLogin;
     cloud.drop_file(CREATE, b"{}");
     cloud.settle();
     assert_eq!(sum(&cloud), Counts { started: 1, failed: 1, ..Counts::default() });
@@ -144,9 +144,9 @@ struct Claiming<'w> {
     copy: Mutex<Option<World>>,
 }
 
-impl<Q: Lookup> Answers<Q> for Claiming<'_> {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
-        self.world.ask(query).await
+impl<Q: Lookup> RunQuery<Q> for Claiming<'_> {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
+        self.world.run_query(query).await
     }
 }
 
@@ -164,9 +164,9 @@ struct Late<'w> {
     ledger: Mutex<Option<(Ledger, ETag)>>,
 }
 
-impl<Q: Lookup> Answers<Q> for Late<'_> {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
-        let mut answer = self.world.ask(query).await?;
+impl<Q: Lookup> RunQuery<Q> for Late<'_> {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
+        let mut answer = self.world.run_query(query).await?;
         if let Some(ledger) = (&mut answer as &mut dyn Any).downcast_mut::<Option<(Ledger, ETag)>>()
             && let Some(earlier) = self.ledger.lock().expect("nobody panicked").take()
         {
@@ -210,11 +210,11 @@ fn a_mail_is_in_doubt_once_another_pass_has_closed_what_its_claimant_left() {
 
 /// A pass sees that another has claimed the mail, and its own write finds that this one has closed the work since.
 #[test]
-fn a_race_that_is_lost_puts_no_mail_in_doubt() {
+fn a_conflict_puts_no_mail_in_doubt() {
     let (subject, closed, claimed) = removal();
-    let earlier = claimed.ask(ReadLedger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
+    let earlier = claimed.run_query(ReadLedger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
     let late = Late { world: &closed, ledger: Mutex::new(earlier.expect("a ledger")) };
     let outcome = reconcile(&late, &closed.settings, &subject, None, &closed).now_or_never().expect("nothing waits");
-    assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::Finish, Action::Wait], "it has decided to do the same");
+    assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::ReportDeleted, Action::Wait], "it has decided to do the same");
     assert_eq!((outcome.conflicts, outcome.counts), (1, Counts::default()));
 }

@@ -4,7 +4,7 @@ use cf_core::first_hour::{self, FirstHour, KEY, LATE_SECONDS, PASSES_MAX, PROBE,
 use cf_core::message::StateText;
 use cf_core::observe::query::ListHomes;
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, Pages, When};
+use cf_sim::{Bucket, Cloud, Event, FaultTiming, Pages};
 use futures_util::FutureExt;
 
 fn stage(cloud: &Cloud) -> Stage {
@@ -65,7 +65,7 @@ fn what_s3_told_nobody_of_is_answered_once_it_tells_and_home_is_never_listed_aga
     sweep(&mut cloud);
     assert_eq!(homes(&cloud), listed, "once");
     assert_eq!(cloud.text("home/bob/later.cf-status"), None, "its event will come");
-    assert_eq!(cloud.complaints().iter().filter(|c| !c.what.contains("later")).count(), 0, "{:?}", cloud.complaints());
+    assert_eq!(cloud.findings_at_rest().iter().filter(|c| !c.what.contains("later")).count(), 0, "{:?}", cloud.findings_at_rest());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_pass_that_fails_is_tried_again_and_holds_nobody_up() {
         put(&cloud, &format!("home/{user}/none.cf-delete"));
     }
     heard(&mut cloud);
-    cloud.world.spoil(0, When::Before);
+    cloud.world.inject_fault(0, FaultTiming::Before);
     sweep(&mut cloud);
     assert!(cloud.text("home/alice/none.cf-failed").is_none() && cloud.text("home/bob/none.cf-failed").is_some());
     assert!(matches!(stage(&cloud), Stage::Listing { owed, .. } if owed.len() == 1));
@@ -144,10 +144,10 @@ fn a_pass_that_fails_is_tried_again_and_holds_nobody_up() {
 #[test]
 fn a_sweep_that_dies_anywhere_is_taken_up_by_the_next() {
     for nth in 0..12 {
-        for when in [When::Before, When::After] {
+        for when in [FaultTiming::Before, FaultTiming::After] {
             let mut cloud = deployed();
             put(&cloud, "home/alice/demo.cf-create");
-            cloud.world.spoil(nth, when);
+            cloud.world.inject_fault(nth, when);
             for _ in 0..6 {
                 cloud.world.wait(300);
                 drop(cloud.deliver(&Event::Sweep));
@@ -159,7 +159,7 @@ fn a_sweep_that_dies_anywhere_is_taken_up_by_the_next() {
             cloud.settle();
             assert!(matches!(stage(&cloud), Stage::Done { .. }), "{nth} {when:?}: {:?}", stage(&cloud));
             assert!(cloud.text("home/alice/demo.cf-created").is_some(), "{nth} {when:?}: {:?}", cloud.keys());
-            assert_eq!(cloud.complaints(), []);
+            assert_eq!(cloud.findings_at_rest(), []);
         }
     }
 }
@@ -190,18 +190,18 @@ fn who_waits_for_cloudformation_is_told_so_after_a_while() {
     put(&cloud, "home/alice/demo.cf-create");
     let event = Event::Upload("home/alice/demo.cf-create".to_owned());
     // Ledger and stack: the second effect of each pass is lost, until it is told what is waited for.
-    cloud.world.spoil(1, When::Before);
+    cloud.world.inject_fault(1, FaultTiming::Before);
     assert!(cloud.deliver(&event).is_err());
     assert_eq!(text(&cloud), None);
     let since = cloud.world.now();
     for minutes in [5, 10] {
         cloud.world.wait(300);
-        cloud.world.spoil(if minutes < 10 { 1 } else { 2 }, When::Before);
+        cloud.world.inject_fault(if minutes < 10 { 1 } else { 2 }, FaultTiming::Before);
         assert_eq!(cloud.deliver(&Event::Sweep), Ok(()), "a sweep does not give back what failed for one cluster");
         assert!(cloud.outcomes.last().is_some_and(|outcome| outcome.fault.is_some()), "{minutes}");
         assert_eq!(text(&cloud), (minutes == 10).then_some(StateText::NotTaken { since }), "{minutes}");
     }
     cloud.settle();
     assert_eq!(text(&cloud), Some(StateText::Ready { login: "198.51.100.7".into(), nodes: None }));
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }

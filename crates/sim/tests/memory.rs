@@ -11,7 +11,7 @@ use cf_core::instance_type::NODES;
 use cf_core::key::{self, KEY_BYTES_MAX, Reading, UploadKey};
 use cf_core::ledger::{self, ANSWERED_MAX, Accepted, Claim, End, Entry, HISTORY_MAX, Ledger, MailKind, OPEN_MAX, Phase};
 use cf_core::names::{ClusterName, User};
-use cf_core::observe::Answers;
+use cf_core::observe::RunQuery;
 use cf_core::observe::Subject;
 use cf_core::order;
 use cf_core::reconcile::reconcile;
@@ -187,9 +187,9 @@ fn ledger() -> Ledger {
 /// A world that keeps nothing of what is done to it, so that what is measured is the function's own.
 struct Forgetful<'a>(&'a World);
 
-impl<Q: Lookup> Answers<Q> for Forgetful<'_> {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
-        self.0.ask(query).await
+impl<Q: Lookup> RunQuery<Q> for Forgetful<'_> {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
+        self.0.run_query(query).await
     }
 }
 

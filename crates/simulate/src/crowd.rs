@@ -56,7 +56,7 @@ fn work(next: &AtomicU64, end: u64, bar: &ProgressBar, shared: &Mutex<(Tally, Ve
             match std::panic::catch_unwind(|| run(&tally::setting(seed))) {
                 Ok(report) => {
                     tally.add(&report);
-                    failed.extend(report.wrongs.first().map(|what| (seed, what.to_string())));
+                    failed.extend(report.findings.first().map(|what| (seed, what.to_string())));
                 }
                 Err(_) => failed.push((seed, "it panicked".to_owned())),
             }

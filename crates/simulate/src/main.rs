@@ -1,4 +1,4 @@
-//! `cargo xtask simulate`: seeds on all cores, a rate, counts, and the story of the first run that fails.
+//! `cargo xtask simulate`: seeds on all cores, a rate, counts, and the log of the first run that fails.
 
 mod crowd;
 mod record;
@@ -21,10 +21,10 @@ struct Arguments {
     /// How many seeds
     #[arg(long, default_value_t = 20_000)]
     seeds: u64,
-    /// The first seed; alone, it is the only one, and its story is told
+    /// The first seed; alone, it is the only one, and its log is told
     #[arg(long)]
     seed: Option<u64>,
-    /// Tell the story of that seed as it is, without leaving anything out
+    /// Tell the log of that seed as it is, without leaving anything out
     #[arg(long)]
     whole: bool,
     /// Measure how many plain lives of a cluster one core simulates in a second
@@ -46,7 +46,7 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let (Some(seed), true) = (arguments.seed, is_one) {
-        return Ok(tell(seed, arguments.whole));
+        return Ok(show_log(seed, arguments.whole));
     }
     if let Some(file) = arguments.record {
         record::record(&file, arguments.seed.unwrap_or(1), arguments.seeds)?;
@@ -62,18 +62,18 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     show::failures(&ended.failed);
-    Ok(tell(ended.failed[0].0, false))
+    Ok(show_log(ended.failed[0].0, false))
 }
 
-/// Tells one seed's story; of a failing one, the least that still fails.
-fn tell(seed: u64, whole: bool) -> ExitCode {
-    let setting = RunSettings { tells: true, ..tally::setting(seed) };
+/// Tells one seed's log; of a failing one, the least that still fails.
+fn show_log(seed: u64, whole: bool) -> ExitCode {
+    let setting = RunSettings { keeps_log: true, ..tally::setting(seed) };
     let report = run(&setting);
-    if report.wrongs.is_empty() || whole {
-        show::story(&setting, &report);
+    if report.findings.is_empty() || whole {
+        show::log(&setting, &report);
     } else {
         let least = shrink(&setting);
-        show::story(&least, &run(&least));
+        show::log(&least, &run(&least));
     }
-    if report.wrongs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -41,18 +41,18 @@ pub fn failures(failed: &[(u64, String)]) {
     }
 }
 
-/// One run as a story.
-pub fn story(setting: &RunSettings<'_>, report: &Report) {
+/// One run as a log.
+pub fn log(setting: &RunSettings<'_>, report: &Report) {
     let start = setting.start.map(|start| format!(", which begins with: {start}")).unwrap_or_default();
-    let (lines, faults) = (report.lines - setting.left_out.len(), report.struck.len());
+    let (lines, faults) = (report.lines - setting.left_out.len(), report.injected.len());
     println!("\nSeed {}{start}\n({lines} of {} steps, {faults} faults; seconds since the start)\n", setting.seed, report.lines);
-    for line in &report.story {
+    for line in &report.log {
         println!("{line}");
     }
-    for wrong in &report.wrongs {
+    for wrong in &report.findings {
         println!("\n{} {wrong}", style("✗").red());
     }
-    if report.wrongs.is_empty() {
+    if report.findings.is_empty() {
         println!("\n{} nothing went wrong", style("✓").green());
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use cf_local::deploy::{self, CUSTOMIZER_BUCKET, USER_BUCKET};
 use cf_local::emulator::{Emulator, Pace, REGION};
-use cf_local::plain::Plain;
+use cf_local::emulator_client::EmulatorClient;
 use cf_local::tools::Tool;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -36,9 +36,9 @@ pub fn run(keep: bool, port: u16) -> Result<()> {
     let url = emulator.url();
     step("sam build: the three functions, as they were compiled", deploy::build)?;
     prepare(&url)?;
-    let alice = Alice { aws: Plain::at(&url), url };
+    let alice = Alice { aws: EmulatorClient::at(&url), url };
     // The deployment went as fast as it could; a cluster is to be watched.
-    alice.aws.order("/_clusterdrop/faults", &json!({"kind": "pace", "stack": "-alice-mycluster-", "each": 0.8}))?;
+    alice.aws.post_json("/_clusterdrop/faults", &json!({"kind": "pace", "stack": "-alice-mycluster-", "each": 0.8}))?;
     alice.creates()?;
     alice.makes_mistakes()?;
     if keep {
@@ -73,7 +73,7 @@ fn prepare(url: &str) -> Result<()> {
 
 /// A user, and what can be seen of her files and her cluster.
 struct Alice {
-    aws: Plain,
+    aws: EmulatorClient,
     url: String,
 }
 
@@ -187,7 +187,7 @@ impl Alice {
 
     /// The mail that tells of her cluster.
     fn mail(&self) -> Result<Option<Value>> {
-        let all = self.aws.told("/_ministack/ses/messages")?;
+        let all = self.aws.get_json("/_ministack/ses/messages")?;
         let mut mails =
             all["messages"].as_object().into_iter().flat_map(|accounts| accounts.values()).filter_map(Value::as_array).flatten();
         Ok(mails.find(|mail| text(&mail["Subject"]).contains("alice/mycluster ")).cloned())
@@ -213,7 +213,7 @@ fn text(value: &Value) -> &str {
 
 /// Until Ctrl-C ends us.
 fn leave_running(emulator: &Emulator) -> ! {
-    headline("It is running. Try it with the plain AWS CLI, in another terminal in this folder:");
+    headline("It is running. Try it with the plain AWS CLI_PATH, in another terminal in this folder:");
     let aws = ".tools/emulator/bin/aws";
     println!();
     show(&format!(

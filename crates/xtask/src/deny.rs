@@ -1,10 +1,10 @@
-//! cargo-deny over the libraries: their licences, what is banned, where they come from, and what is known against them.
+//! cargo-deny over the libraries: their licences, what is banned, where they come from, and their known vulnerabilities.
 
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use cf_local::tools::Tool;
-use cf_local::{NOT_ASKED, children, root};
+use cf_local::{SKIPPED, children, root};
 
 use crate::transcript::Transcript;
 
@@ -30,7 +30,7 @@ fn advisories(out: &Transcript) -> Result<()> {
     let said = String::from_utf8_lossy(&fetched.stderr);
     out.say(&format!("  {}", said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("cargo-deny does not say why")));
     out.say(&format!(
-        "{NOT_ASKED}what is known against our libraries, for the RustSec database could not be fetched. \
+        "{SKIPPED}the known vulnerabilities of our libraries, for the RustSec database could not be fetched. \
          What to do: run `cargo xtask test deny` on a machine that reaches github.com."
     ));
     Ok(())

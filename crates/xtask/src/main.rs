@@ -45,8 +45,8 @@ enum Chore {
     },
     /// Run the tests: format, lints, documentation, unit, simulation, templates, end to end
     Test {
-        /// Only the parts whose names contain this, and what they need
-        part: Option<String>,
+        /// Only the steps whose names contain this, and what they need
+        test_step: Option<String>,
         /// Also what takes long and finds little: live access tests, upgrade, every request spoiled, most seeds, instructions
         #[arg(long)]
         deep: bool,
@@ -92,7 +92,7 @@ fn run(chore: Chore) -> Result<()> {
     interruption::watch(PATIENCE_WITH_GRANDCHILDREN, || eprintln!("\nInterrupted; nothing is left running."))?;
     match chore {
         Chore::Demo { keep, port } => demo::run(keep, port),
-        Chore::Test { part, deep } => test::run(part.as_deref(), deep),
+        Chore::Test { test_step, deep } => test::run(test_step.as_deref(), deep),
         Chore::Simulate { options } => simulate::run(&options),
         Chore::Bench { options } => ours::run("cf-bench", &[vec!["measure".to_owned()], options].concat()),
         Chore::Regions => regions::run(),

@@ -1,4 +1,4 @@
-//! The policies put to the question, without AWS: the decision table, what each part of a policy is needed for, what the
+//! Evaluates the policies with an IAM simulator, without AWS: the decision table, what each part of a policy is needed for, what the
 //! plans of `decide` do; and, after the end-to-end tests, every call that the functions made. See tests/iam/README.md.
 
 use std::fs;

@@ -86,7 +86,7 @@ fn named(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What CloudFormation gets of a template, as a file of that name: SAM makes functions, their nets and their queues' readers of a
+/// What CloudFormation gets of a template, as a file of that name: SAM makes functions, their failure queues and their queues' readers of a
 /// short hand.
 pub fn translate(template: &Path, name: &str) -> Result<PathBuf> {
     let script = folder("translate.py");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use cf_local::{NOT_ASKED, children, root};
+use cf_local::{SKIPPED, children, root};
 
 /// Where a part's words go.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Transcript {
     }
 
     /// What could not be asked on this machine.
-    pub fn not_asked(&self) -> Vec<String> {
-        self.text().lines().filter(|line| line.starts_with(NOT_ASKED)).map(str::to_owned).collect()
+    pub fn skipped(&self) -> Vec<String> {
+        self.text().lines().filter(|line| line.starts_with(SKIPPED)).map(str::to_owned).collect()
     }
 }

@@ -16,10 +16,10 @@ use aws_sdk_s3::config::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use cf_aws::Aws;
-use cf_core::settings::{MailRoute, Rights, Settings};
+use cf_core::settings::{Function, MailRoute, Settings};
 use cf_core::template::{DEFAULT_TEXT, SystemValue, default_template};
 use cf_core::testing;
-use cf_local::STAND;
+use cf_local::EMULATOR_URLS;
 use cf_local::deploy::ADMIN;
 use cf_local::emulator::REGION;
 use serde_json::Value;
@@ -72,9 +72,9 @@ pub struct Account {
 
 /// Where the emulator is. There may be several, for tests that would be too much for one.
 pub fn emulator(nth: usize) -> Result<String> {
-    let all = std::env::var(STAND).context("these tests need the emulator: run them with `cargo xtask test`")?;
+    let all = std::env::var(EMULATOR_URLS).context("these tests need the emulator: run them with `cargo xtask test`")?;
     let all: Vec<&str> = all.split_whitespace().collect();
-    all.get(nth % all.len().max(1)).map(|url| (*url).to_owned()).context("CLUSTERDROP_STAND is empty")
+    all.get(nth % all.len().max(1)).map(|url| (*url).to_owned()).context("CLUSTERDROP_EMULATOR_URLS is empty")
 }
 
 impl Account {
@@ -103,9 +103,9 @@ impl Account {
     }
 
     /// The real adapters in this account, with the rights of each function that is asked for.
-    pub async fn aws<const N: usize>(&self, rights: [Rights; N], way: &Way) -> [Aws; N] {
+    pub async fn aws<const N: usize>(&self, functions: [Function; N], way: &Way) -> [Aws; N] {
         let config = config(&self.url, &self.id, way).await;
-        rights.map(|rights| Aws::new(&config, Settings { rights, ..self.settings.clone() }, self.id.clone(), REGION.to_owned()))
+        functions.map(|function| Aws::new(&config, Settings { function, ..self.settings.clone() }, self.id.clone(), REGION.to_owned()))
     }
 
     pub async fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> Result<()> {
@@ -203,7 +203,7 @@ fn settings(account: &str) -> Settings {
         .into(),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: ADMIN.into(), to: ADMIN.into() }),
-        rights: Rights::WATCH,
+        function: Function::Watch,
         template: default_template(),
         region: testing::region(REGION),
     }

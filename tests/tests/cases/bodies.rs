@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use cf_core::body::Mistake;
 use cf_core::characters::lookalike;
-use cf_core::message::{FileProblem, Format, NoNumber, NoScripts, Odd, Problem, Wrong};
+use cf_core::message::{FileProblem, Format, NumberError, Odd, OtherFiles, Problem, Wrong};
 use cf_core::names::User;
 use cf_core::number::{Number, Range};
-use cf_core::profile::NoScript;
+use cf_core::profile::NotScriptReason;
 use cf_e2e::messages;
 
 use super::Case;
@@ -21,7 +21,7 @@ impl Case {
     }
 
     async fn drop_and_refuse(&self, cluster: &str, body: &[u8], problems: Vec<Problem>) -> Result<()> {
-        self.s.stand.drop_file(&self.s.key(&format!("{cluster}.cf-create")), body).await?;
+        self.s.deployment.drop_file(&self.s.key(&format!("{cluster}.cf-create")), body).await?;
         self.refused(cluster, problems).await
     }
 }
@@ -76,10 +76,10 @@ async fn b17_a_number_is_taken_in_its_one_form_or_refused_at_once_with_what_work
     let mut case = Case::load("b17").await?;
     case.play_all().await?;
     for (cluster, value, why, meant) in [
-        ("num3", "0x2", NoNumber::Unreadable, Some(2)),
-        ("num4", "1_000", NoNumber::Unreadable, Some(32)),
-        ("num8", "1e0", NoNumber::Unreadable, Some(1)),
-        ("num9", "", NoNumber::Empty, None),
+        ("num3", "0x2", NumberError::Unreadable, Some(2)),
+        ("num4", "1_000", NumberError::Unreadable, Some(32)),
+        ("num8", "1e0", NumberError::Unreadable, Some(1)),
+        ("num9", "", NumberError::Empty, None),
     ] {
         let range = Range { least: Some(1.into()), most: Some(32.into()), is_whole: true };
         let wrong = Wrong::Number { why, range, meant: meant.map(Number::from), example: 4.into() };
@@ -129,31 +129,31 @@ async fn b18_compressed_and_encrypted_bytes_are_called_by_their_name_and_never_u
 }
 
 /// A user's profile has files, and none of them is a script.
-fn no_script(files: &[(&str, NoScript)], count: usize) -> Result<Vec<Problem>> {
+fn no_script(files: &[(&str, NotScriptReason)], count: usize) -> Result<Vec<Problem>> {
     let files = files.iter().map(|(name, why)| ((*name).to_owned(), *why)).collect();
-    Ok(vec![Problem::NoProfile { user: User::parse("b40")?, others: Some(NoScripts { files, count }) }])
+    Ok(vec![Problem::NoProfile { user: User::parse("b40")?, others: Some(OtherFiles { files, count }) }])
 }
 
 #[tokio::test]
 async fn b40_a_profile_without_a_script_is_refused_before_anything_is_paid_for() -> Result<()> {
     let mut case = Case::load_without_profile("b40").await?;
     case.play_all().await?;
-    case.refused("prof", no_script(&[("old/", NoScript::Folder)], 1)?).await?;
+    case.refused("prof", no_script(&[("old/", NotScriptReason::Folder)], 1)?).await?;
     // More of the kind, and then a script.
     let bucket = cf_local::deploy::CUSTOMIZER_BUCKET;
     for (name, body) in [("README.txt", "read me"), (".DS_Store", "Bud1"), ("manifest.txt", "configure.d/x.sh"), ("placeholder.sh", "")] {
         let key = format!("customizer/b40/configure.d/{name}");
-        case.s.stand.s3.put_object().bucket(bucket).key(key).body(body.as_bytes().to_vec().into()).send().await?;
+        case.s.deployment.s3.put_object().bucket(bucket).key(key).body(body.as_bytes().to_vec().into()).send().await?;
     }
     let found = [
-        (".DS_Store", NoScript::Hidden),
-        ("README.txt", NoScript::TextByName),
-        ("manifest.txt", NoScript::TextByName),
-        ("placeholder.sh", NoScript::Empty),
+        (".DS_Store", NotScriptReason::Hidden),
+        ("README.txt", NotScriptReason::TextByName),
+        ("manifest.txt", NotScriptReason::TextByName),
+        ("placeholder.sh", NotScriptReason::Empty),
     ];
     case.drop_and_refuse("more", b"{}", no_script(&found, 5)?).await?;
     let key = "customizer/b40/configure.d/user.sh";
-    case.s.stand.s3.put_object().bucket(bucket).key(key).body(b"#!/bin/sh\n".to_vec().into()).send().await?;
+    case.s.deployment.s3.put_object().bucket(bucket).key(key).body(b"#!/bin/sh\n".to_vec().into()).send().await?;
     case.s.drop("prof.cf-create", "{}").await?;
     case.s.answer("prof.cf-created").await.map(drop).context("with a script it is made")
 }

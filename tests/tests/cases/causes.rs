@@ -7,7 +7,7 @@ use cf_e2e::messages;
 use serde_json::json;
 
 use super::Case;
-use crate::common::{Stage, stage};
+use crate::common::{TestUser, stage};
 
 /// A case whose creation fails with one cause, its answer, and AWS's words.
 async fn failed(id: &str, cluster: &str, advice: Advice) -> Result<(Case, String, Cause)> {
@@ -20,7 +20,7 @@ async fn failed(id: &str, cluster: &str, advice: Advice) -> Result<(Case, String
 }
 
 /// The mail about a failed creation, which must be whole.
-async fn assert_mailed(s: &Stage, cluster: &str, told: &[Message], full: &Full) -> Result<String> {
+async fn assert_mailed(s: &TestUser, cluster: &str, told: &[Message], full: &Full) -> Result<String> {
     let mail = s.mail(cluster, MailKind::Failed).await?;
     let is = |told: &Message| messages::mail_of_failure(&s.user, cluster, told.clone(), full.clone()).body() == mail;
     assert!(told.iter().any(is), "{mail}");

@@ -5,21 +5,21 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use cf_core::key::Verb;
 use cf_core::ledger::{MailKind, Phase};
-use cf_core::message::{FileProblem, KeyProblem, Message, NoObject, TextProblem, WrongKey};
+use cf_core::message::{FileProblem, JsonType, KeyProblem, Message, TextProblem, WrongKey};
 use cf_core::status::State;
 use cf_e2e::messages;
 use cf_local::deploy::USER_BUCKET;
 use serde_json::json;
 
-use super::common::{Stage, stage};
+use super::common::{TestUser, stage};
 use super::{Case, pause};
 
 /// Waits for the answer to a create whose file S3 does not give out, for a reason that holds this word.
-async fn is_withheld(s: &Stage, cluster: &str, word: &str) -> Result<()> {
+async fn is_withheld(s: &TestUser, cluster: &str, word: &str) -> Result<()> {
     let told = messages::refused_file(cluster, FileProblem::Withheld("<why>".into()));
     let name = format!("{cluster}.cf-failed");
     let holds = |text: &String| messages::in_place_of("<why>", &told, text).is_some_and(|why| why.contains(word));
-    s.stand.until(&format!("{name} with {word:?}"), async || Ok(s.text(&name).await?.filter(holds).map(drop))).await
+    s.deployment.until(&format!("{name} with {word:?}"), async || Ok(s.text(&name).await?.filter(holds).map(drop))).await
 }
 
 /// Whether a text tells that a delete counts, because nobody knows which of the two files is later.
@@ -64,7 +64,7 @@ async fn b02_a_file_under_a_foreign_key_stops_no_neighbour() -> Result<()> {
     case.s.answer("kms.cf-deleted").await?;
     case.s.gone("kms.cf-delete").await?;
     case.s.gone("kms.cf-create").await?;
-    case.s.stand.end_fault(denied);
+    case.s.deployment.end_fault(denied);
     assert!(case.s.stacks("kms").await?.is_empty());
     case.s.rest().await?;
     assert!(case.s.mails_of("kms", MailKind::Unreadable)?.len() <= 2, "one mail a file");
@@ -120,7 +120,7 @@ async fn b04_the_same_file_again_and_again_is_one_wish() -> Result<()> {
     let mut case = Case::load("b04").await?;
     case.play_all().await?;
     // As many versions of one key never are files that wait.
-    let ledger = case.s.stand.ledger("b04").await?.expect("a ledger");
+    let ledger = case.s.deployment.ledger("b04").await?.expect("a ledger");
     assert!(ledger.clusters.values().all(|entry| entry.open.len() <= 2), "{ledger:?}");
     case.end_faults();
     case.s.answer("again.cf-created").await?;
@@ -149,7 +149,7 @@ async fn a_delete_that_is_put_again_and_again_is_one_removal() -> Result<()> {
         s.drop("demo.cf-delete", "").await?;
         pause(0.25).await?;
     }
-    let ledger = s.stand.ledger("twitchy").await?.expect("a ledger");
+    let ledger = s.deployment.ledger("twitchy").await?.expect("a ledger");
     assert!(ledger.clusters.values().all(|entry| matches!(entry.phase, Phase::Deleting { .. }) && entry.open.len() <= 2), "{ledger:?}");
     assert_eq!(s.text("demo.cf-failed").await?, None, "while it is being removed");
     s.answer("demo.cf-deleted").await?;
@@ -189,7 +189,7 @@ async fn a_thousand_files_beside_the_request_hide_nothing() -> Result<()> {
     s.answer("x.cf-deleted").await?;
     s.gone("x.cf-created").await?;
     // What else lies there is its user's.
-    assert!(s.stand.keys("home/hoarder/x.cf-a").await?.len() == 1000, "a page of them");
+    assert!(s.deployment.keys("home/hoarder/x.cf-a").await?.len() == 1000, "a page of them");
     s.rest().await
 }
 
@@ -239,14 +239,14 @@ async fn what_nobody_can_order_is_told_so() -> Result<()> {
 }
 
 /// Puts files until all of them have the same Last-Modified.
-async fn in_one_second(s: &Stage, names: &[&str]) -> Result<()> {
+async fn in_one_second(s: &TestUser, names: &[&str]) -> Result<()> {
     for _ in 0..10 {
         let mut times = BTreeSet::new();
         for name in names {
             s.drop(name, if name.ends_with(Verb::Create.suffix()) { "{}" } else { "" }).await?;
         }
         for name in names {
-            let head = s.stand.s3.head_object().bucket(USER_BUCKET).key(s.key(name)).send().await?;
+            let head = s.deployment.s3.head_object().bucket(USER_BUCKET).key(s.key(name)).send().await?;
             times.insert(head.last_modified().map(aws_smithy_types::DateTime::secs));
         }
         if times.len() == 1 {
@@ -263,7 +263,7 @@ async fn b11_a_key_is_found_in_every_form_that_its_event_has() -> Result<()> {
     case.play_all().await?;
     assert!(case.told.iter().all(|told| told.error.is_none()), "{:?}", case.told);
     // The files of the three events were not there yet: each is counted, none only dropped.
-    case.s.stand.until("three counts", async || Ok((counted(&case.s)?.len() >= before + 3).then_some(()))).await?;
+    case.s.deployment.until("three counts", async || Ok((counted(&case.s)?.len() >= before + 3).then_some(()))).await?;
     case.s.answer("my projects/sp.cf-created").await?;
     for (stem, c) in [("a+b/pl", '+'), ("100%25/pc", '%')] {
         let key = case.s.key(&format!("{stem}.cf-create"));
@@ -273,8 +273,8 @@ async fn b11_a_key_is_found_in_every_form_that_its_event_has() -> Result<()> {
 }
 
 /// The lines that count events without a file.
-fn counted(s: &Stage) -> Result<Vec<String>> {
-    s.stand.log("/aws/lambda/clusterdrop-cf-create", "EventsWithoutUpload")
+fn counted(s: &TestUser) -> Result<Vec<String>> {
+    s.deployment.log("/aws/lambda/clusterdrop-cf-create", "EventsWithoutUpload")
 }
 
 /// Our own: encoded keys in EventBridge's form, lean events, replicas, restored copies, composed and decomposed letters.
@@ -298,7 +298,7 @@ async fn an_event_in_an_odd_form_finds_its_file() -> Result<()> {
         let told = s.invoke("cf-create", &event)?;
         assert_eq!(told.error, None, "{name}: {told:?}");
         let stem = name.strip_suffix(".cf-create").context("a create")?;
-        let array = FileProblem::NoObject { what: NoObject::Array, instead: TextProblem::Other };
+        let array = FileProblem::JsonType { what: JsonType::Array, instead: TextProblem::Other };
         let cluster = stem.rsplit_once('/').map_or(stem, |(_, cluster)| cluster);
         s.says(&format!("{stem}.cf-failed"), &messages::refused_file(cluster, array)).await?;
         s.gone(name).await?;
@@ -310,7 +310,7 @@ async fn an_event_in_an_odd_form_finds_its_file() -> Result<()> {
 #[tokio::test]
 async fn forty_uploads_of_one_user_at_once_are_no_error() -> Result<()> {
     let s = stage("crowded").await?;
-    let before = s.stand.invocations(0)?.last().map_or(0, |i| i.n);
+    let before = s.deployment.invocations(0)?.last().map_or(0, |i| i.n);
     let drops = (0..40).map(|nth| {
         let s = &s;
         async move { s.drop(&format!("c{nth}.cf-create"), "[]").await }
@@ -322,8 +322,8 @@ async fn forty_uploads_of_one_user_at_once_are_no_error() -> Result<()> {
     }
     s.rest().await?;
     let failed: Vec<_> =
-        s.stand.invocations(before)?.into_iter().filter(|i| i.about.starts_with("home/crowded/") && i.error.is_some()).collect();
+        s.deployment.invocations(before)?.into_iter().filter(|i| i.about.starts_with("home/crowded/") && i.error.is_some()).collect();
     assert!(failed.is_empty(), "{failed:?}");
-    assert!(s.stand.status(&s.key("c0.cf-status")).await?.is_none_or(|status| status.state == State::Failed));
+    assert!(s.deployment.status(&s.key("c0.cf-status")).await?.is_none_or(|status| status.state == State::Failed));
     Ok(())
 }

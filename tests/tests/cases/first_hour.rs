@@ -6,10 +6,10 @@ use cf_core::ledger::MailKind;
 use serde_json::{Value, json};
 
 use crate::Case;
-use crate::common::{Stage, stage};
+use crate::common::{TestUser, stage};
 
 /// Waits for the cluster, and sees that it was never said to have failed.
-async fn made(s: &Stage, cluster: &str) -> Result<()> {
+async fn made(s: &TestUser, cluster: &str) -> Result<()> {
     s.answer(&format!("{cluster}.cf-created")).await?;
     assert_eq!(s.text(&format!("{cluster}.cf-failed")).await?, None);
     s.only_stack(cluster).await?;

@@ -21,7 +21,7 @@ use cf_core::names::StackName;
 use cf_core::testing;
 use cf_local::deploy::{CUSTOMIZER_BUCKET, USER_BUCKET};
 use cf_local::root;
-use common::{Stage, Told, stage, stage_without_profile};
+use common::{InvocationResult, TestUser, stage, stage_without_profile};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -34,9 +34,9 @@ const TIMING_SECONDS_MAX: f64 = 0.9;
 /// A case, its user, and how far it was played.
 pub struct Case {
     /// The user.
-    pub s: Stage,
+    pub s: TestUser,
     /// What the functions answered to events that were given to them.
-    pub told: Vec<Told>,
+    pub told: Vec<InvocationResult>,
     steps: Vec<Value>,
     faults: Vec<u64>,
 }
@@ -52,7 +52,7 @@ impl Case {
         Self::read(id, stage_without_profile(id).await?)
     }
 
-    fn read(id: &str, s: Stage) -> Result<Self> {
+    fn read(id: &str, s: TestUser) -> Result<Self> {
         let all = std::fs::read_to_string(root().join("tests/cases/cases.jsonl"))?;
         let line = all.lines().find(|line| line.starts_with(&format!("{{\"id\": \"{id}\""))).with_context(|| format!("no case {id}"))?;
         let case: Value = serde_json::from_str(&for_user(line, &s.user))?;
@@ -87,7 +87,7 @@ impl Case {
     /// Ends the faults that its steps have ordered.
     pub fn end_faults(&mut self) {
         for id in self.faults.drain(..) {
-            self.s.stand.end_fault(id);
+            self.s.deployment.end_fault(id);
         }
     }
 
@@ -97,7 +97,7 @@ impl Case {
             "put" => self.put(USER_BUCKET, text("key"), step).await,
             "profile_put" => self.put(CUSTOMIZER_BUCKET, &format!("customizer/{}", text("key")), step).await,
             "repeat" => self.repeat(step).await,
-            "until" => self.s.stand.answer(text("key")).await.map(drop),
+            "until" => self.s.deployment.answer(text("key")).await.map(drop),
             "wait" => pause(step["s"].as_f64().unwrap_or_default()).await,
             "align" => to_the_start_of_a_second().await,
             "fault" => self.order(&step["order"]),
@@ -110,7 +110,7 @@ impl Case {
 
     async fn put(&self, bucket: &str, key: &str, step: &Value) -> Result<()> {
         let body = decode(step["body"].as_str().unwrap_or_default())?;
-        let mut put = self.s.stand.s3.put_object().bucket(bucket).key(key).body(ByteStream::from(body));
+        let mut put = self.s.deployment.s3.put_object().bucket(bucket).key(key).body(ByteStream::from(body));
         if let Some(encoding) = step["content_encoding"].as_str() {
             put = put.content_encoding(encoding);
         }
@@ -153,7 +153,7 @@ impl Case {
         let name = StackName::of("clusterdrop", USER_BUCKET, &testing::cluster(&self.s.user, cluster));
         let template = json!({"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}).to_string();
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        let request = self.s.stand.cloudformation.create_change_set().stack_name(name.as_str()).change_set_name("by-hand");
+        let request = self.s.deployment.cloudformation.create_change_set().stack_name(name.as_str()).change_set_name("by-hand");
         let request = request.change_set_type(ChangeSetType::Create).template_body(template);
         let request = request.tags(tag("USER", &self.s.user)).tags(tag("clusterdrop:cluster", cluster));
         let request = request.tags(tag("clusterdrop:request", "0123456789abcdef")).tags(tag("clusterdrop:deployment", "clusterdrop"));

@@ -6,10 +6,10 @@ use cf_e2e::messages;
 use cf_local::deploy::USER_BUCKET;
 
 use crate::Case;
-use crate::common::{Stage, stage};
+use crate::common::{TestUser, stage};
 
 /// What the answer to a misnamed file says, and that the file is left alone.
-async fn told(s: &Stage, name: &str, right: &str) -> Result<()> {
+async fn told(s: &TestUser, name: &str, right: &str) -> Result<()> {
     let (message, found) = messages::look_alike(&s.key(name))?;
     assert_eq!(found.to_string(), s.key(right), "{name}");
     s.answers(&format!("{name}.cf-failed"), &[message]).await?;
@@ -65,13 +65,13 @@ async fn an_answer_is_written_once_and_never_answered() -> Result<()> {
     s.drop("x.Cf-Create.TXT", "{}").await?;
     told(&s, "x.Cf-Create.TXT", "x.cf-create").await?;
     let version = async || -> Result<Option<String>> {
-        let head = s.stand.s3.head_object().bucket(USER_BUCKET).key(s.key("x.Cf-Create.TXT.cf-failed")).send().await?;
+        let head = s.deployment.s3.head_object().bucket(USER_BUCKET).key(s.key("x.Cf-Create.TXT.cf-failed")).send().await?;
         Ok(head.version_id)
     };
     let first = version().await?;
     // Silent, and dropped before what is answered: once the last one has its word, nothing came for these.
     for silent in ["README.txt", "notes about cf-create.md", "x.cf-creates.txt", "cf-create.json", "x.cf-create/part.txt"] {
-        s.stand.s3.put_object().bucket(USER_BUCKET).key(s.key(silent)).body(bytes("hello")).send().await?;
+        s.deployment.s3.put_object().bucket(USER_BUCKET).key(s.key(silent)).body(bytes("hello")).send().await?;
     }
     s.drop("x.Cf-Create.TXT", "{}").await?;
     s.drop("y.cf_delete.txt", "").await?;
@@ -79,8 +79,8 @@ async fn an_answer_is_written_once_and_never_answered() -> Result<()> {
     s.drop("z.cf-create - Copy", "{}").await?;
     told(&s, "z.cf-create - Copy", "z.cf-create").await?;
     let attempts = "call=s3.PutObject&caller=function/&path=x.Cf-Create.TXT.cf-failed";
-    s.stand.until("the word for the second upload", async || Ok((s.calls(attempts)?.len() >= 2).then_some(()))).await?;
-    let mut answers = s.stand.keys(&s.key("")).await?;
+    s.deployment.until("the word for the second upload", async || Ok((s.calls(attempts)?.len() >= 2).then_some(()))).await?;
+    let mut answers = s.deployment.keys(&s.key("")).await?;
     answers.retain(|key| key.ends_with(".cf-failed"));
     assert_eq!(answers, ["x.Cf-Create.TXT", "y.cf_delete.txt", "z.cf-create - Copy"].map(|name| s.key(&format!("{name}.cf-failed"))));
     assert_eq!(version().await?, first, "an answer that says the same is not written again");

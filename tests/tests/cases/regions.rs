@@ -16,7 +16,7 @@ async fn the_types_that_were_taken_stand_in_the_status_and_in_the_receipt() -> R
     {
         s.drop(&format!("{name}.cf-create"), text).await?;
         s.answer(&format!("{name}.cf-created")).await?;
-        let status = s.stand.status(&s.key(&format!("{name}.cf-status"))).await?.context("a status file")?;
+        let status = s.deployment.status(&s.key(&format!("{name}.cf-status"))).await?.context("a status file")?;
         assert_eq!((status.types["compute"].as_str(), status.types["login"].as_str()), (compute, login), "{name}");
         s.drop(&format!("{name}.cf-delete"), "").await?;
         let receipt = s.answer(&format!("{name}.cf-deleted")).await?;

@@ -8,7 +8,7 @@ use cf_e2e::messages;
 use serde_json::json;
 
 use super::Case;
-use super::common::{Stage, stage};
+use super::common::{TestUser, stage};
 
 #[tokio::test]
 async fn b32_a_change_set_that_nobody_executed_is_told_and_removed() -> Result<()> {
@@ -88,11 +88,11 @@ async fn a_login_address_that_changes_is_told_anew() -> Result<()> {
         "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
         "Outputs": {"AccessIP": {"Value": "192.0.2.77"}},
     });
-    s.stand.cloudformation.update_stack().stack_name(id).template_body(template.to_string()).send().await?;
-    let now = s.stand.until("the new address", async || Ok(s.text("demo.cf-created").await?.filter(|text| *text != first))).await?;
+    s.deployment.cloudformation.update_stack().stack_name(id).template_body(template.to_string()).send().await?;
+    let now = s.deployment.until("the new address", async || Ok(s.text("demo.cf-created").await?.filter(|text| *text != first))).await?;
     assert_eq!(now, "192.0.2.77\n");
-    let status = s.stand.until("the state", async || {
-        let status = s.stand.status(&s.key("demo.cf-status")).await?;
+    let status = s.deployment.until("the state", async || {
+        let status = s.deployment.status(&s.key("demo.cf-status")).await?;
         Ok(status.filter(|status| status.login.as_deref() == Some("192.0.2.77")))
     });
     assert_eq!(status.await?.state, State::Ready);
@@ -102,10 +102,10 @@ async fn a_login_address_that_changes_is_told_anew() -> Result<()> {
 }
 
 /// Waits until the status file of a ready cluster says this.
-async fn is_told(s: &Stage, text: &StateText) -> Result<()> {
+async fn is_told(s: &TestUser, text: &StateText) -> Result<()> {
     let text = text.to_string();
     let is_it = |status: &Status| status.state == State::Ready && status.message == text;
-    s.stand.until(&text, async || Ok(s.stand.status(&s.key("demo.cf-status")).await?.filter(is_it).map(drop))).await
+    s.deployment.until(&text, async || Ok(s.deployment.status(&s.key("demo.cf-status")).await?.filter(is_it).map(drop))).await
 }
 
 /// Compute nodes that never come: Auto Scaling's own words reach the state, with what to do, and go once a machine comes.
@@ -133,11 +133,11 @@ async fn compute_nodes_that_do_not_come_are_told() -> Result<()> {
             Advice::TryLater { zones: vec![] },
         ),
     ] {
-        s.stand.send(&event("EC2 Instance Launch Unsuccessful", words))?;
+        s.deployment.send(&event("EC2 Instance Launch Unsuccessful", words))?;
         let nodes = NodesMissing { reason: words.trim_end_matches('.').to_owned(), advice };
         is_told(&s, &StateText::Ready { login: login.clone(), nodes: Some(nodes) }).await?;
     }
-    s.stand.send(&event("EC2 Instance Launch Successful", ""))?;
+    s.deployment.send(&event("EC2 Instance Launch Successful", ""))?;
     is_told(&s, &StateText::Ready { login, nodes: None }).await?;
     assert!(s.text("demo.cf-created").await?.is_some() && s.text("demo.cf-failed").await?.is_none());
     s.rest().await

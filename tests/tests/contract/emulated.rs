@@ -7,14 +7,14 @@ use cf_aws::Aws;
 use cf_core::effect::Effect;
 use cf_core::effect::Execute;
 use cf_core::fault::Fault;
-use cf_core::observe::{Answers, Query};
+use cf_core::observe::{Query, RunQuery};
 use cf_core::request::ETag;
-use cf_core::settings::{Rights, Settings};
+use cf_core::settings::{Function, Settings};
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::bare::{self, Account, Way};
-use crate::stage::{Destiny, Place, Stage};
+use crate::contract_world::{ContractWorld, Place, StackOutcome};
 
 /// An account of its own, and the adapters in it.
 pub struct Emulated {
@@ -23,12 +23,12 @@ pub struct Emulated {
     to_protect: Mutex<Option<String>>,
 }
 
-impl<Q: Query> Answers<Q> for Emulated
+impl<Q: Query> RunQuery<Q> for Emulated
 where
-    Aws: Answers<Q>,
+    Aws: RunQuery<Q>,
 {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
-        self.aws.ask(query).await
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
+        self.aws.run_query(query).await
     }
 }
 
@@ -40,10 +40,10 @@ impl Execute for Emulated {
 
 const SETTLE_SECONDS_MAX: u64 = 60;
 
-impl Stage for Emulated {
+impl ContractWorld for Emulated {
     async fn fresh(is_versioned: bool) -> Result<Self> {
         let account = Account::new(bare::emulator(0)?, Way::plain(), is_versioned).await?;
-        let [aws] = account.aws([Rights::WATCH], &account.way).await;
+        let [aws] = account.aws([Function::Watch], &account.way).await;
         Ok(Self { account, aws, to_protect: Mutex::new(None) })
     }
 
@@ -65,14 +65,14 @@ impl Stage for Emulated {
         Ok(())
     }
 
-    async fn destine(&self, name: &str, destiny: Destiny) -> Result<()> {
+    async fn set_outcome(&self, name: &str, destiny: StackOutcome) -> Result<()> {
         match destiny {
-            Destiny::Completes => {}
-            Destiny::Fails => {
+            StackOutcome::Completes => {}
+            StackOutcome::Fails => {
                 let order = json!({"kind": "resource", "stack": name, "resource": "LoginNode", "reason": "no capacity"});
                 ureq::post(format!("{}/_clusterdrop/faults", self.account.url)).send_json(order)?;
             }
-            Destiny::IsProtected => *self.to_protect.lock().await = Some(name.to_owned()),
+            StackOutcome::IsProtected => *self.to_protect.lock().await = Some(name.to_owned()),
         }
         Ok(())
     }

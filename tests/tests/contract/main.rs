@@ -3,10 +3,10 @@
 
 #[path = "../bare/mod.rs"]
 mod bare;
+mod contract_world;
 mod emulated;
 mod objects;
 mod stacks;
-mod stage;
 mod strict;
 
 use std::fmt::Write as _;
@@ -16,8 +16,8 @@ use anyhow::{Result, ensure};
 use cf_sim::World;
 use futures_util::{StreamExt, stream};
 
+use contract_world::ContractWorld;
 use emulated::Emulated;
-use stage::Stage;
 
 /// Where the contract is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ struct Clause<S> {
 /// Every clause, by the file that it is in.
 macro_rules! clauses {
     ($($file:ident { $($name:ident),* $(,)? })*) => {
-        fn clauses<S: Stage + 'static>() -> Vec<Clause<S>> {
+        fn clauses<S: ContractWorld + 'static>() -> Vec<Clause<S>> {
             vec![$($(Clause {
                 name: stringify!($name),
                 is_versioned: !stringify!($name).contains("plain_bucket"),
@@ -97,7 +97,7 @@ clauses! {
         a_stack_shows_every_parameter_defaults_too,
         a_stack_that_completes_has_its_login,
         the_same_token_again_is_the_same_stack,
-        another_token_on_a_name_in_use_is_moved,
+        another_token_on_a_name_in_use_is_a_conflict,
         a_failed_creation_keeps_its_name_until_it_is_deleted,
         a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_finds,
         a_token_is_token_used_even_after_its_stack_is_gone,
@@ -134,7 +134,7 @@ async fn the_adapters_on_the_emulator_keep_the_contract() -> Result<()> {
 /// Clauses tried side by side, each in a world of its own.
 const SIDE_BY_SIDE: usize = 4;
 
-async fn keeps<S: Stage + 'static>(on: On) -> Result<()> {
+async fn keeps<S: ContractWorld + 'static>(on: On) -> Result<()> {
     let tried = stream::iter(clauses::<S>()).map(|clause| async move {
         let done = async { (clause.check)(&S::fresh(clause.is_versioned).await?).await }.await;
         (clause.name, done)

@@ -11,7 +11,7 @@ use cf_core::observe::query::{ListLedgers, ReadLedger, ReadProfile, ReadStatus};
 use cf_core::request::{ETag, RequestId};
 use jiff::Timestamp;
 
-use crate::stage::{Place, Stage, Words};
+use crate::contract_world::{ContractWorld, Place, Words};
 
 const KEY: &str = "home/alice/demo.cf-created";
 
@@ -19,28 +19,28 @@ fn kind<T>(done: Result<T, Fault>) -> Option<Kind> {
     done.err().map(|fault| fault.kind)
 }
 
-pub async fn a_write_where_nothing_is_makes_the_object<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_write_where_nothing_is_makes_the_object<S: ContractWorld>(s: &S) -> Result<()> {
     let etag = s.answer(KEY, "one", Expect::Absent).await?;
     let there = s.there(KEY).await?;
     ensure!((there.etag, there.body) == (etag, Body::Read(b"one\n".to_vec())));
     Ok(())
 }
 
-pub async fn a_write_where_nothing_should_be_is_moved_and_changes_nothing<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_write_where_nothing_should_be_is_moved_and_changes_nothing<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::User, KEY, b"another's").await?;
     ensure!(kind(s.answer(KEY, "one", Expect::Absent).await) == Some(Kind::Conflict));
     ensure!(s.there(KEY).await?.body == Body::Read(b"another's".to_vec()));
     Ok(())
 }
 
-pub async fn a_write_over_the_version_that_was_seen_replaces_it<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_write_over_the_version_that_was_seen_replaces_it<S: ContractWorld>(s: &S) -> Result<()> {
     let first = s.answer(KEY, "one", Expect::Absent).await?;
     let second = s.answer(KEY, "two", Expect::Is(first.clone())).await?;
     ensure!(first != second && s.there(KEY).await?.etag == second);
     Ok(())
 }
 
-pub async fn a_write_over_another_version_is_moved_and_changes_nothing<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_write_over_another_version_is_moved_and_changes_nothing<S: ContractWorld>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.put(Place::User, KEY, b"another's").await?;
     ensure!(kind(s.answer(KEY, "two", Expect::Is(seen)).await) == Some(Kind::Conflict));
@@ -48,7 +48,7 @@ pub async fn a_write_over_another_version_is_moved_and_changes_nothing<S: Stage>
     Ok(())
 }
 
-pub async fn a_write_over_what_was_removed_since_is_moved_and_makes_nothing<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_write_over_what_was_removed_since_is_moved_and_makes_nothing<S: ContractWorld>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.take_away(KEY).await?;
     ensure!(kind(s.answer(KEY, "two", Expect::Is(seen)).await) == Some(Kind::Conflict));
@@ -56,21 +56,21 @@ pub async fn a_write_over_what_was_removed_since_is_moved_and_makes_nothing<S: S
     Ok(())
 }
 
-pub async fn a_write_where_something_was_removed_is_one_where_nothing_is<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_write_where_something_was_removed_is_one_where_nothing_is<S: ContractWorld>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.remove(KEY, &seen).await?;
     s.answer(KEY, "two", Expect::Absent).await?;
     Ok(())
 }
 
-pub async fn a_removal_takes_the_version_that_was_seen<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_removal_takes_the_version_that_was_seen<S: ContractWorld>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.remove(KEY, &seen).await?;
     ensure!(s.object(KEY, false).await?.is_none() && s.object(KEY, true).await?.is_none() && s.folder("home/alice/").await?.is_empty());
     Ok(())
 }
 
-pub async fn a_removal_of_another_version_leaves_it_and_is_no_fault<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_removal_of_another_version_leaves_it_and_is_no_fault<S: ContractWorld>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.put(Place::User, KEY, b"another's").await?;
     s.remove(KEY, &seen).await?;
@@ -78,7 +78,7 @@ pub async fn a_removal_of_another_version_leaves_it_and_is_no_fault<S: Stage>(s:
     Ok(())
 }
 
-pub async fn a_removal_of_what_is_gone_is_no_fault<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_removal_of_what_is_gone_is_no_fault<S: ContractWorld>(s: &S) -> Result<()> {
     let seen = s.answer(KEY, "one", Expect::Absent).await?;
     s.remove(KEY, &seen).await?;
     s.remove(KEY, &seen).await?;
@@ -86,7 +86,7 @@ pub async fn a_removal_of_what_is_gone_is_no_fault<S: Stage>(s: &S) -> Result<()
     Ok(())
 }
 
-pub async fn equal_bytes_have_equal_etags<S: Stage>(s: &S) -> Result<()> {
+pub async fn equal_bytes_have_equal_etags<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::User, "home/alice/a.cf-create", b"{}").await?;
     s.put(Place::User, "home/alice/b.cf-create", b"{}").await?;
     s.put(Place::User, "home/alice/c.cf-create", b"{ }").await?;
@@ -95,7 +95,7 @@ pub async fn equal_bytes_have_equal_etags<S: Stage>(s: &S) -> Result<()> {
     Ok(())
 }
 
-pub async fn get_head_list_and_the_write_itself_tell_the_same<S: Stage>(s: &S) -> Result<()> {
+pub async fn get_head_list_and_the_write_itself_tell_the_same<S: ContractWorld>(s: &S) -> Result<()> {
     let written = s.answer(KEY, "four", Expect::Absent).await?;
     let (got, head) = (s.there(KEY).await?, s.object(KEY, false).await?);
     let listed = s.folder(KEY).await?;
@@ -106,7 +106,7 @@ pub async fn get_head_list_and_the_write_itself_tell_the_same<S: Stage>(s: &S) -
     Ok(())
 }
 
-pub async fn a_versioned_bucket_gives_equal_bytes_ids_of_their_own<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_versioned_bucket_gives_equal_bytes_ids_of_their_own<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::User, KEY, b"{}").await?;
     let first = s.there(KEY).await?.version;
     s.put(Place::User, KEY, b"{}").await?;
@@ -116,14 +116,14 @@ pub async fn a_versioned_bucket_gives_equal_bytes_ids_of_their_own<S: Stage>(s: 
 }
 
 /// Tried in a bucket that is not versioned.
-pub async fn a_plain_bucket_gives_no_version_ids<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_plain_bucket_gives_no_version_ids<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::User, KEY, b"{}").await?;
     let version = s.there(KEY).await?.version;
     ensure!(version.as_deref().is_none_or(|v| v == "null"), "{version:?}");
     Ok(())
 }
 
-pub async fn a_body_is_read_up_to_its_limit_and_not_beyond<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_body_is_read_up_to_its_limit_and_not_beyond<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::User, "home/alice/a.cf-create", &vec![b' '; BODY_BYTES_MAX]).await?;
     s.put(Place::User, "home/alice/b.cf-create", &vec![b' '; BODY_BYTES_MAX + 1]).await?;
     ensure!(s.there("home/alice/a.cf-create").await?.body == Body::Read(vec![b' '; BODY_BYTES_MAX]));
@@ -131,14 +131,14 @@ pub async fn a_body_is_read_up_to_its_limit_and_not_beyond<S: Stage>(s: &S) -> R
     Ok(())
 }
 
-pub async fn what_is_not_there_is_none<S: Stage>(s: &S) -> Result<()> {
+pub async fn what_is_not_there_is_none<S: ContractWorld>(s: &S) -> Result<()> {
     ensure!(s.object(KEY, true).await?.is_none() && s.object(KEY, false).await?.is_none());
-    ensure!(s.ask(ReadStatus("home/alice/demo.cf-status".into())).await?.is_none());
-    ensure!(s.ask(ReadLedger(alice())).await?.is_none());
+    ensure!(s.run_query(ReadStatus("home/alice/demo.cf-status".into())).await?.is_none());
+    ensure!(s.run_query(ReadLedger(alice())).await?.is_none());
     Ok(())
 }
 
-pub async fn a_folder_holds_what_begins_so_in_order<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_folder_holds_what_begins_so_in_order<S: ContractWorld>(s: &S) -> Result<()> {
     for key in ["demo.cf-delete", "demo.cf-create", "demo2.cf-create", "demo", "sub/demo.cf-create", "a b/ü.cf-create"] {
         s.put(Place::User, &format!("home/alice/{key}"), b"{}").await?;
     }
@@ -149,7 +149,7 @@ pub async fn a_folder_holds_what_begins_so_in_order<S: Stage>(s: &S) -> Result<(
     Ok(())
 }
 
-pub async fn ledgers_come_in_pages_each_once<S: Stage>(s: &S) -> Result<()> {
+pub async fn ledgers_come_in_pages_each_once<S: ContractWorld>(s: &S) -> Result<()> {
     // One more than the most that S3 lists at once.
     for nth in 0..1001 {
         s.put(Place::System, &format!("{}u{nth}.json", ledger::PREFIX), b"{}").await?;
@@ -160,10 +160,10 @@ pub async fn ledgers_come_in_pages_each_once<S: Stage>(s: &S) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_over<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_over<S: ContractWorld>(s: &S) -> Result<()> {
     let key = "home/alice/demo.cf-status";
     s.put(Place::User, key, &vec![b'x'; BODY_BYTES_MAX + 1]).await?;
-    let Some((bytes, etag)) = s.ask(ReadStatus(key.into())).await? else { anyhow::bail!("it is there") };
+    let Some((bytes, etag)) = s.run_query(ReadStatus(key.into())).await? else { anyhow::bail!("it is there") };
     ensure!(bytes.is_empty(), "{} bytes were read", bytes.len());
     s.answer(key, "mine", Expect::Is(etag)).await?;
     Ok(())
@@ -180,26 +180,26 @@ fn some_ledger(revision: u64) -> Ledger {
     Ledger { revision, clusters: [(name, entry)].into(), ..Ledger::default() }
 }
 
-pub async fn a_ledger_comes_back_as_it_was_written<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_ledger_comes_back_as_it_was_written<S: ContractWorld>(s: &S) -> Result<()> {
     let write = async |revision, expect| s.execute(&Effect::WriteLedger { user: alice(), ledger: some_ledger(revision), expect }).await;
     let first: Option<ETag> = write(1, Expect::Absent).await?;
-    let seen = s.ask(ReadLedger(alice())).await?;
+    let seen = s.run_query(ReadLedger(alice())).await?;
     ensure!(seen == Some((some_ledger(1), first.clone().expect("a version"))));
     ensure!(kind(write(2, Expect::Absent).await) == Some(Kind::Conflict));
     write(2, Expect::seen(first.as_ref())).await?;
     ensure!(kind(write(3, Expect::seen(first.as_ref())).await) == Some(Kind::Conflict));
-    ensure!(s.ask(ReadLedger(alice())).await?.is_some_and(|(ledger, _)| ledger == some_ledger(2)));
+    ensure!(s.run_query(ReadLedger(alice())).await?.is_some_and(|(ledger, _)| ledger == some_ledger(2)));
     Ok(())
 }
 
-pub async fn a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::System, &ledger::key(&alice()), b"{ torn").await?;
-    ensure!(kind(s.ask(ReadLedger(alice())).await) == Some(Kind::Retry));
+    ensure!(kind(s.run_query(ReadLedger(alice())).await) == Some(Kind::Retry));
     Ok(())
 }
 
-pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result<()> {
-    let has = async || anyhow::Ok(s.ask(ReadProfile(alice())).await?.has_script);
+pub async fn a_profile_is_a_script_and_not_its_folder<S: ContractWorld>(s: &S) -> Result<()> {
+    let has = async || anyhow::Ok(s.run_query(ReadProfile(alice())).await?.has_script);
     ensure!(!has().await?, "there is none");
     s.put(Place::Customizer, "customizer/alice2/configure.d/user.sh", b"#!/bin/sh\n").await?;
     ensure!(!has().await?, "that is another's");
@@ -210,7 +210,7 @@ pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result
         s.put(Place::Customizer, &format!("customizer/alice/configure.d/{name}"), b"#!/bin/sh\n").await?;
     }
     s.put(Place::Customizer, "customizer/alice/configure.d/placeholder.sh", b"").await?;
-    let profile = s.ask(ReadProfile(alice())).await?;
+    let profile = s.run_query(ReadProfile(alice())).await?;
     ensure!(!profile.has_script, "{profile:?}");
     let others = profile.others().cloned().unwrap_or_default();
     let is_decoded = others.files.iter().any(|(name, _)| name == "a b+c%.txt");
@@ -220,7 +220,7 @@ pub async fn a_profile_is_a_script_and_not_its_folder<S: Stage>(s: &S) -> Result
     Ok(())
 }
 
-pub async fn a_mail_arrives_as_it_was_written<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_mail_arrives_as_it_was_written<S: ContractWorld>(s: &S) -> Result<()> {
     let cluster = cf_core::testing::cluster("alice", "demo");
     let stack = cf_core::testing::settings().stack_name(&cluster);
     let told = Message::Declined { cluster: cluster.name.clone(), why: "zu groß\nund zu teuer".into(), advice: Advice::Quota };

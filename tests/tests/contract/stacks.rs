@@ -7,19 +7,19 @@ use cf_core::causes::StackEvent;
 use cf_core::fault::{Fault, Kind};
 use cf_core::observe;
 use cf_core::observe::query::{ListEvents, ListResources, ListStacks};
-use cf_core::stack::{StackId, StackState, StackStatus};
+use cf_core::stack::{ResourceStatus as R, StackId, StackState, StackStatus};
 
-use crate::stage::{Destiny, Stage, Words};
+use crate::contract_world::{ContractWorld, StackOutcome, Words};
 
 fn kind<T>(done: Result<T, Fault>) -> Option<Kind> {
     done.err().map(|fault| fault.kind)
 }
 
-async fn status<S: Stage>(s: &S, id: &StackId) -> Result<Option<StackStatus>> {
+async fn status<S: ContractWorld>(s: &S, id: &StackId) -> Result<Option<StackStatus>> {
     Ok(s.by_id(id).await?.map(|stack| stack.status))
 }
 
-pub async fn what_never_was_is_none_by_name_and_by_id<S: Stage>(s: &S) -> Result<()> {
+pub async fn what_never_was_is_none_by_name_and_by_id<S: ContractWorld>(s: &S) -> Result<()> {
     ensure!(s.named().await?.is_none());
     let id =
         StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/clusterdrop-a-b-00112233/0a1b2c3d-0000-0000-0000-000000000000".into());
@@ -27,7 +27,7 @@ pub async fn what_never_was_is_none_by_name_and_by_id<S: Stage>(s: &S) -> Result
     Ok(())
 }
 
-pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: ContractWorld>(s: &S) -> Result<()> {
     let new = s.new_stack("first");
     s.create(new.clone()).await?;
     let stack = s.named().await?.context("by its name")?;
@@ -39,7 +39,7 @@ pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: Stage>(s
     Ok(())
 }
 
-pub async fn a_stack_shows_every_parameter_defaults_too<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_stack_shows_every_parameter_defaults_too<S: ContractWorld>(s: &S) -> Result<()> {
     let new = s.new_stack("first");
     s.create(new.clone()).await?;
     let shown = s.named().await?.context("by its name")?.parameters;
@@ -48,23 +48,23 @@ pub async fn a_stack_shows_every_parameter_defaults_too<S: Stage>(s: &S) -> Resu
     Ok(())
 }
 
-pub async fn a_stack_that_completes_has_its_login<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn a_stack_that_completes_has_its_login<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     let stack = s.by_id(&id).await?.context("by its id")?;
     ensure!(stack.status == StackStatus::CreateComplete, "{}", stack.status);
     ensure!(stack.outputs.contains_key(&s.settings().template.metadata.login_output), "{:?}", stack.outputs);
     Ok(())
 }
 
-pub async fn the_same_token_again_is_the_same_stack<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn the_same_token_again_is_the_same_stack<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     s.create(s.new_stack("first")).await?;
     s.settle().await?;
     ensure!(s.named().await?.is_some_and(|stack| stack.id == id));
     Ok(())
 }
 
-pub async fn another_token_on_a_name_in_use_is_moved<S: Stage>(s: &S) -> Result<()> {
+pub async fn another_token_on_a_name_in_use_is_a_conflict<S: ContractWorld>(s: &S) -> Result<()> {
     s.create(s.new_stack("first")).await?;
     ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict), "while it is made");
     s.settle().await?;
@@ -72,8 +72,8 @@ pub async fn another_token_on_a_name_in_use_is_moved<S: Stage>(s: &S) -> Result<
     Ok(())
 }
 
-pub async fn a_failed_creation_keeps_its_name_until_it_is_deleted<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Fails).await?;
+pub async fn a_failed_creation_keeps_its_name_until_it_is_deleted<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Fails).await?;
     ensure!(status(s, &id).await? == Some(StackStatus::RollbackComplete));
     ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict));
     s.delete(&id).await?;
@@ -83,8 +83,8 @@ pub async fn a_failed_creation_keeps_its_name_until_it_is_deleted<S: Stage>(s: &
     Ok(())
 }
 
-pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_finds<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_finds<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     s.delete(&id).await?;
     ensure!(status(s, &id).await? == Some(StackStatus::DeleteInProgress));
     s.settle().await?;
@@ -92,8 +92,8 @@ pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_fin
     Ok(())
 }
 
-pub async fn a_token_is_token_used_even_after_its_stack_is_gone<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn a_token_is_token_used_even_after_its_stack_is_gone<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     s.delete(&id).await?;
     s.settle().await?;
     ensure!(kind(s.create(s.new_stack("first")).await) == Some(Kind::TokenUsed));
@@ -101,28 +101,28 @@ pub async fn a_token_is_token_used_even_after_its_stack_is_gone<S: Stage>(s: &S)
     Ok(())
 }
 
-pub async fn a_name_has_a_second_life_under_another_id<S: Stage>(s: &S) -> Result<()> {
-    let first = s.settled("first", Destiny::Completes).await?;
+pub async fn a_name_has_a_second_life_under_another_id<S: ContractWorld>(s: &S) -> Result<()> {
+    let first = s.settled("first", StackOutcome::Completes).await?;
     s.delete(&first).await?;
     s.settle().await?;
-    let second = s.settled("second", Destiny::Completes).await?;
+    let second = s.settled("second", StackOutcome::Completes).await?;
     ensure!(first != second && status(s, &first).await? == Some(StackStatus::DeleteComplete));
     ensure!(status(s, &second).await? == Some(StackStatus::CreateComplete));
     Ok(())
 }
 
-pub async fn a_deletion_by_an_old_id_leaves_the_second_life_alone<S: Stage>(s: &S) -> Result<()> {
-    let first = s.settled("first", Destiny::Completes).await?;
+pub async fn a_deletion_by_an_old_id_leaves_the_second_life_alone<S: ContractWorld>(s: &S) -> Result<()> {
+    let first = s.settled("first", StackOutcome::Completes).await?;
     s.delete(&first).await?;
     s.settle().await?;
-    let second = s.settled("second", Destiny::Completes).await?;
+    let second = s.settled("second", StackOutcome::Completes).await?;
     s.delete(&first).await?;
     s.settle().await?;
     ensure!(status(s, &second).await? == Some(StackStatus::CreateComplete));
     Ok(())
 }
 
-pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
@@ -130,7 +130,7 @@ pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: 
     Ok(())
 }
 
-pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.parameters.insert("AutoscalingPolicy".into(), "perhaps".into());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
@@ -138,7 +138,7 @@ pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: Sta
     Ok(())
 }
 
-pub async fn a_parameter_without_a_value_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_parameter_without_a_value_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     let wanted = s.settings().template.parameters.iter().find(|(_, parameter)| parameter.default.is_none());
     let name = wanted.map(|(name, _)| name.clone()).context("some parameter of the template has no default")?;
@@ -148,7 +148,7 @@ pub async fn a_parameter_without_a_value_is_refused_for_good<S: Stage>(s: &S) ->
     Ok(())
 }
 
-pub async fn a_tag_of_awss_own_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_tag_of_awss_own_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.tags.insert("aws:cloudformation:stack-name".into(), "mine".into());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
@@ -156,7 +156,7 @@ pub async fn a_tag_of_awss_own_is_refused_for_good<S: Stage>(s: &S) -> Result<()
     Ok(())
 }
 
-pub async fn more_than_fifty_tags_are_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+pub async fn more_than_fifty_tags_are_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.tags.extend((0..50).map(|nth| (format!("more-{nth}"), "x".to_owned())));
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
@@ -164,7 +164,7 @@ pub async fn more_than_fifty_tags_are_refused_for_good<S: Stage>(s: &S) -> Resul
     Ok(())
 }
 
-pub async fn an_empty_tag_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
+pub async fn an_empty_tag_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.tags.insert("project".into(), String::new());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
@@ -172,7 +172,7 @@ pub async fn an_empty_tag_is_refused_for_good<S: Stage>(s: &S) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_template_that_is_not_there_yet_may_come<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_template_that_is_not_there_yet_may_come<S: ContractWorld>(s: &S) -> Result<()> {
     let mut new = s.new_stack("first");
     new.template = "templates/cluster-0000000000000000.yaml".into();
     ensure!(kind(s.create(new).await) == Some(Kind::Retry));
@@ -180,7 +180,7 @@ pub async fn a_template_that_is_not_there_yet_may_come<S: Stage>(s: &S) -> Resul
     Ok(())
 }
 
-pub async fn a_refused_creation_leaves_its_token_unspent<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_refused_creation_leaves_its_token_unspent<S: ContractWorld>(s: &S) -> Result<()> {
     let mut wrong = s.new_stack("first");
     wrong.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
     ensure!(kind(s.create(wrong).await) == Some(Kind::Rejected));
@@ -188,8 +188,8 @@ pub async fn a_refused_creation_leaves_its_token_unspent<S: Stage>(s: &S) -> Res
     Ok(())
 }
 
-pub async fn a_deletion_of_what_is_gone_or_never_was_is_no_fault<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn a_deletion_of_what_is_gone_or_never_was_is_no_fault<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     s.delete(&id).await?;
     s.delete(&id).await?;
     s.settle().await?;
@@ -203,7 +203,7 @@ pub async fn a_deletion_of_what_is_gone_or_never_was_is_no_fault<S: Stage>(s: &S
     Ok(())
 }
 
-pub async fn a_stack_that_is_still_made_can_be_deleted<S: Stage>(s: &S) -> Result<()> {
+pub async fn a_stack_that_is_still_made_can_be_deleted<S: ContractWorld>(s: &S) -> Result<()> {
     s.create(s.new_stack("first")).await?;
     let id = s.named().await?.context("by its name")?.id;
     s.delete(&id).await?;
@@ -212,8 +212,8 @@ pub async fn a_stack_that_is_still_made_can_be_deleted<S: Stage>(s: &S) -> Resul
     Ok(())
 }
 
-pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::IsProtected).await?;
+pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::IsProtected).await?;
     let refused = s.delete(&id).await;
     ensure!(kind(refused.clone()) == Some(Kind::Rejected), "{refused:?}");
     ensure!(refused.is_err_and(|fault| fault.why.contains("TerminationProtection")));
@@ -221,25 +221,26 @@ pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: Stage>(s: 
     Ok(())
 }
 
-async fn events<S: Stage>(s: &S, id: &StackId) -> Result<Vec<StackEvent>> {
+async fn events<S: ContractWorld>(s: &S, id: &StackId) -> Result<Vec<StackEvent>> {
     s.pages(|page| ListEvents { stack: id.clone(), page }).await
 }
 
-pub async fn events_come_newest_first_and_outlive_the_stack<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn events_come_newest_first_and_outlive_the_stack<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     let before = events(s, &id).await?;
     s.delete(&id).await?;
     s.settle().await?;
     let all = events(s, &id).await?;
     ensure!(all.iter().rev().map(|e| e.at).is_sorted(), "{all:?}");
     ensure!(all.ends_with(&before), "what was told stays told");
-    let of_stack: Vec<_> = all.iter().filter(|e| e.physical == id.0).map(|e| e.status.as_str()).collect();
-    ensure!(of_stack == ["DELETE_COMPLETE", "DELETE_IN_PROGRESS", "CREATE_COMPLETE", "CREATE_IN_PROGRESS"], "{of_stack:?}");
+    let of_stack: Vec<_> = all.iter().filter(|e| e.physical == id.0).map(|e| e.status).collect();
+    let life = [R::DeleteComplete, R::DeleteInProgress, R::CreateComplete, R::CreateInProgress];
+    ensure!(of_stack == life, "{of_stack:?}");
     Ok(())
 }
 
-pub async fn the_cause_of_a_failure_is_in_the_events<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Fails).await?;
+pub async fn the_cause_of_a_failure_is_in_the_events<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Fails).await?;
     let causes = observe::causes(s, &id, StackState::Failed).await?;
     ensure!(causes.unread.is_empty(), "{causes:?}");
     let causes = causes.found;
@@ -249,21 +250,21 @@ pub async fn the_cause_of_a_failure_is_in_the_events<S: Stage>(s: &S) -> Result<
     Ok(())
 }
 
-pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S: Stage>(s: &S) -> Result<()> {
-    let id = s.settled("first", Destiny::Completes).await?;
+pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S: ContractWorld>(s: &S) -> Result<()> {
+    let id = s.settled("first", StackOutcome::Completes).await?;
     let all = s.pages(|page| ListResources { stack: id.clone(), page }).await?;
-    ensure!(all.iter().all(|status| status == "CREATE_COMPLETE"), "{all:?}");
+    ensure!(all.iter().all(|status| *status == R::CreateComplete), "{all:?}");
     ensure!(!all.is_empty() && all.len() <= s.settings().template.resources, "{} of {}", all.len(), s.settings().template.resources);
     Ok(())
 }
 
-pub async fn all_living_stacks_are_listed_each_once_and_the_deleted_ones_not<S: Stage>(s: &S) -> Result<()> {
+pub async fn all_living_stacks_are_listed_each_once_and_the_deleted_ones_not<S: ContractWorld>(s: &S) -> Result<()> {
     // More than any page holds.
     s.plant(101).await?;
-    let gone = s.settled("first", Destiny::Completes).await?;
+    let gone = s.settled("first", StackOutcome::Completes).await?;
     s.delete(&gone).await?;
     s.settle().await?;
-    let lives = s.settled("second", Destiny::Completes).await?;
+    let lives = s.settled("second", StackOutcome::Completes).await?;
     let all = s.pages(ListStacks).await?;
     let ids: BTreeSet<_> = all.iter().map(|stack| stack.id.clone()).collect();
     ensure!((all.len(), ids.len()) == (102, 102), "{} of which {} differ", all.len(), ids.len());

@@ -4,11 +4,11 @@ use anyhow::Result;
 use cf_core::settings::Settings;
 use cf_core::stack::{Stack, StackId, StackStatus};
 use cf_core::testing;
-use cf_sim::{Bucket, Fate, World};
+use cf_sim::{Bucket, StackBehaviour, World};
 
-use crate::stage::{Destiny, Place, Stage};
+use crate::contract_world::{ContractWorld, Place, StackOutcome};
 
-impl Stage for World {
+impl ContractWorld for World {
     async fn fresh(is_versioned: bool) -> Result<Self> {
         let world = Self::new(testing::settings());
         world.state().store.versioned = is_versioned;
@@ -35,11 +35,11 @@ impl Stage for World {
         Ok(())
     }
 
-    async fn destine(&self, _name: &str, destiny: Destiny) -> Result<()> {
-        self.state().stacks.next_fate = match destiny {
-            Destiny::Completes => Fate::Succeeds,
-            Destiny::Fails => Fate::Fails,
-            Destiny::IsProtected => Fate::Protected,
+    async fn set_outcome(&self, _name: &str, outcome: StackOutcome) -> Result<()> {
+        self.state().stacks.next_behaviour = match outcome {
+            StackOutcome::Completes => StackBehaviour::Succeeds,
+            StackOutcome::Fails => StackBehaviour::Fails,
+            StackOutcome::IsProtected => StackBehaviour::Protected,
         };
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Stage for World {
             let id = StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/other-{nth}/planted"));
             let (tags, parameters, outputs) = ([].into(), [].into(), [].into());
             let stack = Stack { id, status: StackStatus::CreateComplete, reason: None, tags, parameters, outputs, parent: None };
-            self.state().stacks.plant(stack, Fate::Succeeds, "", now);
+            self.state().stacks.plant(stack, StackBehaviour::Succeeds, "", now);
         }
         Ok(())
     }

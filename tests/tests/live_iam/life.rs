@@ -1,7 +1,7 @@
 //! Whole lives with the real functions under their own roles: nothing that they need is refused.
 
 use anyhow::{Context, Result};
-use cf_core::message::{NoNumber, Wrong};
+use cf_core::message::{NumberError, Wrong};
 use cf_core::names::{Cluster, ClusterName, StackName, User};
 use cf_core::number::Range;
 use cf_core::status::{State, Status};
@@ -169,7 +169,7 @@ async fn a_request_that_is_refused_is_answered_with_the_rights_that_there_are() 
     let broken = person.drops("demo.cf-create", r#"{"ComputeMaxNodes": "many"}"#).await?;
     functions.create.invoke(&uploaded(&broken)).await?;
     let range = Range { least: Some(1.into()), most: Some(32.into()), is_whole: true };
-    let many = Wrong::Number { why: NoNumber::Unreadable, range, meant: None, example: 4.into() };
+    let many = Wrong::Number { why: NumberError::Unreadable, range, meant: None, example: 4.into() };
     let refused = messages::refused("demo", vec![messages::wrong("ComputeMaxNodes", "many", many)]);
     assert_eq!(person.reads("demo.cf-failed").await?, refused.to_string());
     let unknown = person.drops("nothing.cf-delete", "").await?;

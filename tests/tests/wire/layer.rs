@@ -35,7 +35,7 @@ impl Kind {
     pub const ALL: [Self; 5] = [Self::Lost, Self::Delayed, Self::Error, Self::Throttled, Self::Cut];
 }
 
-/// A request as one knows it again in another run of the same path: what it asks of whom, and the how-manieth of its like.
+/// A request as one knows it again in another run of the same path: what it asks of whom, and its index among equal requests.
 /// Reads that go together may change places, so a bare number would not do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Request {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use cf_aws::Aws;
 use cf_aws::handle::handle;
 use cf_core::key::Answer;
-use cf_core::settings::Rights;
+use cf_core::settings::Function;
 use serde_json::{Value, json};
 
 use crate::bare::Account;
@@ -94,8 +94,8 @@ struct Hands {
 
 impl Hands {
     async fn on(account: &Account, wire: &Wire, attempts: u32) -> Self {
-        let rights = [Rights::CREATE, Rights::DELETE, Rights::WATCH];
-        let [create, delete, watch] = account.aws(rights, &wire.way(attempts)).await;
+        let functions = [Function::Create, Function::Delete, Function::Watch];
+        let [create, delete, watch] = account.aws(functions, &wire.way(attempts)).await;
         Self { create, delete, watch }
     }
 

@@ -54,12 +54,12 @@ impl Stub {
     }
 
     /// From now on each answer takes so long.
-    pub fn take(&self, milliseconds: u64) {
+    pub fn set_latency(&self, milliseconds: u64) {
         self.heard.latency_milliseconds.store(milliseconds, Ordering::Relaxed);
     }
 
     /// What was asked since the last time, in the order in which it came.
-    pub fn asked(&self) -> Vec<Call> {
+    pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.heard.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

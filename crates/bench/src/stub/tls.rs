@@ -14,14 +14,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Hands out connections whose handshake is done.
-pub struct Door {
+pub struct TlsListener {
     ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     /// Where it is.
     pub port: u16,
 }
 
 /// Opens a door on a free port; with it comes the certificate, in PEM.
-pub async fn listen() -> Result<(Door, String)> {
+pub async fn listen() -> Result<(TlsListener, String)> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -45,10 +45,10 @@ pub async fn listen() -> Result<(Door, String)> {
             });
         }
     });
-    Ok((Door { ready, port }, made.cert.pem()))
+    Ok((TlsListener { ready, port }, made.cert.pem()))
 }
 
-impl Listener for Door {
+impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 

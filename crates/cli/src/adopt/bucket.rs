@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::record::Record;
 use crate::account::Account;
+use crate::call_error::{call_error, code, message};
 use crate::deployment::Deployment;
-use crate::trouble::{code, message, trouble};
 
 /// The bucket of a deployment.
 #[derive(Debug)]
@@ -73,14 +73,14 @@ impl Bucket {
         match self.s3.get_bucket_policy().bucket(&self.name).expected_bucket_owner(&self.owner).send().await {
             Ok(output) => Ok(output.policy),
             Err(e) if code(&e) == "NoSuchBucketPolicy" => Ok(None),
-            Err(e) => Err(trouble("s3:GetBucketPolicy", &format!("read the policy of the bucket {}", self.name), &e)),
+            Err(e) => Err(call_error("s3:GetBucketPolicy", &format!("read the policy of the bucket {}", self.name), &e)),
         }
     }
 
     async fn notification(&self) -> Result<NotificationConfiguration> {
         let request = self.s3.get_bucket_notification_configuration().bucket(&self.name).expected_bucket_owner(&self.owner);
         let what = || format!("read the notifications of the bucket {}", self.name);
-        let all = request.send().await.map_err(|e| trouble("s3:GetBucketNotification", &what(), &e))?;
+        let all = request.send().await.map_err(|e| call_error("s3:GetBucketNotification", &what(), &e))?;
         Ok(NotificationConfiguration::builder()
             .set_topic_configurations(all.topic_configurations)
             .set_queue_configurations(all.queue_configurations)
@@ -97,11 +97,11 @@ impl Bucket {
         let Some(policy) = &next.policy else {
             let request = self.s3.delete_bucket_policy().bucket(&self.name).expected_bucket_owner(&self.owner);
             let what = format!("remove the policy of the bucket {}", self.name);
-            return request.send().await.map(drop).map_err(|e| trouble("s3:DeleteBucketPolicy", &what, &e));
+            return request.send().await.map(drop).map_err(|e| call_error("s3:DeleteBucketPolicy", &what, &e));
         };
         let request = self.s3.put_bucket_policy().bucket(&self.name).expected_bucket_owner(&self.owner).policy(policy);
         let what = format!("write the policy of the bucket {}", self.name);
-        request.send().await.map(drop).map_err(|e| trouble("s3:PutBucketPolicy", &what, &e))
+        request.send().await.map(drop).map_err(|e| call_error("s3:PutBucketPolicy", &what, &e))
     }
 
     /// Writes the notifications, where they are to change. S3 validates all destinations if it is asked to `validate`, and
@@ -115,7 +115,7 @@ impl Bucket {
         match request.send().await {
             Ok(_) => Ok(()),
             Err(e) if code(&e) == "InvalidArgument" => Err(invalid(&self.name, &message(&e))),
-            Err(e) => Err(trouble("s3:PutBucketNotification", &format!("write the notifications of the bucket {}", self.name), &e)),
+            Err(e) => Err(call_error("s3:PutBucketNotification", &format!("write the notifications of the bucket {}", self.name), &e)),
         }
     }
 
@@ -126,7 +126,7 @@ impl Bucket {
         let got = match self.s3.get_object().bucket(&self.system).key(&key).expected_bucket_owner(&self.owner).send().await {
             Ok(got) => got,
             Err(e) if code(&e) == "NoSuchKey" => return Ok(None),
-            Err(e) => return Err(trouble("s3:GetObject", &what, &e)),
+            Err(e) => return Err(call_error("s3:GetObject", &what, &e)),
         };
         let etag = got.e_tag.clone().unwrap_or_default();
         let bytes = got.body.collect().await.with_context(|| format!("cannot {what}: the connection broke"))?.into_bytes();
@@ -152,7 +152,7 @@ impl Bucket {
                     _ => bail!("somebody else is adopting the bucket {} right now: try again", self.name),
                 }
             }
-            Err(e) => Err(trouble("s3:PutObject", &format!("write s3://{}/{key}", self.system), &e)),
+            Err(e) => Err(call_error("s3:PutObject", &format!("write s3://{}/{key}", self.system), &e)),
         }
     }
 
@@ -163,7 +163,7 @@ impl Bucket {
         match request.send().await {
             Ok(_) => Ok(()),
             Err(e) if code(&e) == "NoSuchKey" => Ok(()),
-            Err(e) => Err(trouble("s3:DeleteObject", &format!("remove s3://{}/{key}", self.system), &e)),
+            Err(e) => Err(call_error("s3:DeleteObject", &format!("remove s3://{}/{key}", self.system), &e)),
         }
     }
 
@@ -173,21 +173,21 @@ impl Bucket {
         let record = self.record_key();
         let what = format!("read the time of s3://{}/{record}", self.system);
         let request = self.s3.head_object().bucket(&self.system).key(&record).expected_bucket_owner(&self.owner);
-        let head = request.send().await.map_err(|e| trouble("s3:GetObject", &what, &e))?;
+        let head = request.send().await.map_err(|e| call_error("s3:GetObject", &what, &e))?;
         let now = head.last_modified().and_then(|at| Timestamp::from_second(at.secs()).ok());
         let now = now.with_context(|| format!("cannot {what}: S3 gave none. Try again"))?;
         let bytes = FirstHour::of_adoption(&self.name, now).bytes();
         let request = self.s3.put_object().bucket(&self.system).key(first_hour::KEY).expected_bucket_owner(&self.owner);
         let request = request.content_type("application/json").body(ByteStream::from(bytes));
         let what = format!("write s3://{}/{}", self.system, first_hour::KEY);
-        request.send().await.map(drop).map_err(|e| trouble("s3:PutObject", &what, &e))
+        request.send().await.map(drop).map_err(|e| call_error("s3:PutObject", &what, &e))
     }
 
     /// From now on the sweep looks for no uploads, and puts no probe.
     pub async fn close_first_hour(&self) -> Result<()> {
         let request = self.s3.delete_object().bucket(&self.system).key(first_hour::KEY).expected_bucket_owner(&self.owner);
         let what = format!("remove s3://{}/{}", self.system, first_hour::KEY);
-        request.send().await.map(drop).map_err(|e| trouble("s3:DeleteObject", &what, &e))
+        request.send().await.map(drop).map_err(|e| call_error("s3:DeleteObject", &what, &e))
     }
 
     /// Takes a probe away that nobody has heard of. Looked for first: in a versioned bucket even the removal of nothing leaves a mark.
@@ -196,11 +196,11 @@ impl Bucket {
         match self.s3.head_object().bucket(&self.name).key(first_hour::PROBE).expected_bucket_owner(&self.owner).send().await {
             Ok(_) => {}
             Err(e) if matches!(code(&e).as_str(), "NotFound" | "NoSuchKey" | "404") => return Ok(()),
-            Err(e) => return Err(trouble("s3:GetObject", &what, &e)),
+            Err(e) => return Err(call_error("s3:GetObject", &what, &e)),
         }
         let request = self.s3.delete_object().bucket(&self.name).key(first_hour::PROBE).expected_bucket_owner(&self.owner);
         let what = format!("remove s3://{}/{}", self.name, first_hour::PROBE);
-        request.send().await.map(drop).map_err(|e| trouble("s3:DeleteObject", &what, &e))
+        request.send().await.map(drop).map_err(|e| call_error("s3:DeleteObject", &what, &e))
     }
 }
 

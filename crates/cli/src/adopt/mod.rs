@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::account::Account;
 use crate::deployment::Deployment;
-use crate::say::line;
+use crate::terminal::line;
 use bucket::{Bucket, State};
 use notification::Wanted;
 use record::{Added, Before, Record};

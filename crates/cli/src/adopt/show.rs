@@ -7,7 +7,7 @@ use similar::TextDiff;
 use super::bucket::State;
 use super::{notification, policy};
 use crate::deployment::Deployment;
-use crate::say::{line, plain};
+use crate::terminal::{line, plain};
 
 /// Prints what differs, policy first.
 pub fn difference(bucket: &str, now: &State, next: &State) {

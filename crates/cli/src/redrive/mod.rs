@@ -12,9 +12,9 @@ use anyhow::Result;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 
 use crate::account::Account;
+use crate::call_error::call_error;
 use crate::deployment::Deployment;
-use crate::say::line;
-use crate::trouble::trouble;
+use crate::terminal::line;
 use parked::describe;
 
 /// SQS gives and takes at most ten messages at a time.
@@ -127,21 +127,21 @@ impl Queues {
         let request = self.sqs.receive_message().queue_url(&self.parked).max_number_of_messages(count);
         let request = request.visibility_timeout(HIDDEN_SECONDS).wait_time_seconds(WAIT_SECONDS);
         let request = request.message_attribute_names("All").message_system_attribute_names(MessageSystemAttributeName::All);
-        let received = request.send().await.map_err(|e| trouble("sqs:ReceiveMessage", "read the parked queue", &e))?;
+        let received = request.send().await.map_err(|e| call_error("sqs:ReceiveMessage", "read the parked queue", &e))?;
         Ok(received.messages.unwrap_or_default())
     }
 
     async fn send(&self, message: &Message) -> Result<()> {
         let request = self.sqs.send_message().queue_url(&self.failures).message_body(message.body().unwrap_or_default());
         let request = request.set_message_attributes(message.message_attributes.clone());
-        request.send().await.map(drop).map_err(|e| trouble("sqs:SendMessage", "send a message to the failure queue", &e))
+        request.send().await.map(drop).map_err(|e| call_error("sqs:SendMessage", "send a message to the failure queue", &e))
     }
 
     /// Only after the send: a message that is in both queues is acted on twice, which does no harm; one in neither is lost.
     async fn remove(&self, message: &Message) -> Result<()> {
         let request = self.sqs.delete_message().queue_url(&self.parked).receipt_handle(message.receipt_handle().unwrap_or_default());
         let what = "remove a message from the parked queue that was sent back already (it will be there again; that does no harm)";
-        request.send().await.map(drop).map_err(|e| trouble("sqs:DeleteMessage", what, &e))
+        request.send().await.map(drop).map_err(|e| call_error("sqs:DeleteMessage", what, &e))
     }
 
     /// Puts messages back where others see them.
@@ -157,7 +157,7 @@ impl Queues {
             let entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
             let what = format!("put messages back at once (they come back by themselves after {HIDDEN_SECONDS} seconds)");
             let request = self.sqs.change_message_visibility_batch().queue_url(&self.parked).set_entries(Some(entries));
-            request.send().await.map_err(|e| trouble("sqs:ChangeMessageVisibility", &what, &e))?;
+            request.send().await.map_err(|e| call_error("sqs:ChangeMessageVisibility", &what, &e))?;
         }
         Ok(())
     }

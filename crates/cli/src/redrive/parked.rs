@@ -7,7 +7,7 @@ use cf_aws::event::{self, Unreadable, Work};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::say::one_line;
+use crate::terminal::one_line;
 
 /// An error can hold a whole stack trace; its beginning tells.
 const WHY_CHARACTERS_MAX: usize = 300;

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::json;
 
 use crate::arguments::RescanOptions;
-use crate::say::plain;
+use crate::terminal::plain;
 
 /// An object of the users' bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

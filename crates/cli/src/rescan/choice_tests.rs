@@ -41,7 +41,7 @@ fn only_requests_are_sent() {
 }
 
 #[test]
-fn times_are_bounds_that_do_not_belong() {
+fn time_bounds_are_exclusive() {
     let recent = some(Some("2d"), Some("3h")).unwrap();
     let wants = |at| recent.wants(&upload("home/alice/demo.cf-create", at));
     assert!(!wants("2026-11-25T12:00:00Z") && wants("2026-11-25T12:00:01Z"));

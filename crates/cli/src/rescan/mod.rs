@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use crate::account::Account;
 use crate::arguments::RescanOptions;
+use crate::call_error::call_error;
 use crate::deployment::Deployment;
-use crate::say::{line, one_line};
-use crate::trouble::trouble;
+use crate::terminal::{line, one_line};
 use choice::{Choice, Upload, decode, message};
 
 /// SQS takes at most ten messages at a time.
@@ -26,7 +26,7 @@ const PAGES_SHOWN: usize = 10;
 /// Shows the uploads that lie there, and sends them where that was said.
 pub async fn rescan(account: &Account, deployment: &Deployment, options: &RescanOptions) -> Result<()> {
     let choice = Choice::of(options, Timestamp::now())?;
-    let settings = Settings {
+    let settings = Rescan {
         s3: account.s3.clone(),
         sqs: account.sqs.clone(),
         owner: deployment.account.clone(),
@@ -70,8 +70,8 @@ fn uploads(count: usize) -> String {
     if count == 1 { "1 upload".to_owned() } else { format!("{count} uploads") }
 }
 
-/// What is asked of AWS.
-struct Settings {
+/// The clients, the bucket and the queue of one run.
+struct Rescan {
     s3: aws_sdk_s3::Client,
     sqs: aws_sdk_sqs::Client,
     owner: String,
@@ -79,7 +79,7 @@ struct Settings {
     queue: String,
 }
 
-impl Settings {
+impl Rescan {
     async fn go(&self, choice: &Choice, yes: bool, tally: &mut Tally) -> Result<()> {
         let mut pages = 0;
         loop {
@@ -122,7 +122,7 @@ impl Settings {
         let request = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&choice.prefix).set_start_after(after.map(str::to_owned));
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.owner);
         let what = format!("list s3://{}/{}", self.bucket, choice.prefix);
-        let listed = request.send().await.map_err(|e| trouble("s3:ListBucket", &what, &e))?;
+        let listed = request.send().await.map_err(|e| call_error("s3:ListBucket", &what, &e))?;
         let upload = |o: &Object| {
             let modified = Timestamp::from_second(o.last_modified()?.secs()).ok()?;
             Some(Upload { key: decode(o.key()?)?, modified })
@@ -137,7 +137,7 @@ impl Settings {
         let entries = uploads.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
         let what = "send messages to the failure queue";
         let request = self.sqs.send_message_batch().queue_url(&self.queue).set_entries(Some(entries));
-        let sent = request.send().await.map_err(|e| trouble("sqs:SendMessage", what, &e))?;
+        let sent = request.send().await.map_err(|e| call_error("sqs:SendMessage", what, &e))?;
         // Those that were sent are sent again by the next run, which does no harm.
         match sent.failed().first() {
             None => Ok(()),

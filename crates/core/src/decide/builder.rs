@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use super::state;
 use super::triage::{Contenders, Triage};
 use crate::body::Choices;
+use crate::cluster_parameters::ClusterParameters;
 use crate::effect::{Effect, Expect};
 use crate::key::{Answer, UploadKey, Verb};
-use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, Tied, UNREADABLE_SECONDS, Wish};
-use crate::living::Living;
+use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, RequestTime, Tied, UNREADABLE_SECONDS};
 use crate::message::{Mail, Message, News, StateText};
 use crate::request::RequestId;
 use crate::snapshot::{Snapshot, Upload};
@@ -70,15 +70,14 @@ impl<'a> Builder<'a> {
             settled: Vec::new(),
         };
         if !matches!(builder.entry.phase, Phase::Creating { .. } | Phase::Ready | Phase::Failing | Phase::Stuck) {
-            builder.drop_unheard();
+            builder.drop_creates_without_upload();
         }
         builder
     }
 
-    /// Where a create can only be told that it was given up, or that all is over, one whose upload is gone is owed nothing
-    /// any more: it was told before, or its user has put another in its place, beside which the answer would be read as that
-    /// one's.
-    pub fn drop_unheard(&mut self) {
+    /// Drops open creates whose upload is gone. Called where only `Withdrawn` or `Deleted` could be answered: the request has that
+    /// answer already, or its user has put another file there, and would take the answer for that file's.
+    pub fn drop_creates_without_upload(&mut self) {
         let uploads = &self.snapshot.uploads;
         let is_there = |o: &Open| uploads.iter().any(|u| u.request == o.request);
         self.entry.open.retain(|o| o.key.verb == Verb::Delete || is_there(o));
@@ -86,19 +85,19 @@ impl<'a> Builder<'a> {
 
     /// Lets an upload share in the work in hand, as its user's wish.
     pub fn join(&mut self, upload: &Upload) {
-        let wish = self.snapshot.wish(&self.entry, upload);
+        let wish = self.snapshot.request_time(&self.entry, upload);
         self.entry.note_open(&upload.key, &upload.request, true, self.snapshot.revision());
-        self.entry.note_wish(upload.key.verb, &wish);
+        self.entry.note_request_time(upload.key.verb, &wish);
     }
 
     /// Whether a create that is given up is of one second with the delete that takes it back, with nothing to tell which came
     /// later.
     pub fn tie(&self, create: &Upload, delete: Option<&Upload>) -> Option<Tied> {
-        let wish = self.snapshot.wish(&self.entry, create);
-        let at_hand = delete.map(|delete| self.snapshot.wish(&self.entry, delete));
-        let is_later = |delete: &Wish| delete.order(&wish) == Some(Ordering::Greater);
-        let is_tied = |delete: &Wish| delete.at == wish.at && delete.order(&wish).is_none();
-        let deletes: Vec<Wish> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
+        let wish = self.snapshot.request_time(&self.entry, create);
+        let at_hand = delete.map(|delete| self.snapshot.request_time(&self.entry, delete));
+        let is_later = |delete: &RequestTime| delete.order(&wish) == Some(Ordering::Greater);
+        let is_tied = |delete: &RequestTime| delete.at == wish.at && delete.order(&wish).is_none();
+        let deletes: Vec<RequestTime> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
         let holds = deletes.iter().any(is_tied) && !deletes.iter().any(is_later);
         holds.then(|| Tied { at: create.modified, key: create.key.clone() })
     }
@@ -108,15 +107,15 @@ impl<'a> Builder<'a> {
         self.entry.tied.as_ref().is_some_and(|tied| tied.key.folder == key.folder)
     }
 
-    /// Whether the ledger says less than it should.
-    pub fn has_news(&self) -> bool {
+    /// Whether open uploads, stack or left-over requests differ from the ledger as it was read.
+    pub fn is_entry_changed(&self) -> bool {
         let was = self.snapshot.entry();
         self.entry.open != was.open || self.entry.stack != was.stack || self.entry.left_over != was.left_over
     }
 
     /// Writes the entry as it is now.
     pub fn write_ledger(&mut self) {
-        let expect = if self.wrote_ledger { Expect::Mine } else { Expect::seen(self.snapshot.ledger_etag.as_ref()) };
+        let expect = if self.wrote_ledger { Expect::OwnWrite } else { Expect::seen(self.snapshot.ledger_etag.as_ref()) };
         self.ledger = self.ledger.with(&self.snapshot.cluster.name, self.entry.clone());
         self.wrote_ledger = true;
         self.effects.push(Effect::WriteLedger { user: self.snapshot.cluster.user.clone(), ledger: self.ledger.clone(), expect });
@@ -137,9 +136,9 @@ impl<'a> Builder<'a> {
         owed
     }
 
-    /// The work that these uploads shared in is over without an answer for them: each is judged anew, as if just dropped.
-    /// The request that the stack was made for cannot be, for its token is spent.
-    pub fn part_from(&mut self, verb: Verb) {
+    /// Marks the joined uploads of a verb as not joined, so that the next round treats them as new. Not the request that the stack was
+    /// created for: its token is used.
+    pub fn unjoin(&mut self, verb: Verb) {
         let made_for = self.entry.accepted.as_ref().map(|a| a.request.clone());
         for open in self.entry.open.iter_mut().filter(|o| o.key.verb == verb && Some(&o.request) != made_for.as_ref()) {
             open.joined = false;
@@ -175,8 +174,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// `.cf-created` is not true any more, wherever it stands.
-    pub fn forget_created(&mut self) {
+    /// Removes `.cf-created` from every folder that has it: the cluster is not ready any more.
+    pub fn remove_created_answers(&mut self) {
         let announced = std::mem::take(&mut self.entry.announced);
         let accepted = self.entry.accepted.as_ref().map(|a| a.key.clone());
         for key in announced.into_iter().chain(accepted) {
@@ -184,9 +183,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// How a removal ended is told wherever `.cf-failed` tells of parts that are left.
-    pub fn answer_warned(&mut self, message: &Message) {
-        for key in std::mem::take(&mut self.entry.warned) {
+    /// Writes how a delete ended wherever `.cf-failed` reports resources that are left.
+    pub fn answer_where_remains_were_reported(&mut self, message: &Message) {
+        for key in std::mem::take(&mut self.entry.remains_reported) {
             if self.snapshot.standing(&key, Answer::Failed).is_some() {
                 self.answer(&key, message);
             }
@@ -243,19 +242,19 @@ impl<'a> Builder<'a> {
             message,
             progress,
             login: if state == State::Ready { self.snapshot.login().map(str::to_owned) } else { None },
-            types: Living::of(self.snapshot, &self.entry).types(),
+            types: ClusterParameters::of(self.snapshot, &self.entry).types(),
             stack: self.snapshot.settings.stack_name(&self.snapshot.cluster).to_string(),
             request: accepted.request,
             since: accepted.at,
             updated: self.snapshot.now,
         };
-        if let Some(shown) = self.snapshot.shown.as_ref().filter(|s| s.request == status.request)
+        if let Some(shown) = self.snapshot.status_file.as_ref().filter(|s| s.request == status.request)
             && (!state.may_follow(shown.state) || (!state.is_final() && !status.says_more_than(shown)))
         {
             return;
         }
         let key = accepted.key.status();
-        let expect = if self.wrote_status { Expect::Mine } else { Expect::seen(self.snapshot.answers.get(&key)) };
+        let expect = if self.wrote_status { Expect::OwnWrite } else { Expect::seen(self.snapshot.answers.get(&key)) };
         self.wrote_status = true;
         self.effects.push(Effect::WriteStatus { key, status, expect });
     }
@@ -263,7 +262,7 @@ impl<'a> Builder<'a> {
     /// Whether the status file says this of the accepted create already.
     pub fn shows(&self, state: State) -> bool {
         let of = self.entry.accepted.as_ref().map(|a| &a.request);
-        of.is_none() || self.snapshot.shown.as_ref().is_some_and(|shown| Some(&shown.request) == of && shown.state == state)
+        of.is_none() || self.snapshot.status_file.as_ref().is_some_and(|shown| Some(&shown.request) == of && shown.state == state)
     }
 
     /// Claims a mail; true where it is to be sent by this plan.

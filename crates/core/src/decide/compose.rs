@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::advice::{Known, advice, advice_on};
+use crate::advice::{FailureKind, advice, advice_on};
 use crate::causes;
+use crate::cluster_parameters::ClusterParameters;
 use crate::ledger::{Accepted, End, NodeNews, Phase, Tied};
-use crate::living::Living;
 use crate::message::{Advice, Cause, Difference, FailedCreation, Full, Message, News, NodesMissing, Remains, Rest, StackReason, StateText};
 use crate::names::ClusterName;
 use crate::snapshot::{Refusal, Snapshot};
@@ -40,12 +40,12 @@ pub fn no_such(snapshot: &Snapshot<'_>, tied: Option<&Tied>) -> Message {
 }
 
 pub fn deleted(snapshot: &Snapshot<'_>, at: Timestamp) -> Message {
-    let types = Living::of(snapshot, &snapshot.entry()).types();
+    let types = ClusterParameters::of(snapshot, &snapshot.entry()).types();
     Message::Deleted { cluster: name(snapshot), at, stack: snapshot.settings.stack_name(&snapshot.cluster), types }
 }
 
 pub fn removed(snapshot: &Snapshot<'_>, at: Timestamp) -> Message {
-    let types = Living::of(snapshot, &snapshot.entry()).types();
+    let types = ClusterParameters::of(snapshot, &snapshot.entry()).types();
     Message::Removed { cluster: name(snapshot), at, stack: snapshot.settings.stack_name(&snapshot.cluster), types }
 }
 
@@ -105,15 +105,15 @@ pub fn stuck(snapshot: &Snapshot<'_>) -> Message {
 
 /// What holds the name: a change set, or what is left of an earlier cluster.
 pub fn leftover(snapshot: &Snapshot<'_>) -> Message {
-    if snapshot.stack().is_some_and(|stack| stack.status.state() == StackState::Planned) {
+    if snapshot.stack().is_some_and(|stack| stack.status.state() == StackState::InReview) {
         return Message::Planned { cluster: name(snapshot) };
     }
     Message::Leftover { cluster: name(snapshot), remains: remains(snapshot) }
 }
 
 pub fn declined(snapshot: &Snapshot<'_>, why: &str) -> Message {
-    let advice = match Known::of(why) {
-        Known::Unknown => Advice::AdministratorKnows,
+    let advice = match FailureKind::of(why) {
+        FailureKind::Unknown => Advice::AdministratorKnows,
         _ => advice_on("", why, snapshot.settings.template),
     };
     Message::Declined { cluster: name(snapshot), why: why.to_owned(), advice }

@@ -22,8 +22,8 @@ use triage::{Create, Triage, triage};
 
 use crate::effect::Effect;
 use crate::ledger::{Entry, NodeNews};
-use crate::settings::Rights;
-use crate::snapshot::{Refusal, Snapshot, StackSeen};
+use crate::settings::Function;
+use crate::snapshot::{ObservedStack, Refusal, Snapshot};
 
 /// What to do, in order; a failed effect stops the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn plan(snapshot: &Snapshot<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Bu
     let situation = Situation::of(snapshot, triage);
     let change = Change::default();
     let plan =
-        Plan { situation, action, change, effects, look_again, left_for_watch: false, mails_in_doubt }.within(snapshot.settings.rights);
+        Plan { situation, action, change, effects, look_again, left_for_watch: false, mails_in_doubt }.within(snapshot.settings.function);
     Plan { change: Change::between(&snapshot.entry(), plan.entry(snapshot).as_ref()), ..plan }
 }
 
@@ -92,7 +92,7 @@ fn action_of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Action {
 /// The refused call that decides. AWS may say that a token was used before while the stack that it has made lives. So that counts
 /// only where no stack is seen; one that is seen decides.
 fn refusal<'f>(snapshot: &'f Snapshot<'_>) -> Option<&'f Refusal> {
-    snapshot.refusal.as_ref().filter(|refusal| !refusal.is_token_used() || snapshot.stack == StackSeen::Absent)
+    snapshot.refusal.as_ref().filter(|refusal| !refusal.is_token_used() || snapshot.stack == ObservedStack::Absent)
 }
 
 impl Plan {
@@ -105,20 +105,8 @@ impl Plan {
     }
 
     /// The plan as far as a function may go. What comes after the first forbidden effect is left on the ledger.
-    fn within(mut self, rights: Rights) -> Self {
-        let forbidden = |effect: &Effect| match effect {
-            Effect::CreateStack(_) => !rights.create,
-            Effect::DeleteStack { .. } => !rights.delete,
-            Effect::WriteLedger { .. }
-            | Effect::WriteStatus { .. }
-            | Effect::WriteAnswer { .. }
-            | Effect::RemoveAnswer { .. }
-            | Effect::RemoveUpload { .. }
-            | Effect::SendMail(_)
-            | Effect::WriteSeen(_)
-            | Effect::WriteFirstHour { .. }
-            | Effect::WriteProbe => false,
-        };
+    fn within(mut self, function: Function) -> Self {
+        let forbidden = |effect: &Effect| effect.right().is_some_and(|right| !function.may(right));
         if let Some(first) = self.effects.iter().position(forbidden) {
             self.effects.truncate(first);
             self.look_again = false;

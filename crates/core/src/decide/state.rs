@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::triage::{Contenders, Create, Delete, Triage};
 use crate::body::Choices;
+use crate::cluster_parameters::ClusterParameters;
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
-use crate::living::Living;
 use crate::message::Difference;
-use crate::snapshot::{Snapshot, StackSeen};
+use crate::snapshot::{ObservedStack, Snapshot};
 use crate::stack::{Stack, StackState, StackStatus};
 
 /// What a decision was made in.
@@ -23,9 +23,9 @@ pub enum Situation {
     /// An upload of this verb is one too many.
     TooMany(Verb),
     /// A create came late: a delete as young or younger was answered before.
-    Outlived,
+    CreateSuperseded,
     /// A delete came late: what lives was asked for since.
-    Late,
+    DeleteSuperseded,
     /// What contends for the cluster's life, phase and stack.
     Contest(Row),
 }
@@ -38,8 +38,8 @@ impl Situation {
             Triage::Aside(upload, _) => Self::Aside(upload.key.verb),
             Triage::Invalid { .. } => Self::Invalid,
             Triage::TooMany(upload) => Self::TooMany(upload.key.verb),
-            Triage::Outlived { .. } => Self::Outlived,
-            Triage::Late(_) => Self::Late,
+            Triage::CreateSuperseded { .. } => Self::CreateSuperseded,
+            Triage::DeleteSuperseded(_) => Self::DeleteSuperseded,
             Triage::Contenders(contenders) => Self::Contest(row(snapshot, contenders)),
         }
     }
@@ -57,8 +57,8 @@ impl fmt::Display for Situation {
             Self::Aside(verb) => write!(f, "a {}", verb.suffix()),
             Self::Invalid => f.write_str("an invalid create"),
             Self::TooMany(verb) => write!(f, "a {} too many", verb.suffix()),
-            Self::Outlived => f.write_str("a create outlived by a delete"),
-            Self::Late => f.write_str("a late delete"),
+            Self::CreateSuperseded => f.write_str("a create outlived by a delete"),
+            Self::DeleteSuperseded => f.write_str("a late delete"),
             Self::Contest(row) => row.fmt(f),
         }
     }
@@ -171,7 +171,7 @@ pub enum StackKind {
 impl StackKind {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let standing = StackStatus::ALL.iter().copied().filter(|status| status.state() == StackState::Standing);
+        let standing = StackStatus::ALL.iter().copied().filter(|status| status.state() == StackState::Available);
         let ours = StackStatus::ALL.iter().copied().map(Self::Ours);
         [Self::Absent, Self::Foreign].into_iter().chain(ours).chain(standing.map(Self::WithoutLogin))
     }
@@ -179,7 +179,7 @@ impl StackKind {
     /// What it means: `None` for a foreign one. No stack and a deleted one mean the same.
     pub const fn state(self) -> Option<StackState> {
         match self {
-            Self::Absent => Some(StackState::Gone),
+            Self::Absent => Some(StackState::Deleted),
             Self::Foreign => None,
             Self::Ours(status) | Self::WithoutLogin(status) => Some(status.state()),
         }
@@ -219,18 +219,18 @@ pub fn row(snapshot: &Snapshot<'_>, contenders: &Contenders<'_>) -> Row {
 /// The stack as the table knows it.
 pub fn stack(snapshot: &Snapshot<'_>) -> StackKind {
     match &snapshot.stack {
-        StackSeen::Absent => StackKind::Absent,
-        StackSeen::Foreign => StackKind::Foreign,
-        StackSeen::Ours(stack) if stack.status.state() == StackState::Standing && snapshot.login().is_none() => {
+        ObservedStack::Absent => StackKind::Absent,
+        ObservedStack::Foreign => StackKind::Foreign,
+        ObservedStack::Ours(stack) if stack.status.state() == StackState::Available && snapshot.login().is_none() => {
             StackKind::WithoutLogin(stack.status)
         }
-        StackSeen::Ours(stack) => StackKind::Ours(stack.status),
+        ObservedStack::Ours(stack) => StackKind::Ours(stack.status),
     }
 }
 
 /// How a new create relates to what is there.
 fn compare(snapshot: &Snapshot<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: &Choices) -> CreateAsk {
-    let is_over = matches!(phase, PhaseKind::New | PhaseKind::Gone) && matches!(stack.state(), None | Some(StackState::Gone));
+    let is_over = matches!(phase, PhaseKind::New | PhaseKind::Gone) && matches!(stack.state(), None | Some(StackState::Deleted));
     let is_the_same_wish = || phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == *choices);
     if is_over {
         CreateAsk::Fresh
@@ -267,7 +267,7 @@ pub fn phase(snapshot: &Snapshot<'_>, entry: &Entry) -> PhaseKind {
 /// Whether a cluster that stands has another login address than was told. Of what is being changed the outputs are still the
 /// old ones, or half of each.
 fn has_moved(snapshot: &Snapshot<'_>, entry: &Entry) -> bool {
-    let stands = snapshot.stack().is_some_and(|s| s.status.state() == StackState::Standing);
+    let stands = snapshot.stack().is_some_and(|s| s.status.state() == StackState::Available);
     stands && entry.login.as_ref().is_some_and(|told| told != snapshot.login().unwrap_or_default())
 }
 
@@ -279,7 +279,7 @@ pub fn is_in_the_way(entry: &Entry, stack: &Stack) -> bool {
 
 /// Where an order differs from the living cluster.
 pub fn differences(snapshot: &Snapshot<'_>, entry: &Entry, choices: &Choices) -> Vec<Difference> {
-    let living = Living::of(snapshot, entry);
+    let living = ClusterParameters::of(snapshot, entry);
     // An older version let several spellings of one number through.
     let one =
         |name: &str, value: &str| snapshot.settings.template.parameters.get(name).map_or_else(|| value.to_owned(), |p| p.canonical(value));

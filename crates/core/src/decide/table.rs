@@ -22,9 +22,9 @@ pub enum Action {
     /// Answer an upload that is one too many.
     RefuseTooMany,
     /// Answer a create that a later delete takes back.
-    Withdraw,
+    AnswerSupersededCreate,
     /// Answer a delete that a later create has overtaken.
-    Overtake,
+    AnswerSupersededDelete,
     /// Answer a create whose name a stack has that is not ours; tell the administrator.
     RefuseOccupied,
     /// Answer a create that asks for another cluster of a living one's name.
@@ -44,11 +44,11 @@ pub enum Action {
     /// Report the progress of a creation, and wait for the next event.
     FollowCreation,
     /// Report that the stack is being deleted, and wait for the next event.
-    FollowRemoval,
+    FollowDelete,
     /// Let a create share in the cluster that is there or on its way, and write into the ledger what it does not know of it.
     Join,
     /// Let a delete share in the removal that is under way.
-    JoinRemoval,
+    JoinDelete,
     /// Write a living stack of ours into a ledger that does not know it, or takes it for failed.
     Recover,
     /// Report that the cluster is ready.
@@ -74,25 +74,25 @@ pub enum Action {
     /// The same, where CloudFormation refused to delete what is left.
     FailUndeletable,
     /// Report that the cluster was removed by other means than a delete.
-    ReportLost,
+    ReportDeletedByOthers,
     /// Remove a failed stack, so that its name is free.
-    Clear,
+    DeleteFailedStack,
     /// Wait until the rollback of a failed stack has ended.
-    ClearLater,
+    AwaitRollback,
     /// The failed stack is gone: close the entry.
-    Cleared,
+    CloseFailed,
     /// Remove a stack that arrived after its cluster was given up.
-    Reap,
+    DeleteLateStack,
     /// Accept a delete whose create is on its way.
     CancelStart,
     /// Accept a delete and remove the stack.
-    Remove,
+    Delete,
     /// Accept a delete; the stack can be removed once the operation in progress has ended.
-    RemoveLater,
+    DeleteLater,
     /// Accept a delete and remove what an earlier removal left.
-    RemoveAgain,
+    DeleteAgain,
     /// Report that the cluster is gone.
-    Finish,
+    ReportDeleted,
     /// Report that the stack could not be deleted, and what is left.
     ReportStuck,
     /// Report that CloudFormation refused to delete the stack.
@@ -110,7 +110,7 @@ pub fn after(refusal: &Refusal, phase: PhaseKind, stack: StackKind) -> Action {
         Refusal::Create(_) => Action::ReportDeclined,
         // It is an earlier request's, and nobody asked for its removal: it is not what the accepted create is for.
         Refusal::Delete(_) if phase == PhaseKind::Blocked => Action::FailUndeletable,
-        Refusal::Delete(_) if stack.state() == Some(S::Standing) => Action::KeepUndeletable,
+        Refusal::Delete(_) if stack.state() == Some(S::Available) => Action::KeepUndeletable,
         Refusal::Delete(_) => Action::ReportUndeletable,
     }
 }
@@ -135,8 +135,10 @@ pub fn choose(row: &Row) -> Action {
     let delete_is_under_way = matches!(row.phase, PhaseKind::Deleting | PhaseKind::Unwanted | PhaseKind::UnwantedLong);
     let ask = match (row.create, row.delete) {
         // A create that the cluster was not made for, and a later delete.
-        (C::Fresh | C::Same | C::Other, D::Asked | D::Own) => return Action::Withdraw,
-        (create, D::Overtaken) if !delete_is_under_way && !needs_room(create, row.phase, row.stack) => return Action::Overtake,
+        (C::Fresh | C::Same | C::Other, D::Asked | D::Own) => return Action::AnswerSupersededCreate,
+        (create, D::Overtaken) if !delete_is_under_way && !needs_room(create, row.phase, row.stack) => {
+            return Action::AnswerSupersededDelete;
+        }
         (_, D::Asked | D::Overtaken) => Ask::Delete,
         // Accepted, but the phase that says so was not written yet, or not any more.
         (_, D::Own | D::OwnAwaited) if !delete_is_under_way => Ask::Delete,
@@ -163,17 +165,17 @@ pub fn choose(row: &Row) -> Action {
 
 /// Whether a create can only come true after the delete that it overtakes: what stands is not what it asks for.
 const fn needs_room(create: CreateAsk, phase: PhaseKind, stack: StackKind) -> bool {
-    matches!(create, CreateAsk::Other) || matches!(phase, PhaseKind::Stuck) || matches!(stack.state(), Some(S::Stuck))
+    matches!(create, CreateAsk::Other) || matches!(phase, PhaseKind::Stuck) || matches!(stack.state(), Some(S::DeleteFailed))
 }
 
 /// What a delete of a stack of ours leads to.
 const fn removal(state: S) -> Action {
     match state {
-        S::Making | S::Standing | S::Failed | S::Planned => Action::Remove,
+        S::Creating | S::Available | S::Failed | S::InReview => Action::Delete,
         // An operation in progress must end first; its last event brings us back.
-        S::Changing | S::RollingBack | S::Leaving => Action::RemoveLater,
-        S::Stuck => Action::RemoveAgain,
-        S::Gone => Action::Finish,
+        S::Changing | S::RollingBack | S::Deleting => Action::DeleteLater,
+        S::DeleteFailed => Action::DeleteAgain,
+        S::Deleted => Action::ReportDeleted,
     }
 }
 
@@ -191,25 +193,25 @@ const fn announcement(stack: StackKind) -> Action {
 /// The ledger knows nothing. A stack of ours that is there nevertheless is taken as it is.
 const fn new(ask: Ask, stack: StackKind) -> Action {
     match (stack.state(), ask) {
-        (None | Some(S::Gone), Ask::Nothing) => Action::Wait,
-        (None | Some(S::Gone), Ask::Delete) => Action::AnswerNoSuch,
+        (None | Some(S::Deleted), Ask::Nothing) => Action::Wait,
+        (None | Some(S::Deleted), Ask::Delete) => Action::AnswerNoSuch,
         (None, _) => Action::RefuseOccupied,
-        (Some(S::Gone), _) => Action::Start,
+        (Some(S::Deleted), _) => Action::Start,
         (Some(state), Ask::Delete) => removal(state),
         // Its own create is still there, and is to hear how it ended.
-        (Some(S::RollingBack | S::Failed | S::Leaving), Ask::Own) => Action::Join,
-        (Some(S::RollingBack), _) => Action::ClearLater,
-        (Some(S::Failed), _) => Action::Clear,
+        (Some(S::RollingBack | S::Failed | S::Deleting), Ask::Own) => Action::Join,
+        (Some(S::RollingBack), _) => Action::AwaitRollback,
+        (Some(S::Failed), _) => Action::DeleteFailedStack,
         // It goes by itself; whoever waits for its name is noted.
-        (Some(S::Leaving), _) => Action::Wait,
+        (Some(S::Deleting), _) => Action::Wait,
         // Nobody's cluster yet.
-        (Some(S::Planned), Ask::Nothing) => Action::Wait,
-        (Some(S::Planned), _) => Action::RefusePlanned,
-        (Some(S::Stuck), Ask::Nothing) => Action::Recover,
-        (Some(S::Stuck), _) => Action::RefuseLeftover,
-        (Some(S::Making | S::Standing | S::Changing), Ask::Other) => Action::RefuseDiffering,
-        (Some(S::Making | S::Standing | S::Changing), Ask::Own | Ask::Same | Ask::Fresh) => Action::Join,
-        (Some(S::Making | S::Standing | S::Changing), Ask::Nothing) => Action::Recover,
+        (Some(S::InReview), Ask::Nothing) => Action::Wait,
+        (Some(S::InReview), _) => Action::RefusePlanned,
+        (Some(S::DeleteFailed), Ask::Nothing) => Action::Recover,
+        (Some(S::DeleteFailed), _) => Action::RefuseLeftover,
+        (Some(S::Creating | S::Available | S::Changing), Ask::Other) => Action::RefuseDiffering,
+        (Some(S::Creating | S::Available | S::Changing), Ask::Own | Ask::Same | Ask::Fresh) => Action::Join,
+        (Some(S::Creating | S::Available | S::Changing), Ask::Nothing) => Action::Recover,
     }
 }
 
@@ -220,16 +222,16 @@ const fn creating(ask: Ask, stack: StackKind) -> Action {
         (StackKind::Absent, ..) => Action::Resume,
         (_, None, _) => Action::FailOccupied,
         // The failure is reported first, to whom it concerns; a delete then meets a cluster that has failed.
-        (_, Some(state @ (S::RollingBack | S::Failed | S::Stuck)), _) => failure(state),
-        (_, Some(S::Gone), _) => Action::ReportLostCreation,
+        (_, Some(state @ (S::RollingBack | S::Failed | S::DeleteFailed)), _) => failure(state),
+        (_, Some(S::Deleted), _) => Action::ReportLostCreation,
         (_, Some(state), Ask::Delete) => removal(state),
-        (_, Some(S::Planned), _) => Action::FailBlocked,
-        (_, Some(S::Making | S::Standing | S::Changing), Ask::Fresh | Ask::Same) => Action::Join,
-        (_, Some(S::Making | S::Standing | S::Changing), Ask::Other) => Action::RefuseDiffering,
-        (_, Some(S::Standing), Ask::Nothing | Ask::Own) => announcement(stack),
-        (_, Some(S::Making | S::Changing), Ask::Nothing | Ask::Own) => Action::FollowCreation,
+        (_, Some(S::InReview), _) => Action::FailBlocked,
+        (_, Some(S::Creating | S::Available | S::Changing), Ask::Fresh | Ask::Same) => Action::Join,
+        (_, Some(S::Creating | S::Available | S::Changing), Ask::Other) => Action::RefuseDiffering,
+        (_, Some(S::Available), Ask::Nothing | Ask::Own) => announcement(stack),
+        (_, Some(S::Creating | S::Changing), Ask::Nothing | Ask::Own) => Action::FollowCreation,
         // Somebody removes it while it is being made; the event of its end comes.
-        (_, Some(S::Leaving), _) => Action::FollowRemoval,
+        (_, Some(S::Deleting), _) => Action::FollowDelete,
     }
 }
 
@@ -237,10 +239,10 @@ const fn creating(ask: Ask, stack: StackKind) -> Action {
 const fn blocked(ask: Ask, stack: StackKind) -> Action {
     match (stack.state(), ask) {
         (_, Ask::Delete) => Action::CancelStart,
-        (Some(S::Making | S::Standing | S::Failed), _) => Action::Reap,
+        (Some(S::Creating | S::Available | S::Failed), _) => Action::DeleteLateStack,
         (None, _) => Action::FailOccupied,
-        (Some(S::Stuck | S::Planned), _) => Action::FailBlocked,
-        (Some(S::Changing | S::RollingBack | S::Leaving | S::Gone), _) => Action::Wait,
+        (Some(S::DeleteFailed | S::InReview), _) => Action::FailBlocked,
+        (Some(S::Changing | S::RollingBack | S::Deleting | S::Deleted), _) => Action::Wait,
     }
 }
 
@@ -251,26 +253,26 @@ const fn ready(ask: Ask, stack: StackKind) -> Action {
         (None, Ask::Delete) => Action::AnswerNoSuch,
         (None, _) => Action::FailOccupied,
         (Some(state), Ask::Delete) => removal(state),
-        (Some(S::Gone), _) => Action::ReportLost,
-        (Some(S::Leaving), _) => Action::FollowRemoval,
-        (Some(S::Stuck), _) => Action::ReportStuck,
+        (Some(S::Deleted), _) => Action::ReportDeletedByOthers,
+        (Some(S::Deleting), _) => Action::FollowDelete,
+        (Some(S::DeleteFailed), _) => Action::ReportStuck,
         (Some(state @ (S::RollingBack | S::Failed)), _) => failure(state),
-        (Some(S::Planned), Ask::Nothing | Ask::Own) => Action::Wait,
-        (Some(S::Planned), _) => Action::RefusePlanned,
-        (Some(S::Standing), Ask::Own) => announcement(stack),
-        (Some(S::Making | S::Changing | S::Standing), Ask::Other) => Action::RefuseDiffering,
-        (Some(S::Making | S::Changing | S::Standing), Ask::Fresh | Ask::Same) => Action::Join,
-        (Some(S::Making | S::Changing | S::Standing), Ask::Nothing | Ask::Own) => Action::Wait,
+        (Some(S::InReview), Ask::Nothing | Ask::Own) => Action::Wait,
+        (Some(S::InReview), _) => Action::RefusePlanned,
+        (Some(S::Available), Ask::Own) => announcement(stack),
+        (Some(S::Creating | S::Changing | S::Available), Ask::Other) => Action::RefuseDiffering,
+        (Some(S::Creating | S::Changing | S::Available), Ask::Fresh | Ask::Same) => Action::Join,
+        (Some(S::Creating | S::Changing | S::Available), Ask::Nothing | Ask::Own) => Action::Wait,
     }
 }
 
 /// The cluster stands, and its login address is not the one that was reported.
 const fn moved(ask: Ask, stack: StackKind) -> Action {
     match (stack.state(), ask) {
-        (Some(S::Standing), Ask::Delete) => Action::Remove,
+        (Some(S::Available), Ask::Delete) => Action::Delete,
         // Whoever asks for something else has their turn in the next round, beside what is true by then.
-        (Some(S::Standing), _) if matches!(stack, StackKind::WithoutLogin(_)) => Action::WithdrawAddress,
-        (Some(S::Standing), _) => Action::Readdress,
+        (Some(S::Available), _) if matches!(stack, StackKind::WithoutLogin(_)) => Action::WithdrawAddress,
+        (Some(S::Available), _) => Action::Readdress,
         _ => ready(ask, stack),
     }
 }
@@ -281,27 +283,27 @@ const fn failing(ask: Ask, stack: StackKind) -> Action {
         // Reported, but the last pass did not come to its end.
         (Some(state), Ask::Own) => failure(state),
         (None, Ask::Own) => Action::ReportFailure,
-        (None | Some(S::Gone), Ask::Nothing) => Action::Cleared,
+        (None | Some(S::Deleted), Ask::Nothing) => Action::CloseFailed,
         (None, Ask::Delete) => Action::AnswerNoSuch,
         (None, _) => Action::FailOccupied,
         (Some(state), Ask::Delete) => removal(state),
-        (Some(S::Gone), _) => Action::Start,
-        (Some(S::Failed), _) => Action::Clear,
-        (Some(S::RollingBack | S::Leaving | S::Planned), _) => Action::Wait,
-        (Some(S::Stuck), _) => Action::ReportStuck,
+        (Some(S::Deleted), _) => Action::Start,
+        (Some(S::Failed), _) => Action::DeleteFailedStack,
+        (Some(S::RollingBack | S::Deleting | S::InReview), _) => Action::Wait,
+        (Some(S::DeleteFailed), _) => Action::ReportStuck,
         // An administrator repaired it by hand.
-        (Some(S::Making | S::Standing | S::Changing), _) => Action::Recover,
+        (Some(S::Creating | S::Available | S::Changing), _) => Action::Recover,
     }
 }
 
 /// A delete was accepted. A create that came later waits for its end.
 const fn deleting(ask: Ask, stack: StackKind) -> Action {
     match (stack.state(), ask) {
-        (_, Ask::Delete) => Action::JoinRemoval,
+        (_, Ask::Delete) => Action::JoinDelete,
         // The call may have been lost, or had to wait for an operation to end.
-        (Some(state @ (S::Making | S::Standing | S::Failed | S::Planned | S::Gone)), _) => removal(state),
-        (Some(S::Changing | S::RollingBack | S::Leaving), _) => Action::FollowRemoval,
-        (Some(S::Stuck) | None, _) => Action::ReportStuck,
+        (Some(state @ (S::Creating | S::Available | S::Failed | S::InReview | S::Deleted)), _) => removal(state),
+        (Some(S::Changing | S::RollingBack | S::Deleting), _) => Action::FollowDelete,
+        (Some(S::DeleteFailed) | None, _) => Action::ReportStuck,
     }
 }
 
@@ -309,7 +311,7 @@ const fn deleting(ask: Ask, stack: StackKind) -> Action {
 const fn unwanted(long_ago: bool, stack: StackKind) -> Action {
     match (stack, stack.state()) {
         (StackKind::Absent, _) if !long_ago => Action::Wait,
-        (StackKind::Absent, _) | (_, None) => Action::Finish,
+        (StackKind::Absent, _) | (_, None) => Action::ReportDeleted,
         (_, Some(state)) => removal(state),
     }
 }
@@ -321,25 +323,27 @@ const fn stuck(ask: Ask, stack: StackKind) -> Action {
         (None, Ask::Delete) => Action::AnswerNoSuch,
         (None, _) => Action::FailOccupied,
         (Some(state), Ask::Delete) => removal(state),
-        (Some(S::Gone), _) => Action::ReportLost,
-        (Some(S::Stuck | S::Leaving | S::Failed | S::RollingBack | S::Planned), Ask::Nothing) | (Some(S::Leaving), _) => Action::Wait,
-        (Some(S::Planned), _) => Action::RefusePlanned,
-        (Some(S::Stuck | S::Failed | S::RollingBack), _) => Action::RefuseLeftover,
-        (Some(S::Making | S::Standing | S::Changing), _) => Action::Recover,
+        (Some(S::Deleted), _) => Action::ReportDeletedByOthers,
+        (Some(S::DeleteFailed | S::Deleting | S::Failed | S::RollingBack | S::InReview), Ask::Nothing) | (Some(S::Deleting), _) => {
+            Action::Wait
+        }
+        (Some(S::InReview), _) => Action::RefusePlanned,
+        (Some(S::DeleteFailed | S::Failed | S::RollingBack), _) => Action::RefuseLeftover,
+        (Some(S::Creating | S::Available | S::Changing), _) => Action::Recover,
     }
 }
 
 /// It is over. A stack that is there all the same was made for the request that was given up: it arrived late.
 const fn gone(ask: Ask, stack: StackKind) -> Action {
     match (stack.state(), ask) {
-        (None | Some(S::Gone), Ask::Nothing) => Action::Wait,
-        (None | Some(S::Gone), Ask::Delete) => Action::AnswerGone,
+        (None | Some(S::Deleted), Ask::Nothing) => Action::Wait,
+        (None | Some(S::Deleted), Ask::Delete) => Action::AnswerGone,
         (None, _) => Action::RefuseOccupied,
-        (Some(S::Gone), _) => Action::Start,
+        (Some(S::Deleted), _) => Action::Start,
         (Some(state), Ask::Delete) => removal(state),
-        (Some(S::Changing | S::RollingBack | S::Leaving), _) | (Some(S::Planned), Ask::Nothing) => Action::Wait,
-        (Some(S::Planned), _) => Action::RefusePlanned,
-        (Some(S::Making | S::Standing | S::Failed), _) => Action::Reap,
-        (Some(S::Stuck), _) => Action::ReportStuck,
+        (Some(S::Changing | S::RollingBack | S::Deleting), _) | (Some(S::InReview), Ask::Nothing) => Action::Wait,
+        (Some(S::InReview), _) => Action::RefusePlanned,
+        (Some(S::Creating | S::Available | S::Failed), _) => Action::DeleteLateStack,
+        (Some(S::DeleteFailed), _) => Action::ReportStuck,
     }
 }

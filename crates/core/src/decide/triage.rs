@@ -11,17 +11,18 @@ use crate::snapshot::{Snapshot, Upload};
 use crate::stack::Stack;
 use crate::verb::Handling;
 
-/// What the uploads come to, the first of these that holds: one is answered in a round.
+/// The result of triage: the first of these that applies. All but `Contenders` are answered in this round.
 #[derive(Debug, Clone)]
 pub enum Triage<'a> {
     /// The requests of these uploads have their final answers; only the uploads are still there.
     Settled(Vec<&'a Upload>),
     /// An upload of a verb that changes nothing, and its answer.
     Aside(&'a Upload, Box<Message>),
-    /// More uploads wait for the cluster than may; this is the one too many. A create is found before what follows, a delete after.
+    /// More than `OPEN_MAX` uploads wait for the cluster; this is the one too many. Creates are checked before the variants below,
+    /// deletes just before `DeleteSuperseded`.
     TooMany(&'a Upload),
-    /// A create came late: a delete as young or younger was answered before.
-    Outlived {
+    /// A create that a delete supersedes: the delete is as young or younger, and was answered before.
+    CreateSuperseded {
         /// Which.
         create: &'a Upload,
         /// A delete that is there beside it.
@@ -34,8 +35,8 @@ pub enum Triage<'a> {
         /// All that is wrong with it.
         problems: Vec<Problem>,
     },
-    /// A delete came late: what lives was asked for since.
-    Late(&'a Upload),
+    /// A delete that a later create supersedes: the cluster was asked for since.
+    DeleteSuperseded(&'a Upload),
     /// Those that are left may change the cluster.
     Contenders(Contenders<'a>),
 }
@@ -99,8 +100,8 @@ pub fn triage<'a>(snapshot: &'a Snapshot<'_>) -> Triage<'a> {
     // New ones first: they want something, while the joined ones are looked after by every pass.
     let create = match oldest(snapshot, Verb::Create, |u| !is_joined(&entry, u)) {
         Some(upload) if is_made_for(snapshot, upload) => Create::Own(Some(upload)),
-        Some(upload) if entry.has_outlived(&snapshot.wish(&entry, upload)) => {
-            return Triage::Outlived { create: upload, delete: delete_at_hand(snapshot, &entry) };
+        Some(upload) if entry.supersedes_create(&snapshot.request_time(&entry, upload)) => {
+            return Triage::CreateSuperseded { create: upload, delete: delete_at_hand(snapshot, &entry) };
         }
         Some(upload) => match validate(snapshot, &entry, upload) {
             Ok(choices) => Create::New(upload, choices),
@@ -179,7 +180,7 @@ pub fn is_to_be_validated(entry: &Entry, upload: &Upload) -> bool {
 
 /// The rules, for a create that is not our own earlier attempt.
 fn validate(snapshot: &Snapshot<'_>, entry: &Entry, upload: &Upload) -> Result<Choices, Vec<Problem>> {
-    if entry.is_told_everywhere_but(&upload.key) {
+    if entry.cannot_announce_in(&upload.key) {
         return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
     let mut problems = if snapshot.profile.has_script { Vec::new() } else { vec![no_profile(snapshot)] };
@@ -210,12 +211,13 @@ fn delete<'a>(snapshot: &'a Snapshot<'_>, entry: &Entry, create: Option<&Upload>
         return Err(Triage::TooMany(upload));
     }
     // On the same second, where nothing else tells, the delete counts as the later: what it does costs nothing.
-    let is_later =
-        |create: &Upload, delete: &Upload| snapshot.wish(entry, create).order(&snapshot.wish(entry, delete)) == Some(Ordering::Greater);
+    let is_later = |create: &Upload, delete: &Upload| {
+        snapshot.request_time(entry, create).order(&snapshot.request_time(entry, delete)) == Some(Ordering::Greater)
+    };
     let is_overtaken = |delete: &Upload| create.is_some_and(|create| is_later(create, delete));
     if let Some(upload) = oldest(snapshot, Verb::Delete, |u| !is_joined(entry, u)) {
-        if entry.has_overtaken(&snapshot.wish(entry, upload)) {
-            return Err(Triage::Late(upload));
+        if entry.supersedes_delete(&snapshot.request_time(entry, upload)) {
+            return Err(Triage::DeleteSuperseded(upload));
         }
         return Ok(if is_overtaken(upload) { Delete::Overtaken(upload) } else { Delete::Asked(upload) });
     }

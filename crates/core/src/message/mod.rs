@@ -14,7 +14,7 @@ pub use answer::{Difference, FailedCreation, Message};
 pub use failure::{Cause, Remains, Rest, StackReason};
 pub use mail::{Full, Mail, News};
 pub use problem::{
-    ChoiceProblem, FileProblem, Format, KeyProblem, NoNumber, NoObject, NoScripts, Odd, ParameterProblem, Parts, Problem, RegionAdvice,
+    ChoiceProblem, FileProblem, Format, JsonType, KeyProblem, NumberError, Odd, OtherFiles, ParameterProblem, Parts, Problem, RegionAdvice,
     TextProblem, ValueProblem, Wrong, WrongKey, quoted, sort,
 };
 pub use state::{NodesMissing, StateText};

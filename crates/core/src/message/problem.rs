@@ -8,15 +8,15 @@ mod parameter;
 use std::fmt;
 
 pub use file::{FileProblem, TextProblem, ValueProblem};
-pub use format::{Format, NoObject};
+pub use format::{Format, JsonType};
 pub use key::{KeyProblem, WrongKey};
-pub use parameter::{ChoiceProblem, NoNumber, Odd, ParameterProblem, RegionAdvice, Wrong};
+pub use parameter::{ChoiceProblem, NumberError, Odd, ParameterProblem, RegionAdvice, Wrong};
 
 use crate::characters::is_unprintable;
 use crate::key::UploadKey;
 use crate::ledger::OPEN_MAX;
 use crate::names::User;
-use crate::profile::NoScript;
+use crate::profile::NotScriptReason;
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
@@ -38,7 +38,7 @@ pub enum Problem {
         /// Whose.
         user: User,
         /// What is there beside scripts.
-        others: Option<NoScripts>,
+        others: Option<OtherFiles>,
     },
     /// Too many files wait for one cluster.
     Crowded {
@@ -54,14 +54,14 @@ pub enum Problem {
 
 /// Files of a profile that are no scripts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NoScripts {
+pub struct OtherFiles {
     /// The first few: name, and why it is none.
-    pub files: Vec<(String, NoScript)>,
+    pub files: Vec<(String, NotScriptReason)>,
     /// How many there are in all.
     pub count: usize,
 }
 
-impl fmt::Display for NoScripts {
+impl fmt::Display for OtherFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<String> =
             self.files.iter().map(|(name, why)| format!("{} ({why})", crate::characters::shown(name, 0, 60))).collect();
@@ -73,7 +73,7 @@ impl fmt::Display for NoScripts {
     }
 }
 
-impl fmt::Display for NoScript {
+impl fmt::Display for NotScriptReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Folder => "a folder, which is not looked into",
@@ -157,7 +157,7 @@ pub fn sort(problems: &mut [Problem]) {
     problems.sort_by_cached_key(Problem::parts);
 }
 
-fn no_profile(user: &User, others: Option<&NoScripts>) -> Parts {
+fn no_profile(user: &User, others: Option<&OtherFiles>) -> Parts {
     let stands = match others {
         None => format!("the user {user} has no profile: nothing lies under customizer/{user}/configure.d/"),
         Some(others) => {
@@ -194,11 +194,11 @@ mod tests {
 
     #[test]
     fn files_that_are_no_scripts_are_told_bounded_and_safe_to_print() {
-        let mut files = vec![("old/".to_owned(), NoScript::Folder), ("\u{202e}\n.sh~".to_owned(), NoScript::Backup)];
-        let two = NoScripts { files: files.clone(), count: 2 };
+        let mut files = vec![("old/".to_owned(), NotScriptReason::Folder), ("\u{202e}\n.sh~".to_owned(), NotScriptReason::Backup)];
+        let two = OtherFiles { files: files.clone(), count: 2 };
         assert_eq!(two.to_string(), "old/ (a folder, which is not looked into), \\u{202e}\\u{a}.sh~ (left over by an editor)");
-        files.extend([1, 2].map(|nth| (format!("{nth}{}.txt", "x".repeat(200)), NoScript::TextByName)));
-        let told = NoScripts { files, count: 10_002 }.to_string();
+        files.extend([1, 2].map(|nth| (format!("{nth}{}.txt", "x".repeat(200)), NotScriptReason::TextByName)));
+        let told = OtherFiles { files, count: 10_002 }.to_string();
         assert!(told.ends_with(" and 9998 more") && told.len() < 800, "{told}");
     }
 }

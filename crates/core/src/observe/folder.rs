@@ -8,7 +8,7 @@ use futures_util::try_join;
 use super::listed;
 use super::query::{ListFolder, Listed, Object, Observe, ReadUpload};
 use crate::body::{BODY_BYTES_MAX, Body};
-use crate::fault::{Fault, Kind};
+use crate::fault::{Call, Fault, Kind};
 use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, read};
 use crate::names::Cluster;
 use crate::request::{ETag, RequestId};
@@ -17,14 +17,14 @@ use crate::status::Status;
 
 /// Uploads and answers of one cluster in one or more folders.
 #[derive(Default)]
-pub struct Near {
+pub struct ClusterFiles {
     pub uploads: Vec<Upload>,
     pub answers: BTreeMap<String, ETag>,
 }
 
-impl Near {
+impl ClusterFiles {
     /// Notes the version of a status file that was read, and gives what it says. What cannot be read says nothing.
-    pub fn see_status(&mut self, key: String, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
+    pub fn note_status_version(&mut self, key: String, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
         let Some((bytes, etag)) = seen else {
             self.answers.remove(&key);
             return None;
@@ -44,8 +44,8 @@ impl Near {
 ///
 /// The upload that an event `named` is read beside the listing, which saves a round; what was read counts where the listing shows the
 /// same. An upload that S3 does not give out may have gone: the listing shows whether it has to be read.
-pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, named: Option<&UploadKey>) -> Result<Near, Fault> {
-    let mut near = Near::default();
+pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, named: Option<&UploadKey>) -> Result<ClusterFiles, Fault> {
+    let mut near = ClusterFiles::default();
     let mut requests = Vec::new();
     let (files, early) = try_join!(files(world, folder, cluster), early(world, named))?;
     for listed in files {
@@ -71,7 +71,7 @@ pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, n
 /// has files of other names there that begin alike: then each name that matters is looked up alone, so that a look costs the
 /// same however many there are.
 async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Result<Vec<Listed>, Fault> {
-    let page = world.ask(ListFolder(folder.stem(&cluster.name))).await?;
+    let page = world.run_query(ListFolder(folder.stem(&cluster.name))).await?;
     if page.next.is_none() {
         let is_here = |l: &Listed| l.key.strip_prefix(folder.as_str()).is_some_and(|name| !name.contains('/'));
         return Ok(page.items.into_iter().filter(is_here).collect());
@@ -85,7 +85,7 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
         round.iter().flatten().filter(|l| matches!(read(&l.key), Reading::Request(_))).cloned().collect()
     };
     if requests(&found) != requests(&again) {
-        return Err(Fault::new(Kind::Conflict, "s3:ListBucket", format!("files were put or removed in {} meanwhile", folder.as_str())));
+        return Err(Fault::new(Kind::Conflict, Call::ListObjectsV2, format!("files were put or removed in {} meanwhile", folder.as_str())));
     }
     Ok(again.into_iter().flatten().collect())
 }
@@ -93,7 +93,7 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
 /// The upload that an event named, if it can be read.
 async fn early<W: Observe>(world: &W, named: Option<&UploadKey>) -> Result<Option<Object>, Fault> {
     let Some(key) = named else { return Ok(None) };
-    match world.ask(query(key)).await {
+    match world.run_query(query(key)).await {
         Err(fault) if fault.kind == Kind::Rejected => Ok(None),
         read => read,
     }
@@ -110,18 +110,19 @@ fn is_same(object: &Object, listed: &Listed) -> bool {
 }
 
 /// The listing is newer than the event, so its size decides whether the content is asked for at all, unless it was read `early`;
-/// GET's own length is looked at again before anything is read, for the upload may have been replaced since. Then the look is over:
-/// which files lay there together is told by the listing alone, and what it did not list may be younger than what it did.
+/// GET's own length is checked before anything is read, for the upload may have been replaced since. If the version read differs from
+/// the listed one and a new listing confirms it, this is a conflict and observing starts over: only one listing shows which files
+/// existed together.
 async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed, early: Option<Object>) -> Result<Option<Upload>, Fault> {
     let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
     let read = match early {
         Some(object) => Ok(Some(object)),
-        None => world.ask(ReadUpload { body: query(&key).body && !is_large, ..query(&key) }).await,
+        None => world.run_query(ReadUpload { body: query(&key).body && !is_large, ..query(&key) }).await,
     };
     match read {
         Ok(Some(o)) if !is_same(&o, &listed) && was_replaced(world, &listed).await? => {
-            Err(Fault::new(Kind::Conflict, "s3:GetObject", format!("{key} was replaced since it was listed")))
+            Err(Fault::new(Kind::Conflict, Call::GetObject, format!("{key} was replaced since it was listed")))
         }
         Ok(object) => Ok(object.map(|o| Upload {
             request: RequestId::of(&key.to_string(), o.version.as_deref(), &o.etag, o.modified),
@@ -136,7 +137,7 @@ async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed, early: Op
     }
 }
 
-/// Whether a listing shows another object at a key than it did. Where it does not, S3 words the same one in two ways.
+/// Whether a listing shows another object at a key than it did. Where it does not, GET and the listing only wrote the same ETag or time differently.
 async fn was_replaced<W: Observe>(world: &W, before: &Listed) -> Result<bool, Fault> {
     Ok(listed(world, &before.key).await?.as_ref() != Some(before))
 }

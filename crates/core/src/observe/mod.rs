@@ -12,13 +12,13 @@ use crate::decide::triage::is_to_be_validated;
 use crate::fault::{Fault, Kind};
 use crate::key::{Folder, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, Open, Phase};
+use crate::ledger_cache::LedgerCache;
 use crate::names::{Cluster, StackName, User};
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
-use crate::seen::Seen;
 use crate::settings::Settings;
-use crate::snapshot::{Refusal, Snapshot, StackSeen};
-use crate::stack::{Stack, StackId, StackState};
+use crate::snapshot::{ObservedStack, Refusal, Snapshot};
+use crate::stack::{ResourceStatus, Stack, StackId, StackState};
 use crate::status::Progress;
 
 /// Lists longer than this are not read to their end, those of nested stacks taken together: 100 pages of 100 events are far
@@ -28,12 +28,12 @@ const PAGES_MAX: usize = 100;
 mod folder;
 pub mod query;
 
-use folder::{Near, folder};
-pub use query::{Answers, Listed, Object, Observe, Page, Query};
+use folder::{ClusterFiles, folder};
 use query::{
-    FindObject, ListEvents, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadProfile, ReadSeen,
+    FindObject, ListEvents, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache, ReadProfile,
     ReadStatus, StackById, StackByName,
 };
+pub use query::{Listed, Object, Observe, Page, Query, RunQuery};
 
 /// What brings us here: which cluster, and what the event already knew.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub async fn look<'a, W: Observe>(
         async {
             match &subject.upload {
                 Some(key) => folder(world, &key.folder, cluster, Some(key)).await,
-                None => Ok(Near::default()),
+                None => Ok(ClusterFiles::default()),
             }
         },
     )?;
@@ -80,7 +80,7 @@ pub async fn look<'a, W: Observe>(
         // Where the ledger, read meanwhile, is newer than the listing, an upload that it knows may be missing there.
         let is_missing = |open: &Open| open.key.folder == *listed && near.uploads.iter().all(|u| u.request != open.request);
         if entry.open.iter().any(is_missing) {
-            near = Near::default();
+            near = ClusterFiles::default();
         } else {
             others.remove(listed);
         }
@@ -99,11 +99,11 @@ pub async fn look<'a, W: Observe>(
         near.merge(more);
     }
     // What was read is what a write must find again: the listing may have been made before or after.
-    let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.see_status(accepted.key.status(), seen));
+    let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.note_status_version(accepted.key.status(), seen));
     let stack = match stack {
-        None => StackSeen::Absent,
-        Some(stack) if stack.cluster(&settings.deployment).as_ref() == Some(cluster) => StackSeen::Ours(stack),
-        Some(_) => StackSeen::Foreign,
+        None => ObservedStack::Absent,
+        Some(stack) if stack.cluster(&settings.deployment).as_ref() == Some(cluster) => ObservedStack::Ours(stack),
+        Some(_) => ObservedStack::Foreign,
     };
     // A create that no event of its own brought here is validated as any other, unless it was before.
     let profile = match seen_profile {
@@ -126,20 +126,20 @@ pub async fn look<'a, W: Observe>(
         ledger_etag,
         uploads: near.uploads,
         answers: near.answers,
-        shown,
+        status_file: shown,
         stack,
         profile,
         causes: Causes::default(),
         progress: None,
         refusal,
     };
-    read_more(world, &mut snapshot).await?;
+    read_details(world, &mut snapshot).await?;
     Ok(snapshot)
 }
 
 /// What is read of a stack beside its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum More {
+enum StackDetails {
     Nothing,
     /// Why it failed and what is left of it.
     Causes,
@@ -149,33 +149,35 @@ enum More {
 
 /// What some actions report, by phase and stack, whether a create is there, and whether a delete was refused: nothing is decided
 /// before all is read.
-const fn more(phase: PhaseKind, state: StackState, has_create: bool, is_delete_refused: bool) -> More {
+const fn details_to_read(phase: PhaseKind, state: StackState, has_create: bool, is_delete_refused: bool) -> StackDetails {
     use {PhaseKind as P, StackState as S};
     match (phase, state) {
-        (P::Creating, S::Making) => More::Progress,
+        (P::Creating, S::Creating) => StackDetails::Progress,
         // Somebody may have removed it before it was seen to fail.
-        (P::Creating, S::RollingBack | S::Failed | S::Stuck | S::Gone) => More::Causes,
-        (P::Ready | P::Moved, S::RollingBack | S::Failed | S::Stuck) => More::Causes,
+        (P::Creating, S::RollingBack | S::Failed | S::DeleteFailed | S::Deleted) => StackDetails::Causes,
+        (P::Ready | P::Moved, S::RollingBack | S::Failed | S::DeleteFailed) => StackDetails::Causes,
         // The last pass may not have reported the failure to everybody.
-        (P::Failing, _) if has_create => More::Causes,
-        (P::New | P::Blocked | P::Deleting | P::Failing | P::Gone, S::Stuck) | (P::Stuck, S::Stuck | S::Failed) => More::Causes,
+        (P::Failing, _) if has_create => StackDetails::Causes,
+        (P::New | P::Blocked | P::Deleting | P::Failing | P::Gone, S::DeleteFailed) | (P::Stuck, S::DeleteFailed | S::Failed) => {
+            StackDetails::Causes
+        }
         // `.cf-failed` is written over: what it says is left is said again.
-        (_, S::Stuck | S::Failed) if is_delete_refused => More::Causes,
-        _ => More::Nothing,
+        (_, S::DeleteFailed | S::Failed) if is_delete_refused => StackDetails::Causes,
+        _ => StackDetails::Nothing,
     }
 }
 
 /// Completes a look. None of it waits for a list that cannot be read.
-async fn read_more<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result<(), Fault> {
+async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result<(), Fault> {
     let Some(stack) = snapshot.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
     let is_delete_refused = matches!(snapshot.refusal, Some(Refusal::Delete(_)));
     let entry = snapshot.entry();
     let has_create = snapshot.uploads.iter().any(|u| u.key.verb == Verb::Create) || entry.joined(Verb::Create).next().is_some();
-    match more(phase(snapshot, &entry), state, has_create, is_delete_refused) {
-        More::Nothing => {}
-        More::Causes => snapshot.causes = causes(world, &id, state).await?,
-        More::Progress => match progress(world, &id, snapshot.settings.template.resources).await {
+    match details_to_read(phase(snapshot, &entry), state, has_create, is_delete_refused) {
+        StackDetails::Nothing => {}
+        StackDetails::Causes => snapshot.causes = causes(world, &id, state).await?,
+        StackDetails::Progress => match progress(world, &id, snapshot.settings.template.resources).await {
             Ok(progress) => snapshot.progress = Some(progress),
             Err(fault) => snapshot.causes.unread.push(fault),
         },
@@ -187,8 +189,8 @@ async fn read_more<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result
 fn folders(entry: &Entry) -> impl Iterator<Item = Folder> {
     let accepted = entry.accepted.as_ref().map(|a| a.key.folder.clone());
     let announced = entry.announced.iter().map(|key| key.folder.clone());
-    let warned = entry.warned.iter().map(|key| key.folder.clone());
-    entry.open.iter().map(|o| o.key.folder.clone()).chain(announced).chain(warned).chain(accepted)
+    let remains_reported = entry.remains_reported.iter().map(|key| key.folder.clone());
+    entry.open.iter().map(|o| o.key.folder.clone()).chain(announced).chain(remains_reported).chain(accepted)
 }
 
 /// The stack that the ledger knows by id, dead or alive; else the living one of the cluster's name.
@@ -201,42 +203,42 @@ async fn known_stack<W: Observe>(
     let is_over = matches!(entry.phase, Phase::New | Phase::Gone { .. });
     match &entry.stack {
         Some(id) if !is_over && seen.is_some_and(|s| s.id == *id) => Ok(seen.cloned().map(Box::new)),
-        Some(id) if !is_over && by_name.as_ref().map(|s| &s.id) != Some(id) => world.ask(StackById(id.clone())).await,
+        Some(id) if !is_over && by_name.as_ref().map(|s| &s.id) != Some(id) => world.run_query(StackById(id.clone())).await,
         _ => Ok(by_name),
     }
 }
 
 /// A user's ledger and its version.
 pub async fn ledger<W: Observe>(world: &W, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
-    world.ask(ReadLedger(user.clone())).await
+    world.run_query(ReadLedger(user.clone())).await
 }
 
 /// A stack by id.
 pub async fn stack<W: Observe>(world: &W, id: &StackId) -> Result<Option<Box<Stack>>, Fault> {
-    world.ask(StackById(id.clone())).await
+    world.run_query(StackById(id.clone())).await
 }
 
 /// An object in the user bucket, as a listing shows it.
 pub async fn listed<W: Observe>(world: &W, key: &str) -> Result<Option<Listed>, Fault> {
-    world.ask(FindObject(key.to_owned())).await
+    world.run_query(FindObject(key.to_owned())).await
 }
 
 /// The living stack of a name: the one that was just seen, if it is that.
 async fn stack_named<W: Observe>(world: &W, name: &StackName, seen: Option<&Stack>) -> Result<Option<Box<Stack>>, Fault> {
-    let is_it = |s: &&Stack| s.id.name() == Some(name.as_str()) && s.status.state() != StackState::Gone;
+    let is_it = |s: &&Stack| s.id.name() == Some(name.as_str()) && s.status.state() != StackState::Deleted;
     if let Some(stack) = seen.filter(is_it) {
         return Ok(Some(Box::new(stack.clone())));
     }
-    world.ask(StackByName(name.clone())).await
+    world.run_query(StackByName(name.clone())).await
 }
 
 async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
-    world.ask(ReadProfile(user.clone())).await
+    world.run_query(ReadProfile(user.clone())).await
 }
 
 /// A status file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.
 async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
-    match world.ask(ReadStatus(key.to_owned())).await {
+    match world.run_query(ReadStatus(key.to_owned())).await {
         Ok(seen) => Ok(Some(seen)),
         Err(fault) if fault.kind == Kind::Rejected => Ok(None),
         Err(fault) => Err(fault),
@@ -245,11 +247,10 @@ async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u
 
 /// Why a stack failed and what is left of it, through all pages and into nested stacks.
 ///
-/// No final answer hangs on a list that cannot be read: what the others gave is what there is, and the stack's own reason.
-/// While a stack still moves its end brings another event, so there a fault that may pass is given back; of one at rest
-/// nobody hears again.
+/// A list that cannot be read blocks no final answer: the other lists and the stack's own reason are used. A fault that may pass is
+/// returned only while the stack still changes, because its end brings another event; a stack at rest sends none.
 pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) -> Result<Causes, Fault> {
-    let is_at_rest = matches!(state, StackState::Failed | StackState::Stuck | StackState::Gone);
+    let is_at_rest = matches!(state, StackState::Failed | StackState::DeleteFailed | StackState::Deleted);
     let (mut gatherer, mut unread) = (Gatherer::default(), Vec::new());
     let (mut stacks, mut seen, mut pages) = (vec![root.clone()], BTreeSet::new(), 0);
     while let Some(stack) = stacks.pop() {
@@ -259,7 +260,7 @@ pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) ->
         let mut page = None;
         while pages < PAGES_MAX {
             pages += 1;
-            let read: Result<Page<StackEvent>, Fault> = world.ask(ListEvents { stack: stack.clone(), page }).await;
+            let read: Result<Page<StackEvent>, Fault> = world.run_query(ListEvents { stack: stack.clone(), page }).await;
             match read {
                 Ok(events) => {
                     stacks.extend(events.items.into_iter().filter_map(|event| gatherer.take(event, &stack, root)));
@@ -283,9 +284,9 @@ pub async fn causes<W: Observe>(world: &W, root: &StackId, state: StackState) ->
 async fn progress<W: Observe>(world: &W, id: &StackId, total: usize) -> Result<Progress, Fault> {
     let (mut done, mut all, mut page) = (0, 0, None);
     for _ in 0..PAGES_MAX {
-        let seen = world.ask(ListResources { stack: id.clone(), page }).await?;
+        let seen = world.run_query(ListResources { stack: id.clone(), page }).await?;
         all += seen.items.len();
-        done += seen.items.iter().filter(|status| status.ends_with("_COMPLETE")).count();
+        done += seen.items.iter().filter(|status| **status == ResourceStatus::CreateComplete).count();
         page = seen.next;
         if page.is_none() {
             break;
@@ -298,7 +299,7 @@ async fn progress<W: Observe>(world: &W, id: &StackId, total: usize) -> Result<P
 pub async fn ledgers<W: Observe>(world: &W) -> Result<Vec<(User, ETag)>, Fault> {
     let (mut all, mut page) = (Vec::new(), None);
     loop {
-        let seen = world.ask(ListLedgers(page)).await?;
+        let seen = world.run_query(ListLedgers(page)).await?;
         all.extend(seen.items.into_iter().filter_map(|(key, etag)| Some((crate::ledger::user_of(&key)?, etag))));
         page = seen.next;
         if page.is_none() {
@@ -324,12 +325,12 @@ pub async fn living<W: Observe>(world: &W, settings: &Settings) -> Result<Vec<Li
     let login =
         |stack: &Stack| stack.outputs.get(&settings.template.metadata.login_output).map(|l| l.trim().to_owned()).unwrap_or_default();
     loop {
-        let seen = world.ask(ListStacks(page)).await?;
+        let seen = world.run_query(ListStacks(page)).await?;
         let ours = seen
             .items
             .iter()
             .filter_map(|s| Some(LivingStack { cluster: s.cluster(&settings.deployment)?, state: s.status.state(), login: login(s) }));
-        all.extend(ours.filter(|l| l.state != StackState::Gone));
+        all.extend(ours.filter(|l| l.state != StackState::Deleted));
         page = seen.next;
         if page.is_none() {
             return Ok(all);
@@ -338,17 +339,17 @@ pub async fn living<W: Observe>(world: &W, settings: &Settings) -> Result<Vec<Li
 }
 
 /// What the last sweep has left, if it is of any use.
-pub async fn seen<W: Observe>(world: &W) -> Result<Option<Seen>, Fault> {
-    let text = world.ask(ReadSeen).await?;
-    Ok(text.and_then(|text| Seen::read(&text)))
+pub async fn seen<W: Observe>(world: &W) -> Result<Option<LedgerCache>, Fault> {
+    let text = world.run_query(ReadLedgerCache).await?;
+    Ok(text.and_then(|text| LedgerCache::read(&text)))
 }
 
 /// The record of the first hour, as it lies there.
 pub async fn first_hour<W: Observe>(world: &W) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
-    world.ask(ReadFirstHour).await
+    world.run_query(ReadFirstHour).await
 }
 
 /// One page of the users' homes.
 pub async fn homes<W: Observe>(world: &W, after: String) -> Result<Page<(String, Timestamp)>, Fault> {
-    world.ask(ListHomes(after)).await
+    world.run_query(ListHomes(after)).await
 }

@@ -12,23 +12,23 @@ use crate::ledger::Ledger;
 use crate::names::{StackName, User};
 use crate::profile::Profile;
 use crate::request::ETag;
-use crate::stack::{Stack, StackId};
+use crate::stack::{ResourceStatus, Stack, StackId};
 
 /// One read of the world: one page, one object, one stack.
 pub trait Query: fmt::Debug + Clone + Send + Sync + 'static {
     /// What it is answered with.
-    type Answer: Send + 'static;
+    type Output: Send + 'static;
 }
 
 /// A world that answers a query: AWS, or one in memory.
-pub trait Answers<Q: Query>: Sync {
+pub trait RunQuery<Q: Query>: Sync {
     /// Sends the query.
-    fn ask(&self, query: Q) -> impl Future<Output = Result<Q::Answer, Fault>> + Send;
+    fn run_query(&self, query: Q) -> impl Future<Output = Result<Q::Output, Fault>> + Send;
 }
 
-impl<Q: Query, W: Answers<Q>> Answers<Q> for &W {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
-        (**self).ask(query).await
+impl<Q: Query, W: RunQuery<Q>> RunQuery<Q> for &W {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
+        (**self).run_query(query).await
     }
 }
 
@@ -37,7 +37,7 @@ impl<Q: Query, W: Answers<Q>> Answers<Q> for &W {
 pub struct ReadLedger(pub User);
 
 impl Query for ReadLedger {
-    type Answer = Option<(Ledger, ETag)>;
+    type Output = Option<(Ledger, ETag)>;
 }
 
 /// An object in the user bucket; its content only if `body`, and only up to the limit.
@@ -50,7 +50,7 @@ pub struct ReadUpload {
 }
 
 impl Query for ReadUpload {
-    type Answer = Option<Object>;
+    type Output = Option<Object>;
 }
 
 /// The first page of the objects in the user bucket whose keys begin with this, without those in deeper folders.
@@ -58,7 +58,7 @@ impl Query for ReadUpload {
 pub struct ListFolder(pub String);
 
 impl Query for ListFolder {
-    type Answer = Page<Listed>;
+    type Output = Page<Listed>;
 }
 
 /// The object at exactly this key in the user bucket, as a listing shows it: also one that S3 does not give out.
@@ -66,7 +66,7 @@ impl Query for ListFolder {
 pub struct FindObject(pub String);
 
 impl Query for FindObject {
-    type Answer = Option<Listed>;
+    type Output = Option<Listed>;
 }
 
 /// A status file: its content and version.
@@ -74,7 +74,7 @@ impl Query for FindObject {
 pub struct ReadStatus(pub String);
 
 impl Query for ReadStatus {
-    type Answer = Option<(Vec<u8>, ETag)>;
+    type Output = Option<(Vec<u8>, ETag)>;
 }
 
 /// What lies directly in a user's `configure.d`, to the end of the listing.
@@ -82,7 +82,7 @@ impl Query for ReadStatus {
 pub struct ReadProfile(pub User);
 
 impl Query for ReadProfile {
-    type Answer = Profile;
+    type Output = Profile;
 }
 
 /// A living stack, by name.
@@ -90,7 +90,7 @@ impl Query for ReadProfile {
 pub struct StackByName(pub StackName);
 
 impl Query for StackByName {
-    type Answer = Option<Box<Stack>>;
+    type Output = Option<Box<Stack>>;
 }
 
 /// A stack, dead or alive.
@@ -98,7 +98,7 @@ impl Query for StackByName {
 pub struct StackById(pub StackId);
 
 impl Query for StackById {
-    type Answer = Option<Box<Stack>>;
+    type Output = Option<Box<Stack>>;
 }
 
 /// One page of a stack's events, newest first.
@@ -111,10 +111,10 @@ pub struct ListEvents {
 }
 
 impl Query for ListEvents {
-    type Answer = Page<StackEvent>;
+    type Output = Page<StackEvent>;
 }
 
-/// One page of a stack's resources: their statuses.
+/// One page of a stack's resources: the status of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListResources {
     /// Which stack.
@@ -124,7 +124,7 @@ pub struct ListResources {
 }
 
 impl Query for ListResources {
-    type Answer = Page<String>;
+    type Output = Page<ResourceStatus>;
 }
 
 /// One page of the ledgers: their keys and versions.
@@ -132,7 +132,7 @@ impl Query for ListResources {
 pub struct ListLedgers(pub Option<String>);
 
 impl Query for ListLedgers {
-    type Answer = Page<(String, ETag)>;
+    type Output = Page<(String, ETag)>;
 }
 
 /// One page of all stacks.
@@ -140,15 +140,15 @@ impl Query for ListLedgers {
 pub struct ListStacks(pub Option<String>);
 
 impl Query for ListStacks {
-    type Answer = Page<Stack>;
+    type Output = Page<Stack>;
 }
 
 /// What the last sweep has left for the next one: its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadSeen;
+pub struct ReadLedgerCache;
 
-impl Query for ReadSeen {
-    type Answer = Option<Vec<u8>>;
+impl Query for ReadLedgerCache {
+    type Output = Option<Vec<u8>>;
 }
 
 /// The record of the time in which S3 told of nothing (`first_hour`): its text and version.
@@ -156,7 +156,7 @@ impl Query for ReadSeen {
 pub struct ReadFirstHour;
 
 impl Query for ReadFirstHour {
-    type Answer = Option<(Vec<u8>, ETag)>;
+    type Output = Option<(Vec<u8>, ETag)>;
 }
 
 /// One page of the users' homes: the keys after this one, and their times; `next` is the last key.
@@ -164,45 +164,45 @@ impl Query for ReadFirstHour {
 pub struct ListHomes(pub String);
 
 impl Query for ListHomes {
-    type Answer = Page<(String, Timestamp)>;
+    type Output = Page<(String, Timestamp)>;
 }
 
 /// A world that answers every query.
 pub trait Observe:
-    Answers<ReadLedger>
-    + Answers<ReadUpload>
-    + Answers<ListFolder>
-    + Answers<FindObject>
-    + Answers<ReadStatus>
-    + Answers<ReadProfile>
-    + Answers<StackByName>
-    + Answers<StackById>
-    + Answers<ListEvents>
-    + Answers<ListResources>
-    + Answers<ListLedgers>
-    + Answers<ListStacks>
-    + Answers<ReadSeen>
-    + Answers<ReadFirstHour>
-    + Answers<ListHomes>
+    RunQuery<ReadLedger>
+    + RunQuery<ReadUpload>
+    + RunQuery<ListFolder>
+    + RunQuery<FindObject>
+    + RunQuery<ReadStatus>
+    + RunQuery<ReadProfile>
+    + RunQuery<StackByName>
+    + RunQuery<StackById>
+    + RunQuery<ListEvents>
+    + RunQuery<ListResources>
+    + RunQuery<ListLedgers>
+    + RunQuery<ListStacks>
+    + RunQuery<ReadLedgerCache>
+    + RunQuery<ReadFirstHour>
+    + RunQuery<ListHomes>
 {
 }
 
 impl<W> Observe for W where
-    W: Answers<ReadLedger>
-        + Answers<ReadUpload>
-        + Answers<ListFolder>
-        + Answers<FindObject>
-        + Answers<ReadStatus>
-        + Answers<ReadProfile>
-        + Answers<StackByName>
-        + Answers<StackById>
-        + Answers<ListEvents>
-        + Answers<ListResources>
-        + Answers<ListLedgers>
-        + Answers<ListStacks>
-        + Answers<ReadSeen>
-        + Answers<ReadFirstHour>
-        + Answers<ListHomes>
+    W: RunQuery<ReadLedger>
+        + RunQuery<ReadUpload>
+        + RunQuery<ListFolder>
+        + RunQuery<FindObject>
+        + RunQuery<ReadStatus>
+        + RunQuery<ReadProfile>
+        + RunQuery<StackByName>
+        + RunQuery<StackById>
+        + RunQuery<ListEvents>
+        + RunQuery<ListResources>
+        + RunQuery<ListLedgers>
+        + RunQuery<ListStacks>
+        + RunQuery<ReadLedgerCache>
+        + RunQuery<ReadFirstHour>
+        + RunQuery<ListHomes>
 {
 }
 

@@ -3,15 +3,16 @@
 use super::Outcome;
 use crate::decide::Plan;
 use crate::effect::{Effect, Execute, Expect};
-use crate::fault::{Fault, Kind};
+use crate::fault::{Call, Fault, Kind};
 use crate::request::ETag;
+use crate::settings::Right;
 
 pub struct Stop {
     pub fault: Fault,
     /// Which effect was not done.
     pub nth: usize,
-    pub is_create: bool,
-    pub is_delete: bool,
+    /// The right that the effect needs.
+    pub right: Option<Right>,
 }
 
 /// Carries a plan out, until an effect fails. `withheld`: uploads that S3 does not give out.
@@ -24,22 +25,17 @@ pub async fn execute<W: Execute>(
 ) -> Result<(), Stop> {
     let (mut my_ledger, mut my_status) = (None, None);
     for (nth, effect) in plan.effects.iter().enumerate() {
-        let stop = |fault| Stop {
-            fault,
-            nth,
-            is_create: matches!(effect, Effect::CreateStack(_)),
-            is_delete: matches!(effect, Effect::DeleteStack { .. }),
-        };
+        let stop = |fault| Stop { fault, nth, right: effect.right() };
         if is_stale() {
             send_claimed(world, &plan.effects[nth..], my_ledger.as_ref(), outcome).await;
-            return Err(stop(Fault::new(Kind::Conflict, "pass", "what was seen is too old to act on")));
+            return Err(stop(Fault::new(Kind::Conflict, Call::Pass, "what was seen is too old to act on")));
         }
         let done = match effect {
-            Effect::WriteLedger { user, ledger, expect: Expect::Mine } => {
+            Effect::WriteLedger { user, ledger, expect: Expect::OwnWrite } => {
                 let expect = Expect::seen(my_ledger.as_ref());
                 world.execute(&Effect::WriteLedger { user: user.clone(), ledger: ledger.clone(), expect }).await
             }
-            Effect::WriteStatus { key, status, expect: Expect::Mine } => {
+            Effect::WriteStatus { key, status, expect: Expect::OwnWrite } => {
                 let expect = Expect::seen(my_status.as_ref());
                 world.execute(&Effect::WriteStatus { key: key.clone(), status: status.clone(), expect }).await
             }

@@ -51,8 +51,8 @@ pub trait Clock: Sync {
     /// The time in whole seconds: people read it.
     fn now(&self) -> Timestamp;
 
-    /// Waits after the `nth` round in a row (from 0) that another pass was quicker than: longer each time, and not as long as
-    /// the other passes that wait.
+    /// Waits after the `nth` conflict (from 0). The limit grows with `nth`; the wait is random below it, so that passes do not retry
+    /// together.
     fn back_off(&self, nth: usize) -> impl Future<Output = ()> + Send;
 }
 
@@ -61,9 +61,9 @@ pub trait Clock: Sync {
 pub enum Scope<'c> {
     /// An upload, and its cluster where its key names one.
     Upload(Option<&'c Cluster>),
-    /// Which cluster's a stack is.
+    /// Reading the event's stack, before its cluster is known.
     Stack,
-    /// The cluster of a stack.
+    /// The pass over the cluster that the stack belongs to.
     StackOf(&'c Cluster),
     /// What a sweep looks through.
     Sweep,

@@ -21,16 +21,16 @@ pub struct Outcome {
     pub ready_seconds: Option<i64>,
     /// Whether the file that the event named was not there any more, or never.
     pub is_without_upload: bool,
-    /// How often another pass was quicker.
+    /// Conflicts of this pass: writes of other passes, and files replaced while observing.
     pub conflicts: usize,
-    /// Whether it was left to the sweep, because other passes were quicker each time.
+    /// Whether it was left to the sweep, because of too many conflicts.
     pub is_handed_over: bool,
     /// The fault that ended it, where one did: its event is given back.
     pub fault: Option<Fault>,
 }
 
-/// What passes have done. Each is counted by the pass whose write of the ledger closed it. That write is conditional, so whoever
-/// has to do it again, or does it beside another, counts nothing twice; where the answer to that write is lost, nobody counts it.
+/// What passes have done. Each is counted by the pass whose write of the ledger closed it. A repeated or concurrent
+/// pass fails that conditional write and counts nothing; if its response is lost, the action is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Creates that were accepted.
@@ -91,7 +91,7 @@ impl Counts {
             Action::ReportRollback | Action::ReportFailure => self.failed += usize::from(was != Phase::Failing),
             Action::ReportDeclined | Action::ReportLostCreation | Action::FailOccupied | Action::FailBlocked => self.failed += 1,
             Action::FailUndeletable => (self.failed, self.stuck) = (self.failed + 1, self.stuck + 1),
-            Action::Finish | Action::ReportLost => self.gone += 1,
+            Action::ReportDeleted | Action::ReportDeletedByOthers => self.gone += 1,
             Action::ReportStuck | Action::ReportUndeletable | Action::KeepUndeletable => self.stuck += 1,
             Action::RefuseInvalid
             | Action::RefuseTooMany
@@ -102,27 +102,27 @@ impl Counts {
             Action::Wait
             | Action::RemoveSettled
             | Action::AnswerAside
-            | Action::Withdraw
-            | Action::Overtake
+            | Action::AnswerSupersededCreate
+            | Action::AnswerSupersededDelete
             | Action::AnswerNoSuch
             | Action::AnswerGone
             | Action::Start
             | Action::Resume
             | Action::FollowCreation
-            | Action::FollowRemoval
+            | Action::FollowDelete
             | Action::Join
-            | Action::JoinRemoval
+            | Action::JoinDelete
             | Action::Recover
             | Action::Readdress
             | Action::WithdrawAddress
-            | Action::Clear
-            | Action::ClearLater
-            | Action::Cleared
-            | Action::Reap
+            | Action::DeleteFailedStack
+            | Action::AwaitRollback
+            | Action::CloseFailed
+            | Action::DeleteLateStack
             | Action::CancelStart
-            | Action::Remove
-            | Action::RemoveLater
-            | Action::RemoveAgain
+            | Action::Delete
+            | Action::DeleteLater
+            | Action::DeleteAgain
             | Action::NoteNodes => {}
         }
     }

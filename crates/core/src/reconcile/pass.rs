@@ -4,30 +4,30 @@ use super::execute::execute;
 use super::{Clock, Outcome};
 use crate::decide;
 use crate::effect::{Effect, Execute};
-use crate::fault::{Fault, Kind};
+use crate::fault::{Call, Fault, Kind};
 use crate::key::UploadKey;
 use crate::ledger::{Ledger, NodeNews};
 use crate::observe::Observe;
 use crate::observe::{self, Subject};
 use crate::request::RequestId;
-use crate::settings::Settings;
+use crate::settings::{Right, Settings};
 use crate::snapshot::{Refusal, Snapshot};
 
-/// So many rounds one pass takes that lead on to another. Each needs another upload or a refused call; what is left then comes
+/// At most this many rounds for each pass, conflicts not counted. Each needs another upload or a refused call; what is left comes
 /// again with its event, or with the sweep.
 const ROUNDS_MAX: usize = 12;
 
-/// So many rounds more it takes where another pass was quicker. All passes of one user write one ledger, one after the other.
+/// At most this many conflicts for each pass. All passes of one user write one ledger, one after the other.
 const CONFLICTS_MAX: usize = 24;
 
-/// So often a look is begun anew because a file was replaced in its midst; the newer version has an event of its own.
+/// At most this many times observing starts over because a file was replaced; the newer version has an event of its own.
 const REPLACED_MAX: usize = 4;
 
 /// No further round begins after so many seconds: the shortest of the functions' timeouts is thirty, and a look with its plan
 /// takes up to ten where every call is slow.
 const ROUNDS_SECONDS_MAX: i64 = 18;
 
-/// No effect is begun later than this after the look that it was decided on: what was seen grows stale.
+/// No effect begins later than this after the snapshot that it was decided on: the snapshot grows stale.
 const PASS_SECONDS_MAX: i64 = 20;
 
 /// A pass under way.
@@ -91,7 +91,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
             if is_over {
                 let (conflicts, cluster) = (self.outcome.conflicts, &self.subject.cluster);
                 let why = format!("{cluster} is busy: others were quicker at {conflicts} of {} rounds", self.rounds + conflicts);
-                return Err(Fault::new(Kind::Retry, "pass", why));
+                return Err(Fault::new(Kind::Retry, Call::Pass, why));
             }
             if is_conflict {
                 self.clock.back_off(self.outcome.conflicts).await;
@@ -142,11 +142,11 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
         let Err(stop) = done else {
             return Ok(if look_again { Next::Round { is_conflict: false, is_noted } } else { Next::End });
         };
-        match stop.fault.kind {
-            Kind::Conflict => return Ok(Next::Round { is_conflict: true, is_noted }),
-            Kind::Rejected | Kind::TokenUsed if stop.is_create => self.refusal = Some(Refusal::Create(stop.fault)),
-            Kind::Rejected | Kind::TokenUsed if stop.is_delete => self.refusal = Some(Refusal::Delete(stop.fault)),
-            Kind::Retry | Kind::Rejected | Kind::TokenUsed => return Err(stop.fault),
+        match (stop.fault.kind, stop.right) {
+            (Kind::Conflict, _) => return Ok(Next::Round { is_conflict: true, is_noted }),
+            (Kind::Rejected | Kind::TokenUsed, Some(Right::CreateStack)) => self.refusal = Some(Refusal::Create(stop.fault)),
+            (Kind::Rejected | Kind::TokenUsed, Some(Right::DeleteStack)) => self.refusal = Some(Refusal::Delete(stop.fault)),
+            (Kind::Retry | Kind::Rejected | Kind::TokenUsed, _) => return Err(stop.fault),
         }
         Ok(Next::Round { is_conflict: false, is_noted })
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use cf_core::body::Body;
 use cf_core::causes::Causes;
 use cf_core::decide::state::{PhaseKind, StackKind};
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::key::{self, Answer, Reading, UploadKey};
 use cf_core::ledger::{Accepted, End, Entry, Ledger, Phase};
 use cf_core::profile::Profile;
 use cf_core::request::{ETag, RequestId};
 use cf_core::settings::Settings;
-use cf_core::snapshot::{Refusal, Snapshot, StackSeen, Upload};
+use cf_core::snapshot::{ObservedStack, Refusal, Snapshot, Upload};
 use cf_core::stack::{Stack, StackId, StackStatus, tags};
 use cf_core::testing;
 use jiff::{SignedDuration, Timestamp};
@@ -139,7 +139,7 @@ pub fn snapshot<'a>(scene: &Scene, settings: &'a Settings) -> Snapshot<'a> {
         ledger_etag: Some(ETag("\"ledger\"".into())),
         uploads,
         answers: if scene.answers { Answer::ALL.iter().map(standing).collect() } else { BTreeMap::new() },
-        shown: None,
+        status_file: None,
         stack: stack(scene, settings, &cluster, &made_for),
         profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },
         causes: Causes::default(),
@@ -163,16 +163,16 @@ fn phase(kind: PhaseKind) -> Phase {
     }
 }
 
-fn stack(scene: &Scene, settings: &Settings, cluster: &cf_core::names::Cluster, made_for: &RequestId) -> StackSeen {
+fn stack(scene: &Scene, settings: &Settings, cluster: &cf_core::names::Cluster, made_for: &RequestId) -> ObservedStack {
     let status = match scene.stack {
-        StackKind::Absent => return StackSeen::Absent,
-        StackKind::Foreign => return StackSeen::Foreign,
+        StackKind::Absent => return ObservedStack::Absent,
+        StackKind::Foreign => return ObservedStack::Foreign,
         StackKind::Ours(status) | StackKind::WithoutLogin(status) => status,
     };
     let login = (settings.template.metadata.login_output.clone(), "198.51.100.7".to_owned());
     let is_bare = matches!(scene.stack, StackKind::WithoutLogin(_));
     let is_up = scene.has_login && !is_bare && status != StackStatus::CreateInProgress;
-    StackSeen::Ours(Box::new(Stack {
+    ObservedStack::Ours(Box::new(Stack {
         id: StackId(format!("arn:aws:cloudformation:eu-west-2:123456789012:stack/{}/1", settings.stack_name(cluster).as_str())),
         status,
         reason: None,
@@ -184,10 +184,11 @@ fn stack(scene: &Scene, settings: &Settings, cluster: &cf_core::names::Cluster, 
 }
 
 fn refusal(refused: Refused) -> Refusal {
-    let fault = |kind, why: &str| Fault::new(kind, "cloudformation", why);
     match refused {
-        Refused::Create => Refusal::Create(fault(Kind::Rejected, "ValidationError: no such instance type")),
-        Refused::TokenUsed => Refusal::Create(fault(Kind::TokenUsed, "TokenAlreadyExistsException")),
-        Refused::Delete => Refusal::Delete(fault(Kind::Rejected, "ValidationError: TerminationProtection is enabled")),
+        Refused::Create => Refusal::Create(Fault::new(Kind::Rejected, Call::CreateStack, "ValidationError: no such instance type")),
+        Refused::TokenUsed => Refusal::Create(Fault::new(Kind::TokenUsed, Call::CreateStack, "TokenAlreadyExistsException")),
+        Refused::Delete => {
+            Refusal::Delete(Fault::new(Kind::Rejected, Call::DeleteStack, "ValidationError: TerminationProtection is enabled"))
+        }
     }
 }

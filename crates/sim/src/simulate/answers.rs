@@ -11,17 +11,17 @@ use cf_core::settings::Settings;
 use cf_core::stack::{StackState as S, StackStatus};
 use jiff::SignedDuration;
 
-use super::oracle::{End, Oracle, Put, Told, was};
-use super::reasons::said;
+use super::oracle::{AnswerKind, End, Oracle, Put, was};
+use super::reasons::reason_of;
 use crate::cloudformation::{LOGIN, SimStack};
-use crate::finding::{Finding, Harm};
+use crate::finding::{Finding, FindingKind};
 use crate::world::State;
 
 /// DescribeStacks lags by so many milliseconds at most (caller.rs).
 const LAG_MAX: i64 = 10_000;
 
 /// What one sentence is judged by.
-struct Court<'a> {
+struct AnswerCheck<'a> {
     oracle: &'a Oracle,
     cluster: &'a Cluster,
     key: &'a str,
@@ -30,20 +30,27 @@ struct Court<'a> {
     settings: &'a Settings,
 }
 
-/// What is not true in an answer; `None` where all is.
-pub fn lie(oracle: &Oracle, cluster: &Cluster, key: &str, message: &Message, state: &State, settings: &Settings) -> Option<&'static str> {
+/// Returns why an answer is untrue, or `None` if it is true.
+pub fn why_untrue(
+    oracle: &Oracle,
+    cluster: &Cluster,
+    key: &str,
+    message: &Message,
+    state: &State,
+    settings: &Settings,
+) -> Option<&'static str> {
     // A world that begins in the middle has a past that nobody wrote down.
     if oracle.has_past {
         return None;
     }
-    let court = Court { oracle, cluster, key, message, state, settings };
+    let court = AnswerCheck { oracle, cluster, key, message, state, settings };
     if !key.ends_with(message.answer().suffix()) {
         return Some("it stands in another answer's file");
     }
-    court.lie()
+    court.why_untrue()
 }
 
-impl Court<'_> {
+impl AnswerCheck<'_> {
     /// This cluster's stacks, dead ones too.
     fn stacks(&self) -> impl Iterator<Item = &SimStack> {
         let deployment = &self.settings.deployment;
@@ -52,7 +59,7 @@ impl Court<'_> {
 
     /// When the look began, and as long before as DescribeStacks may lag.
     fn since(&self) -> jiff::Timestamp {
-        let age = self.oracle.now() - self.oracle.looked_at;
+        let age = self.oracle.now() - self.oracle.round_began_at;
         self.state.now - SignedDuration::from_millis(age + LAG_MAX)
     }
 
@@ -106,8 +113,8 @@ impl Court<'_> {
         (!self.was_absent()).then_some("it lives")
     }
 
-    /// Whether it holds of an upload that this answer stands beside. Where none was there when the look began, or its user
-    /// has taken it back since, it is about one that has gone, and nobody is misled.
+    /// True if `holds` is true for an upload beside this answer. Also true if no upload was listed there when the round began, or all
+    /// were withdrawn since: nobody is misled.
     fn holds_beside(&self, verb: Verb, holds: impl Fn(&Put) -> bool) -> bool {
         let stem = self.key.strip_suffix(Answer::Failed.suffix()).unwrap_or_default();
         let key = format!("{stem}{}", verb.suffix());
@@ -116,12 +123,12 @@ impl Court<'_> {
     }
 
     /// Each message, and what must be so.
-    fn lie(&self) -> Option<&'static str> {
+    fn why_untrue(&self) -> Option<&'static str> {
         let is_failed = |s: StackStatus| matches!(s.state(), S::Failed | S::RollingBack);
-        let lives = || self.recently(|s| s.state() != S::Gone);
+        let lives = || self.recently(|s| s.state() != S::Deleted);
         let (is_true, lie) = match self.message {
             Message::Created { login } => {
-                (login == LOGIN && self.recently(|s| s.state() == S::Standing), "it does not stand at this address")
+                (login == LOGIN && self.recently(|s| s.state() == S::Available), "it does not stand at this address")
             }
             Message::Deleted { .. } | Message::Removed { .. } | Message::ClearedAway { .. } => return self.deleted(),
             // Somebody may have removed it before anybody looked, but then its events still tell the cause.
@@ -131,7 +138,7 @@ impl Court<'_> {
                 (is_cause && !(is_going && self.stays_stuck()), "it did not fail for this cause")
             }
             Message::Stuck { was_made, causes, remains, .. } => {
-                let is_stuck = self.ever(|s| s.state() == S::Stuck) && self.names_what_is_left(remains);
+                let is_stuck = self.ever(|s| s.state() == S::DeleteFailed) && self.names_what_is_left(remains);
                 let has_cause = *was_made || !self.its_stack_was(is_failed) || self.tells_cause(causes, remains.stack.as_ref());
                 (is_stuck && has_cause, "its removal did not fail, or what is left is not named")
             }
@@ -146,10 +153,10 @@ impl Court<'_> {
             Message::Differs { .. } => (lives(), "there is none that it could differ from"),
             Message::Occupied { .. } => (self.has_foreign(), "its name is free"),
             Message::Leftover { remains, .. } => (lives() && self.names_what_is_left(remains), "nothing is left of it, or it is not named"),
-            Message::Planned { .. } => (self.recently(|s| s.state() == S::Planned), "there is no change set"),
+            Message::Planned { .. } => (self.recently(|s| s.state() == S::InReview), "there is no change set"),
             Message::Withdrawn { tied, .. } => (self.was_taken_back(tied.is_some()), "no later delete took it back"),
             Message::RemovedWhileMade { .. } => {
-                (self.its_stack_was(|s| matches!(s.state(), S::Leaving | S::Gone)), "nobody removed its stack")
+                (self.its_stack_was(|s| matches!(s.state(), S::Deleting | S::Deleted)), "nobody removed its stack")
             }
             Message::NoLogin { .. } => (self.stands_without_login(), "it has a login, or does not stand"),
             Message::NoSuchCluster { .. } => (self.was_absent(), "there is one"),
@@ -161,12 +168,12 @@ impl Court<'_> {
     }
 
     fn stands_without_login(&self) -> bool {
-        self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Standing))
+        self.stacks().any(|s| s.stack.outputs.is_empty() && was(s, self.since(), |status| status.state() == S::Available))
     }
 
     /// Whether what is left of it has not gone on its way since the look began.
     fn stays_stuck(&self) -> bool {
-        let is_left = |status: StackStatus| status.state() == S::Stuck || status == StackStatus::RollbackFailed;
+        let is_left = |status: StackStatus| status.state() == S::DeleteFailed || status == StackStatus::RollbackFailed;
         self.stacks().any(|s| is_left(s.stack.status)) && !self.recently(|status| !is_left(status) && status != StackStatus::DeleteComplete)
     }
 
@@ -190,18 +197,19 @@ impl Court<'_> {
             Rest::Tried(left) => !left.is_empty(),
             Rest::Going | Rest::Gone => false,
         };
-        (names_left && self.its_stack_was(|s| s.state() == S::Stuck)) || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
+        (names_left && self.its_stack_was(|s| s.state() == S::DeleteFailed))
+            || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
     }
 
     fn tells_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
         self.its_stacks().any(|s| {
-            let said = said(&s.words);
+            let said = reason_of(&s.words);
             causes.iter().any(|cause| cause.reason == s.words && cause.advice == (said.advice)()) || (stack.is_some() && self.is_unread(s))
         })
     }
 
     fn breaks_a_rule(&self, problems: &[Problem]) -> bool {
-        self.holds_beside(Verb::Create, |put| !put.is_order || put.was_withheld)
+        self.holds_beside(Verb::Create, |put| !put.is_valid_request || put.was_withheld)
             || problems.iter().any(|problem| match problem {
                 Problem::NoProfile { user, .. } => self.oracle.without_profile.contains(user),
                 Problem::Crowded { .. } => self.is_crowded(),
@@ -229,7 +237,7 @@ impl Court<'_> {
 
 impl Oracle {
     /// What does not hold once nothing moves any more: the last wish of each cluster decides whether it lives.
-    pub fn judge_wishes(&self, state: &State, settings: &Settings) -> Vec<Finding> {
+    pub fn check_last_requests(&self, state: &State, settings: &Settings) -> Vec<Finding> {
         if self.has_past {
             return Vec::new();
         }
@@ -237,12 +245,12 @@ impl Oracle {
             self.puts.iter().filter_map(|put| if let Reading::Request(k) = read(&put.key) { Some(k.cluster) } else { None }).collect();
         clusters.sort();
         clusters.dedup();
-        clusters.iter().filter_map(|cluster| self.judge_wish(cluster, state, settings)).collect()
+        clusters.iter().filter_map(|cluster| self.check_last_request(cluster, state, settings)).collect()
     }
 
-    fn judge_wish(&self, cluster: &Cluster, state: &State, settings: &Settings) -> Option<Finding> {
+    fn check_last_request(&self, cluster: &Cluster, state: &State, settings: &Settings) -> Option<Finding> {
         let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
-        let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_order).collect();
+        let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_valid_request).collect();
         let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
         // Of files of one second nobody may be able to tell which was the last.
         if wishes.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
@@ -253,14 +261,14 @@ impl Oracle {
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
         let End::Settled { told, .. } = &last.end else { return None };
         match (verb, living) {
-            (Verb::Delete, Some(stack)) if matches!(told.last(), Some(Told::Deleted | Told::NoSuch)) => {
+            (Verb::Delete, Some(stack)) if matches!(told.last(), Some(AnswerKind::Deleted | AnswerKind::NoSuch)) => {
                 let what = format!("{cluster}: its last wish was to go, it was told gone, and lives ({})", stack.stack.status);
-                Some(Finding::new(Harm::LastWishUnfulfilled, what))
+                Some(Finding::new(FindingKind::LastRequestNotCarriedOut, what))
             }
-            (Verb::Create, None) if told.last() == Some(&Told::Created) => {
+            (Verb::Create, None) if told.last() == Some(&AnswerKind::Created) => {
                 let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
                 let what = || format!("{cluster}: its last wish was to live, it was told its address, and is gone");
-                (!was_removed).then(|| Finding::new(Harm::LastWishUnfulfilled, what()))
+                (!was_removed).then(|| Finding::new(FindingKind::LastRequestNotCarriedOut, what()))
             }
             _ => None,
         }
@@ -272,7 +280,7 @@ fn judge_tie(last: &Put, wishes: &[(&Put, Verb)]) -> Option<Finding> {
     let unheard = |(put, verb): &&(&Put, Verb)| {
         let is_earlier = |(delete, other): &(&Put, Verb)| *other == Verb::Delete && delete.modified == put.modified && delete.at < put.at;
         let is_tied = *verb == Verb::Create && put.modified == last.modified && wishes.iter().any(is_earlier);
-        is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == Told::Deleted))
+        is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == AnswerKind::Deleted))
     };
-    wishes.iter().find(unheard).map(|(put, _)| Finding::new(Harm::TieUnanswered, &put.key))
+    wishes.iter().find(unheard).map(|(put, _)| Finding::new(FindingKind::TieUnanswered, &put.key))
 }

@@ -7,23 +7,23 @@ use std::sync::{Mutex, PoisonError};
 
 use cf_core::effect::Effect;
 use cf_core::effect::Execute;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::names::Cluster;
-use cf_core::observe::Answers;
+use cf_core::observe::RunQuery;
 use cf_core::observe::query::{ListEvents, ListFolder, ListStacks, ReadLedger, StackById, StackByName};
 use cf_core::request::ETag;
 use jiff::SignedDuration;
 
+use super::context::{Function, LateCall, RunContext};
 use super::dice::under;
 use super::fault_plan::FaultKind;
-use super::stage::{Function, Orphan, Stage};
 use crate::calls::Lookup;
 use crate::touch::Asked;
 
 /// One pass of one function.
 pub struct Caller<'s, 'b> {
     /// Where it acts.
-    pub stage: &'s Stage<'b>,
+    pub context: &'s RunContext<'b>,
     /// Which of the running functions it belongs to.
     pub task: usize,
     /// Which function that is.
@@ -32,7 +32,7 @@ pub struct Caller<'s, 'b> {
     pub cluster: Option<Cluster>,
     key: u64,
     calls: AtomicU64,
-    looked_at: AtomicI64,
+    round_began_at: AtomicI64,
     /// When the look in hand saw the files of each of the cluster's places.
     listed: Mutex<Vec<(String, i64)>>,
     held: Mutex<Vec<Effect>>,
@@ -44,14 +44,14 @@ const GIVEN_UP_AFTER: i64 = 10_000;
 const ON_ITS_WAY_MAX: u64 = 30_000;
 
 fn transient(why: &str) -> Fault {
-    Fault::new(Kind::Retry, "the call", why)
+    Fault::new(Kind::Retry, Call::Unnamed, why)
 }
 
 impl<'s, 'b> Caller<'s, 'b> {
     /// A pass; `key` tells its dice apart from all others'.
-    pub const fn new(stage: &'s Stage<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
-        let (calls, looked_at) = (AtomicU64::new(0), AtomicI64::new(0));
-        Self { stage, task, function, cluster, key, calls, looked_at, listed: Mutex::new(Vec::new()), held: Mutex::new(Vec::new()) }
+    pub const fn new(context: &'s RunContext<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
+        let (calls, round_began_at) = (AtomicU64::new(0), AtomicI64::new(0));
+        Self { context, task, function, cluster, key, calls, round_began_at, listed: Mutex::new(Vec::new()), held: Mutex::new(Vec::new()) }
     }
 
     fn call(&self) -> u64 {
@@ -59,12 +59,12 @@ impl<'s, 'b> Caller<'s, 'b> {
     }
 
     async fn wait(&self, milliseconds: i64) {
-        let until = self.stage.inner().now + milliseconds;
-        self.stage.until(until, self.task).await;
+        let until = self.context.inner().now + milliseconds;
+        self.context.until(until, self.task).await;
     }
 
     fn below(&self, call: u64, part: u64, most: u64) -> i64 {
-        i64::try_from(self.stage.dice.below(under(call, part), most)).unwrap_or(0)
+        i64::try_from(self.context.dice.below(under(call, part), most)).unwrap_or(0)
     }
 
     /// When the look in hand saw the files that an answer is written beside.
@@ -75,18 +75,18 @@ impl<'s, 'b> Caller<'s, 'b> {
     }
 
     async fn die(&self) {
-        self.stage.tell(|| format!("{} dies", self.function.name()));
-        self.stage.inner().has_died = true;
+        self.context.log(|| format!("{} dies", self.function.name()));
+        self.context.inner().has_died = true;
         std::future::pending::<()>().await;
     }
 
     /// The way to AWS: an error where the call does not arrive.
     async fn go(&self, call: u64, what: &(impl Fn() -> String + Sync)) -> Result<(), Fault> {
-        if self.stage.strikes(FaultKind::DiedBefore, call) {
+        if self.context.injects(FaultKind::DiedBefore, call) {
             self.die().await;
         }
         self.wait(3 + self.below(call, 1, 25)).await;
-        if self.stage.strikes(FaultKind::Slow, call) {
+        if self.context.injects(FaultKind::Slow, call) {
             self.wait(500 + self.below(call, 2, 8_000)).await;
         }
         let lost = [
@@ -95,8 +95,8 @@ impl<'s, 'b> Caller<'s, 'b> {
             (FaultKind::ServerError, "500 InternalError"),
         ];
         for (kind, why) in lost {
-            if self.stage.strikes(kind, call) {
-                self.stage.tell(|| format!("{}: {} -> {why}", self.function.name(), what()));
+            if self.context.injects(kind, call) {
+                self.context.log(|| format!("{}: {} -> {why}", self.function.name(), what()));
                 return Err(transient(why));
             }
         }
@@ -105,11 +105,11 @@ impl<'s, 'b> Caller<'s, 'b> {
 
     /// The way back.
     async fn come_back(&self, call: u64, what: &(impl Fn() -> String + Sync)) -> Result<(), Fault> {
-        if self.stage.strikes(FaultKind::DiedAfter, call) {
+        if self.context.injects(FaultKind::DiedAfter, call) {
             self.die().await;
         }
-        if self.stage.strikes(FaultKind::AnswerLost, call) {
-            self.stage.tell(|| format!("{}: the answer to \"{}\" is lost", self.function.name(), what()));
+        if self.context.injects(FaultKind::AnswerLost, call) {
+            self.context.log(|| format!("{}: the answer to \"{}\" is lost", self.function.name(), what()));
             return Err(transient("no answer came"));
         }
         Ok(())
@@ -118,26 +118,26 @@ impl<'s, 'b> Caller<'s, 'b> {
     async fn do_one(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         let call = self.call();
         let what = || effect.to_string();
-        let looked_at = self.looked_at.load(Ordering::Relaxed);
+        let round_began_at = self.round_began_at.load(Ordering::Relaxed);
         {
-            let state = self.stage.world.state();
-            let times = (looked_at, self.listed_at(effect).unwrap_or(looked_at));
-            self.stage.inner().oracle.says(effect, self.cluster.as_ref(), times, &state, &self.stage.world.settings);
+            let state = self.context.world.state();
+            let times = (round_began_at, self.listed_at(effect).unwrap_or(round_began_at));
+            self.context.inner().oracle.check_effect(effect, self.cluster.as_ref(), times, &state, &self.context.world.settings);
         }
-        let mut flight = Flight::begin(self, effect, call, looked_at);
+        let mut flight = CallInFlight::begin(self, effect, call, round_began_at);
         if let Err(fault) = self.go(call, &what).await {
             flight.end();
             return Err(fault);
         }
-        if self.stage.strikes(FaultKind::GaveUp, call) {
-            self.stage.tell(|| format!("{}: \"{}\" gets no answer in time", self.function.name(), what()));
-            flight.orphan();
+        if self.context.injects(FaultKind::CallTimedOut, call) {
+            self.context.log(|| format!("{}: \"{}\" gets no answer in time", self.function.name(), what()));
+            flight.late_call();
             self.wait(GIVEN_UP_AFTER).await;
             return Err(transient("timed out"));
         }
         flight.end();
-        let done = self.stage.land(effect, call, looked_at);
-        self.stage.tell(|| match &done {
+        let done = self.context.apply_at_aws(effect, call, round_began_at);
+        self.context.log(|| match &done {
             Ok(_) => format!("{}: {effect}", self.function.name()),
             Err(fault) => format!("{}: {effect} -> {fault}", self.function.name()),
         });
@@ -147,60 +147,60 @@ impl<'s, 'b> Caller<'s, 'b> {
 }
 
 /// A call on its way. Where its function dies meanwhile, it may arrive all the same.
-struct Flight<'h, 's, 'b> {
+struct CallInFlight<'h, 's, 'b> {
     caller: &'h Caller<'s, 'b>,
     effect: Option<&'h Effect>,
     call: u64,
-    looked_at: i64,
+    round_began_at: i64,
     sent: i64,
 }
 
-impl<'h, 's, 'b> Flight<'h, 's, 'b> {
-    fn begin(caller: &'h Caller<'s, 'b>, effect: &'h Effect, call: u64, looked_at: i64) -> Self {
-        let mut inner = caller.stage.inner();
+impl<'h, 's, 'b> CallInFlight<'h, 's, 'b> {
+    fn begin(caller: &'h Caller<'s, 'b>, effect: &'h Effect, call: u64, round_began_at: i64) -> Self {
+        let mut inner = caller.context.inner();
         if let Effect::CreateStack(_) = effect {
             caller.cluster.iter().for_each(|cluster| inner.oracle.begin_flight(cluster, call));
         }
-        Self { caller, effect: Some(effect), call, looked_at, sent: inner.now }
+        Self { caller, effect: Some(effect), call, round_began_at, sent: inner.now }
     }
 
     /// It has arrived, or never will.
     fn end(&mut self) {
         if let (Some(Effect::CreateStack(_)), Some(cluster)) = (self.effect.take(), &self.caller.cluster) {
-            self.caller.stage.inner().oracle.end_flight(cluster, self.call);
+            self.caller.context.inner().oracle.end_flight(cluster, self.call);
         }
     }
 
     /// Nobody waits for it any more.
-    fn orphan(&mut self) {
+    fn late_call(&mut self) {
         let Some(effect) = self.effect.take() else { return };
-        let stage = self.caller.stage;
-        let delay = i64::try_from(stage.dice.below(under(self.call, 3), ON_ITS_WAY_MAX)).unwrap_or(0);
-        let mut inner = stage.inner();
+        let context = self.caller.context;
+        let delay = i64::try_from(context.dice.below(under(self.call, 3), ON_ITS_WAY_MAX)).unwrap_or(0);
+        let mut inner = context.inner();
         let at = (self.sent + delay).max(inner.now + 1);
         let cluster = self.caller.cluster.clone();
-        inner.orphans.push(Orphan { at, effect: effect.clone(), cluster, call: self.call, looked_at: self.looked_at });
+        inner.late_calls.push(LateCall { at, effect: effect.clone(), cluster, call: self.call, round_began_at: self.round_began_at });
     }
 }
 
-impl Drop for Flight<'_, '_, '_> {
+impl Drop for CallInFlight<'_, '_, '_> {
     fn drop(&mut self) {
-        let arrives = self.caller.stage.dice.below(under(self.call, 4), 2) == 0;
-        if arrives && self.caller.stage.inner().now > self.sent {
-            self.orphan();
+        let arrives = self.caller.context.dice.below(under(self.call, 4), 2) == 0;
+        if arrives && self.caller.context.inner().now > self.sent {
+            self.late_call();
         }
         self.end();
     }
 }
 
-impl<Q: Lookup> Answers<Q> for Caller<'_, '_> {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
+impl<Q: Lookup> RunQuery<Q> for Caller<'_, '_> {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
         let seen = self.see(query.clone()).await;
         if let Err(fault) = &seen {
             if let Some(events) = (&query as &dyn Any).downcast_ref::<ListEvents>() {
-                self.stage.inner().oracle.unread.insert(events.stack.clone());
+                self.context.inner().oracle.unread.insert(events.stack.clone());
             }
-            if self.stage.bug.is_some_and(|bug| bug.gives_back(&query, fault)) {
+            if self.context.bug.is_some_and(|bug| bug.gives_back(&query, fault)) {
                 self.die().await;
             }
         }
@@ -209,20 +209,20 @@ impl<Q: Lookup> Answers<Q> for Caller<'_, '_> {
 }
 
 impl Caller<'_, '_> {
-    async fn see<Q: Lookup>(&self, query: Q) -> Result<Q::Answer, Fault> {
+    async fn see<Q: Lookup>(&self, query: Q) -> Result<Q::Output, Fault> {
         let (call, kind) = (self.call(), Asked::of(&query));
         if kind.is::<ReadLedger>() {
             // Every look begins with it.
-            self.looked_at.store(self.stage.inner().now, Ordering::Relaxed);
+            self.round_began_at.store(self.context.inner().now, Ordering::Relaxed);
             self.listed.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let what = || format!("{query:?}");
         self.go(call, &what).await?;
         let is_stack = kind.is::<StackByName>() || kind.is::<StackById>() || kind.is::<ListStacks>();
-        let is_blind = kind.is::<StackByName>() && self.stage.strikes(FaultKind::LookBlind, call);
+        let is_blind = kind.is::<StackByName>() && self.context.injects(FaultKind::StackNotVisible, call);
         // Whatever else lies there takes up the page.
-        let is_long = kind.is::<ListFolder>() && self.stage.strikes(FaultKind::ListingLong, call);
-        let is_stale = is_stack && self.stage.strikes(FaultKind::LookStale, call);
+        let is_long = kind.is::<ListFolder>() && self.context.injects(FaultKind::ListingTruncated, call);
+        let is_stale = is_stack && self.context.injects(FaultKind::StackStatusStale, call);
         // For seconds after a change DescribeStacks may show what was (facts: read-after-write).
         let lag = match (is_blind, is_stale) {
             (true, _) => 8_000,
@@ -230,7 +230,7 @@ impl Caller<'_, '_> {
             (false, false) => 0,
         };
         let mut answer = {
-            let mut state = self.stage.world.state();
+            let mut state = self.context.world.state();
             state.lag = SignedDuration::from_millis(lag);
             let pages = state.pages;
             if is_long {
@@ -241,12 +241,12 @@ impl Caller<'_, '_> {
             answer
         }?;
         if kind.is::<ListFolder>() {
-            let now = self.stage.inner().now;
+            let now = self.context.inner().now;
             self.listed.lock().unwrap_or_else(PoisonError::into_inner).push((kind.touches, now));
         }
         self.come_back(call, &what).await?;
-        if let Some(bug) = self.stage.bug {
-            bug.sees(&query, &mut answer, self.stage.clock());
+        if let Some(bug) = self.context.bug {
+            bug.sees(&query, &mut answer, self.context.clock());
         }
         Ok(answer)
     }
@@ -254,9 +254,9 @@ impl Caller<'_, '_> {
 
 impl Execute for Caller<'_, '_> {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
-        let Some(bug) = self.stage.bug else { return self.do_one(effect).await };
+        let Some(bug) = self.context.bug else { return self.do_one(effect).await };
         let instead = {
-            let state = self.stage.world.state();
+            let state = self.context.world.state();
             bug.does(effect, &state, &mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
         };
         let mut done = Ok(None);

@@ -17,12 +17,12 @@ use cf_core::stack::{StackId, StackState, StackStatus, TAG_CLUSTER, TAG_REQUEST,
 use cf_core::status::Status;
 use jiff::Timestamp;
 
-pub use put::{End, Put, Told};
+pub use put::{AnswerKind, End, Put};
 
 use super::answers;
 use super::script::Content;
 use crate::cloudformation::SimStack;
-use crate::finding::{Finding, Harm};
+use crate::finding::{Finding, FindingKind};
 use crate::s3::Bucket;
 use crate::world::State;
 
@@ -32,7 +32,7 @@ pub struct Oracle {
     /// All files, in order.
     pub puts: Vec<Put>,
     standing: BTreeMap<String, usize>,
-    answers: BTreeMap<String, Vec<(i64, Told)>>,
+    answers: BTreeMap<String, Vec<(i64, AnswerKind)>>,
     accepted: BTreeSet<(Cluster, RequestId)>,
     /// The requests that were accepted, of each cluster, and when, in order.
     lives: BTreeMap<Cluster, Vec<(i64, RequestId)>>,
@@ -50,12 +50,12 @@ pub struct Oracle {
     /// Whether there was a past before the run began, which the oracle knows nothing of.
     pub has_past: bool,
     /// What went wrong.
-    pub wrongs: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// A state that may not follow the one that stands, if it is written.
     pending_status: Option<String>,
     now: i64,
     /// When the look began that led to what is said now.
-    pub looked_at: i64,
+    pub round_began_at: i64,
     /// When that look saw the files beside what is said now.
     pub listed_at: i64,
 }
@@ -85,12 +85,12 @@ impl Oracle {
         // One that S3 does not give out is known by its line in a listing, which tells no version.
         let id = version.id.as_deref().filter(|_| !version.is_withheld);
         let request = RequestId::of(key, id, &version.etag, version.modified);
-        let is_readable = content.is_none_or(Content::is_order) && !version.is_withheld;
-        let is_order = is_readable || key.ends_with(Verb::Delete.suffix());
+        let is_readable = content.is_none_or(Content::is_valid_request) && !version.is_withheld;
+        let is_valid_request = is_readable || key.ends_with(Verb::Delete.suffix());
         if let Some(before) = self.standing.get(key) {
             if self.puts[*before].request == request {
                 // The same bytes within one second, in a bucket without versions: nobody can tell them apart.
-                self.puts[*before].is_order |= is_order;
+                self.puts[*before].is_valid_request |= is_valid_request;
                 self.puts[*before].was_withheld |= version.is_withheld;
                 return;
             }
@@ -99,7 +99,16 @@ impl Oracle {
         let was_withheld = version.is_withheld;
         let (etag, modified) = (version.etag.clone(), version.modified);
         self.standing.insert(key.to_owned(), self.puts.len());
-        self.puts.push(Put { key: key.to_owned(), etag, at: self.now, modified, request, is_order, was_withheld, end: End::Standing });
+        self.puts.push(Put {
+            key: key.to_owned(),
+            etag,
+            at: self.now,
+            modified,
+            request,
+            is_valid_request,
+            was_withheld,
+            end: End::Standing,
+        });
     }
 
     /// A file was removed by a user.
@@ -126,7 +135,7 @@ impl Oracle {
 
     /// Whether a CreateStack for this cluster is on its way, and was when the look began that led to what is said now.
     pub fn has_flight(&self, cluster: &Cluster) -> bool {
-        self.flights.iter().any(|(of, _, begun)| of == cluster && *begun <= self.looked_at)
+        self.flights.iter().any(|(of, _, begun)| of == cluster && *begun <= self.round_began_at)
     }
 
     /// The files at a key that the look in hand can have seen.
@@ -144,7 +153,7 @@ impl Oracle {
     /// The requests that a look can have found accepted: the last one before it began, and those since.
     pub fn in_hand<'t>(&'t self, cluster: &Cluster) -> impl Iterator<Item = &'t RequestId> {
         let lives = self.lives.get(cluster).map_or(&[][..], Vec::as_slice);
-        let since = lives.iter().rposition(|(at, _)| *at <= self.looked_at).unwrap_or(0);
+        let since = lives.iter().rposition(|(at, _)| *at <= self.round_began_at).unwrap_or(0);
         lives[since..].iter().map(|(_, request)| request)
     }
 
@@ -153,72 +162,72 @@ impl Oracle {
         self.puts.iter().filter(move |put| matches!(key::read(&put.key), Reading::Request(k) if k.cluster == *cluster && k.verb == verb))
     }
 
-    fn wrong(&mut self, harm: Harm, what: &str) {
-        self.wrongs.push(Finding::new(harm, format!("at {}.{:03} s: {what}", self.now / 1000, self.now % 1000)));
+    fn wrong(&mut self, kind: FindingKind, what: &str) {
+        self.findings.push(Finding::new(kind, format!("at {}.{:03} s: {what}", self.now / 1000, self.now % 1000)));
     }
 
     /// A function is about to do something, after a look that began and saw the files at these times.
-    pub fn says(
+    pub fn check_effect(
         &mut self,
         effect: &Effect,
         cluster: Option<&Cluster>,
-        (looked_at, listed_at): (i64, i64),
+        (round_began_at, listed_at): (i64, i64),
         state: &State,
         settings: &Settings,
     ) {
-        (self.looked_at, self.listed_at) = (looked_at, listed_at);
+        (self.round_began_at, self.listed_at) = (round_began_at, listed_at);
         if let Some(cluster) = cluster
             && !belongs(effect, cluster, state, settings)
         {
-            self.wrong(Harm::AnothersTouched, &format!("a pass over {cluster} reaches for another's: {effect}"));
+            self.wrong(FindingKind::AnothersTouched, &format!("a pass over {cluster} reaches for another's: {effect}"));
         }
         match (effect, cluster) {
             (Effect::CreateStack(new), Some(cluster)) => {
                 let request = RequestId::from_tag(new.tags.get(TAG_REQUEST).map_or("", String::as_str));
                 if !self.accepted.contains(&(cluster.clone(), request)) && !self.has_past {
-                    self.wrong(Harm::NotAccepted, &effect.to_string());
+                    self.wrong(FindingKind::NotAccepted, &effect.to_string());
                 }
             }
-            (Effect::DeleteStack { id }, _) => self.says_delete(id, state, settings),
+            (Effect::DeleteStack { id }, _) => self.check_delete(id, state, settings),
             (Effect::WriteAnswer { key, message, .. }, Some(cluster)) => {
-                if let Some(lie) = answers::lie(self, cluster, key, message, state, settings) {
-                    self.wrong(Harm::UntrueAnswer(message.name()), &format!("{key}: {lie}"));
+                if let Some(lie) = answers::why_untrue(self, cluster, key, message, state, settings) {
+                    self.wrong(FindingKind::UntrueAnswer(message.name()), &format!("{key}: {lie}"));
                 }
             }
-            (Effect::SendMail(mail), Some(cluster)) => self.says_mail(mail.kind(), cluster),
+            (Effect::SendMail(mail), Some(cluster)) => self.check_mail(mail.kind(), cluster),
             _ => {}
         }
     }
 
-    fn says_delete(&mut self, id: &StackId, state: &State, settings: &Settings) {
+    fn check_delete(&mut self, id: &StackId, state: &State, settings: &Settings) {
         let Some(stack) = state.stacks.by_id(id) else { return };
         if stack.stack.cluster(&settings.deployment).is_none() {
-            self.wrong(Harm::ForeignDeleted, &id.to_string());
+            self.wrong(FindingKind::ForeignDeleted, &id.to_string());
         }
         let made_for = stack.stack.request();
         // Where the ledger's past is not known, a delete from another folder cannot know of the upload.
         let is_failed = !self.has_past && matches!(stack.stack.status.state(), StackState::Failed | StackState::RollingBack);
         if let Some(put) = self.puts.iter().find(|p| is_failed && p.end == End::Standing && Some(&p.request) == made_for.as_ref()) {
             let key = put.key.clone();
-            self.wrong(Harm::FailedStackFirst, &key);
+            self.wrong(FindingKind::FailedStackFirst, &key);
         }
     }
 
-    fn says_mail(&mut self, kind: MailKind, cluster: &Cluster) {
+    fn check_mail(&mut self, kind: MailKind, cluster: &Cluster) {
         let sent = self.mails.entry((cluster.clone(), kind)).or_default();
         *sent += 1;
         let (sent, claimed) = (*sent, self.claims.iter().filter(|(of, _, what)| of == cluster && *what == kind).count());
         if sent > claimed {
-            self.wrong(Harm::MailNotClaimed, &format!("{sent} mails of the kind {kind:?} about {cluster}, and {claimed} claimed"));
+            self.wrong(FindingKind::MailNotClaimed, &format!("{sent} mails of the kind {kind:?} about {cluster}, and {claimed} claimed"));
         }
     }
 
-    /// An effect is about to happen; it comes of a look that began at `looked_at`.
-    pub fn lands(&mut self, effect: &Effect, looked_at: i64, state: &State) {
+    /// An effect is about to happen; it comes of a look that began at `round_began_at`.
+    pub fn before_effect(&mut self, effect: &Effect, round_began_at: i64, state: &State) {
         match effect {
             Effect::RemoveUpload { key, etag } if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) => {
                 let was_answered = self.has_past && state.answered.contains(&(key.clone(), etag.clone()));
-                self.settle(key, looked_at, was_answered);
+                self.settle(key, round_began_at, was_answered);
             }
             Effect::WriteStatus { key, status, .. } => {
                 let before = state.store.get(Bucket::User, key).and_then(|v| serde_json::from_slice::<Status>(&v.bytes).ok());
@@ -234,20 +243,20 @@ impl Oracle {
     }
 
     /// An effect has happened.
-    pub fn landed(&mut self, effect: &Effect) {
+    pub fn after_effect(&mut self, effect: &Effect) {
         match effect {
             Effect::WriteAnswer { key, message, .. } => {
                 let now = self.now;
-                // Told as refused for good: should an earlier attempt arrive all the same, it is cleared away.
+                // AnswerKind as refused for good: should an earlier attempt arrive all the same, it is cleared away.
                 let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| matches!(message, Message::Declined { .. }));
                 if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
                     self.flights.retain(|(cluster, ..)| *cluster != of.cluster);
                 }
-                self.answers.entry(key.clone()).or_default().extend(Told::read(key, message).map(|told| (now, told)));
+                self.answers.entry(key.clone()).or_default().extend(AnswerKind::of(key, message).map(|told| (now, told)));
             }
             Effect::WriteStatus { .. } => {
                 if let Some(what) = self.pending_status.take() {
-                    self.wrong(Harm::StateWentBack, &what);
+                    self.wrong(FindingKind::StateWentBack, &what);
                 }
             }
             Effect::WriteLedger { ledger, user, .. } => {
@@ -269,7 +278,7 @@ impl Oracle {
 
     /// A function removes an upload that is there: its answer must stand. Of a world that begins in the middle, the world
     /// knows what was answered before.
-    fn settle(&mut self, key: &str, looked_at: i64, was_answered: bool) {
+    fn settle(&mut self, key: &str, round_began_at: i64, was_answered: bool) {
         let Some(nth) = self.standing.remove(key) else { return };
         let put = &self.puts[nth];
         // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
@@ -277,17 +286,17 @@ impl Oracle {
         let since = if has_twin { put.at - TWINS_MAX } else { put.at };
         let (told, told_twins) = (self.told_beside(key, put.at), self.told_beside(key, since));
         // Who looked before it came has meant the first.
-        let is_one_with_its_twin = told.is_empty() || (has_twin && looked_at < put.at);
+        let is_one_with_its_twin = told.is_empty() || (has_twin && round_began_at < put.at);
         if told_twins.is_empty() && !was_answered {
-            self.wrong(Harm::UploadFirst, key);
+            self.wrong(FindingKind::UploadFirst, key);
         }
         let at = self.now;
         self.puts[nth].end = if is_one_with_its_twin { End::Withdrawn { at } } else { End::Settled { at, told } };
     }
 
-    fn told_beside(&self, key: &str, since: i64) -> Vec<Told> {
+    fn told_beside(&self, key: &str, since: i64) -> Vec<AnswerKind> {
         let Some(stem) = Verb::ALL.iter().find_map(|verb| key.strip_suffix(verb.suffix())) else { return Vec::new() };
-        let mut told: Vec<(i64, Told)> = Answer::ALL
+        let mut told: Vec<(i64, AnswerKind)> = Answer::ALL
             .into_iter()
             .flat_map(|answer| self.answers.get(&format!("{stem}{}", answer.suffix())).cloned().unwrap_or_default())
             .filter(|(at, _)| *at >= since)
@@ -303,7 +312,7 @@ impl Oracle {
             if let Some(cluster) = stack.stack.cluster(&settings.deployment)
                 && !seen.insert(cluster.clone())
             {
-                self.wrong(Harm::LivesTwice, &cluster.to_string());
+                self.wrong(FindingKind::LivesTwice, &cluster.to_string());
             }
         }
     }
@@ -332,7 +341,7 @@ fn belongs(effect: &Effect, cluster: &Cluster, state: &State, settings: &Setting
         | Effect::RemoveUpload { key, .. } => is_file(key),
         Effect::SendMail(mail) => mail.cluster == *cluster,
         // Only the sweep itself, and a deployment, write these.
-        Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
+        Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
     }
 }
 

@@ -30,7 +30,7 @@ pub const REASONS: [Reason; 6] = [
     },
 ];
 
-/// The sentence that these are the words of.
-pub fn said(words: &str) -> &'static Reason {
+/// The `Reason` with this text; the first one if there is none.
+pub fn reason_of(words: &str) -> &'static Reason {
     REASONS.iter().find(|said| said.words == words).unwrap_or(&REASONS[0])
 }

@@ -9,19 +9,19 @@ use cf_core::key::Verb;
 use cf_core::reconcile::{Outcome, Wake};
 use cf_core::testing;
 
-use super::agenda::{Agenda, Happening};
 use super::bug::Bug;
+use super::context::{Function, Inner, LateCall, RunContext, timeout};
+use super::delivery::{Delivery, Queue, handle};
 use super::dice::{Dice, under};
+use super::event_queue::{EventQueue, ScheduledEvent};
 use super::fault_plan::{FaultKind, FaultPlan};
 use super::oracle::{End, Oracle};
 use super::run_settings::{Report, RunSettings};
 use super::script::{Line, Script, USERS};
-use super::stage::{Function, Inner, Orphan, Stage, timeout};
 use super::steps;
-use super::travel::{Delivery, Queue, handle};
 use crate::build;
 use crate::cloud::{Cloud, Event};
-use crate::finding::{Finding, Harm};
+use crate::finding::{Finding, FindingKind};
 use crate::s3::Bucket;
 use crate::world::World;
 
@@ -49,21 +49,21 @@ pub(super) fn run_script(setting: &RunSettings<'_>, script: &Script) -> Report {
     let dice = Dice::new(setting.seed);
     let (world, events) = beginning(setting, script);
     let last = script.lines.iter().map(|line| line.at).max().unwrap_or(0);
-    let calm_at = last + 60_000 + i64::try_from(dice.below(under(7, 7), 600_000)).unwrap_or(0);
+    let faults_until = last + 60_000 + i64::try_from(dice.below(under(7, 7), 600_000)).unwrap_or(0);
     let inner = Inner {
         now: 0,
-        quiet_until: setting.quiet_until,
-        calm_at: if setting.is_calm { 0 } else { calm_at },
+        faults_from: setting.faults_from,
+        faults_until: if setting.without_faults { 0 } else { faults_until },
         fault_plan: FaultPlan::new(setting.seed, setting.skipped_faults.clone(), &setting.rates),
         wakes: Vec::new(),
-        orphans: Vec::new(),
+        late_calls: Vec::new(),
         has_died: false,
         oracle: Oracle::new(setting.start.is_some()),
-        story: setting.tells.then(Vec::new),
+        log: setting.keeps_log.then(Vec::new),
         trace: setting.traces.then(Vec::new),
     };
-    let stage = Stage::new(world, dice, setting.bug, inner);
-    let mut run = Run::new(&stage, script);
+    let context = RunContext::new(world, dice, setting.bug, inner);
+    let mut run = Run::new(&context, script);
     run.begin(setting, events);
     run.go();
     run.report()
@@ -77,16 +77,16 @@ fn beginning(setting: &RunSettings<'_>, script: &Script) -> (World, Vec<Event>) 
     };
     let cloud = USERS.iter().fold(cloud, |cloud, user| cloud.with_profile(user));
     cloud.world.state().store.versioned = script.is_versioned;
-    cloud.world.state().is_recording = false;
+    cloud.world.state().checks_removals = false;
     cloud.world.wait(30);
     (cloud.world, events)
 }
 
 /// A run under way.
 pub(super) struct Run<'s, 'b> {
-    pub(super) stage: &'s Stage<'b>,
+    pub(super) context: &'s RunContext<'b>,
     script: &'s Script,
-    agenda: Agenda,
+    queue: EventQueue,
     tasks: Vec<Option<Task<'s>>>,
     /// Running functions, events on their way, and stacks in motion: while there are any, the world is not quiet.
     running: usize,
@@ -98,11 +98,11 @@ pub(super) struct Run<'s, 'b> {
 }
 
 impl<'s, 'b> Run<'s, 'b> {
-    fn new(stage: &'s Stage<'b>, script: &'s Script) -> Self {
+    fn new(context: &'s RunContext<'b>, script: &'s Script) -> Self {
         Self {
-            stage,
+            context,
             script,
-            agenda: Agenda::default(),
+            queue: EventQueue::default(),
             tasks: Vec::new(),
             running: 0,
             arriving: 0,
@@ -116,114 +116,114 @@ impl<'s, 'b> Run<'s, 'b> {
     fn begin(&mut self, setting: &RunSettings<'_>, events: Vec<Event>) {
         self.report.lines = self.script.lines.len();
         for nth in (0..self.script.lines.len()).filter(|nth| !setting.left_out.contains(nth)) {
-            self.at(self.script.lines[nth].at, Happening::Step(nth));
+            self.at(self.script.lines[nth].at, ScheduledEvent::ScriptStep(nth));
         }
-        if self.stage.bug.is_none_or(Bug::sweeps) {
-            self.at(SWEEP, Happening::Tick(1));
+        if self.context.bug.is_none_or(Bug::sweeps) {
+            self.at(SWEEP, ScheduledEvent::Sweep(1));
         }
         {
-            let state = self.stage.world.state();
+            let state = self.context.world.state();
             let keys: Vec<String> = state.store.list(Bucket::User, "").map(|(key, _)| key.clone()).collect();
-            let mut inner = self.stage.inner();
+            let mut inner = self.context.inner();
             keys.iter().filter(|k| Verb::ALL.iter().any(|v| k.ends_with(v.suffix()))).for_each(|k| inner.oracle.put(k, None, &state));
         }
         for (nth, event) in events.into_iter().enumerate() {
             let key = under(0xE0, nth as u64);
             match event {
-                Event::Upload(at) => self.tell_of_upload(at, key),
+                Event::Upload(at) => self.emit_upload_event(at, key),
                 Event::Stack(id) => self.emit(Wake::Stack(id), Function::Watch, Queue::Lambda, key),
                 Event::Sweep => self.emit(Wake::Sweep, Function::Watch, Queue::Lambda, key),
             }
         }
-        self.stage.world.state().stacks.turned.clear();
-        let stacks = self.stage.world.state().stacks.all().len();
-        (0..stacks).for_each(|nth| self.set_in_motion(nth));
+        self.context.world.state().stacks.turned.clear();
+        let stacks = self.context.world.state().stacks.all().len();
+        (0..stacks).for_each(|nth| self.schedule_transition(nth));
     }
 
-    pub(super) fn at(&mut self, at: i64, what: Happening) {
-        self.agenda.at(at, what);
+    pub(super) fn at(&mut self, at: i64, what: ScheduledEvent) {
+        self.queue.at(at, what);
     }
 
     pub(super) fn now(&self) -> i64 {
-        self.stage.inner().now
+        self.context.inner().now
     }
 
     pub(super) fn below(&self, key: u64, most: u64) -> i64 {
-        i64::try_from(self.stage.dice.below(key, most)).unwrap_or(0)
+        i64::try_from(self.context.dice.below(key, most)).unwrap_or(0)
     }
 
     fn go(&mut self) {
-        while let Some((at, what)) = self.agenda.next() {
-            self.stage.set_clock(at);
-            self.stage.inner().oracle.set_clock(at);
+        while let Some((at, what)) = self.queue.next() {
+            self.context.set_clock(at);
+            self.context.inner().oracle.set_clock(at);
             match what {
-                Happening::Step(nth) => {
+                ScheduledEvent::ScriptStep(nth) => {
                     let Line { step, .. } = self.script.lines[nth].clone();
                     steps::carry_out(self, &step, under(0xD0, nth as u64));
                 }
-                Happening::Arrive(delivery) => self.arrive(*delivery),
-                Happening::Wake(task, waker) => {
+                ScheduledEvent::Delivery(delivery) => self.arrive(*delivery),
+                ScheduledEvent::WakeTask(task, waker) => {
                     waker.wake();
                     self.poll(task);
                 }
-                Happening::Deadline(task) => self.time_out(task),
-                Happening::Move(nth, from) => self.move_stack(nth, from),
-                Happening::Land(orphan) => self.land(&orphan),
-                Happening::Tick(nth) => self.tick(nth),
+                ScheduledEvent::Timeout(task) => self.time_out(task),
+                ScheduledEvent::StackTransition(nth, from) => self.move_stack(nth, from),
+                ScheduledEvent::LateCall(late_call) => self.apply_at_aws(&late_call),
+                ScheduledEvent::Sweep(nth) => self.tick(nth),
             }
-            self.take_up();
-            if self.is_over || !self.stage.inner().oracle.wrongs.is_empty() {
+            self.schedule_pending();
+            if self.is_over || !self.context.inner().oracle.findings.is_empty() {
                 return;
             }
         }
     }
 
     /// What the last happening has set in motion.
-    fn take_up(&mut self) {
-        let (wakes, orphans) = {
-            let mut inner = self.stage.inner();
-            (std::mem::take(&mut inner.wakes), std::mem::take(&mut inner.orphans))
+    fn schedule_pending(&mut self) {
+        let (wakes, late_calls) = {
+            let mut inner = self.context.inner();
+            (std::mem::take(&mut inner.wakes), std::mem::take(&mut inner.late_calls))
         };
         for (at, task, waker) in wakes {
-            self.at(at, Happening::Wake(task, waker));
+            self.at(at, ScheduledEvent::WakeTask(task, waker));
         }
-        for orphan in orphans {
-            self.at(orphan.at, Happening::Land(Box::new(orphan)));
+        for late_call in late_calls {
+            self.at(late_call.at, ScheduledEvent::LateCall(Box::new(late_call)));
         }
-        let turned = std::mem::take(&mut self.stage.world.state().stacks.turned);
+        let turned = std::mem::take(&mut self.context.world.state().stacks.turned);
         for nth in &turned {
-            self.tell_of_stack(*nth);
+            self.emit_stack_event(*nth);
         }
         if !turned.is_empty() {
-            self.stage.inner().oracle.watch_stacks(&self.stage.world.state(), &self.stage.world.settings);
+            self.context.inner().oracle.watch_stacks(&self.context.world.state(), &self.context.world.settings);
         }
     }
 
     // ---- events
 
     /// S3 tells of an upload: at least once, so its event may be late and doubled, never lost.
-    pub(super) fn tell_of_upload(&mut self, at: String, key: u64) {
+    pub(super) fn emit_upload_event(&mut self, at: String, key: u64) {
         let verb = Verb::ALL.into_iter().find(|verb| at.ends_with(verb.suffix()));
         let to = verb.map_or(Function::Create, |verb| verb.spec().function);
         self.emit(Wake::Upload(at), to, Queue::Lambda, key);
     }
 
     pub(super) fn emit(&mut self, work: Wake, to: Function, queue: Queue, key: u64) {
-        let stage = self.stage;
-        if matches!(work, Wake::Stack(_)) && stage.strikes(FaultKind::EventLost, key) {
-            stage.tell(|| "EventBridge loses an event of a stack".into());
+        let context = self.context;
+        if matches!(work, Wake::Stack(_)) && context.injects(FaultKind::EventLost, key) {
+            context.log(|| "EventBridge loses an event of a stack".into());
             return;
         }
         let mut wait = 30 + self.below(under(key, 1), 1_500) + if queue == Queue::Progress { 10_000 } else { 0 };
-        if stage.strikes(FaultKind::EventLate, key) {
-            wait += match stage.dice.below(under(key, 2), 10) {
+        if context.injects(FaultKind::EventLate, key) {
+            wait += match context.dice.below(under(key, 2), 10) {
                 0..=6 => self.below(under(key, 3), 60_000),
                 7..=8 => self.below(under(key, 3), 600_000),
                 _ => self.below(under(key, 3), 3_600_000),
             };
         }
         let at = self.now() + wait;
-        if stage.strikes(FaultKind::EventDoubled, key) {
+        if context.injects(FaultKind::EventDoubled, key) {
             let again = Delivery { work: work.clone(), to, queue, tries: 0, key: under(key, 77) };
             self.expect(at + self.below(under(key, 4), 120_000), again);
         }
@@ -232,21 +232,21 @@ impl<'s, 'b> Run<'s, 'b> {
 
     fn expect(&mut self, at: i64, delivery: Delivery) {
         self.arriving += 1;
-        self.at(at, Happening::Arrive(Box::new(delivery)));
+        self.at(at, ScheduledEvent::Delivery(Box::new(delivery)));
     }
 
     fn arrive(&mut self, mut delivery: Delivery) {
         self.arriving -= 1;
-        if self.stage.strikes(FaultKind::HeldBack, delivery.key) {
+        if self.context.injects(FaultKind::EventThrottled, delivery.key) {
             delivery.key = under(delivery.key, 5);
             let at = self.now() + 1_000 + self.below(under(delivery.key, 6), 300_000);
             self.expect(at, delivery);
             return;
         }
-        let (task, stage) = (self.tasks.len(), self.stage);
-        stage.tell(|| format!("{} wakes for {}", delivery.to.name(), delivery.told()));
-        let running: Running<'s> = Box::pin(handle(stage, task, delivery.clone()));
-        self.at(self.now() + timeout(delivery.to), Happening::Deadline(task));
+        let (task, context) = (self.tasks.len(), self.context);
+        context.log(|| format!("{} wakes for {}", delivery.to.name(), delivery.told()));
+        let running: Running<'s> = Box::pin(handle(context, task, delivery.clone()));
+        self.at(self.now() + timeout(delivery.to), ScheduledEvent::Timeout(task));
         self.tasks.push(Some(Task { running, delivery }));
         self.running += 1;
         self.poll(task);
@@ -257,7 +257,7 @@ impl<'s, 'b> Run<'s, 'b> {
     fn poll(&mut self, nth: usize) {
         let Some(task) = self.tasks.get_mut(nth).and_then(Option::as_mut) else { return };
         let polled = task.running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        let has_died = std::mem::take(&mut self.stage.inner().has_died);
+        let has_died = std::mem::take(&mut self.context.inner().has_died);
         match polled {
             Poll::Pending if !has_died => {}
             Poll::Pending => self.end(nth, Err("it died".to_owned())),
@@ -280,11 +280,11 @@ impl<'s, 'b> Run<'s, 'b> {
                 self.report.passes += outcomes.len();
                 self.report.situations.extend(outcomes.iter().flat_map(|o| o.plans.iter().map(|plan| plan.situation)));
                 for plan in outcomes.iter().flat_map(|o| &o.plans) {
-                    self.stage.tell(|| format!("  {} had decided: {} -> {:?}", delivery.to.name(), plan.situation, plan.action));
+                    self.context.log(|| format!("  {} had decided: {} -> {:?}", delivery.to.name(), plan.situation, plan.action));
                 }
             }
             Err(why) => {
-                self.stage.tell(|| format!("{} fails ({}): {why}", delivery.to.name(), delivery.told()));
+                self.context.log(|| format!("{} fails ({}): {why}", delivery.to.name(), delivery.told()));
                 let now = self.now();
                 match delivery.clone().again() {
                     Some((wait, again)) => self.expect(now + wait, again),
@@ -294,11 +294,11 @@ impl<'s, 'b> Run<'s, 'b> {
         }
     }
 
-    fn land(&mut self, Orphan { effect, cluster, call, looked_at, .. }: &Orphan) {
-        let done = self.stage.land(effect, *call, *looked_at);
-        self.stage.tell(|| format!("(arrives late) {effect}{}", done.err().map(|f| format!(" -> {f}")).unwrap_or_default()));
+    fn apply_at_aws(&mut self, LateCall { effect, cluster, call, round_began_at, .. }: &LateCall) {
+        let done = self.context.apply_at_aws(effect, *call, *round_began_at);
+        self.context.log(|| format!("(arrives late) {effect}{}", done.err().map(|f| format!(" -> {f}")).unwrap_or_default()));
         if let (Effect::CreateStack(_), Some(cluster)) = (effect, cluster) {
-            self.stage.inner().oracle.end_flight(cluster, *call);
+            self.context.inner().oracle.end_flight(cluster, *call);
         }
     }
 
@@ -306,8 +306,8 @@ impl<'s, 'b> Run<'s, 'b> {
 
     fn tick(&mut self, nth: u64) {
         let now = self.now();
-        let is_calm = now >= self.stage.inner().calm_at;
-        if is_calm {
+        let without_faults = now >= self.context.inner().faults_until;
+        if without_faults {
             // An administrator looks at the alarm, and redrives.
             for mut delivery in std::mem::take(&mut self.parked) {
                 delivery = Delivery { tries: 0, queue: Queue::Failures, to: Function::Watch, key: under(delivery.key, 99), ..delivery };
@@ -319,52 +319,52 @@ impl<'s, 'b> Run<'s, 'b> {
             }
         }
         let key = under(0x7C, nth);
-        if self.stage.strikes(FaultKind::SweepMissed, key) {
-            self.stage.tell(|| "a sweep does not come".into());
+        if self.context.injects(FaultKind::SweepMissed, key) {
+            self.context.log(|| "a sweep does not come".into());
         } else {
             self.emit(Wake::Sweep, Function::Watch, Queue::Lambda, key);
         }
-        self.at(now + SWEEP, Happening::Tick(nth + 1));
+        self.at(now + SWEEP, ScheduledEvent::Sweep(nth + 1));
     }
 
     /// Asked before each sweep, once the faults are over.
     fn is_at_rest(&mut self, tick: u64) -> bool {
         let is_quiet = self.running == 0 && self.arriving == 0 && self.moving == 0;
-        let owed = if is_quiet { self.complaints() } else { vec![Finding::new(Harm::Restless, "something still moves")] };
-        let tale = || format!("before the sweep: {}", owed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-        self.stage.tell(tale);
+        let owed = if is_quiet { self.findings_at_rest() } else { vec![Finding::new(FindingKind::Restless, "something still moves")] };
+        let log = || format!("before the sweep: {}", owed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        self.context.log(log);
         if owed.is_empty() {
             return true;
         }
         self.report.sweeps = if is_quiet { self.report.sweeps + 1 } else { 0 };
         let is_too_long = self.report.sweeps > SWEEPS_MAX || tick > TICKS_MAX;
         if is_too_long {
-            self.report.wrongs.extend(owed);
+            self.report.findings.extend(owed);
         }
         is_too_long
     }
 
     /// What is wrong in a world where nothing moves.
-    fn complaints(&self) -> Vec<Finding> {
-        let mut wrong = self.stage.world.complaints();
-        let state = self.stage.world.state();
-        wrong.extend(self.stage.inner().oracle.judge_wishes(&state, &self.stage.world.settings));
+    fn findings_at_rest(&self) -> Vec<Finding> {
+        let mut wrong = self.context.world.findings_at_rest();
+        let state = self.context.world.state();
+        wrong.extend(self.context.inner().oracle.check_last_requests(&state, &self.context.world.settings));
         wrong
     }
 
     fn report(mut self) -> Report {
-        let mut inner = self.stage.inner();
-        self.report.wrongs.splice(0..0, inner.oracle.wrongs.drain(..));
-        if !self.is_over && self.report.wrongs.is_empty() {
+        let mut inner = self.context.inner();
+        self.report.findings.splice(0..0, inner.oracle.findings.drain(..));
+        if !self.is_over && self.report.findings.is_empty() {
             // Only where nothing sweeps.
             drop(inner);
-            self.report.wrongs = self.complaints();
-            inner = self.stage.inner();
+            self.report.findings = self.findings_at_rest();
+            inner = self.context.inner();
         }
         self.report.uploads = inner.oracle.puts.len();
-        self.report.struck = std::mem::take(&mut inner.fault_plan.struck);
+        self.report.injected = std::mem::take(&mut inner.fault_plan.injected);
         self.report.is_shared = self.script.users > 1 || inner.oracle.puts.iter().any(|p| matches!(p.end, End::Withdrawn { .. }));
-        self.report.story = inner.story.take().unwrap_or_default();
+        self.report.log = inner.log.take().unwrap_or_default();
         self.report.trace = inner.trace.take().unwrap_or_default();
         drop(inner);
         self.report

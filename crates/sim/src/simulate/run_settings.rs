@@ -24,23 +24,23 @@ pub struct RunSettings<'b> {
     pub rates: Vec<(FaultKind, u64)>,
     /// A planted bug.
     pub bug: Option<&'b dyn Bug>,
-    /// Whether the story is told.
-    pub tells: bool,
+    /// Whether the log is told.
+    pub keeps_log: bool,
     /// Whether every effect is traced.
     pub traces: bool,
     /// Whether nothing goes wrong at all.
-    pub is_calm: bool,
+    pub without_faults: bool,
     /// Nothing goes wrong before this time, in milliseconds.
-    pub quiet_until: i64,
+    pub faults_from: i64,
 }
 
 /// How a run went.
 #[derive(Debug, Default)]
 pub struct Report {
     /// What went wrong; empty where all is well.
-    pub wrongs: Vec<Finding>,
-    /// Every fault that struck, and where.
-    pub struck: Vec<(FaultKind, u64)>,
+    pub findings: Vec<Finding>,
+    /// Every fault that injected, and where.
+    pub injected: Vec<(FaultKind, u64)>,
     /// The situations that passes met.
     pub situations: Vec<Situation>,
     /// Lines of the script.
@@ -55,8 +55,8 @@ pub struct Report {
     pub sweeps: usize,
     /// Whether two users took part, and whether an upload was replaced while it stood.
     pub is_shared: bool,
-    /// The story, where it was asked for.
-    pub story: Vec<String>,
+    /// The log, where it was asked for.
+    pub log: Vec<String>,
     /// Every effect without its words, where it was asked for.
     pub trace: Vec<String>,
 }

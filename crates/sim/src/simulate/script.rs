@@ -84,7 +84,7 @@ impl Content {
     }
 
     /// Whether it is an order that can come true. The reference: independent of the code that judges it.
-    pub const fn is_order(self) -> bool {
+    pub const fn is_valid_request(self) -> bool {
         matches!(self, Self::Plain | Self::EightNodes | Self::Spelt)
     }
 }

@@ -10,7 +10,7 @@ const TRIALS_MAX: usize = 4_000;
 
 /// The smallest run found that goes wrong as this one does. It is the same run where nothing can be left out.
 pub fn shrink<'b>(setting: &RunSettings<'b>) -> RunSettings<'b> {
-    let mut best = RunSettings { tells: false, ..setting.clone() };
+    let mut best = RunSettings { keeps_log: false, ..setting.clone() };
     let mut trials = 0;
     loop {
         let before = (best.left_out.len(), best.skipped_faults.len());
@@ -18,10 +18,10 @@ pub fn shrink<'b>(setting: &RunSettings<'b>) -> RunSettings<'b> {
         trials += 1;
         let lines: Vec<usize> = (0..report.lines).filter(|nth| !best.left_out.contains(nth)).collect();
         leave_out(&lines, &mut best, &mut trials, |setting, some| setting.left_out.extend(some.iter().copied()));
-        let struck: Vec<(FaultKind, u64)> = run(&best).struck;
-        leave_out(&struck, &mut best, &mut trials, |setting, some| setting.skipped_faults.extend(some.iter().copied()));
+        let injected: Vec<(FaultKind, u64)> = run(&best).injected;
+        leave_out(&injected, &mut best, &mut trials, |setting, some| setting.skipped_faults.extend(some.iter().copied()));
         if (best.left_out.len(), best.skipped_faults.len()) == before || trials > TRIALS_MAX {
-            return RunSettings { tells: setting.tells, ..best };
+            return RunSettings { keeps_log: setting.keeps_log, ..best };
         }
     }
 }
@@ -49,5 +49,5 @@ fn leave_out<'b, T>(all: &[T], best: &mut RunSettings<'b>, trials: &mut usize, o
 }
 
 fn fails(report: &Report) -> bool {
-    !report.wrongs.is_empty()
+    !report.findings.is_empty()
 }

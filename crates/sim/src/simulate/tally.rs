@@ -13,7 +13,7 @@ pub fn possible() -> BTreeSet<Situation> {
     start::possible().iter().map(start::Start::situation).collect()
 }
 
-/// In each so manieth round through the starts the first minute is quiet, so that a pass comes to its end there.
+/// In every 16th round through the starts the first minute has no faults, so that a pass ends there.
 const QUIET_ROUND: u64 = 16;
 
 /// The run of a seed: the odd ones begin with an empty deployment, the even ones go round the starts.
@@ -24,7 +24,7 @@ pub fn setting(seed: u64) -> RunSettings<'static> {
     }
     let (round, nth) = (seed / 2 / starts.len() as u64, (seed / 2) % starts.len() as u64);
     let start = usize::try_from(nth).ok().map(|nth| starts[nth]);
-    RunSettings { seed, start, quiet_until: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..RunSettings::default() }
+    RunSettings { seed, start, faults_from: if round.is_multiple_of(QUIET_ROUND) { 60_000 } else { 0 }, ..RunSettings::default() }
 }
 
 /// Counts over many runs.
@@ -32,8 +32,8 @@ pub fn setting(seed: u64) -> RunSettings<'static> {
 pub struct Tally {
     /// Runs.
     pub runs: u64,
-    /// How often each kind of fault struck.
-    pub struck: [u64; KINDS],
+    /// How often each kind of fault injected.
+    pub injected: [u64; KINDS],
     situations: BTreeMap<Situation, u64>,
     /// Stacks that were made.
     pub lives: u64,
@@ -51,8 +51,8 @@ impl Tally {
     /// Counts a run.
     pub fn add(&mut self, report: &Report) {
         self.runs += 1;
-        for (kind, _) in &report.struck {
-            self.struck[*kind as usize] += 1;
+        for (kind, _) in &report.injected {
+            self.injected[*kind as usize] += 1;
         }
         for situation in &report.situations {
             *self.situations.entry(*situation).or_default() += 1;
@@ -67,7 +67,7 @@ impl Tally {
     /// Adds another's counts.
     pub fn merge(&mut self, other: &Self) {
         let add = |mine: &mut [u64], its: &[u64]| mine.iter_mut().zip(its).for_each(|(a, b)| *a += b);
-        add(&mut self.struck, &other.struck);
+        add(&mut self.injected, &other.injected);
         for (situation, count) in &other.situations {
             *self.situations.entry(*situation).or_default() += count;
         }
@@ -81,12 +81,12 @@ impl Tally {
 
     /// Faults of all kinds.
     pub fn faults(&self) -> u64 {
-        self.struck.iter().sum()
+        self.injected.iter().sum()
     }
 
-    /// Kinds of faults, and how often each struck.
+    /// Kinds of faults, and how often each injected.
     pub fn by_kind(&self) -> impl Iterator<Item = (FaultKind, u64)> {
-        FaultKind::ALL.iter().map(|kind| (*kind, self.struck[*kind as usize]))
+        FaultKind::ALL.iter().map(|kind| (*kind, self.injected[*kind as usize]))
     }
 
     /// Situations that were met although no world begins in them.

@@ -13,7 +13,7 @@ pub fn line<T>(at: i64, effect: &Effect, done: &Result<T, Fault>) -> String {
 fn without_words(effect: &Effect) -> String {
     let version = |expect: &Expect| match expect {
         Expect::Absent => "absent".to_owned(),
-        Expect::Mine => "mine".to_owned(),
+        Expect::OwnWrite => "mine".to_owned(),
         // The version of a text is a hash of its words.
         Expect::Is(_) => "seen".to_owned(),
     };
@@ -34,7 +34,7 @@ fn without_words(effect: &Effect) -> String {
         Effect::RemoveAnswer { key, .. } => format!("forget {key}"),
         Effect::RemoveUpload { key, etag } => format!("upload {key} {etag:?}"),
         Effect::SendMail(mail) => format!("mail {:?}", mail.kind()),
-        Effect::WriteSeen(seen) => format!("seen {}", seen.len()),
+        Effect::WriteLedgerCache(seen) => format!("seen {}", seen.len()),
         Effect::WriteFirstHour { expect, .. } => format!("hour {}", version(expect)),
         Effect::WriteProbe => "probe".to_owned(),
     }

@@ -1,9 +1,9 @@
 //! The acceptance checks A1 to A18 in the strict world: files dropped, everything at rest, and the world looked at.
 
-mod fence;
-mod gate;
+mod isolation;
 mod names;
 mod regions;
+mod triage;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use cf_core::message::{Difference, KeyProblem, Message, ParameterProblem, Proble
 use cf_core::names::ClusterName;
 use cf_core::stack::{Stack, StackStatus};
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, Fate, NO_CAPACITY, When};
+use cf_sim::{Bucket, Cloud, Event, FaultTiming, NO_CAPACITY, StackBehaviour};
 
 const EXAMPLE: &[u8] = include_bytes!("../../../../templates/example.cf-create");
 const CREATE: &str = "home/alice/demo.cf-create";
@@ -64,7 +64,7 @@ fn state(cloud: &Cloud) -> String {
 #[track_caller]
 fn at_rest(mut cloud: Cloud) -> Cloud {
     cloud.settle();
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
     cloud
 }
 
@@ -101,9 +101,9 @@ fn a2_the_answer_is_exactly_the_login_address_and_the_upload_goes_only_after_it(
     assert_eq!(state(&cloud), "ready");
     // Whichever call the machine dies at, the file that was dropped is there until the answer is.
     for nth in 0..12 {
-        for when in [When::Before, When::After] {
+        for when in [FaultTiming::Before, FaultTiming::After] {
             let mut cloud = self::cloud();
-            cloud.world.spoil(nth, when);
+            cloud.world.inject_fault(nth, when);
             cloud.drop_file(CREATE, EXAMPLE);
             for _ in 0..8 {
                 cloud.drain();
@@ -117,7 +117,7 @@ fn a2_the_answer_is_exactly_the_login_address_and_the_upload_goes_only_after_it(
 }
 
 #[test]
-fn a5_nobody_borrows_anothers_name_or_profile() {
+fn a5_a_user_cannot_set_another_users_name_or_profile() {
     for name in ["AccessUsername", "FlightProfiles"] {
         let mut cloud = cloud();
         cloud.drop_file(CREATE, format!(r#"{{"{name}": "bob"}}"#).as_bytes());
@@ -142,7 +142,7 @@ fn a6_anothers_cluster_cannot_be_removed() {
 }
 
 #[test]
-fn a7_the_receipt_means_gone_and_a_removal_that_failed_is_told() {
+fn a7_deleted_is_answered_after_the_stack_is_gone_and_a_failed_delete_as_failed() {
     let mut cloud = standing();
     cloud.drop_file(DELETE, b"");
     cloud.drain();
@@ -157,7 +157,7 @@ fn a7_the_receipt_means_gone_and_a_removal_that_failed_is_told() {
     assert_eq!((state(&cloud).as_str(), mails(&cloud)), ("deleted", vec![MailKind::Ready, MailKind::Gone]));
 
     let mut cloud = self::cloud();
-    cloud.world.state().stacks.next_fate = Fate::DeleteFails;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::DeleteFails;
     cloud.drop_file(CREATE, EXAMPLE);
     cloud.settle();
     cloud.drop_file(DELETE, b"");
@@ -185,7 +185,7 @@ fn a8_several_uploads_that_come_at_once_are_each_answered() {
 #[test]
 fn a9_a_failure_is_told_when_its_rollback_starts_and_then_the_name_is_free() {
     let mut cloud = cloud();
-    cloud.world.state().stacks.next_fate = Fate::Fails;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::Fails;
     cloud.drop_file(CREATE, EXAMPLE);
     cloud.drain();
     cloud.step();
@@ -198,7 +198,7 @@ fn a9_a_failure_is_told_when_its_rollback_starts_and_then_the_name_is_free() {
     let mut cloud = at_rest(cloud);
     assert!(stacks(&cloud).is_empty());
     assert_eq!((state(&cloud).as_str(), mails(&cloud)), ("failed", vec![MailKind::Failed]));
-    cloud.world.state().stacks.next_fate = Fate::Succeeds;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::Succeeds;
     cloud.drop_file(CREATE, EXAMPLE);
     let cloud = at_rest(cloud);
     assert_eq!(cloud.keys(), ["home/alice/demo.cf-created", "home/alice/demo.cf-status"]);
@@ -229,9 +229,9 @@ fn a10_an_event_that_comes_three_times_makes_one_cluster_and_one_mail_of_each_ki
 #[test]
 fn a10_a_pass_that_dies_at_any_call_and_comes_again_sends_no_mail_twice() {
     for nth in 0..24 {
-        for when in [When::Before, When::After] {
+        for when in [FaultTiming::Before, FaultTiming::After] {
             let mut cloud = cloud();
-            cloud.world.spoil(nth, when);
+            cloud.world.inject_fault(nth, when);
             drop_thrice(&mut cloud, CREATE);
             drop_thrice(&mut cloud, DELETE);
             let mut mails = mails(&cloud);

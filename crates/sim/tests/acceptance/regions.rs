@@ -7,7 +7,7 @@ use cf_core::region::Region;
 use cf_core::settings::Settings;
 use cf_core::template::default_template;
 use cf_core::testing;
-use cf_sim::{Cloud, Event, When};
+use cf_sim::{Cloud, Event, FaultTiming};
 
 use super::{CREATE, DELETE, EXAMPLE, at_rest, demo, failed, made, parameter, refused, stacks, state};
 
@@ -122,9 +122,9 @@ fn the_administrators_default_is_taken_in_every_region() {
 #[test]
 fn a_default_that_changes_while_a_cluster_is_made_changes_nothing_of_it() {
     for nth in 0..8 {
-        for when in [When::Before, When::After] {
+        for when in [FaultTiming::Before, FaultTiming::After] {
             let mut cloud = cloud_in(with_defaults("eu-west-2", &[(COMPUTE, "m6i.large"), (LOGIN, "m6i.large")]));
-            cloud.world.spoil(nth, when);
+            cloud.world.inject_fault(nth, when);
             cloud.drop_file(CREATE, b"{}");
             let is_broken_off = cloud.deliver(&Event::Upload(CREATE.to_owned())).is_err();
             let is_accepted = cloud.world.state().store.text(cf_sim::Bucket::System, "ledger/alice.json").is_some();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use cf_core::effect::Effect;
 use cf_core::ledger;
+use cf_core::ledger_cache;
 use cf_core::names::User;
-use cf_core::seen;
 use cf_core::stack::TAG_USER;
 use cf_sim::{Bucket, Cloud, SimStack, State};
 
-use crate::people::{BOBS_SECRETS, Stage};
+use crate::people::{BOBS_SECRETS, TwoUsers};
 use crate::uploads::Upload;
 
 const BUCKETS: [Bucket; 3] = [Bucket::User, Bucket::Customizer, Bucket::System];
@@ -27,13 +27,13 @@ fn is_stack_of(stack: &SimStack, user: &str) -> bool {
 }
 
 /// The objects of a bucket that are not Alice's.
-fn others<'a>(state: &'a State, bucket: Bucket, people: &'a Stage) -> impl Iterator<Item = (&'a String, impl PartialEq + 'a)> {
+fn others<'a>(state: &'a State, bucket: Bucket, people: &'a TwoUsers) -> impl Iterator<Item = (&'a String, impl PartialEq + 'a)> {
     // What sweeps remember is everybody's: each line stands for the version of one ledger, and is compared with that.
-    state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice) && *key != seen::KEY)
+    state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice) && *key != ledger_cache::KEY)
 }
 
 /// Every object, stack and mail that is not Alice's, compared to the last byte, version and time.
-pub fn changed(before: &Cloud, after: &Cloud, people: &Stage) -> Vec<String> {
+pub fn changed(before: &Cloud, after: &Cloud, people: &TwoUsers) -> Vec<String> {
     let (before, after) = (before.world.state(), after.world.state());
     let mut wrong = Vec::new();
     for bucket in BUCKETS {
@@ -52,13 +52,13 @@ pub fn changed(before: &Cloud, after: &Cloud, people: &Stage) -> Vec<String> {
     if mails(&before) != mails(&after) {
         wrong.push("a mail was sent that is not about Alice".to_owned());
     }
-    wrong.extend(after.wrongs.iter().map(ToString::to_string));
+    wrong.extend(after.findings.iter().map(ToString::to_string));
     wrong
 }
 
 /// Every question and effect of the last upload must concern Alice alone, and tell her of nothing else. `dropped`: all that
 /// she has dropped so far; what she wrote herself may be told to her.
-pub fn touched(cloud: &Cloud, people: &Stage, dropped: &[Upload]) -> Vec<String> {
+pub fn touched(cloud: &Cloud, people: &TwoUsers, dropped: &[Upload]) -> Vec<String> {
     let state = cloud.world.state();
     let name = dropped.last().and_then(|upload| upload.key.rsplit('/').next()?.split(".cf-").next()).unwrap_or_default();
     let hers = people.stack_of(&people.alice, name);
@@ -84,14 +84,14 @@ fn told(effect: &Effect) -> Option<String> {
         | Effect::DeleteStack { .. }
         | Effect::RemoveAnswer { .. }
         | Effect::RemoveUpload { .. }
-        | Effect::WriteSeen(_)
+        | Effect::WriteLedgerCache(_)
         | Effect::WriteFirstHour { .. }
         | Effect::WriteProbe => None,
     }
 }
 
 /// What an effect says of whom it is for, where its key does not.
-fn against(effect: &Effect, state: &State, people: &Stage) -> Option<String> {
+fn against(effect: &Effect, state: &State, people: &TwoUsers) -> Option<String> {
     let alice = people.alice.as_str();
     let is_hers = match effect {
         Effect::WriteLedger { user, .. } => user.as_str() == alice && ledger::user_of(&ledger::key(user)) == User::parse(alice).ok(),
@@ -105,7 +105,7 @@ fn against(effect: &Effect, state: &State, people: &Stage) -> Option<String> {
         }
         Effect::DeleteStack { id } => state.stacks.by_id(id).is_some_and(|stack| is_stack_of(stack, alice)),
         // Only the sweep itself, and a deployment, write these.
-        Effect::WriteSeen(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
+        Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,
         Effect::WriteStatus { .. }
         | Effect::WriteAnswer { .. }
         | Effect::RemoveAnswer { .. }
@@ -121,14 +121,14 @@ fn login(user: &str) -> String {
 
 /// All that is Bob's where two worlds have come to: his objects' texts, his stacks, the mails about him. The ids of stacks
 /// and the numbers of versions count everybody's, so they are left out.
-fn bobs(cloud: &Cloud, people: &Stage) -> BTreeMap<String, String> {
+fn bobs(cloud: &Cloud, people: &TwoUsers) -> BTreeMap<String, String> {
     let state = cloud.world.state();
     let mut all = BTreeMap::new();
     let stacks = state.stacks.all().iter().filter(|s| !is_stack_of(s, &people.alice));
     let ids: Vec<(String, String)> =
         stacks.clone().map(|s| (s.stack.id.0.clone(), s.stack.id.name().unwrap_or_default().to_owned())).collect();
     for bucket in BUCKETS {
-        for (key, version) in state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice) && *key != seen::KEY) {
+        for (key, version) in state.store.list(bucket, "").filter(|(key, _)| !is_alices(key, &people.alice) && *key != ledger_cache::KEY) {
             let text = String::from_utf8_lossy(&version.bytes).into_owned();
             let text = ids.iter().fold(text, |text, (id, name)| if text.contains(id) { text.replace(id, name) } else { text });
             all.insert(format!("{bucket:?}/{key}"), text);
@@ -146,11 +146,11 @@ fn bobs(cloud: &Cloud, people: &Stage) -> BTreeMap<String, String> {
 }
 
 /// Whether Bob's part has come to another end than without Alice's uploads.
-pub fn ended_otherwise(without: &Cloud, with: &Cloud, people: &Stage) -> Vec<String> {
+pub fn ended_otherwise(without: &Cloud, with: &Cloud, people: &TwoUsers) -> Vec<String> {
     let (was, is) = (bobs(without, people), bobs(with, people));
     let keys: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
     let differs = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
     let mut wrong: Vec<String> = differs.map(|key| format!("{key} is {:?}, and was {:?} without her", is.get(key), was.get(key))).collect();
-    wrong.extend(with.world.state().wrongs.iter().map(ToString::to_string));
+    wrong.extend(with.world.state().findings.iter().map(ToString::to_string));
     wrong
 }

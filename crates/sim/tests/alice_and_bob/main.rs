@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use cf_core::key::{self, Reading};
 use cf_core::reconcile::Outcome;
 use cf_sim::Cloud;
-use people::Stage;
+use people::TwoUsers;
 use uploads::{Dice, Upload};
 
 /// Uploads of the short form.
@@ -34,9 +34,9 @@ fn number(name: &str) -> Option<u64> {
 type Counts = BTreeMap<String, u64>;
 
 /// One case: Alice's uploads into one of the worlds, each handled as soon as it was dropped.
-fn case(nth: u64, stages: &[Stage], counts: &mut Counts) -> Result<u64, String> {
+fn case(nth: u64, worlds: &[TwoUsers], counts: &mut Counts) -> Result<u64, String> {
     let mut dice = Dice::new(nth);
-    let stage = &stages[dice.below(stages.len())];
+    let stage = &worlds[dice.below(worlds.len())];
     let mut cloud = stage.cloud.clone();
     let mut dropped = Vec::new();
     for _ in 0..=dice.below(DROPS_A_CASE) {
@@ -89,7 +89,7 @@ fn drop_and_handle(cloud: &mut Cloud, some: &[Upload], counts: &mut Counts) {
     }
 }
 
-fn told(nth: u64, stage: &Stage, dropped: &[Upload], cloud: &Cloud, wrong: &[String]) -> String {
+fn told(nth: u64, stage: &TwoUsers, dropped: &[Upload], cloud: &Cloud, wrong: &[String]) -> String {
     let mut text = format!("UPLOAD_CASE={nth}: alice is {}, bob is {}, {}", stage.alice, stage.bob, stage.what);
     for upload in dropped {
         text += &format!("\n  dropped {:?}: {:.200}", upload.key, String::from_utf8_lossy(&upload.bytes));
@@ -103,12 +103,12 @@ fn told(nth: u64, stage: &Stage, dropped: &[Upload], cloud: &Cloud, wrong: &[Str
     text
 }
 
-/// All cases of one of the threads: every so-manieth.
-fn work(hand: u64, threads: u64, uploads: u64, stages: &[Stage]) -> (u64, Counts, Vec<String>) {
+/// All cases of one of the threads: every `threads`-th case.
+fn work(hand: u64, threads: u64, uploads: u64, worlds: &[TwoUsers]) -> (u64, Counts, Vec<String>) {
     let (mut done, mut counts, mut wrong) = (0, Counts::new(), Vec::new());
     let mut nth = hand;
     while done < uploads.div_ceil(threads) && wrong.len() < 5 {
-        match case(nth, stages, &mut counts) {
+        match case(nth, worlds, &mut counts) {
             Ok(uploads) => done += uploads,
             Err(what) => wrong.push(what),
         }
@@ -125,31 +125,31 @@ const REACHED: [&str; 16] = [
     "followed to its end",
     "Start",
     "RefuseInvalid",
-    "Remove",
+    "Delete",
     "Announce",
     "RefuseDiffering",
     "Join",
     "AnswerNoSuch",
     "AnswerGone",
-    "Overtake",
-    "Withdraw",
+    "AnswerSupersededDelete",
+    "AnswerSupersededCreate",
     "FollowCreation",
     "RefuseLeftover",
 ];
 
 #[test]
 fn alices_bytes_never_make_an_effect_on_bobs_things() {
-    let stages = people::stages();
+    let worlds = people::worlds();
     if let Some(nth) = number("UPLOAD_CASE") {
-        case(nth, &stages, &mut Counts::new()).unwrap_or_else(|wrong| panic!("{wrong}"));
+        case(nth, &worlds, &mut Counts::new()).unwrap_or_else(|wrong| panic!("{wrong}"));
         return;
     }
     let wanted = number("UPLOADS").unwrap_or(UPLOADS);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let begun = std::time::Instant::now();
     let parts: Vec<_> = std::thread::scope(|scope| {
-        let stages = &stages;
-        let running: Vec<_> = (0..threads).map(|hand| scope.spawn(move || work(hand, threads, wanted, stages))).collect();
+        let worlds = &worlds;
+        let running: Vec<_> = (0..threads).map(|hand| scope.spawn(move || work(hand, threads, wanted, worlds))).collect();
         running.into_iter().filter_map(|part| part.join().ok()).collect()
     });
     assert_eq!(parts.len() as u64, threads, "a thread panicked");
@@ -162,7 +162,7 @@ fn alices_bytes_never_make_an_effect_on_bobs_things() {
         wrong.extend(bad);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    println!("{done} uploads into {} worlds in {:.1} s; reached: {counts:?}", stages.len(), begun.elapsed().as_secs_f64());
+    println!("{done} uploads into {} worlds in {:.1} s; reached: {counts:?}", worlds.len(), begun.elapsed().as_secs_f64());
     assert!(done >= wanted);
     for what in REACHED {
         assert!(counts.get(what).is_some_and(|times| times * 10_000 > done), "{what} was hardly reached: {counts:?}");

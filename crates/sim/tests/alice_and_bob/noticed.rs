@@ -11,15 +11,15 @@ use cf_core::testing;
 use cf_sim::Asked;
 use cf_sim::{Bucket, Cloud};
 
-use crate::people::{self, Stage};
+use crate::people::{self, TwoUsers};
 use crate::uploads::Upload;
 use crate::{compare, people::BOBS_SECRETS};
 
-fn stage() -> Stage {
+fn stage() -> TwoUsers {
     people::stage("al", "alice", "ready", true)
 }
 
-fn is_noticed(stage: &Stage, what: &str, change: impl Fn(&mut Cloud)) {
+fn is_noticed(stage: &TwoUsers, what: &str, change: impl Fn(&mut Cloud)) {
     let mut cloud = stage.cloud.clone();
     assert_eq!(compare::changed(&stage.cloud, &cloud, stage), Vec::<String>::new());
     change(&mut cloud);

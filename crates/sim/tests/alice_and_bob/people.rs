@@ -2,7 +2,7 @@
 
 use cf_core::names::ClusterName;
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, Fate};
+use cf_sim::{Bucket, Cloud, Event, StackBehaviour};
 
 /// Words that stand in nothing but Bob's things: where Alice reads one, she was told of them.
 pub const BOBS_SECRETS: [&str; 2] = ["zebra", "quagga runs"];
@@ -33,7 +33,7 @@ fn pairs() -> Vec<(String, String)> {
 const SECONDS_MAX: usize = 2 * super::DROPS_A_CASE;
 
 /// A world with both in it, before Alice's upload.
-pub struct Stage {
+pub struct TwoUsers {
     pub alice: String,
     pub bob: String,
     /// What Alice has.
@@ -49,28 +49,28 @@ pub struct Stage {
 const ALICES: [&str; 7] = ["nothing", "ready", "creating", "stuck", "gone", "leaving", "unseen"];
 
 /// Every world there is: the people, what Alice has, versioned buckets or not.
-pub fn stages() -> Vec<Stage> {
-    let mut stages = Vec::new();
+pub fn worlds() -> Vec<TwoUsers> {
+    let mut worlds = Vec::new();
     for (alice, bob) in pairs() {
         for what in ALICES {
             for versioned in [true, false] {
-                stages.push(stage(&alice, &bob, what, versioned));
+                worlds.push(stage(&alice, &bob, what, versioned));
             }
         }
     }
-    stages
+    worlds
 }
 
 /// One of them.
-pub fn stage(alice: &str, bob: &str, what: &'static str, versioned: bool) -> Stage {
+pub fn stage(alice: &str, bob: &str, what: &'static str, versioned: bool) -> TwoUsers {
     let cloud = cloud(alice, bob, what, versioned);
     let ends = (0..=SECONDS_MAX).map(|seconds| end(&cloud, seconds)).collect();
-    let mut stage = Stage { alice: alice.to_owned(), bob: bob.to_owned(), what, cloud, bobs_stacks: Vec::new(), ends };
+    let mut stage = TwoUsers { alice: alice.to_owned(), bob: bob.to_owned(), what, cloud, bobs_stacks: Vec::new(), ends };
     stage.bobs_stacks = CLUSTERS.iter().filter_map(|name| stage.stack_of(bob, name)).collect();
     stage
 }
 
-impl Stage {
+impl TwoUsers {
     /// `stack/<name>` for a cluster of this name; none where it cannot have one.
     pub fn stack_of(&self, user: &str, name: &str) -> Option<String> {
         ClusterName::parse(name).ok().map(|_| format!("stack/{}", self.cloud.world.settings.stack_name(&testing::cluster(user, name))))
@@ -115,7 +115,7 @@ fn cloud(alice: &str, bob: &str, what: &str, versioned: bool) -> Cloud {
     bob_at_rest(&mut cloud, bob);
     alice_at_rest(&mut cloud, alice, what);
     // What moves comes last: it must not have come to rest.
-    cloud.world.state().stacks.next_fate = Fate::Succeeds;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::Succeeds;
     let demo = |suffix: &str| format!("home/{alice}/demo.{suffix}");
     match what {
         "creating" => cloud.drop_file(&demo("cf-create"), b"{}"),
@@ -123,7 +123,7 @@ fn cloud(alice: &str, bob: &str, what: &str, versioned: bool) -> Cloud {
         "unseen" => {
             cloud.drop_file(&demo("cf-create"), b"{}");
             cloud.drain();
-            cloud.world.state().blind_looks = 1;
+            cloud.world.state().hidden_lookups = 1;
             cloud.drop_file(&demo("cf-delete"), b"");
         }
         _ => {}
@@ -136,7 +136,7 @@ fn cloud(alice: &str, bob: &str, what: &str, versioned: bool) -> Cloud {
     let mut state = cloud.world.state();
     // Nothing in memory reads it, and its forty kilobytes would be copied with every case.
     state.store.delete(Bucket::System, &template);
-    state.blind_looks = 0;
+    state.hidden_lookups = 0;
     state.asked.clear();
     state.effects.clear();
     drop(state);
@@ -151,7 +151,7 @@ fn bob_at_rest(cloud: &mut Cloud, bob: &str) {
     cloud.settle();
     cloud.drop_file(&format!("home/{bob}/b.cf-delete"), b"");
     cloud.drop_file(&format!("home/{bob}/broken.cf-create"), b"no order");
-    cloud.world.state().stacks.next_fate = Fate::DeleteFails;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::DeleteFails;
     cloud.drop_file(&format!("home/{bob}/a-b.cf-create"), b"{}");
     cloud.settle();
     cloud.drop_file(&format!("home/{bob}/a-b.cf-delete"), b"");
@@ -162,7 +162,7 @@ fn bob_at_rest(cloud: &mut Cloud, bob: &str) {
 }
 
 fn alice_at_rest(cloud: &mut Cloud, alice: &str, what: &str) {
-    cloud.world.state().stacks.next_fate = if what == "stuck" { Fate::DeleteFails } else { Fate::Succeeds };
+    cloud.world.state().stacks.next_behaviour = if what == "stuck" { StackBehaviour::DeleteFails } else { StackBehaviour::Succeeds };
     let demo = |suffix: &str| format!("home/{alice}/demo.{suffix}");
     if matches!(what, "ready" | "stuck" | "gone" | "leaving") {
         cloud.drop_file(&demo("cf-create"), b"{}");

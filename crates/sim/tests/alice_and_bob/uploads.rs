@@ -1,6 +1,6 @@
 //! What Alice drops: any key under her home, any bytes. Half of it is what people drop, and half is meant to harm.
 
-use crate::people::{CLUSTERS, Stage};
+use crate::people::{CLUSTERS, TwoUsers};
 
 /// xorshift64*: small, and the same everywhere.
 pub struct Dice(u64);
@@ -33,7 +33,7 @@ pub struct Upload {
 }
 
 /// One file; now and then the same name's other verb beside it, before anybody has looked.
-pub fn some(dice: &mut Dice, stage: &Stage) -> Vec<Upload> {
+pub fn some(dice: &mut Dice, stage: &TwoUsers) -> Vec<Upload> {
     let first = upload(dice, stage);
     let beside = [(".cf-create", ".cf-delete"), (".cf-delete", ".cf-create")]
         .into_iter()
@@ -45,7 +45,7 @@ pub fn some(dice: &mut Dice, stage: &Stage) -> Vec<Upload> {
 }
 
 /// Every key begins with her home: the bucket policy sees to that, and to nothing else.
-fn upload(dice: &mut Dice, stage: &Stage) -> Upload {
+fn upload(dice: &mut Dice, stage: &TwoUsers) -> Upload {
     let mut key = format!("home/{}/", stage.alice);
     if dice.below(3) == 0 {
         for _ in 0..=dice.below(3) {
@@ -81,7 +81,7 @@ const ODD_SUFFIXES: [&str; 12] = [
 ];
 
 /// Folders of people, and folders that a careless reader would take for a way to somebody else.
-fn folder(dice: &mut Dice, stage: &Stage) -> String {
+fn folder(dice: &mut Dice, stage: &TwoUsers) -> String {
     let bob = &stage.bob;
     match dice.below(24) {
         0..=4 => "old runs".to_owned(),
@@ -108,7 +108,7 @@ fn folder(dice: &mut Dice, stage: &Stage) -> String {
 }
 
 /// A tenth of the files are noise; the others are orders, of which half reach for what is not Alice's.
-fn bytes(dice: &mut Dice, stage: &Stage) -> Vec<u8> {
+fn bytes(dice: &mut Dice, stage: &TwoUsers) -> Vec<u8> {
     let bob = &stage.bob;
     match dice.below(32) {
         0..=9 => b"{}".to_vec(),

@@ -1,4 +1,4 @@
-//! The parts that run on a local AWS. Each deployment has an emulator to itself, and they stand side by side.
+//! The steps that run on a local AWS. Each deployment has an emulator to itself, and they stand side by side.
 //!
 //! One emulator with an account for each would save nothing: it is one Python process, which one processor is too little for
 //! already; its pace, its orders of faults and its logs are the whole process's, and the users' bucket has one name for all.
@@ -12,7 +12,7 @@ use cf_local::emulator::{Emulator, Pace};
 use cf_local::localemu::LocalEmu;
 use cf_local::scratch::Scratch;
 use cf_local::tools::Tool;
-use cf_local::{CLI, LIVE, NOT_ASKED, STAND, deploy, root};
+use cf_local::{CLI_PATH, EMULATOR_URLS, LOCALEMU_PORT, SKIPPED, deploy, root};
 
 use super::compiled;
 use crate::ours;
@@ -44,7 +44,7 @@ impl<'a> Deployment<'a> {
     /// Runs files of tests on it.
     fn on(&self, files: &[&str]) -> Result<()> {
         let (url, cli) = (self.emulator.url(), cli().display().to_string());
-        compiled::end_to_end(self.out, files, &[(STAND, &url), (CLI, &cli)])
+        compiled::end_to_end(self.out, files, &[(EMULATOR_URLS, &url), (CLI_PATH, &cli)])
     }
 
     /// Keeps the calls of its functions, and ends it.
@@ -88,10 +88,10 @@ pub fn direct(out: &Transcript) -> Result<()> {
 }
 
 /// Alarms are the whole deployment's: nobody else may set them off.
-pub fn nets(out: &Transcript) -> Result<()> {
+pub fn failure_queues(out: &Transcript) -> Result<()> {
     let deployment = Deployment::new(out, Pace::TEST, &[])?;
-    deployment.on(&["nets"])?;
-    deployment.record("nets")
+    deployment.on(&["failure_queues"])?;
+    deployment.record("failure-queues")
 }
 
 pub fn upgrade(out: &Transcript) -> Result<()> {
@@ -126,7 +126,7 @@ pub fn burst(out: &Transcript) -> Result<()> {
 /// A thousand.
 pub fn burst_deep(out: &Transcript) -> Result<()> {
     let deployment = Deployment::new(out, Pace::COUNT, &[])?;
-    compiled::end_to_end(out, &["burst"], &[(STAND, &deployment.emulator.url()), ("CLUSTERDROP_BURST", "200x5")])
+    compiled::end_to_end(out, &["burst"], &[(EMULATOR_URLS, &deployment.emulator.url()), ("CLUSTERDROP_BURST", "200x5")])
 }
 
 /// One request of each operation, as the functions' adapters make it.
@@ -144,7 +144,7 @@ pub fn wire_deep(out: &Transcript) -> Result<()> {
 fn wire_spoiling(out: &Transcript, what: &str) -> Result<()> {
     let emulators = (0..3).map(|_| Emulator::start(None, Pace::RUSH)).collect::<Result<Vec<_>>>()?;
     let urls = emulators.iter().map(Emulator::url).collect::<Vec<_>>().join(" ");
-    compiled::end_to_end(out, &["wire", "contract"], &[(STAND, &urls), ("CLUSTERDROP_WIRE", what)])?;
+    compiled::end_to_end(out, &["wire", "contract"], &[(EMULATOR_URLS, &urls), ("CLUSTERDROP_WIRE", what)])?;
     for path in ["Create", "Failure", "Delete"] {
         let said =
             fs::read_to_string(root().join(format!("target/wire/{path}.txt"))).with_context(|| format!("nothing is said of {path}"))?;
@@ -157,7 +157,7 @@ fn wire_spoiling(out: &Transcript, what: &str) -> Result<()> {
 pub fn live(out: &Transcript) -> Result<()> {
     if !Tool::LocalEmu.is_possible() {
         out.say(&format!(
-            "{NOT_ASKED}whether IAM enforces the policies live. LocalEmu needs Python 3.13 or newer, and there is none. Their table was asked."
+            "{SKIPPED}whether IAM enforces the policies live. LocalEmu needs Python 3.13 or newer, and there is none. Their table was asked."
         ));
         return Ok(());
     }
@@ -165,9 +165,9 @@ pub fn live(out: &Transcript) -> Result<()> {
     let localemu = LocalEmu::start()?;
     let port = localemu.port.to_string();
     through_the_sdk(out, &["deploy-to-localemu", &port])?;
-    compiled::end_to_end(out, &["live_iam"], &[(LIVE, &port)])?;
+    compiled::end_to_end(out, &["live_iam"], &[(LOCALEMU_PORT, &port)])?;
     // This one takes the bucket's policy away from everybody, so it runs alone.
-    compiled::end_to_end(out, &["live_unguarded"], &[(LIVE, &port)])
+    compiled::end_to_end(out, &["live_unguarded"], &[(LOCALEMU_PORT, &port)])
 }
 
 /// Everything else on the emulator stands on this.

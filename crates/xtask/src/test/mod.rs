@@ -1,9 +1,9 @@
-//! The tests, part by part, side by side where they do not disturb each other. The first part that fails ends the run.
+//! The tests, step by step, side by side where they do not disturb each other. The first step that fails ends the run.
 
 mod compiled;
 mod deployments;
-mod parts;
 mod schedule;
+mod steps;
 
 use std::fs;
 
@@ -13,9 +13,9 @@ use console::style;
 
 use schedule::Ended;
 
-/// Runs the parts that are wanted.
+/// Runs the steps that are wanted.
 pub fn run(wanted: Option<&str>, deep: bool) -> Result<()> {
-    let chosen = parts::chosen(wanted, deep)?;
+    let chosen = steps::chosen(wanted, deep)?;
     // What an earlier run has left is not what this one comes to.
     for folder in [recorded(), root().join("target/wire")] {
         if folder.exists() {
@@ -34,7 +34,7 @@ fn summary(ended: &Ended) {
         println!("  {seconds:>7.1} s  {name}");
     }
     println!("\nAll passed in {:.0} s.", ended.all_seconds);
-    for what in &ended.not_asked {
+    for what in &ended.skipped {
         println!("{}", style(what).yellow().bold());
     }
 }

@@ -1,5 +1,5 @@
-//! Runs parts side by side: each lane has its workers, and each worker takes the first part of its lane whose tools are
-//! installed and whose forerunners have passed. What a part says is kept together, and shown when it ends.
+//! Runs steps side by side: each lane has its workers, and each worker takes the first step of its lane whose tools are
+//! installed and whose forerunners have passed. What a step says is kept together, and shown when it ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,18 +12,18 @@ use cf_local::interruption::PATIENCE_WITH_GRANDCHILDREN;
 use cf_local::tools::Tool;
 use console::style;
 
-use super::parts::{Lane, Part};
+use super::steps::{Lane, TestStep};
 use crate::chore::{headline, step, watched};
 use crate::transcript::Transcript;
 
 /// What a run came to.
 #[derive(Debug, Default)]
 pub struct Ended {
-    /// Each part's, the slowest first.
+    /// Each step's, the slowest first.
     pub seconds: Vec<(String, f64)>,
     pub all_seconds: f64,
     /// What could not be asked on this machine.
-    pub not_asked: Vec<String>,
+    pub skipped: Vec<String>,
 }
 
 #[derive(Default)]
@@ -36,21 +36,21 @@ struct State {
 }
 
 impl State {
-    fn is_running(&self, part: &Part) -> bool {
-        self.begun.contains(&part.name) && !self.passed.contains(&part.name)
+    fn is_running(&self, test_step: &TestStep) -> bool {
+        self.begun.contains(&test_step.name) && !self.passed.contains(&test_step.name)
     }
 }
 
 struct Run<'a> {
-    parts: &'a [&'static Part],
+    steps: &'a [&'static TestStep],
     state: Mutex<State>,
     moved: Condvar,
 }
 
 /// Runs them all, or up to the first that fails.
-pub fn run(parts: &[&'static Part]) -> Result<Ended> {
+pub fn run(steps: &[&'static TestStep]) -> Result<Ended> {
     let begun = Instant::now();
-    let run = Run { parts, state: Mutex::default(), moved: Condvar::new() };
+    let run = Run { steps, state: Mutex::default(), moved: Condvar::new() };
     thread::scope(|scope| {
         scope.spawn(|| run.install());
         for lane in Lane::ALL {
@@ -78,7 +78,7 @@ impl Run<'_> {
 
     /// The tools, one after the other, beside whatever needs none.
     fn install(&self) {
-        for tool in Tool::ALL.into_iter().filter(|tool| self.parts.iter().any(|part| part.tools.contains(tool))) {
+        for tool in Tool::ALL.into_iter().filter(|tool| self.steps.iter().any(|test_step| test_step.tools.contains(tool))) {
             let what = format!("tools: {}", tool.contents());
             let begun = Instant::now();
             let installed = match tool.is_installed() {
@@ -102,16 +102,16 @@ impl Run<'_> {
             // from this thread; where it is refused, all run alike.
             let _ = rustix::process::nice(10);
         }
-        while let Some(part) = self.next(lane) {
+        while let Some(test_step) = self.next(lane) {
             let begun = Instant::now();
-            match self.perform(part) {
-                Ok(not_asked) => {
+            match self.perform(test_step) {
+                Ok(skipped) => {
                     let mut state = self.state();
-                    state.passed.push(part.name);
-                    state.ended.seconds.push((part.name.to_owned(), begun.elapsed().as_secs_f64()));
-                    state.ended.not_asked.extend(not_asked);
+                    state.passed.push(test_step.name);
+                    state.ended.seconds.push((test_step.name.to_owned(), begun.elapsed().as_secs_f64()));
+                    state.ended.skipped.extend(skipped);
                 }
-                Err(error) => self.fail(error.context(format!("the part \"{}\" failed", part.name))),
+                Err(error) => self.fail(error.context(format!("the step \"{}\" failed", test_step.name))),
             }
             self.moved.notify_all();
         }
@@ -127,60 +127,61 @@ impl Run<'_> {
         self.moved.notify_all();
     }
 
-    /// Waits for the next part of a lane that may begin.
-    fn next(&self, lane: Lane) -> Option<&'static Part> {
+    /// Waits for the next step of a lane that may begin.
+    fn next(&self, lane: Lane) -> Option<&'static TestStep> {
         let mut state = self.state();
         loop {
-            let mut left = self.parts.iter().filter(|part| part.lane == lane && !state.begun.contains(&part.name)).peekable();
+            let mut left =
+                self.steps.iter().filter(|test_step| test_step.lane == lane && !state.begun.contains(&test_step.name)).peekable();
             if state.failed.is_some() || left.peek().is_none() {
                 return None;
             }
-            if let Some(part) = left.find(|part| self.may_begin(part, &state)) {
-                state.begun.push(part.name);
-                return Some(part);
+            if let Some(test_step) = left.find(|test_step| self.may_begin(test_step, &state)) {
+                state.begun.push(test_step.name);
+                return Some(test_step);
             }
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn may_begin(&self, part: &Part, state: &State) -> bool {
-        let is_here = |name: &str| self.parts.iter().any(|p| p.name == name);
-        let mut beside = self.parts.iter().filter(|p| p.lane == part.lane && state.is_running(p));
-        beside.all(|p| !p.alone && !part.alone)
-            && part.tools.iter().all(|tool| state.installed.contains(tool))
-            && part.after.iter().filter(|name| is_here(name)).all(|name| state.passed.contains(name))
+    fn may_begin(&self, test_step: &TestStep, state: &State) -> bool {
+        let is_here = |name: &str| self.steps.iter().any(|p| p.name == name);
+        let mut beside = self.steps.iter().filter(|p| p.lane == test_step.lane && state.is_running(p));
+        beside.all(|p| !p.alone && !test_step.alone)
+            && test_step.tools.iter().all(|tool| state.installed.contains(tool))
+            && test_step.after.iter().filter(|name| is_here(name)).all(|name| state.passed.contains(name))
     }
 
-    /// Runs a part; gives what it could not ask. One that is all there is has the screen to itself.
-    fn perform(&self, part: &Part) -> Result<Vec<String>> {
-        if self.parts.len() == 1 {
-            headline(part.name);
-            return caught(part, &Transcript::on_screen()).map(|()| Vec::new());
+    /// Runs a step; gives what it could not ask. One that is all there is has the screen to itself.
+    fn perform(&self, test_step: &TestStep) -> Result<Vec<String>> {
+        if self.steps.len() == 1 {
+            headline(test_step.name);
+            return caught(test_step, &Transcript::on_screen()).map(|()| Vec::new());
         }
-        let out = Transcript::kept(part.name)?;
+        let out = Transcript::kept(test_step.name)?;
         watched(
-            part.name,
-            || caught(part, &out),
+            test_step.name,
+            || caught(test_step, &out),
             |done, seconds| {
                 // What was only ended because another failed has nothing to say.
                 if done.is_err() && self.state().failed.is_some() {
                     return;
                 }
-                headline(part.name);
+                headline(test_step.name);
                 print!("{}", out.text());
                 match done {
-                    Ok(()) => println!("  {} {}: passed in {seconds:.1} s", style("✓").green(), part.name),
-                    Err(error) => println!("  {} {}: failed after {seconds:.1} s: {error:#}", style("✗").red(), part.name),
+                    Ok(()) => println!("  {} {}: passed in {seconds:.1} s", style("✓").green(), test_step.name),
+                    Err(error) => println!("  {} {}: failed after {seconds:.1} s: {error:#}", style("✗").red(), test_step.name),
                 }
             },
         )?;
-        Ok(out.not_asked())
+        Ok(out.skipped())
     }
 }
 
-/// A part that panics would leave the others waiting for it.
-fn caught(part: &Part, out: &Transcript) -> Result<()> {
-    match catch_unwind(AssertUnwindSafe(|| (part.run)(out))) {
+/// A step that panics would leave the others waiting for it.
+fn caught(test_step: &TestStep, out: &Transcript) -> Result<()> {
+    match catch_unwind(AssertUnwindSafe(|| (test_step.run)(out))) {
         Ok(ended) => ended,
         Err(_) => bail!(anyhow!("it panicked")),
     }

@@ -74,7 +74,7 @@ pub fn readdress(b: &mut Builder<'_>) {
 
 pub fn withdraw_address(b: &mut Builder<'_>) {
     b.write_ledger();
-    b.forget_created();
+    b.remove_created_answers();
     if let Some(key) = b.entry.accepted.as_ref().map(|a| a.key.clone()) {
         b.answer(&key, &compose::no_login(b.snapshot));
     }

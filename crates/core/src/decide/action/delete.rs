@@ -44,7 +44,7 @@ fn delete_stack(b: &mut Builder<'_>) {
 /// is gone. A create that a delete takes back is answered before its stack goes.
 fn accept(b: &mut Builder<'_>, phase: Phase) {
     join_deletes(b);
-    b.drop_unheard();
+    b.drop_creates_without_upload();
     b.entry.phase = phase;
     b.write_ledger();
     for open in b.joined(Verb::Delete) {

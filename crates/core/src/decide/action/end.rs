@@ -21,13 +21,13 @@ pub fn finish(b: &mut Builder<'_>) {
     for open in &deletes {
         b.answer(&open.key, &message);
     }
-    b.answer_warned(&message);
+    b.answer_where_remains_were_reported(&message);
     // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
     let creates = b.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
         give_up(b, open);
     }
-    b.forget_created();
+    b.remove_created_answers();
     b.status(State::Deleted, StateText::Deleted, None);
     if claimed {
         b.mail(News::Gone);
@@ -46,7 +46,7 @@ pub fn lost(b: &mut Builder<'_>) {
     };
     let claimed = b.claim(&accepted.request, MailKind::Gone);
     // Whoever asked again for what is not there any more has asked for a new one.
-    b.part_from(Verb::Create);
+    b.unjoin(Verb::Create);
     b.write_ledger();
     let joined = b.joined(Verb::Create);
     // An entry that was recovered from its stack may have another upload's place for its answers.
@@ -55,8 +55,8 @@ pub fn lost(b: &mut Builder<'_>) {
     for key in elsewhere.chain([&accepted.key]) {
         b.answer(key, &text);
     }
-    b.answer_warned(&text);
-    b.forget_created();
+    b.answer_where_remains_were_reported(&text);
+    b.remove_created_answers();
     b.status(State::Deleted, StateText::Removed, None);
     if claimed {
         b.mail(News::Removed);
@@ -72,9 +72,9 @@ pub fn cleared(b: &mut Builder<'_>) {
     let end = if b.entry.phase == Phase::Failing { End::Failed } else { End::Removed };
     if !b.entry.announced.is_empty() {
         b.write_ledger();
-        b.forget_created();
+        b.remove_created_answers();
     }
-    b.entry.warned.clear();
+    b.entry.remains_reported.clear();
     b.entry.phase = Phase::Gone { at: b.snapshot.now, end };
     b.close();
 }
@@ -92,8 +92,8 @@ pub fn answer_gone(b: &mut Builder<'_>) {
 fn answer_deletes(b: &mut Builder<'_>, message: &Message) {
     let owed = b.owed(Verb::Delete, b.delete);
     if let Some(upload) = b.delete {
-        let wish = b.snapshot.wish(&b.entry, upload);
-        b.entry.note_wish(Verb::Delete, &wish);
+        let wish = b.snapshot.request_time(&b.entry, upload);
+        b.entry.note_request_time(Verb::Delete, &wish);
     }
     b.write_ledger();
     for open in &owed {

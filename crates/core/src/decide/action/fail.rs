@@ -21,7 +21,7 @@ fn fail(b: &mut Builder<'_>, message: &Message, next: Phase) {
             b.entry.note_warned(&open.key);
         }
     }
-    b.forget_created();
+    b.remove_created_answers();
     b.status(State::Failed, StateText::Failed, None);
     if let Some(accepted) = accepted {
         b.mail(compose::failed_news(b.snapshot, &accepted, message));

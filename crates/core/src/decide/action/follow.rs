@@ -8,14 +8,14 @@ use crate::status::State;
 
 /// Notes the uploads that wait for their turn.
 pub fn wait(b: &mut Builder<'_>) {
-    if b.has_news() {
+    if b.is_entry_changed() {
         b.write_ledger();
     }
 }
 
 /// Where the list of parts cannot be read, the last figure stays.
 pub fn follow_creation(b: &mut Builder<'_>) {
-    if b.has_news() {
+    if b.is_entry_changed() {
         b.write_ledger();
     }
     if b.snapshot.progress.is_some() || !b.shows(State::Creating) {
@@ -26,7 +26,7 @@ pub fn follow_creation(b: &mut Builder<'_>) {
 /// "deleting" may follow a final state, so a slow pass must not report it after another has reported how the removal ended: the
 /// ledger's condition stops it. Progress cannot follow a final state, and needs no such stop.
 pub fn follow_removal(b: &mut Builder<'_>) {
-    if b.has_news() || !b.shows(State::Deleting) {
+    if b.is_entry_changed() || !b.shows(State::Deleting) {
         b.write_ledger();
     }
     b.status(State::Deleting, compose::deleting(b.snapshot), None);

@@ -13,7 +13,9 @@ const NOTED_SECONDS: i64 = 60;
 /// Notes the news, and reports them beside the login address. Older news than the last, and the same again, change nothing.
 pub fn note_nodes(b: &mut Builder<'_>, news: &NodeNews) {
     let lives = matches!(b.entry.phase, Phase::Creating { .. } | Phase::Ready)
-        && b.snapshot.stack().is_some_and(|s| matches!(s.status.state(), StackState::Making | StackState::Standing | StackState::Changing));
+        && b.snapshot
+            .stack()
+            .is_some_and(|s| matches!(s.status.state(), StackState::Creating | StackState::Available | StackState::Changing));
     // Events are late and out of order now and then; one of an earlier cluster of the name is not of this one.
     let is_of_this_life = b.entry.accepted.as_ref().is_some_and(|accepted| accepted.at <= news.at);
     let known = b.entry.nodes.as_ref();

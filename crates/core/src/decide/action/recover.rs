@@ -62,13 +62,13 @@ fn note_phase(b: &mut Builder<'_>) {
     let Some(stack) = b.snapshot.stack() else { return };
     b.entry.phase = match stack.status.state() {
         // Of one that has failed, or is removed before it was finished, its create is still to be answered.
-        StackState::Making | StackState::RollingBack | StackState::Failed | StackState::Leaving => {
+        StackState::Creating | StackState::RollingBack | StackState::Failed | StackState::Deleting => {
             Phase::Creating { since: b.snapshot.now }
         }
-        StackState::Stuck => Phase::Stuck,
+        StackState::DeleteFailed => Phase::Stuck,
         // Nothing is made of it, so there is nothing to speak of.
-        StackState::Planned => return,
+        StackState::InReview => return,
         // Whoever shares in it is told that it is ready; nobody else is.
-        StackState::Standing | StackState::Changing | StackState::Gone => Phase::Ready,
+        StackState::Available | StackState::Changing | StackState::Deleted => Phase::Ready,
     };
 }

@@ -68,13 +68,13 @@ pub fn withdraw(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -
     let message = compose::withdrawn(b.snapshot, tied.as_ref());
     b.entry.tied = tied;
     refuse(b, create, &message);
-    Action::Withdraw
+    Action::AnswerSupersededCreate
 }
 
 /// Answers a delete that a later create has overtaken. Others may wait for their end.
 pub fn overtake(b: &mut Builder<'_>, delete: &Upload) -> Action {
     refuse(b, delete, &Message::Overtaken { cluster: compose::name(b.snapshot) });
-    Action::Overtake
+    Action::AnswerSupersededDelete
 }
 
 /// Answers the create at hand, which the delete at hand takes back.

@@ -11,17 +11,17 @@ use crate::message::{Message, StateText};
 use crate::request::RequestId;
 use crate::status::State;
 
-/// The request that a removal was tried for; where nobody asked for it, the one that the cluster was made for.
-fn whom_it_concerns(b: &Builder<'_>, deletes: &[Open]) -> Option<RequestId> {
+/// The request that the mail is about: the first delete's; where no delete asked, the accepted create's.
+fn mail_request(b: &Builder<'_>, deletes: &[Open]) -> Option<RequestId> {
     deletes.first().map(|o| o.request.clone()).or_else(|| b.entry.accepted.as_ref().map(|a| a.request.clone()))
 }
 
-/// Tells that a removal failed: beside the deletes that asked for it, beside the accepted create, whose status file leads its
-/// reader there, and wherever it was told that parts are being removed. Where the cluster stands as it did, only who asked hears.
-fn tell_failed_removal(b: &mut Builder<'_>, deletes: &[Open], stands: bool, message: &Message) {
+/// Answers that a delete failed, once in each folder: beside each delete; and, unless the cluster is as it was and a delete asked,
+/// beside the accepted create, whose status file names this answer, and wherever `.cf-failed` reports what is left.
+fn answer_failed_delete(b: &mut Builder<'_>, deletes: &[Open], stands: bool, message: &Message) {
     let mut keys: Vec<UploadKey> = deletes.iter().map(|o| o.key.clone()).collect();
     if !stands || deletes.is_empty() {
-        keys.extend(b.entry.warned.iter().cloned());
+        keys.extend(b.entry.remains_reported.iter().cloned());
         keys.extend(b.entry.accepted.iter().map(|a| a.key.clone()));
     }
     let mut told = BTreeSet::new();
@@ -36,13 +36,13 @@ fn tell_failed_removal(b: &mut Builder<'_>, deletes: &[Open], stands: bool, mess
 
 pub fn report_stuck(b: &mut Builder<'_>) {
     let deletes = b.joined(Verb::Delete);
-    let claimed = whom_it_concerns(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
-    b.part_from(Verb::Create);
+    let claimed = mail_request(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
+    b.unjoin(Verb::Create);
     b.write_ledger();
     let message = compose::stuck(b.snapshot);
-    tell_failed_removal(b, &deletes, false, &message);
+    answer_failed_delete(b, &deletes, false, &message);
     // The node whose address it gives may be gone already.
-    b.forget_created();
+    b.remove_created_answers();
     b.status(State::Failed, StateText::Stuck, None);
     if claimed {
         b.mail(compose::stuck_news(b.snapshot, &message));
@@ -67,10 +67,10 @@ pub fn keep_undeletable(b: &mut Builder<'_>) {
 fn undeletable(b: &mut Builder<'_>, next: Phase) {
     let stands = next == Phase::Ready;
     let deletes = b.joined(Verb::Delete);
-    let claimed = whom_it_concerns(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
+    let claimed = mail_request(b, &deletes).is_some_and(|request| b.claim(&request, MailKind::Stuck));
     b.write_ledger();
     let message = compose::undeletable(b.snapshot, why(b.snapshot.refusal.as_ref()));
-    tell_failed_removal(b, &deletes, stands, &message);
+    answer_failed_delete(b, &deletes, stands, &message);
     match b.snapshot.login() {
         Some(login) if stands => b.status(State::Ready, compose::ready(b.snapshot, login, b.entry.nodes.as_ref()), None),
         _ => b.status(State::Failed, StateText::Stuck, None),

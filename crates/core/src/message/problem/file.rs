@@ -1,6 +1,6 @@
 //! What is wrong with a file that is to hold an order, and with the values in it.
 
-use super::{Format, NoObject, Parts, quoted};
+use super::{Format, JsonType, Parts, quoted};
 use crate::body::{BODY_BYTES_MAX, Mistake};
 use crate::characters::{self, code, shown};
 
@@ -22,9 +22,9 @@ pub enum FileProblem {
     /// It holds nothing.
     Empty,
     /// It is JSON, and no object.
-    NoObject {
+    JsonType {
         /// What it is.
-        what: NoObject,
+        what: JsonType,
         /// What to do.
         instead: TextProblem,
     },
@@ -118,7 +118,7 @@ impl FileProblem {
             ),
             Self::Unread => file("it was not read".into(), "upload it again"),
             Self::Empty => file("it is empty".into(), "write {} to take all defaults"),
-            Self::NoObject { what, instead } => file(format!("it holds {what}, not an object of parameters"), instead.next()),
+            Self::JsonType { what, instead } => file(format!("it holds {what}, not an object of parameters"), instead.next()),
             Self::Format(format) => file(format!("this is {format}, not JSON"), format.next()),
             Self::Utf32 => file("it is written in UTF-32".into(), "save it as UTF-8"),
             Self::Utf16 => file(

@@ -165,7 +165,7 @@ impl Format {
 
 /// JSON that is no object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoObject {
+pub enum JsonType {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -178,7 +178,7 @@ pub enum NoObject {
     Array,
 }
 
-impl fmt::Display for NoObject {
+impl fmt::Display for JsonType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "null",

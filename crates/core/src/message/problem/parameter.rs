@@ -71,7 +71,7 @@ pub enum Wrong {
     /// No number that is taken.
     Number {
         /// Why not.
-        why: NoNumber,
+        why: NumberError,
         /// The numbers that are taken here.
         range: Range,
         /// The number that is probably meant, moved into the range.
@@ -115,7 +115,7 @@ pub enum Wrong {
 
 /// Why a value is no number that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoNumber {
+pub enum NumberError {
     /// There is nothing.
     Empty,
     /// It is no number in plain digits.
@@ -124,7 +124,7 @@ pub enum NoNumber {
     OutOfRange(OutOfRange),
 }
 
-impl fmt::Display for NoNumber {
+impl fmt::Display for NumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "there is no number",

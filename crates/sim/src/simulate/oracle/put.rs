@@ -19,7 +19,7 @@ pub struct Put {
     /// Its request id.
     pub request: RequestId,
     /// Whether it is an order that can come true; of deletes, always.
-    pub is_order: bool,
+    pub is_valid_request: bool,
     /// Whether S3 did not give it out, or did not at one of the times that it was put within one second.
     pub was_withheld: bool,
     /// What became of it.
@@ -36,7 +36,7 @@ pub enum End {
         /// When, in milliseconds.
         at: i64,
         /// The answers since it was dropped, in order.
-        told: Vec<Told>,
+        told: Vec<AnswerKind>,
     },
     /// Its user removed it, or put another in its place.
     Withdrawn {
@@ -47,7 +47,7 @@ pub enum End {
 
 /// What an answer told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum AnswerKind {
     /// The address.
     Created,
     /// That it is gone.
@@ -58,9 +58,9 @@ pub enum Told {
     Failed,
 }
 
-impl Told {
+impl AnswerKind {
     /// What a message at this key tells.
-    pub fn read(key: &str, message: &Message) -> Option<Self> {
+    pub fn of(key: &str, message: &Message) -> Option<Self> {
         Some(match Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()))? {
             Answer::Created => Self::Created,
             Answer::Deleted => Self::Deleted,

@@ -1,5 +1,5 @@
-//! The sweep: every start, every effect of its first passes, spoiled before and after it happens, and the
-//! event delivered again: the same world in the end, but for a mail that may be lost and is counted.
+//! Loses each effect of each start's first passes, before or after it is executed, delivers the event again, and compares the
+//! final worlds: they are the same but for a mail, which may be lost and is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,28 +11,28 @@ use cf_core::decide::{Action, Plan, Row, Situation, decide};
 use cf_core::effect::Effect;
 use cf_core::ledger::{Entry, Ledger};
 use cf_core::observe::{Subject, look};
-use cf_core::settings::{Rights, Settings};
+use cf_core::settings::{Function, Settings};
 use cf_core::stack::{StackState, StackStatus};
 use cf_sim::start::{self, Start};
-use cf_sim::{Bucket, Cloud, Event, When, build};
+use cf_sim::{Bucket, Cloud, Event, FaultTiming, build};
 use futures_util::FutureExt;
 
 /// The function that an event wakes, and what it is told.
-fn subject(event: &Event) -> (Rights, Subject) {
+fn subject(event: &Event) -> (Function, Subject) {
     let cluster = cf_core::testing::cluster(build::USER, build::CLUSTER);
     match event {
         Event::Upload(key) => {
             let key = build::upload_key(key);
-            let rights = key.verb.spec().function.rights();
-            (rights, Subject { cluster, upload: Some(key), stack: None })
+            let function = key.verb.spec().function;
+            (function, Subject { cluster, upload: Some(key), stack: None })
         }
-        Event::Stack(_) | Event::Sweep => (Rights::WATCH, Subject { cluster, upload: None, stack: None }),
+        Event::Stack(_) | Event::Sweep => (Function::Watch, Subject { cluster, upload: None, stack: None }),
     }
 }
 
 fn first_plan(cloud: &Cloud, event: &Event) -> Plan {
-    let (rights, subject) = subject(event);
-    let settings = Settings { rights, ..cloud.world.settings.clone() };
+    let (function, subject) = subject(event);
+    let settings = Settings { function, ..cloud.world.settings.clone() };
     let snapshot = look(&cloud.world, &settings, &subject, cloud.world.now(), None).now_or_never().unwrap().unwrap();
     decide(&snapshot)
 }
@@ -115,7 +115,7 @@ fn rest(cloud: &Cloud) -> Rest {
             entry.stack = None;
             // Noted where it was told; nothing is known of what was told before.
             entry.login = None;
-            // When a file was first seen hangs on how often it was looked at.
+            // FaultTiming a file was first seen hangs on how often it was looked at.
             entry.open.iter_mut().for_each(|open| open.seen = 0);
             (entry.last_create_seen, entry.last_delete_seen) = (None, None);
         }
@@ -204,7 +204,7 @@ fn deliver_again(cloud: &mut Cloud, events: &[Event], again: Again) {
 }
 
 /// An effect of the first plan of a start: which, and what it does.
-type Triple = (Start, usize, &'static str, When);
+type Triple = (Start, usize, &'static str, FaultTiming);
 
 fn name(effect: &Effect) -> &'static str {
     match effect {
@@ -216,7 +216,7 @@ fn name(effect: &Effect) -> &'static str {
         Effect::RemoveAnswer { .. } => "remove an answer",
         Effect::RemoveUpload { .. } => "remove an upload",
         Effect::SendMail(_) => "send a mail",
-        Effect::WriteSeen(_) => "remember the ledgers",
+        Effect::WriteLedgerCache(_) => "write the cache",
         Effect::WriteFirstHour { .. } | Effect::WriteProbe => "the first hour",
     }
 }
@@ -233,8 +233,8 @@ const fn only_answers(action: Action) -> bool {
         Action::RemoveSettled
             | Action::RefuseInvalid
             | Action::RefuseTooMany
-            | Action::Withdraw
-            | Action::Overtake
+            | Action::AnswerSupersededCreate
+            | Action::AnswerSupersededDelete
             | Action::RefuseDiffering
     )
 }
@@ -251,20 +251,20 @@ fn is_first_of_its_meaning(start: Start) -> bool {
 
 /// The ways in which the event comes again: all of them (`Doubled` begins as `Soon` does), or in turn where the first plan only
 /// answers one upload.
-fn variants(start: Start, action: Action, nth: usize, when: When) -> Vec<Again> {
+fn variants(start: Start, action: Action, nth: usize, when: FaultTiming) -> Vec<Again> {
     if only_answers(action) {
-        return vec![AGAIN[(nth * 2 + usize::from(when == When::After)) % AGAIN.len()]];
+        return vec![AGAIN[(nth * 2 + usize::from(when == FaultTiming::After)) % AGAIN.len()]];
     }
     // Only what was never seen can be missed.
     let may_be_missed = matches!((start.phase, start.stack), (PhaseKind::Unwanted, StackKind::Ours(_)));
     AGAIN.into_iter().filter(|again| *again != Again::Soon).chain(may_be_missed.then_some(Again::Blind)).collect()
 }
 
-fn sweep_start(start: Start, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSet<Triple>>) -> Vec<String> {
+fn check_start(start: Start, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<BTreeSet<Triple>>) -> Vec<String> {
     let (built, events) = build::world(&start, is_versioned(start));
     let plan = first_plan(&built, &events[0]);
     let triples = |effects: &[Effect], when| effects.iter().enumerate().map(|(at, e)| (start, at, name(e), when)).collect::<Vec<_>>();
-    for when in [When::Before, When::After] {
+    for when in [FaultTiming::Before, FaultTiming::After] {
         wanted.lock().unwrap().extend(triples(&plan.effects, when));
     }
     let mut cloud = built.clone();
@@ -273,21 +273,21 @@ fn sweep_start(start: Start, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<B
     let effects = cloud.world.state().effects.clone();
     cloud.settle();
     let want = rest(&cloud);
-    let mut told: Vec<String> = cloud.complaints().iter().map(ToString::to_string).collect();
+    let mut told: Vec<String> = cloud.findings_at_rest().iter().map(ToString::to_string).collect();
     let swept = if only_answers(plan.action) { plan.effects.len() } else { effects.len() };
     for nth in 0..swept {
-        for when in [When::Before, When::After] {
+        for when in [FaultTiming::Before, FaultTiming::After] {
             for again in variants(start, plan.action, nth, when) {
                 let mut cloud = built.clone();
-                cloud.world.state().blind_looks = usize::from(again == Again::Blind);
-                cloud.world.spoil(nth, when);
+                cloud.world.state().hidden_lookups = usize::from(again == Again::Blind);
+                cloud.world.inject_fault(nth, when);
                 deliver_again(&mut cloud, &events, again);
-                let spoiled = cloud.world.state().spoiled.clone();
+                let spoiled = cloud.world.state().faulted_effects.clone();
                 if nth < plan.effects.len() {
                     reached.lock().unwrap().extend(spoiled.iter().map(|effect| (start, nth, name(effect), when)));
                 }
                 cloud.settle();
-                let mut wrong: Vec<String> = cloud.complaints().iter().map(ToString::to_string).collect();
+                let mut wrong: Vec<String> = cloud.findings_at_rest().iter().map(ToString::to_string).collect();
                 wrong.extend(differences(&want, &rest(&cloud), mails_counted(&cloud)));
                 let history =
                     || cloud.outcomes.iter().flat_map(|o| o.plans.iter().map(ToString::to_string)).collect::<Vec<_>>().join("\n  ");
@@ -308,7 +308,7 @@ fn sweep_start(start: Start, reached: &Mutex<BTreeSet<Triple>>, wanted: &Mutex<B
 fn whatever_effect_is_lost_the_world_ends_the_same() {
     let (reached, wanted) = (Mutex::default(), Mutex::default());
     let starts: Vec<Start> = start::possible().iter().copied().filter(|start| is_first_of_its_meaning(*start)).collect();
-    for_each_start(&starts, |start| sweep_start(start, &reached, &wanted));
+    for_each_start(&starts, |start| check_start(start, &reached, &wanted));
     let (reached, wanted) = (reached.into_inner().unwrap(), wanted.into_inner().unwrap());
     let unreached: Vec<_> = wanted.difference(&reached).collect();
     assert!(

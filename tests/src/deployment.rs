@@ -14,13 +14,13 @@ use cf_core::status::Status;
 use serde_json::{Value, json};
 
 use crate::invocations::Invocation;
-use cf_local::STAND;
+use cf_local::EMULATOR_URLS;
 use cf_local::deploy::{DEPLOYMENT, USER_BUCKET};
 use cf_local::emulator::REGION;
 
 /// A deployment on an emulator.
 #[derive(Debug, Clone)]
-pub struct Stand {
+pub struct Deployment {
     /// The emulator's address.
     pub url: String,
     /// For what the tests ask of S3.
@@ -34,7 +34,7 @@ pub struct Stand {
 /// How long a state may take to come: many times what it takes on a quiet machine.
 const WAIT_SECONDS_MAX: u64 = 90;
 
-impl Stand {
+impl Deployment {
     /// The deployment at an address.
     pub async fn at(url: &str) -> Result<Self> {
         let config = aws_config::defaults(BehaviorVersion::latest())
@@ -46,14 +46,14 @@ impl Stand {
             .await;
         let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
         let cloudformation = aws_sdk_cloudformation::Client::new(&config);
-        let mut stand = Self { url: url.to_owned(), s3, cloudformation, system_bucket: String::new() };
-        stand.system_bucket = stand.resource("SystemBucket").await?;
-        Ok(stand)
+        let mut deployment = Self { url: url.to_owned(), s3, cloudformation, system_bucket: String::new() };
+        deployment.system_bucket = deployment.resource("SystemBucket").await?;
+        Ok(deployment)
     }
 
     /// The one that `cargo xtask test` has started.
     pub async fn from_environment() -> Result<Self> {
-        let url = std::env::var(STAND).context("these tests need the emulator: run them with `cargo xtask test`")?;
+        let url = std::env::var(EMULATOR_URLS).context("these tests need the emulator: run them with `cargo xtask test`")?;
         Self::at(&url).await
     }
 
@@ -117,7 +117,7 @@ impl Stand {
         bail!("{what} did not come within {WAIT_SECONDS_MAX} s")
     }
 
-    /// Waits for a file to stand.
+    /// Waits for a file to deployment.
     pub async fn answer(&self, key: &str) -> Result<String> {
         let found = self.until(key, async || self.text(key).await).await;
         match found {
@@ -200,7 +200,7 @@ impl Stand {
     /// Orders a fault of the emulator; it ends with the guard.
     pub fn fault(&self, order: &Value) -> Result<Fault<'_>> {
         let id = self.post("/_clusterdrop/faults", order)?["id"].as_u64().context("the emulator takes no such order")?;
-        Ok(Fault { stand: self, id })
+        Ok(Fault { deployment: self, id })
     }
 
     /// Ends a fault that was kept. One that the emulator has forgotten is no error.
@@ -268,19 +268,19 @@ impl Stand {
 /// A fault in force.
 #[derive(Debug)]
 pub struct Fault<'a> {
-    stand: &'a Stand,
+    deployment: &'a Deployment,
     id: u64,
 }
 
 impl Fault<'_> {
     /// How often it has struck.
     pub fn hits(&self) -> Result<u64> {
-        let all = self.stand.get("/_clusterdrop/faults")?;
+        let all = self.deployment.get("/_clusterdrop/faults")?;
         let mine = all["faults"].as_array().and_then(|list| list.iter().find(|f| f["id"] == self.id));
         mine.and_then(|f| f["hits"].as_u64()).context("the emulator has forgotten the fault")
     }
 
-    /// Lets it hold until [`Stand::end_fault`] is called with the number that this gives.
+    /// Lets it hold until [`Deployment::end_fault`] is called with the number that this gives.
     pub fn keep(self) -> u64 {
         let id = self.id;
         std::mem::forget(self);
@@ -290,6 +290,6 @@ impl Fault<'_> {
 
 impl Drop for Fault<'_> {
     fn drop(&mut self) {
-        self.stand.end_fault(self.id);
+        self.deployment.end_fault(self.id);
     }
 }

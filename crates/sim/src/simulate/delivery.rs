@@ -10,8 +10,8 @@ use cf_core::settings::Settings;
 use jiff::Timestamp;
 
 use super::caller::Caller;
+use super::context::{Function, RunContext};
 use super::dice::{named, under};
-use super::stage::{Function, Stage};
 
 /// Where an event waits for its function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Delivery {
         Some((wait, self))
     }
 
-    /// What it tells, for the story.
+    /// What it keeps_log, for the log.
     pub fn told(&self) -> String {
         match &self.work {
             Wake::Upload(key) => key.clone(),
@@ -80,7 +80,7 @@ impl Delivery {
 
 /// One invocation of a function, in its run.
 struct Invocation<'r, 'b> {
-    stage: &'r Stage<'b>,
+    context: &'r RunContext<'b>,
     task: usize,
     function: Function,
     key: u64,
@@ -89,11 +89,11 @@ struct Invocation<'r, 'b> {
 
 impl Environment for Invocation<'_, '_> {
     fn settings(&self) -> &Settings {
-        self.stage.settings(self.function)
+        self.context.settings(self.function)
     }
 
     fn clock(&self) -> &impl Clock {
-        self.stage
+        self.context
     }
 
     fn world(&self, scope: Scope<'_>) -> impl Observe + Execute + Send {
@@ -104,7 +104,7 @@ impl Environment for Invocation<'_, '_> {
             Scope::Sweep => (None, 4),
             Scope::Swept(cluster) => (Some(cluster), under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7))),
         };
-        Caller::new(self.stage, self.task, self.function, cluster.cloned(), under(self.key, part))
+        Caller::new(self.context, self.task, self.function, cluster.cloned(), under(self.key, part))
     }
 
     fn report(&self, report: Report<'_>) {
@@ -122,14 +122,14 @@ impl Environment for Invocation<'_, '_> {
 }
 
 /// What a function does with an event.
-pub async fn handle(stage: &Stage<'_>, task: usize, delivery: Delivery) -> Result<Vec<Outcome>, Fault> {
-    let invocation = Invocation { stage, task, function: delivery.to, key: delivery.key, outcomes: Mutex::default() };
+pub async fn handle(context: &RunContext<'_>, task: usize, delivery: Delivery) -> Result<Vec<Outcome>, Fault> {
+    let invocation = Invocation { context, task, function: delivery.to, key: delivery.key, outcomes: Mutex::default() };
     reconcile::wake(&invocation, &delivery.work).await?;
     Ok(invocation.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The run's virtual clock. Who loses a race looks again at once: that is the harder way.
-impl Clock for Stage<'_> {
+impl Clock for RunContext<'_> {
     fn now(&self) -> Timestamp {
         self.clock()
     }

@@ -33,7 +33,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The sentence for a call that failed. `right` is the call as policies name it; `what` is what it was for.
-pub fn trouble<E>(right: &str, what: &str, error: &SdkError<E, Response>) -> Error
+pub fn call_error<E>(right: &str, what: &str, error: &SdkError<E, Response>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {

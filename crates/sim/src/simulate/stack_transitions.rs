@@ -3,36 +3,36 @@
 use cf_core::reconcile::Wake;
 use cf_core::stack::StackStatus;
 
-use super::agenda::Happening;
+use super::context::Function;
+use super::delivery::Queue;
 use super::dice::{named, under};
+use super::event_queue::ScheduledEvent;
 use super::run::Run;
-use super::stage::Function;
-use super::travel::Queue;
-use crate::cloudformation::Fate;
+use crate::cloudformation::StackBehaviour;
 
 impl Run<'_, '_> {
-    pub(super) fn tell_of_stack(&mut self, nth: usize) {
+    pub(super) fn emit_stack_event(&mut self, nth: usize) {
         let (id, status, turns) = {
-            let state = self.stage.world.state();
+            let state = self.context.world.state();
             let stack = &state.stacks.all()[nth];
             (stack.stack.id.clone(), stack.stack.status, stack.history.len())
         };
-        self.stage.tell(|| format!("{} is {status}", id.name().unwrap_or_default()));
+        self.context.log(|| format!("{} is {status}", id.name().unwrap_or_default()));
         let key = under(under(0x5A, named(&id.0)), turns as u64);
         self.emit(Wake::Stack(id.clone()), Function::Watch, Queue::Lambda, key);
         if status == StackStatus::CreateInProgress {
             self.report.lives += 1;
             self.emit(Wake::Stack(id), Function::Watch, Queue::Progress, under(key, 9));
         }
-        self.set_in_motion(nth);
+        self.schedule_transition(nth);
     }
 
     /// Lets a stack go on in its own time.
-    pub(super) fn set_in_motion(&mut self, nth: usize) {
+    pub(super) fn schedule_transition(&mut self, nth: usize) {
         let (status, hangs, is_in_motion, key) = {
-            let state = self.stage.world.state();
+            let state = self.context.world.state();
             let stack = &state.stacks.all()[nth];
-            let hangs = stack.fate == Fate::Hangs && stack.stack.status == StackStatus::CreateInProgress;
+            let hangs = stack.behaviour == StackBehaviour::Hangs && stack.stack.status == StackStatus::CreateInProgress;
             (stack.stack.status, hangs, state.stacks.is_in_motion(nth), under(named(&stack.stack.id.0), stack.history.len() as u64))
         };
         let wait = match status {
@@ -42,22 +42,22 @@ impl Run<'_, '_> {
         };
         if is_in_motion || hangs {
             self.moving += 1;
-            self.at(self.now() + wait, Happening::Move(nth, status));
+            self.at(self.now() + wait, ScheduledEvent::StackTransition(nth, status));
         }
     }
 
     pub(super) fn move_stack(&mut self, nth: usize, from: StackStatus) {
         self.moving -= 1;
-        let login = self.stage.world.settings.template.metadata.login_output.clone();
-        let mut state = self.stage.world.state();
+        let login = self.context.world.settings.template.metadata.login_output.clone();
+        let mut state = self.context.world.state();
         let now = state.now;
         let stack = &state.stacks.all()[nth];
         if stack.stack.status != from {
             return;
         }
-        if stack.fate == Fate::Hangs && from == StackStatus::CreateInProgress {
+        if stack.behaviour == StackBehaviour::Hangs && from == StackStatus::CreateInProgress {
             // Its creation policy's time is over.
-            state.stacks.doom(nth, Fate::Fails);
+            state.stacks.set_behaviour(nth, StackBehaviour::Fails);
         }
         state.stacks.advance(nth, &login, now);
     }

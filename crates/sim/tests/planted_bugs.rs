@@ -17,7 +17,7 @@ use cf_core::stack::{Stack, StackState, TAG_REQUEST, tags};
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
 use cf_sim::simulate::{Bug, FaultKind, RunSettings, run, shrink, tally};
-use cf_sim::{Bucket, Finding, Harm, State};
+use cf_sim::{Bucket, Finding, FindingKind, State};
 use jiff::Timestamp;
 
 /// So many runs are tried; a bug that none of them notices is not caught.
@@ -31,9 +31,9 @@ fn seeds() -> impl Iterator<Item = u64> {
 /// The first seed that notices a bug, and what it says. Bugs that need a rare fault get it more often.
 fn catch(bug: &dyn Bug, rates: &[(FaultKind, u64)]) -> (u64, Finding) {
     let sound = |seed| RunSettings { rates: rates.to_vec(), ..tally::setting(seed) };
-    let noticed = |seed| run(&RunSettings { bug: Some(bug), ..sound(seed) }).wrongs.into_iter().next().map(|what| (seed, what));
+    let noticed = |seed| run(&RunSettings { bug: Some(bug), ..sound(seed) }).findings.into_iter().next().map(|what| (seed, what));
     let (seed, what) = seeds().find_map(noticed).expect("a planted bug was not noticed");
-    assert_eq!(run(&sound(seed)).wrongs, [], "seed {seed} without the bug");
+    assert_eq!(run(&sound(seed)).findings, [], "seed {seed} without the bug");
     (seed, what)
 }
 
@@ -44,32 +44,32 @@ macro_rules! caught {
         fn $test() {
             let (seed, found) = catch(&$bug, &[$((FaultKind::$kind, $rate)),*]);
             println!("seed {seed}: {found}");
-            assert!(matches!(found.harm, $pattern), "{found}");
+            assert!(matches!(found.kind, $pattern), "{found}");
         }
     )*};
 }
 
 caught! {
-    a_token_made_of_the_name_alone_is_caught: TokenOfTheName finds Harm::UntrueAnswer(_) | Harm::NeverAnswered | Harm::LastWishUnfulfilled | Harm::LedgerUntrue | Harm::StillOwes,
-    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck finds Harm::AnothersTouched | Harm::ForeignDeleted | Harm::UntrueAnswer(_) | Harm::LedgerUntrue,
-    an_upload_removed_before_its_answer_is_caught: UploadFirst finds Harm::UploadFirst,
-    a_failed_stack_deleted_before_its_upload_is_removed_is_caught: StackFirst finds Harm::FailedStackFirst,
-    a_ledger_written_after_the_effect_is_caught: LedgerLast finds Harm::NotAccepted | Harm::StillOwes,
-    an_own_earlier_attempt_that_is_not_recognised_is_caught: OwnAttemptForgotten finds Harm::UntrueAnswer(_) | Harm::FailedStackFirst,
-    a_missing_sweep_is_caught: NoSweep finds Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue,
-    a_mail_that_is_not_claimed_is_caught: MailNotClaimed finds Harm::MailNotClaimed,
-    a_delete_answered_while_a_create_is_in_flight_is_caught: FlightForgotten with GaveUp 3000 with LookBlind 5000 finds Harm::UntrueAnswer("deleted") | Harm::LastWishUnfulfilled,
-    a_request_id_made_of_the_event_is_caught: RequestOfTheEvent finds Harm::Restless | Harm::NeverAnswered | Harm::StillOwes | Harm::UntrueAnswer(_),
-    an_upload_removed_whatever_version_it_has_is_caught: AnyVersion finds Harm::UploadFirst | Harm::LastWishUnfulfilled,
-    a_ledger_written_whatever_stands_there_is_caught: LedgerForced finds Harm::MailNotClaimed | Harm::UntrueAnswer(_) | Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue | Harm::LastWishUnfulfilled,
-    one_file_that_is_not_given_out_and_stops_its_neighbours_is_caught: NeighboursStopped with Withheld 2000 finds Harm::Restless | Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue | Harm::LastWishUnfulfilled,
-    a_listing_that_is_not_read_to_its_end_is_caught: OnePageOnly with ListingLong 5000 finds Harm::UntrueAnswer(_) | Harm::NeverAnswered | Harm::StillOwes | Harm::UntrueAddress | Harm::LedgerUntrue,
-    a_file_put_again_and_again_that_counts_as_many_is_caught: EachVersionWaits finds Harm::UntrueAnswer("refused" | "not-removed"),
-    an_order_that_nobody_knows_is_caught: OrderMadeUp finds Harm::UntrueAnswer("withdrawn"),
-    a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten finds Harm::TieUnanswered,
-    an_answer_that_waits_for_a_list_that_cannot_be_read_is_caught: ListAwaited with StackFails 6000 with ListUnreadable 6000 finds Harm::Restless | Harm::NeverAnswered | Harm::StillOwes | Harm::LedgerUntrue,
-    a_cause_dropped_for_the_word_cancelled_is_caught: CancelledDropped with StackFails 6000 finds Harm::UntrueAnswer("failed"),
-    advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 finds Harm::UntrueAnswer("failed"),
+    a_token_made_of_the_name_alone_is_caught: TokenOfTheName finds FindingKind::UntrueAnswer(_) | FindingKind::NeverAnswered | FindingKind::LastRequestNotCarriedOut | FindingKind::LedgerUntrue | FindingKind::StillOwes,
+    a_delete_that_asks_for_no_tags_is_caught: NoTagCheck finds FindingKind::AnothersTouched | FindingKind::ForeignDeleted | FindingKind::UntrueAnswer(_) | FindingKind::LedgerUntrue,
+    an_upload_removed_before_its_answer_is_caught: UploadFirst finds FindingKind::UploadFirst,
+    a_failed_stack_deleted_before_its_upload_is_removed_is_caught: StackFirst finds FindingKind::FailedStackFirst,
+    a_ledger_written_after_the_effect_is_caught: LedgerLast finds FindingKind::NotAccepted | FindingKind::StillOwes,
+    an_own_earlier_attempt_that_is_not_recognised_is_caught: OwnAttemptForgotten finds FindingKind::UntrueAnswer(_) | FindingKind::FailedStackFirst,
+    a_missing_sweep_is_caught: NoSweep finds FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::LedgerUntrue,
+    a_mail_that_is_not_claimed_is_caught: MailNotClaimed finds FindingKind::MailNotClaimed,
+    a_delete_answered_while_a_create_is_in_flight_is_caught: FlightForgotten with CallTimedOut 3000 with StackNotVisible 5000 finds FindingKind::UntrueAnswer("deleted") | FindingKind::LastRequestNotCarriedOut,
+    a_request_id_made_of_the_event_is_caught: RequestOfTheEvent finds FindingKind::Restless | FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::UntrueAnswer(_),
+    an_upload_removed_whatever_version_it_has_is_caught: AnyVersion finds FindingKind::UploadFirst | FindingKind::LastRequestNotCarriedOut,
+    a_ledger_written_whatever_stands_there_is_caught: LedgerForced finds FindingKind::MailNotClaimed | FindingKind::UntrueAnswer(_) | FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::LedgerUntrue | FindingKind::LastRequestNotCarriedOut,
+    one_file_that_is_not_given_out_and_stops_its_neighbours_is_caught: NeighboursStopped with GetObjectRefused 2000 finds FindingKind::Restless | FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::LedgerUntrue | FindingKind::LastRequestNotCarriedOut,
+    a_listing_that_is_not_read_to_its_end_is_caught: OnePageOnly with ListingTruncated 5000 finds FindingKind::UntrueAnswer(_) | FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::UntrueAddress | FindingKind::LedgerUntrue,
+    a_file_put_again_and_again_that_counts_as_many_is_caught: EachVersionWaits finds FindingKind::UntrueAnswer("refused" | "not-removed"),
+    an_order_that_nobody_knows_is_caught: OrderMadeUp finds FindingKind::UntrueAnswer("withdrawn"),
+    a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten finds FindingKind::TieUnanswered,
+    an_answer_that_waits_for_a_list_that_cannot_be_read_is_caught: ListAwaited with StackFails 6000 with ListUnreadable 6000 finds FindingKind::Restless | FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::LedgerUntrue,
+    a_cause_dropped_for_the_word_cancelled_is_caught: CancelledDropped with StackFails 6000 finds FindingKind::UntrueAnswer("failed"),
+    advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 finds FindingKind::UntrueAnswer("failed"),
 }
 
 struct TokenOfTheName;
@@ -307,10 +307,10 @@ impl Bug for AdviceByAWord {
 #[test]
 fn a_seed_replays_exactly_and_what_fails_is_shrunk_to_less_that_still_fails() {
     let (seed, _) = catch(&AnyVersion, &[]);
-    let setting = RunSettings { bug: Some(&AnyVersion), tells: true, ..tally::setting(seed) };
+    let setting = RunSettings { bug: Some(&AnyVersion), keeps_log: true, ..tally::setting(seed) };
     let (once, twice) = (run(&setting), run(&setting));
-    assert_eq!(once.story, twice.story);
+    assert_eq!(once.log, twice.log);
     let least = run(&shrink(&setting));
-    assert!(!least.wrongs.is_empty());
-    assert!(least.story.len() < once.story.len() && least.struck.len() < once.struck.len(), "{} faults are left", least.struck.len());
+    assert!(!least.findings.is_empty());
+    assert!(least.log.len() < once.log.len() && least.injected.len() < once.injected.len(), "{} faults are left", least.injected.len());
 }

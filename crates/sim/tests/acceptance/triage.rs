@@ -2,11 +2,11 @@
 
 use super::*;
 use cf_core::body::Mistake;
-use cf_core::message::{FileProblem, NoObject, NoScripts, TextProblem, ValueProblem};
-use cf_core::profile::NoScript;
+use cf_core::message::{FileProblem, JsonType, OtherFiles, TextProblem, ValueProblem};
+use cf_core::profile::NotScriptReason;
 
 /// What a create of a user without a script is answered.
-fn no_profile(user: &str, others: Option<NoScripts>) -> Message {
+fn no_profile(user: &str, others: Option<OtherFiles>) -> Message {
     let problems = vec![Problem::NoProfile { user: testing::cluster(user, "demo").user, others }];
     Message::Refused { cluster: demo(), problems }
 }
@@ -39,12 +39,12 @@ fn a3_a_profile_that_was_taken_away_is_missed_whatever_event_brings_us_to_the_fi
 fn a3_a_profile_with_nothing_to_run_is_refused_at_the_gate_with_what_was_found() {
     for (name, bytes, found) in [
         ("", &b""[..], None),
-        ("old/10.sh", b"#!/bin/sh\n", Some(("old/", NoScript::Folder))),
-        ("README.txt", b"hello", Some(("README.txt", NoScript::TextByName))),
-        (".DS_Store", b"Bud1", Some((".DS_Store", NoScript::Hidden))),
-        ("manifest.txt", b"configure.d/x.sh", Some(("manifest.txt", NoScript::TextByName))),
-        ("placeholder.sh", b"", Some(("placeholder.sh", NoScript::Empty))),
-        ("user.sh~", b"#!/bin/sh\n", Some(("user.sh~", NoScript::Backup))),
+        ("old/10.sh", b"#!/bin/sh\n", Some(("old/", NotScriptReason::Folder))),
+        ("README.txt", b"hello", Some(("README.txt", NotScriptReason::TextByName))),
+        (".DS_Store", b"Bud1", Some((".DS_Store", NotScriptReason::Hidden))),
+        ("manifest.txt", b"configure.d/x.sh", Some(("manifest.txt", NotScriptReason::TextByName))),
+        ("placeholder.sh", b"", Some(("placeholder.sh", NotScriptReason::Empty))),
+        ("user.sh~", b"#!/bin/sh\n", Some(("user.sh~", NotScriptReason::Backup))),
     ] {
         let mut cloud = cloud();
         let at = cloud.world.now();
@@ -52,7 +52,7 @@ fn a3_a_profile_with_nothing_to_run_is_refused_at_the_gate_with_what_was_found()
         cloud.drop_file("home/carol/demo.cf-create", EXAMPLE);
         let cloud = at_rest(cloud);
         assert!(stacks(&cloud).is_empty(), "{name}");
-        let others = found.map(|(file, why)| NoScripts { files: vec![(file.to_owned(), why)], count: 1 });
+        let others = found.map(|(file, why)| OtherFiles { files: vec![(file.to_owned(), why)], count: 1 });
         assert_eq!(failed(&cloud, "home/carol/demo"), no_profile("carol", others), "{name}");
     }
 }
@@ -84,7 +84,7 @@ fn a11_a_living_cluster_with_another_spelling_of_a_number_is_no_other_cluster() 
     old.tags.insert("clusterdrop:request".into(), "0123456789abcdef".into());
     let mut cloud = cloud();
     let at = cloud.world.now();
-    cloud.world.state().stacks.plant(old, Fate::Succeeds, "old", at);
+    cloud.world.state().stacks.plant(old, StackBehaviour::Succeeds, "old", at);
     cloud.drop_file(CREATE, EXAMPLE);
     let cloud = at_rest(cloud);
     assert!(made(&cloud) == 1 && cloud.text("home/alice/demo.cf-failed").is_none(), "{:?}", cloud.text("home/alice/demo.cf-failed"));
@@ -108,7 +108,7 @@ fn a4_what_is_no_order_starts_nothing_and_is_told_why() {
         ),
         (br#"{"ComputeMaxNodes": [4]}"#, value(ValueProblem::Array)),
         (br#"{"ComputeMaxNodes": null}"#, value(ValueProblem::Null)),
-        (b"[]", Problem::File(FileProblem::NoObject { what: NoObject::Array, instead: TextProblem::Other })),
+        (b"[]", Problem::File(FileProblem::JsonType { what: JsonType::Array, instead: TextProblem::Other })),
         (b"{'a': 1}", Problem::File(quotes)),
         (b"", Problem::File(FileProblem::Empty)),
         (b"\xFF\xFE{\0}\0", Problem::File(FileProblem::Utf16)),

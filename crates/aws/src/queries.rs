@@ -7,111 +7,111 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::EncodingType;
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::causes::StackEvent;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::ledger::{self, Ledger};
+use cf_core::ledger_cache;
 use cf_core::names::User;
 use cf_core::observe::query::{
-    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadProfile,
-    ReadSeen, ReadStatus, ReadUpload, StackById, StackByName,
+    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache,
+    ReadProfile, ReadStatus, ReadUpload, StackById, StackByName,
 };
-use cf_core::observe::{Answers, Listed, Object, Page};
+use cf_core::observe::{Listed, Object, Page, RunQuery};
 use cf_core::profile::Profile;
 use cf_core::request::ETag;
-use cf_core::seen;
-use cf_core::stack::Stack;
+use cf_core::stack::{ResourceStatus, Stack};
 use jiff::Timestamp;
 
 use crate::client::Aws;
 use crate::event;
 use crate::fault::{code, fault};
 
-impl Answers<ReadLedger> for Aws {
-    async fn ask(&self, query: ReadLedger) -> Result<Option<(Ledger, ETag)>, Fault> {
+impl RunQuery<ReadLedger> for Aws {
+    async fn run_query(&self, query: ReadLedger) -> Result<Option<(Ledger, ETag)>, Fault> {
         self.ledger(&query.0).await
     }
 }
 
-impl Answers<ReadUpload> for Aws {
-    async fn ask(&self, query: ReadUpload) -> Result<Option<Object>, Fault> {
+impl RunQuery<ReadUpload> for Aws {
+    async fn run_query(&self, query: ReadUpload) -> Result<Option<Object>, Fault> {
         if query.body { self.get(&query.key).await } else { self.head(&query.key).await }
     }
 }
 
-impl Answers<ListFolder> for Aws {
-    async fn ask(&self, query: ListFolder) -> Result<Page<Listed>, Fault> {
+impl RunQuery<ListFolder> for Aws {
+    async fn run_query(&self, query: ListFolder) -> Result<Page<Listed>, Fault> {
         self.folder(&query.0).await
     }
 }
 
-impl Answers<FindObject> for Aws {
-    async fn ask(&self, query: FindObject) -> Result<Option<Listed>, Fault> {
+impl RunQuery<FindObject> for Aws {
+    async fn run_query(&self, query: FindObject) -> Result<Option<Listed>, Fault> {
         self.listed(&query.0).await
     }
 }
 
-impl Answers<ReadStatus> for Aws {
-    async fn ask(&self, query: ReadStatus) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+impl RunQuery<ReadStatus> for Aws {
+    async fn run_query(&self, query: ReadStatus) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         self.status(&query.0).await
     }
 }
 
-impl Answers<ReadProfile> for Aws {
-    async fn ask(&self, query: ReadProfile) -> Result<Profile, Fault> {
+impl RunQuery<ReadProfile> for Aws {
+    async fn run_query(&self, query: ReadProfile) -> Result<Profile, Fault> {
         self.profile(&query.0).await
     }
 }
 
-impl Answers<StackByName> for Aws {
-    async fn ask(&self, query: StackByName) -> Result<Option<Box<Stack>>, Fault> {
+impl RunQuery<StackByName> for Aws {
+    async fn run_query(&self, query: StackByName) -> Result<Option<Box<Stack>>, Fault> {
         self.stack(query.0.as_str()).await
     }
 }
 
-impl Answers<StackById> for Aws {
-    async fn ask(&self, query: StackById) -> Result<Option<Box<Stack>>, Fault> {
+impl RunQuery<StackById> for Aws {
+    async fn run_query(&self, query: StackById) -> Result<Option<Box<Stack>>, Fault> {
         self.stack(&query.0.0).await
     }
 }
 
-impl Answers<ListEvents> for Aws {
-    async fn ask(&self, query: ListEvents) -> Result<Page<StackEvent>, Fault> {
+impl RunQuery<ListEvents> for Aws {
+    async fn run_query(&self, query: ListEvents) -> Result<Page<StackEvent>, Fault> {
         self.events(&query.stack, query.page).await
     }
 }
 
-impl Answers<ListResources> for Aws {
-    async fn ask(&self, query: ListResources) -> Result<Page<String>, Fault> {
+impl RunQuery<ListResources> for Aws {
+    async fn run_query(&self, query: ListResources) -> Result<Page<ResourceStatus>, Fault> {
         self.resources(&query.stack, query.page).await
     }
 }
 
-impl Answers<ListLedgers> for Aws {
-    async fn ask(&self, query: ListLedgers) -> Result<Page<(String, ETag)>, Fault> {
+impl RunQuery<ListLedgers> for Aws {
+    async fn run_query(&self, query: ListLedgers) -> Result<Page<(String, ETag)>, Fault> {
         let page = self.list(&self.settings.system_bucket, ledger::PREFIX, query.0).await?;
         Ok(Page { items: page.items.into_iter().map(|l| (l.key, l.etag)).collect(), next: page.next })
     }
 }
 
-impl Answers<ListStacks> for Aws {
-    async fn ask(&self, query: ListStacks) -> Result<Page<Stack>, Fault> {
+impl RunQuery<ListStacks> for Aws {
+    async fn run_query(&self, query: ListStacks) -> Result<Page<Stack>, Fault> {
         self.stacks(query.0).await
     }
 }
 
-impl Answers<ReadSeen> for Aws {
-    async fn ask(&self, _: ReadSeen) -> Result<Option<Vec<u8>>, Fault> {
+impl RunQuery<ReadLedgerCache> for Aws {
+    async fn run_query(&self, _: ReadLedgerCache) -> Result<Option<Vec<u8>>, Fault> {
         self.seen().await
     }
 }
 
-impl Answers<ReadFirstHour> for Aws {
-    async fn ask(&self, _: ReadFirstHour) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
+impl RunQuery<ReadFirstHour> for Aws {
+    async fn run_query(&self, _: ReadFirstHour) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         self.first_hour().await
     }
 }
 
-impl Answers<ListHomes> for Aws {
-    async fn ask(&self, query: ListHomes) -> Result<Page<(String, Timestamp)>, Fault> {
+impl RunQuery<ListHomes> for Aws {
+    async fn run_query(&self, query: ListHomes) -> Result<Page<(String, Timestamp)>, Fault> {
         self.homes(query.0).await
     }
 }
@@ -133,7 +133,7 @@ pub async fn read_bounded(output: GetObjectOutput, most: usize) -> Result<Body, 
     let mut stream = output.body;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
+        let chunk = chunk.map_err(|e| Fault::new(Kind::Retry, Call::GetObject, e.to_string()))?;
         bytes.extend_from_slice(&chunk);
         if bytes.len() > most {
             return Ok(Body::TooLarge(bytes.len() as u64));
@@ -148,7 +148,7 @@ impl Aws {
         match got {
             Ok(output) => Ok(Some(output)),
             Err(e) if is_missing(&code(&e)) => Ok(None),
-            Err(e) => Err(fault("s3:GetObject", &e)),
+            Err(e) => Err(fault(&e)),
         }
     }
 
@@ -158,7 +158,7 @@ impl Aws {
         match got {
             Ok(output) => Ok(Some(output)),
             Err(e) if is_missing(&code(&e)) => Ok(None),
-            Err(e) => Err(of_a_file(fault("s3:GetObject", &e), &code(&e))),
+            Err(e) => Err(of_a_file(fault(&e), &code(&e))),
         }
     }
 
@@ -166,7 +166,7 @@ impl Aws {
         let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
         Ok(Some(Object {
             version: output.version_id().map(str::to_owned),
-            etag: etag("s3:GetObject", output.e_tag())?,
+            etag: etag(Call::GetObject, output.e_tag())?,
             modified: timestamp(output.last_modified()),
             body: read_bounded(output, BODY_BYTES_MAX).await?,
         }))
@@ -177,27 +177,27 @@ impl Aws {
         match got {
             Ok(output) => Ok(Some(Object {
                 version: output.version_id().map(str::to_owned),
-                etag: etag("s3:HeadObject", output.e_tag())?,
+                etag: etag(Call::HeadObject, output.e_tag())?,
                 modified: timestamp(output.last_modified()),
                 body: Body::Unread,
             })),
             Err(e) if is_missing(&code(&e)) || matches!(&e, SdkError::ServiceError(s) if s.err().is_not_found()) => Ok(None),
-            Err(e) => Err(of_a_file(fault("s3:HeadObject", &e), &code(&e))),
+            Err(e) => Err(of_a_file(fault(&e), &code(&e))),
         }
     }
 
     async fn ledger(&self, user: &User) -> Result<Option<(Ledger, ETag)>, Fault> {
         let Some(output) = self.fetch(&self.settings.system_bucket, &ledger::key(user)).await? else { return Ok(None) };
-        let etag = etag("s3:GetObject", output.e_tag())?;
-        let bytes = output.body.collect().await.map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", e.to_string()))?;
+        let etag = etag(Call::GetObject, output.e_tag())?;
+        let bytes = output.body.collect().await.map_err(|e| Fault::new(Kind::Retry, Call::GetObject, e.to_string()))?;
         let ledger = serde_json::from_slice(&bytes.into_bytes())
-            .map_err(|e| Fault::new(Kind::Retry, "s3:GetObject", format!("the ledger of {user} cannot be read: {e}")))?;
+            .map_err(|e| Fault::new(Kind::Retry, Call::GetObject, format!("the ledger of {user} cannot be read: {e}")))?;
         Ok(Some((ledger, etag)))
     }
 
     async fn status(&self, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
         let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
-        let etag = etag("s3:GetObject", output.e_tag())?;
+        let etag = etag(Call::GetObject, output.e_tag())?;
         Ok(Some(match read_bounded(output, BODY_BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
             // Somebody put something else there: it is written over.
@@ -206,8 +206,8 @@ impl Aws {
     }
 
     async fn seen(&self) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(output) = self.fetch(&self.settings.system_bucket, seen::KEY).await? else { return Ok(None) };
-        Ok(match read_bounded(output, seen::BYTES_MAX).await? {
+        let Some(output) = self.fetch(&self.settings.system_bucket, ledger_cache::KEY).await? else { return Ok(None) };
+        Ok(match read_bounded(output, ledger_cache::BYTES_MAX).await? {
             Body::Read(bytes) => Some(bytes),
             // No function of ours writes so much: it is written anew.
             Body::TooLarge(_) | Body::Unreadable(_) | Body::Unread => None,
@@ -223,7 +223,7 @@ impl Aws {
             let request = self.s3.list_objects_v2().bucket(&self.settings.customizer_bucket).prefix(&prefix).delimiter("/");
             // Encoded, because XML has no way to write some characters that keys may hold.
             let request = request.encoding_type(EncodingType::Url).set_continuation_token(token.take());
-            let page = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+            let page = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault(&e))?;
             let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
             let name = |key: Option<&str>| {
                 let key = key.unwrap_or_default();
@@ -244,7 +244,7 @@ impl Aws {
 
     async fn list(&self, bucket: &str, prefix: &str, token: Option<String>) -> Result<Page<Listed>, Fault> {
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(token);
-        let listed = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+        let listed = request.expected_bucket_owner(&self.account).send().await.map_err(|e| fault(&e))?;
         page_of(&listed, |o| o.key().map(str::to_owned))
     }
 
@@ -253,7 +253,7 @@ impl Aws {
     async fn folder(&self, prefix: &str) -> Result<Page<Listed>, Fault> {
         let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(prefix).delimiter("/");
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
-        let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+        let listed = request.send().await.map_err(|e| fault(&e))?;
         page_of(&listed, |o| event::decode(o.key()?))
     }
 
@@ -261,7 +261,7 @@ impl Aws {
     async fn listed(&self, key: &str) -> Result<Option<Listed>, Fault> {
         let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(key).max_keys(1);
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
-        let listed = request.send().await.map_err(|e| fault("s3:ListObjectsV2", &e))?;
+        let listed = request.send().await.map_err(|e| fault(&e))?;
         Ok(page_of(&listed, |o| event::decode(o.key()?))?.items.into_iter().find(|l| l.key == key))
     }
 }
@@ -271,7 +271,7 @@ fn page_of(listed: &ListObjectsV2Output, key: impl Fn(&aws_sdk_s3::types::Object
     for object in listed.contents() {
         let Some(key) = key(object) else { continue };
         let size = u64::try_from(object.size().unwrap_or(0)).unwrap_or(0);
-        items.push(Listed { key, etag: etag("s3:ListObjectsV2", object.e_tag())?, size, modified: timestamp(object.last_modified()) });
+        items.push(Listed { key, etag: etag(Call::ListObjectsV2, object.e_tag())?, size, modified: timestamp(object.last_modified()) });
     }
     // A page without a token that is cut off all the same has a rest, whatever it lacks.
     let next = listed.next_continuation_token().map(str::to_owned);
@@ -289,7 +289,7 @@ pub fn of_a_file(fault: Fault, code: &str) -> Fault {
 }
 
 /// The version that S3 named. Every write depends on one, so an answer without it is no answer.
-pub fn etag(call: &str, text: Option<&str>) -> Result<ETag, Fault> {
+pub fn etag(call: Call, text: Option<&str>) -> Result<ETag, Fault> {
     match text {
         Some(text) if !text.is_empty() => Ok(ETag(text.to_owned())),
         _ => Err(Fault::new(Kind::Retry, call, "the answer names no ETag")),
@@ -307,8 +307,8 @@ mod tests {
     #[test]
     fn an_answer_without_a_version_is_an_error() {
         for missing in [None, Some("")] {
-            assert_eq!(etag("s3:GetObject", missing).map_err(|fault| fault.kind), Err(Kind::Retry));
+            assert_eq!(etag(Call::GetObject, missing).map_err(|fault| fault.kind), Err(Kind::Retry));
         }
-        assert_eq!(etag("s3:GetObject", Some("\"e\"")), Ok(ETag("\"e\"".into())));
+        assert_eq!(etag(Call::GetObject, Some("\"e\"")), Ok(ETag("\"e\"".into())));
     }
 }

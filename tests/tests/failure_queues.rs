@@ -1,24 +1,24 @@
-//! The failure nets: what fails is tried again with growing delay and finishes by itself; what can never be done is parked,
+//! The failure queues: what fails is tried again with growing delay and finishes by itself; what can never be done is parked,
 //! and an alarm tells.
 
 mod common;
 
 use anyhow::Result;
 use cf_local::deploy::aws;
-use common::{Stage, stage};
+use common::{TestUser, stage};
 use serde_json::json;
 
 /// Whether a message that holds a text lies in a queue; looked at without being taken.
-fn holds(s: &Stage, queue: &str, text: &str) -> Result<bool> {
-    let url = format!("{}/000000000000/clusterdrop-{queue}", s.stand.url);
+fn holds(s: &TestUser, queue: &str, text: &str) -> Result<bool> {
+    let url = format!("{}/000000000000/clusterdrop-{queue}", s.deployment.url);
     let asked = ["sqs", "receive-message", "--max-number-of-messages", "10", "--visibility-timeout", "0", "--queue-url", &url];
-    Ok(aws(&s.stand.url, &asked)?.contains(text))
+    Ok(aws(&s.deployment.url, &asked)?.contains(text))
 }
 
-fn alarm(s: &Stage, name: &str) -> Result<String> {
+fn alarm(s: &TestUser, name: &str) -> Result<String> {
     let name = format!("clusterdrop-{name}");
     let told = aws(
-        &s.stand.url,
+        &s.deployment.url,
         &["cloudwatch", "describe-alarms", "--query", "MetricAlarms[0].StateValue", "--output", "text", "--alarm-names", &name],
     )?;
     Ok(told.trim().to_owned())
@@ -49,12 +49,12 @@ async fn what_can_never_be_done_is_parked_and_an_alarm_tells() -> Result<()> {
     assert!(alarm(&s, "failures-late")? != "ALARM" && alarm(&s, "parked")? != "ALARM");
     s.invoke_later("cf-create", &json!({"source": "somebody.else", "detail-type": "nets2"}))?;
     // Four attempts within ten minutes; then it waits for hours, and an alarm tells before it is parked.
-    s.stand.until("the alarm of what is late", async || Ok((alarm(&s, "failures-late")? == "ALARM").then_some(()))).await?;
-    s.stand.until("the parking", async || Ok(holds(&s, "parked", "nets2")?.then_some(()))).await?;
-    let lines = s.stand.log("/aws/lambda/clusterdrop-cf-watch", "this is no event that clusterdrop knows")?;
+    s.deployment.until("the alarm of what is late", async || Ok((alarm(&s, "failures-late")? == "ALARM").then_some(()))).await?;
+    s.deployment.until("the parking", async || Ok(holds(&s, "parked", "nets2")?.then_some(()))).await?;
+    let lines = s.deployment.log("/aws/lambda/clusterdrop-cf-watch", "this is no event that clusterdrop knows")?;
     let attempts = lines.iter().filter(|line| line.contains("nets2")).count();
     assert!(attempts >= 12, "{attempts} attempts");
-    s.stand.until("the alarm", async || Ok((alarm(&s, "parked")? == "ALARM").then_some(()))).await?;
+    s.deployment.until("the alarm", async || Ok((alarm(&s, "parked")? == "ALARM").then_some(()))).await?;
     Ok(())
 }
 
@@ -66,7 +66,7 @@ async fn a_lost_mail_raises_an_alarm() -> Result<()> {
         s.fault(&json!({"kind": "call", "call": "ses.SendEmail", "text": "nets3", "error": "Throttling", "status": 400, "times": 3}))?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
-    s.stand.until("the alarm", async || Ok((alarm(&s, "mails-lost")? == "ALARM").then_some(()))).await
+    s.deployment.until("the alarm", async || Ok((alarm(&s, "mails-lost")? == "ALARM").then_some(()))).await
 }
 
 #[tokio::test]
@@ -79,13 +79,13 @@ async fn a_stack_that_cannot_be_deleted_raises_an_alarm_and_the_time_to_ready_is
     s.answer("demo.cf-created").await?;
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-failed").await?;
-    s.stand.until("the alarm", async || Ok((alarm(&s, "clusters-stuck")? == "ALARM").then_some(()))).await?;
+    s.deployment.until("the alarm", async || Ok((alarm(&s, "clusters-stuck")? == "ALARM").then_some(()))).await?;
     drop(fault);
     s.drop("demo.cf-delete", "").await?;
     s.answer("demo.cf-deleted").await?;
     for text in ["\"TimeToReady\":", "\"LivingReady\":"] {
-        let logged = async || Ok((!s.stand.log("/aws/lambda/clusterdrop-cf-watch", text)?.is_empty()).then_some(()));
-        s.stand.until(text, logged).await?;
+        let logged = async || Ok((!s.deployment.log("/aws/lambda/clusterdrop-cf-watch", text)?.is_empty()).then_some(()));
+        s.deployment.until(text, logged).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a function says of itself: one structured line a decision, and metrics in the embedded format, which CloudWatch
+//! Log lines and metrics of a function: one structured line for each decision, and metrics in the embedded format, which CloudWatch
 //! reads out of the log without a call of ours.
 
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("UploadsRefused", done.refused),
         ("MailsLost", outcome.mails_lost.len()),
         ("MailsInDoubt", done.mails_in_doubt),
-        ("PassesOvertaken", outcome.conflicts),
+        ("Conflicts", outcome.conflicts),
         ("PassesHandedOver", usize::from(outcome.is_handed_over)),
         ("ListsUnread", outcome.lists_unread.len()),
     ];
@@ -79,22 +79,22 @@ fn passed(cluster: &Cluster, outcome: &Outcome) {
 
 /// A fault that keeps something from being done.
 fn failed(what: &str, fault: &Fault) {
-    tracing::error!(what, call = fault.call, why = fault.why, kind = ?fault.kind, "not done");
+    tracing::error!(what, call = <&str>::from(fault.call), why = fault.why, kind = ?fault.kind, "call failed");
 }
 
 /// The fault of an event that is given back.
 pub fn given_back(fault: &Fault) {
-    tracing::error!(call = fault.call, why = fault.why, kind = ?fault.kind, "not done; the event is given back");
+    tracing::error!(call = <&str>::from(fault.call), why = fault.why, kind = ?fault.kind, "call failed; the event is returned to Lambda for a retry");
 }
 
 /// What a sweep has found, before it looks at any cluster.
 fn found(found: &Found) {
-    tracing::info!(wanting = found.wanting.len(), ledgers_read = found.read, ledgers_left = found.left, "sweeping");
+    tracing::info!(wanting = found.wanting.len(), ledgers_read = found.read, ledgers_left = found.left, "sweep: clusters found");
     for fault in &found.unread {
         failed("sweep", fault);
     }
     for fault in &found.cache {
-        tracing::warn!(call = fault.call, why = fault.why, "what sweeps remember is lost; it costs calls and nothing else");
+        tracing::warn!(call = <&str>::from(fault.call), why = fault.why, "the cache of ledgers is lost; it costs calls and nothing else");
     }
 }
 
@@ -112,16 +112,16 @@ fn first_hour(look: &Look, failed: usize) {
 /// A sweep that came to its end: the metric is what tells of sweeps that do not run. The clusters by state are told at each,
 /// also where there are none.
 fn swept(looked_at: usize, failed: usize, living: &BTreeMap<StackState, usize>) {
-    tracing::info!(looked_at, failed, "swept");
+    tracing::info!(looked_at, failed, "sweep: finished");
     let of = |states: &[StackState]| states.iter().filter_map(|state| living.get(state)).sum::<usize>();
     let counts = [
         ("Sweeps", 1),
         ("SweepFaults", failed),
-        ("LivingCreating", of(&[StackState::Making])),
-        ("LivingReady", of(&[StackState::Standing, StackState::Changing])),
+        ("LivingCreating", of(&[StackState::Creating])),
+        ("LivingReady", of(&[StackState::Available, StackState::Changing])),
         ("LivingFailed", of(&[StackState::RollingBack, StackState::Failed])),
-        ("LivingDeleting", of(&[StackState::Leaving])),
-        ("LivingStuck", of(&[StackState::Stuck])),
+        ("LivingDeleting", of(&[StackState::Deleting])),
+        ("LivingStuck", of(&[StackState::DeleteFailed])),
     ];
     measure(&counts.map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }));
 }

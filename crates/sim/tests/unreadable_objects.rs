@@ -1,9 +1,10 @@
-//! Files that S3 does not give out, stacks that do not go, and looks whose parts are not of one moment, in the strict world.
+//! Uploads that S3 refuses to return, stacks that cannot be deleted, and snapshots whose queries saw different versions, in the strict
+//! world.
 
 use cf_core::ledger::MailKind;
 use cf_core::message::{Cause, FailedCreation, FileProblem, Message, Problem, Rest, StackReason};
 use cf_core::testing;
-use cf_sim::{Bucket, Cloud, Event, Fate, NO_CAPACITY};
+use cf_sim::{Bucket, Cloud, Event, NO_CAPACITY, StackBehaviour};
 
 const CREATE: &str = "home/alice/demo.cf-create";
 const FAILED: &str = "home/alice/demo.cf-failed";
@@ -42,7 +43,7 @@ fn a_file_that_cannot_be_removed_either_stops_no_neighbour() {
     cloud.drop_file(CREATE, b"{}");
     cloud.settle();
     assert!(cloud.text("home/alice/demo.cf-created").is_some());
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 #[test]
@@ -81,8 +82,8 @@ fn files_that_cannot_be_read_are_mailed_once_a_day() {
 }
 
 /// A creation that fails, up to the moment when its user has been told why.
-fn failing(cloud: &mut Cloud, fate: Fate) {
-    cloud.world.state().stacks.next_fate = fate;
+fn failing(cloud: &mut Cloud, behaviour: StackBehaviour) {
+    cloud.world.state().stacks.next_behaviour = behaviour;
     cloud.drop_file(CREATE, b"{}");
     cloud.drain();
     cloud.step();
@@ -98,15 +99,15 @@ fn reasons(causes: &[Cause]) -> Vec<&str> {
 #[test]
 fn where_the_removal_of_a_failed_creation_is_refused_its_answer_says_so() {
     let mut cloud = cloud();
-    failing(&mut cloud, Fate::Fails);
-    cloud.world.state().stacks.doom(0, Fate::Protected);
+    failing(&mut cloud, StackBehaviour::Fails);
+    cloud.world.state().stacks.set_behaviour(0, StackBehaviour::Protected);
     cloud.settle();
     let message = cloud.message(FAILED);
     let Some(Message::Undeletable { why, is_protected: true, creation: Some(creation), left, .. }) = message else { panic!("{message:?}") };
     assert!(creation.is_cleared && left.is_empty(), "an empty stack costs nothing: {creation:?}, {left:?}");
     assert!(why.contains("TerminationProtection") && reasons(&creation.causes) == [NO_CAPACITY], "{why}: {creation:?}");
     assert_eq!(mails(&cloud, MailKind::Stuck), 1);
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 const OTHER_DELETE: &str = "home/alice/other/demo.cf-delete";
@@ -115,9 +116,9 @@ const OTHER_DELETE: &str = "home/alice/other/demo.cf-delete";
 fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_and_so_is_its_success() {
     for refused in [false, true] {
         let mut cloud = cloud();
-        failing(&mut cloud, if refused { Fate::Fails } else { Fate::RollbackFails });
+        failing(&mut cloud, if refused { StackBehaviour::Fails } else { StackBehaviour::RollbackFails });
         if refused {
-            cloud.world.state().stacks.doom(0, Fate::Protected);
+            cloud.world.state().stacks.set_behaviour(0, StackBehaviour::Protected);
         }
         cloud.drop_file(OTHER_DELETE, b"");
         cloud.settle();
@@ -129,9 +130,9 @@ fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_a
             };
             assert_eq!(reasons(&creation), [NO_CAPACITY], "the reason of the creation is kept");
         }
-        assert_eq!(cloud.complaints(), []);
+        assert_eq!(cloud.findings_at_rest(), []);
         // What was in the way is out of it.
-        cloud.world.state().stacks.doom(0, Fate::Succeeds);
+        cloud.world.state().stacks.set_behaviour(0, StackBehaviour::Succeeds);
         cloud.drop_file(OTHER_DELETE, b"");
         cloud.settle();
         for folder in ["home/alice/", "home/alice/other/"] {
@@ -144,14 +145,14 @@ fn a_delete_from_another_folder_that_fails_is_told_where_the_creation_was_told_a
 #[test]
 fn a_cluster_that_could_not_be_removed_from_another_folder_is_told_gone_in_its_own() {
     let mut cloud = cloud();
-    cloud.world.state().stacks.next_fate = Fate::DeleteFails;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::DeleteFails;
     cloud.drop_file(CREATE, b"{}");
     cloud.settle();
     cloud.drop_file(OTHER_DELETE, b"");
     cloud.settle();
     let message = cloud.message(FAILED);
     assert!(matches!(&message, Some(Message::Stuck { was_made: true, causes, .. }) if causes.is_empty()), "{message:?}");
-    cloud.world.state().stacks.doom(0, Fate::Succeeds);
+    cloud.world.state().stacks.set_behaviour(0, StackBehaviour::Succeeds);
     cloud.drop_file(OTHER_DELETE, b"");
     cloud.settle();
     assert_eq!((cloud.text(FAILED), cloud.text("home/alice/demo.cf-deleted").is_some()), (None, true));
@@ -160,22 +161,22 @@ fn a_cluster_that_could_not_be_removed_from_another_folder_is_told_gone_in_its_o
 #[test]
 fn everybody_who_was_told_that_parts_are_being_removed_is_told_that_they_are_not() {
     let mut cloud = cloud();
-    cloud.world.state().stacks.next_fate = Fate::RollbackFails;
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::RollbackFails;
     cloud.drop_file(CREATE, b"{}");
     cloud.drop_file("home/alice/other/demo.cf-create", b"{}");
     cloud.settle();
     for key in [FAILED, "home/alice/other/demo.cf-failed"] {
         assert!(matches!(cloud.message(key), Some(Message::Stuck { was_made: false, .. })), "{key}: {:?}", cloud.text(key));
     }
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 #[test]
 fn where_the_lists_cannot_be_read_the_stacks_own_reason_is_kept() {
     let mut cloud = cloud();
     cloud.world.state().stacks.next_is_unreadable = true;
-    failing(&mut cloud, Fate::Fails);
-    cloud.world.state().stacks.doom(0, Fate::Protected);
+    failing(&mut cloud, StackBehaviour::Fails);
+    cloud.world.state().stacks.set_behaviour(0, StackBehaviour::Protected);
     cloud.settle();
     let message = cloud.message(FAILED);
     let Some(Message::Undeletable { is_protected: true, creation: Some(creation), .. }) = message else { panic!("{message:?}") };
@@ -199,7 +200,7 @@ fn what_cannot_be_removed_is_not_taken_for_new_after_many_answers() {
     cloud.drop_file(DELETE, b"once more");
     cloud.settle();
     assert_eq!((cloud.text(CREATE), cloud.text("home/alice/demo.cf-created")), (None, None));
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 #[test]

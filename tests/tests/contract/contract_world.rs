@@ -7,7 +7,7 @@ use cf_core::fault::Fault;
 use cf_core::message::Message;
 use cf_core::names::Cluster;
 use cf_core::observe::query::{ListFolder, ReadUpload, StackById, StackByName};
-use cf_core::observe::{Answers, Listed, Object, Observe, Page, Query};
+use cf_core::observe::{Listed, Object, Observe, Page, Query, RunQuery};
 use cf_core::request::{ETag, RequestId};
 use cf_core::settings::Settings;
 use cf_core::stack::{Stack, StackId, tags};
@@ -23,7 +23,7 @@ pub enum Place {
 
 /// What is to become of the next stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destiny {
+pub enum StackOutcome {
     Completes,
     Fails,
     /// It completes, and somebody protects it from termination.
@@ -31,7 +31,7 @@ pub enum Destiny {
 }
 
 /// A world on which the contract is tried.
-pub trait Stage: Observe + Execute + Sized {
+pub trait ContractWorld: Observe + Execute + Sized {
     /// Nothing is there but a deployment with its template.
     async fn fresh(is_versioned: bool) -> Result<Self>;
     fn settings(&self) -> &Settings;
@@ -40,7 +40,7 @@ pub trait Stage: Observe + Execute + Sized {
     /// Somebody takes an object out of the users' bucket.
     async fn take_away(&self, key: &str) -> Result<()>;
     /// To be said before the stack is created.
-    async fn destine(&self, name: &str, destiny: Destiny) -> Result<()>;
+    async fn set_outcome(&self, name: &str, destiny: StackOutcome) -> Result<()>;
     /// Waits until no stack is in motion.
     async fn settle(&self) -> Result<()>;
     /// Stacks of others, named `other-<number>`.
@@ -50,7 +50,7 @@ pub trait Stage: Observe + Execute + Sized {
 }
 
 /// What the clauses say over and over.
-pub trait Words: Stage {
+pub trait Words: ContractWorld {
     fn cluster(&self) -> Cluster {
         testing::cluster("alice", "demo")
     }
@@ -89,7 +89,7 @@ pub trait Words: Stage {
     }
 
     async fn object(&self, key: &str, body: bool) -> Result<Option<Object>> {
-        Ok(self.ask(ReadUpload { key: key.to_owned(), body }).await?)
+        Ok(self.run_query(ReadUpload { key: key.to_owned(), body }).await?)
     }
 
     async fn there(&self, key: &str) -> Result<Object> {
@@ -97,22 +97,22 @@ pub trait Words: Stage {
     }
 
     async fn folder(&self, prefix: &str) -> Result<Vec<Listed>> {
-        Ok(self.ask(ListFolder(prefix.to_owned())).await?.items)
+        Ok(self.run_query(ListFolder(prefix.to_owned())).await?.items)
     }
 
     /// The living stack of alice's `demo`.
     async fn named(&self) -> Result<Option<Box<Stack>>> {
-        Ok(self.ask(StackByName(self.settings().stack_name(&self.cluster()))).await?)
+        Ok(self.run_query(StackByName(self.settings().stack_name(&self.cluster()))).await?)
     }
 
     async fn by_id(&self, id: &StackId) -> Result<Option<Box<Stack>>> {
-        Ok(self.ask(StackById(id.clone())).await?)
+        Ok(self.run_query(StackById(id.clone())).await?)
     }
 
     /// Its id, once it has been created for the request of this name and has come to rest.
-    async fn settled(&self, request: &str, destiny: Destiny) -> Result<StackId> {
+    async fn settled(&self, request: &str, destiny: StackOutcome) -> Result<StackId> {
         let new = self.new_stack(request);
-        self.destine(new.name.as_str(), destiny).await?;
+        self.set_outcome(new.name.as_str(), destiny).await?;
         self.create(new).await?;
         self.settle().await?;
         Ok(self.named().await?.context("the stack is there")?.id)
@@ -122,12 +122,12 @@ pub trait Words: Stage {
     async fn pages<Q, T>(&self, query: impl Fn(Option<String>) -> Q) -> Result<Vec<T>>
     where
         T: Send + 'static,
-        Q: Query<Answer = Page<T>>,
-        Self: Answers<Q>,
+        Q: Query<Output = Page<T>>,
+        Self: RunQuery<Q>,
     {
         let (mut all, mut token) = (Vec::new(), None);
         loop {
-            let seen = self.ask(query(token)).await?;
+            let seen = self.run_query(query(token)).await?;
             all.extend(seen.items);
             token = seen.next;
             if token.is_none() {
@@ -137,4 +137,4 @@ pub trait Words: Stage {
     }
 }
 
-impl<S: Stage> Words for S {}
+impl<S: ContractWorld> Words for S {}

@@ -8,11 +8,11 @@ use crate::emulator::REGION;
 
 /// The emulator at an address.
 #[derive(Debug, Clone)]
-pub struct Plain {
+pub struct EmulatorClient {
     url: String,
 }
 
-impl Plain {
+impl EmulatorClient {
     /// At this address.
     pub fn at(url: &str) -> Self {
         Self { url: url.to_owned() }
@@ -35,12 +35,12 @@ impl Plain {
     }
 
     /// What the emulator tells at a path of its own.
-    pub fn told(&self, path: &str) -> Result<Value> {
+    pub fn get_json(&self, path: &str) -> Result<Value> {
         Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().read_json()?)
     }
 
     /// Orders something of the emulator at a path of its own.
-    pub fn order(&self, path: &str, order: &Value) -> Result<()> {
+    pub fn post_json(&self, path: &str, order: &Value) -> Result<()> {
         ureq::post(format!("{}{path}", self.url)).send_json(order)?;
         Ok(())
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use cf_core::ledger::{self, Ledger};
+use cf_core::ledger_cache::KEY;
 use cf_core::names::Cluster;
-use cf_core::seen::KEY;
 use cf_core::sweep::{self, Found, READ_MAX};
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud, Event};
@@ -147,12 +147,12 @@ fn a_cache_that_can_be_neither_read_nor_written_costs_calls_and_nothing_else() {
     for _ in 0..2 {
         let found = find(&cloud);
         assert_eq!((found.read, &found.wanting, found.unread.len()), (3, &want, 0));
-        let calls: Vec<_> = found.cache.iter().map(|fault| fault.call.as_str()).collect();
+        let calls: Vec<_> = found.cache.iter().map(|fault| <&str>::from(fault.call)).collect();
         assert_eq!(calls, ["s3:GetObject", "s3:PutObject"]);
     }
     assert_eq!(cloud.deliver(&Event::Sweep), Ok(()), "the sweep itself has not failed");
     cloud.settle();
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 /// Ledgers of so many users, each of whom is owed something.

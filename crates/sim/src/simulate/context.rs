@@ -1,11 +1,11 @@
-//! What all passes of one run share: the world, its clock, the fault plan, what is known to be true, and the story.
+//! What all passes of one run share: the world, its clock, the fault plan, what is known to be true, and the log.
 
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use cf_core::effect::Effect;
-use cf_core::fault::{Fault, Kind};
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::names::Cluster;
 use cf_core::request::ETag;
 pub use cf_core::settings::Function;
@@ -19,7 +19,7 @@ use super::fault_plan::{FaultKind, FaultPlan};
 use super::oracle::Oracle;
 use super::reasons::REASONS;
 use super::trace;
-use crate::cloudformation::Fate;
+use crate::cloudformation::StackBehaviour;
 use crate::world::World;
 
 /// The timeout of a function, in milliseconds (template.yaml).
@@ -31,7 +31,7 @@ pub const fn timeout(function: Function) -> i64 {
 }
 
 /// An effect that is on its way although nobody waits for its answer any more.
-pub struct Orphan {
+pub struct LateCall {
     /// When it arrives, in milliseconds.
     pub at: i64,
     /// What it does.
@@ -41,7 +41,7 @@ pub struct Orphan {
     /// The call that sent it.
     pub call: u64,
     /// When the look began that led to it, in milliseconds.
-    pub looked_at: i64,
+    pub round_began_at: i64,
 }
 
 /// What changes in the course of a run.
@@ -49,27 +49,27 @@ pub struct Inner {
     /// Milliseconds since its start.
     pub now: i64,
     /// Until then nothing goes wrong yet.
-    pub quiet_until: i64,
+    pub faults_from: i64,
     /// From then on nothing goes wrong any more.
-    pub calm_at: i64,
+    pub faults_until: i64,
     /// What goes wrong.
     pub fault_plan: FaultPlan,
     /// Passes that want to be woken, when, and how.
     pub wakes: Vec<(i64, usize, Waker)>,
     /// Effects without anybody who waits for them.
-    pub orphans: Vec<Orphan>,
+    pub late_calls: Vec<LateCall>,
     /// The pass that is running has died.
     pub has_died: bool,
     /// What is known to be true.
     pub oracle: Oracle,
-    /// The story, where it is to be told.
-    pub story: Option<Vec<String>>,
+    /// The log, where it is to be told.
+    pub log: Option<Vec<String>>,
     /// Every effect without its words, where that is asked for.
     pub trace: Option<Vec<String>>,
 }
 
-/// The stage of one run.
-pub struct Stage<'b> {
+/// The context of one run.
+pub struct RunContext<'b> {
     /// The world.
     pub world: World,
     settings: Vec<Settings>,
@@ -81,10 +81,10 @@ pub struct Stage<'b> {
     inner: Mutex<Inner>,
 }
 
-impl<'b> Stage<'b> {
-    /// A stage around a world.
+impl<'b> RunContext<'b> {
+    /// A context around a world.
     pub fn new(world: World, dice: Dice, bug: Option<&'b dyn Bug>, inner: Inner) -> Self {
-        let each = |function: &Function| Settings { rights: function.rights(), ..world.settings.clone() };
+        let each = |function: &Function| Settings { function: *function, ..world.settings.clone() };
         let settings = Function::VARIANTS.iter().map(each).collect();
         let start = world.now();
         Self { world, settings, dice, bug, start, inner: Mutex::new(inner) }
@@ -113,28 +113,28 @@ impl<'b> Stage<'b> {
     }
 
     /// Whether this kind of fault strikes at this place.
-    pub fn strikes(&self, kind: FaultKind, place: u64) -> bool {
+    pub fn injects(&self, kind: FaultKind, place: u64) -> bool {
         let mut inner = self.inner();
-        (inner.quiet_until..inner.calm_at).contains(&inner.now) && inner.fault_plan.strikes(kind, place)
+        (inner.faults_from..inner.faults_until).contains(&inner.now) && inner.fault_plan.injects(kind, place)
     }
 
-    /// Adds a line to the story, if it is told.
-    pub fn tell(&self, line: impl FnOnce() -> String) {
+    /// Adds a line to the log, if it is told.
+    pub fn log(&self, line: impl FnOnce() -> String) {
         let mut inner = self.inner();
         let now = inner.now;
-        if let Some(story) = &mut inner.story {
-            story.push(format!("{:>7}.{:03}  {}", now / 1000, now % 1000, line()));
+        if let Some(log) = &mut inner.log {
+            log.push(format!("{:>7}.{:03}  {}", now / 1000, now % 1000, line()));
         }
     }
 
     /// Waits until a time.
     pub const fn until<'s>(&'s self, until: i64, task: usize) -> Sleep<'s, 'b> {
-        Sleep { stage: self, until, task, has_asked: false }
+        Sleep { context: self, until, task, has_asked: false }
     }
 
-    /// An effect arrives at AWS; it comes of a look that began at `looked_at`.
-    pub fn land(&self, effect: &Effect, call: u64, looked_at: i64) -> Result<Option<ETag>, Fault> {
-        let done = self.land_untraced(effect, call, looked_at);
+    /// An effect arrives at AWS; it comes of a look that began at `round_began_at`.
+    pub fn apply_at_aws(&self, effect: &Effect, call: u64, round_began_at: i64) -> Result<Option<ETag>, Fault> {
+        let done = self.apply_untraced(effect, call, round_began_at);
         let mut inner = self.inner();
         let now = inner.now;
         if let Some(trace) = &mut inner.trace {
@@ -143,23 +143,23 @@ impl<'b> Stage<'b> {
         done
     }
 
-    fn land_untraced(&self, effect: &Effect, call: u64, looked_at: i64) -> Result<Option<ETag>, Fault> {
+    fn apply_untraced(&self, effect: &Effect, call: u64, round_began_at: i64) -> Result<Option<ETag>, Fault> {
         let refused = self.refusal(effect, call);
         if let Some(fault) = refused {
             return Err(fault);
         }
         let mut state = self.world.state();
-        self.inner().oracle.lands(effect, looked_at, &state);
+        self.inner().oracle.before_effect(effect, round_began_at, &state);
         if let Effect::CreateStack(new) = effect {
             let place = under(named(new.name.as_str()), state.stacks.all().len() as u64);
             let said = usize::try_from(self.dice.below(under(place, 6), REASONS.len() as u64)).unwrap_or(0);
             state.stacks.next_words = Some(REASONS[said].words.to_owned());
-            state.stacks.next_is_unreadable = self.strikes(FaultKind::ListUnreadable, place);
-            state.stacks.next_fate = self.fate(place);
+            state.stacks.next_is_unreadable = self.injects(FaultKind::ListUnreadable, place);
+            state.stacks.next_behaviour = self.behaviour(place);
         }
         let done = state.apply(effect, &self.world.settings);
         if done.is_ok() {
-            self.inner().oracle.landed(effect);
+            self.inner().oracle.after_effect(effect);
         }
         done
     }
@@ -167,37 +167,37 @@ impl<'b> Stage<'b> {
     /// What AWS says instead of doing it.
     fn refusal(&self, effect: &Effect, call: u64) -> Option<Fault> {
         let is_conditional = matches!(effect, Effect::WriteLedger { .. } | Effect::WriteStatus { .. } | Effect::WriteAnswer { .. });
-        if is_conditional && self.strikes(FaultKind::Conflict, call) {
-            return Some(Fault::new(Kind::Conflict, "s3:PutObject", "409 ConditionalRequestConflict"));
+        if is_conditional && self.injects(FaultKind::Conflict, call) {
+            return Some(Fault::new(Kind::Conflict, Call::PutObject, "409 ConditionalRequestConflict"));
         }
         match effect {
-            Effect::CreateStack(_) if self.strikes(FaultKind::LimitReached, call) => {
-                Some(Fault::new(Kind::Rejected, "cloudformation:CreateStack", "LimitExceededException: Limit for stack has been exceeded"))
+            Effect::CreateStack(_) if self.injects(FaultKind::LimitReached, call) => {
+                Some(Fault::new(Kind::Rejected, Call::CreateStack, "LimitExceededException: Limit for stack has been exceeded"))
             }
-            Effect::SendMail(_) if self.strikes(FaultKind::MailRefused, call) => {
-                Some(Fault::new(Kind::Retry, "ses:SendEmail", "Throttling: Daily message quota exceeded"))
+            Effect::SendMail(_) if self.injects(FaultKind::MailRefused, call) => {
+                Some(Fault::new(Kind::Retry, Call::SendEmail, "Throttling: Daily message quota exceeded"))
             }
             _ => None,
         }
     }
 
-    fn fate(&self, place: u64) -> Fate {
+    fn behaviour(&self, place: u64) -> StackBehaviour {
         [
-            (FaultKind::StackFails, Fate::Fails),
-            (FaultKind::StackHangs, Fate::Hangs),
-            (FaultKind::NoLogin, Fate::NoLogin),
-            (FaultKind::DeleteFails, Fate::DeleteFails),
-            (FaultKind::RollbackFails, Fate::RollbackFails),
+            (FaultKind::StackFails, StackBehaviour::Fails),
+            (FaultKind::StackHangs, StackBehaviour::Hangs),
+            (FaultKind::NoLogin, StackBehaviour::NoLogin),
+            (FaultKind::DeleteFails, StackBehaviour::DeleteFails),
+            (FaultKind::RollbackFails, StackBehaviour::RollbackFails),
         ]
         .into_iter()
-        .find_map(|(kind, fate)| self.strikes(kind, place).then_some(fate))
+        .find_map(|(kind, behaviour)| self.injects(kind, place).then_some(behaviour))
         .unwrap_or_default()
     }
 }
 
 /// A wait for a time on the virtual clock.
 pub struct Sleep<'s, 'b> {
-    stage: &'s Stage<'b>,
+    context: &'s RunContext<'b>,
     until: i64,
     task: usize,
     has_asked: bool,
@@ -207,7 +207,7 @@ impl Future for Sleep<'_, '_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut inner = self.stage.inner();
+        let mut inner = self.context.inner();
         if inner.now >= self.until {
             return Poll::Ready(());
         }

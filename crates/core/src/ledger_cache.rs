@@ -25,7 +25,7 @@ const FORMAT: u32 = 2;
 
 /// The cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct LedgerCache {
     format: u32,
     ledgers: BTreeMap<User, Line>,
 }
@@ -37,7 +37,7 @@ pub struct Line {
     pub etag: ETag,
     /// Its clusters, without those that are over or never began: to a sweep they are as good as not there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub clusters: BTreeMap<ClusterName, Standing>,
+    pub clusters: BTreeMap<ClusterName, EntrySummary>,
     /// The login addresses that were told, of those that stand.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub logins: BTreeMap<ClusterName, String>,
@@ -46,7 +46,7 @@ pub struct Line {
 /// What a cluster's entry says to a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum EntrySummary {
     /// Something is to be done, whatever the stack is.
     Owed,
     /// Nothing is to be done while the stack stands.
@@ -55,7 +55,7 @@ pub enum Standing {
     Stuck,
 }
 
-impl Standing {
+impl EntrySummary {
     /// `None`: it is over, or never began, and there should be no stack.
     pub fn of(entry: &Entry) -> Option<Self> {
         if entry.is_owed() {
@@ -74,7 +74,7 @@ impl Standing {
 impl Line {
     /// The line of a ledger as it was read.
     pub fn of(ledger: &Ledger, etag: ETag) -> Self {
-        let clusters = ledger.clusters.iter().filter_map(|(name, entry)| Some((name.clone(), Standing::of(entry)?)));
+        let clusters = ledger.clusters.iter().filter_map(|(name, entry)| Some((name.clone(), EntrySummary::of(entry)?)));
         let ready = ledger.clusters.iter().filter(|(_, entry)| entry.phase == Phase::Ready);
         let logins = ready.filter_map(|(name, entry)| Some((name.clone(), entry.login.clone()?)));
         Self { etag, clusters: clusters.collect(), logins: logins.collect() }
@@ -88,13 +88,13 @@ impl Line {
     }
 }
 
-impl Default for Seen {
+impl Default for LedgerCache {
     fn default() -> Self {
         Self { format: FORMAT, ledgers: BTreeMap::new() }
     }
 }
 
-impl Seen {
+impl LedgerCache {
     /// The cache of these lines, as far as they fit in.
     pub fn of(lines: &BTreeMap<User, Line>) -> Self {
         let mut free = BYTES_MAX - 64;
@@ -151,7 +151,7 @@ mod tests {
 
     /// A change of this text is a change of what a line means: `FORMAT` has to change with it.
     #[test]
-    fn a_line_is_what_it_was() {
+    fn the_cache_format_is_unchanged() {
         let text = r#"{"revision": 9, "clusters": {
             "a": {"phase": {"is": "ready"}, "login": "192.0.2.1"},
             "b": {"phase": {"is": "stuck"}},
@@ -159,18 +159,18 @@ mod tests {
             "d": {"phase": {"is": "new"}},
             "e": {"phase": {"is": "gone", "at": "2026-11-21T10:00:00Z", "end": "deleted"}}}}"#;
         let line = Line::of(&serde_json::from_str(text).unwrap(), ETag("\"9f\"".into()));
-        let seen = Seen::of(&[(user("alice"), line)].into());
+        let seen = LedgerCache::of(&[(user("alice"), line)].into());
         let written = r#"{"format":2,"ledgers":{"alice":{"etag":"\"9f\"","clusters":{"a":"ready","b":"stuck","c":"owed"},"logins":{"a":"192.0.2.1"}}}}"#;
         assert_eq!(String::from_utf8(seen.bytes()).unwrap(), written);
-        assert_eq!(Seen::read(written.as_bytes()), Some(seen));
+        assert_eq!(LedgerCache::read(written.as_bytes()), Some(seen));
     }
 
     #[test]
     fn what_another_function_wrote_is_not_used() {
         for text in ["", "{}", "[]", "\u{0}", r#"{"format":1,"ledgers":{}}"#, r#"{"format":2}"#] {
-            assert_eq!(Seen::read(text.as_bytes()), None, "{text}");
+            assert_eq!(LedgerCache::read(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(Seen::read(br#"{"format":2,"ledgers":{}}"#), Some(Seen::default()));
+        assert_eq!(LedgerCache::read(br#"{"format":2,"ledgers":{}}"#), Some(LedgerCache::default()));
     }
 
     #[test]
@@ -178,13 +178,13 @@ mod tests {
         let etag = ETag(format!("\"{}\"", "f".repeat(32)));
         let many = |names: usize| Line {
             etag: etag.clone(),
-            clusters: (0..names).map(|n| (testing::cluster("u", &format!("{n:040}")).name, Standing::Stuck)).collect(),
+            clusters: (0..names).map(|n| (testing::cluster("u", &format!("{n:040}")).name, EntrySummary::Stuck)).collect(),
             logins: (0..names).map(|n| (testing::cluster("u", &format!("{n:040}")).name, "192.0.2.100".to_owned())).collect(),
         };
         for names in [0, 1, 200] {
             let line = many(names);
             let lines: BTreeMap<User, Line> = (0..100_000 / (names + 1)).map(|n| (user(&format!("{n:064}")), line.clone())).collect();
-            let seen = Seen::of(&lines);
+            let seen = LedgerCache::of(&lines);
             let bytes = seen.bytes().len();
             assert!(bytes < BYTES_MAX && bytes > BYTES_MAX / 2, "{names}: {bytes} bytes of {} ledgers", seen.len());
             assert!(seen.len() < lines.len());

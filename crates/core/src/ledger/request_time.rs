@@ -12,7 +12,7 @@ use crate::key::{Folder, UploadKey, Verb};
 /// Guide, "Amazon S3 data consistency model"), and every file that a look lists is noted in the ledger, whose writes have an
 /// order. So of two files in one folder the one that was noted first was there when the other was not: it is the older one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
+pub struct FirstSeen {
     /// The folder that was listed.
     pub folder: Folder,
     /// The revision of the ledger in which it was first noted.
@@ -21,14 +21,14 @@ pub struct Sighting {
 
 /// A wish with all that tells when it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct RequestTime {
     /// S3's time, in whole seconds.
     pub at: Timestamp,
     /// Where and when its file was first seen, where that is known.
-    pub sighting: Option<Sighting>,
+    pub sighting: Option<FirstSeen>,
 }
 
-impl Wish {
+impl RequestTime {
     /// Which of two wishes was made first; `None` where they were made within one second and nothing else tells.
     pub fn order(&self, other: &Self) -> Option<Ordering> {
         let by_sight = || {
@@ -54,7 +54,7 @@ pub struct Tied {
 impl Entry {
     /// Notes that an upload was taken as its user's wish; events are late now and then, so the latest wish counts, not the
     /// last to be heard of.
-    pub fn note_wish(&mut self, verb: Verb, wish: &Wish) {
+    pub fn note_request_time(&mut self, verb: Verb, wish: &RequestTime) {
         let is_latest = self.last(verb).is_none_or(|last| last.order(wish).is_none_or(Ordering::is_lt) && last.at <= wish.at);
         if is_latest {
             let (at, seen) = match verb {
@@ -67,23 +67,23 @@ impl Entry {
     }
 
     /// The latest wish of a verb that was accepted.
-    pub fn last(&self, verb: Verb) -> Option<Wish> {
+    pub fn last(&self, verb: Verb) -> Option<RequestTime> {
         let (at, sighting) = match verb {
             Verb::Create => (self.last_create, &self.last_create_seen),
             Verb::Delete => (self.last_delete, &self.last_delete_seen),
         };
-        at.map(|at| Wish { at, sighting: sighting.clone() })
+        at.map(|at| RequestTime { at, sighting: sighting.clone() })
     }
 
     /// Whether a later create was accepted, and what it asked for lives or is on its way.
-    pub fn has_overtaken(&self, delete: &Wish) -> bool {
+    pub fn supersedes_delete(&self, delete: &RequestTime) -> bool {
         matches!(self.phase, Phase::Creating { .. } | Phase::Ready)
             && self.last(Verb::Create).is_some_and(|create| create.order(delete) == Some(Ordering::Greater))
     }
 
     /// Whether a create was taken back by a later delete, which was heard of first. A delete of the same second counts as the
     /// later one where nothing tells: what it does costs nothing.
-    pub fn has_outlived(&self, create: &Wish) -> bool {
+    pub fn supersedes_create(&self, create: &RequestTime) -> bool {
         self.last(Verb::Delete).is_some_and(|delete| delete.order(create) != Some(Ordering::Less))
     }
 }

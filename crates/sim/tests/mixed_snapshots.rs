@@ -1,4 +1,4 @@
-//! Looks whose parts are not of one moment, calls that take long, and news that come late, in the strict world.
+//! Snapshots whose queries saw different versions, slow calls, and late events, in the strict world.
 
 use std::any::Any;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use cf_core::key::{Reading, read};
 use cf_core::ledger::NodeNews;
 use cf_core::message::StateText;
 use cf_core::observe::query::{FindObject, ListFolder, ReadUpload};
-use cf_core::observe::{self, Answers, Listed, Object, Observe, Page, Subject};
+use cf_core::observe::{self, Listed, Object, Observe, Page, RunQuery, Subject};
 use cf_core::reconcile::{Outcome, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
@@ -31,9 +31,9 @@ struct Meanwhile<'w, S, P> {
     done: P,
 }
 
-impl<Q: Lookup, S: Fn(&dyn Any, &World, &mut dyn Any) + Sync, P: Fn(&Effect, &World) + Sync> Answers<Q> for Meanwhile<'_, S, P> {
-    async fn ask(&self, query: Q) -> Result<Q::Answer, Fault> {
-        let mut answer = self.world.ask(query.clone()).await?;
+impl<Q: Lookup, S: Fn(&dyn Any, &World, &mut dyn Any) + Sync, P: Fn(&Effect, &World) + Sync> RunQuery<Q> for Meanwhile<'_, S, P> {
+    async fn run_query(&self, query: Q) -> Result<Q::Output, Fault> {
+        let mut answer = self.world.run_query(query.clone()).await?;
         (self.sees)(&query, self.world, &mut answer);
         Ok(answer)
     }
@@ -93,7 +93,7 @@ fn an_upload_that_an_old_listing_lacks_is_not_forgotten() {
     cloud.world = world;
     cloud.settle();
     assert!(cloud.text("home/alice/x/demo.cf-created").is_some());
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_file_put_between_two_lookups_begins_the_look_anew() {
     assert_eq!(outcome.conflicts, 1);
     cloud.world = world;
     cloud.settle();
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
     cloud.world = world;
     cloud.settle();
     assert!(cloud.text("home/alice/demo.cf-created").is_some(), "the sweep takes it up");
-    assert_eq!(cloud.complaints(), []);
+    assert_eq!(cloud.findings_at_rest(), []);
 }
 
 /// News of machines, so many seconds after the cluster was accepted, and why the status file now says that none come, if it does.

@@ -6,32 +6,32 @@ use std::task::Waker;
 
 use cf_core::stack::StackStatus;
 
-use super::stage::Orphan;
-use super::travel::Delivery;
+use super::context::LateCall;
+use super::delivery::Delivery;
 
 /// What happens.
-pub enum Happening {
+pub enum ScheduledEvent {
     /// Somebody does what a line of the script says.
-    Step(usize),
+    ScriptStep(usize),
     /// An event arrives at a function.
-    Arrive(Box<Delivery>),
+    Delivery(Box<Delivery>),
     /// What a running function waits for is there.
-    Wake(usize, Waker),
+    WakeTask(usize, Waker),
     /// A running function's time is over.
-    Deadline(usize),
+    Timeout(usize),
     /// A stack goes on, if it still has this status.
-    Move(usize, StackStatus),
+    StackTransition(usize, StackStatus),
     /// A call arrives that nobody waits for any more.
-    Land(Box<Orphan>),
+    LateCall(Box<LateCall>),
     /// The time of a sweep.
-    Tick(u64),
+    Sweep(u64),
 }
 
 /// What happens when; of two at the same time, what was planned first.
 struct Due {
     at: i64,
     nth: u64,
-    what: Happening,
+    what: ScheduledEvent,
 }
 
 impl PartialEq for Due {
@@ -53,20 +53,20 @@ impl Ord for Due {
 
 /// The queue of things to come.
 #[derive(Default)]
-pub struct Agenda {
+pub struct EventQueue {
     due: BinaryHeap<Reverse<Due>>,
     counted: u64,
 }
 
-impl Agenda {
+impl EventQueue {
     /// Plans something for a time, in milliseconds.
-    pub fn at(&mut self, at: i64, what: Happening) {
+    pub fn at(&mut self, at: i64, what: ScheduledEvent) {
         self.counted += 1;
         self.due.push(Reverse(Due { at, nth: self.counted, what }));
     }
 
     /// Takes what comes next, and its time.
-    pub fn next(&mut self) -> Option<(i64, Happening)> {
+    pub fn next(&mut self) -> Option<(i64, ScheduledEvent)> {
         self.due.pop().map(|Reverse(Due { at, what, .. })| (at, what))
     }
 }

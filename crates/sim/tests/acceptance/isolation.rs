@@ -7,7 +7,7 @@ use cf_core::message::Message;
 use cf_core::settings::Settings;
 use cf_core::stack::{Stack, StackId, StackStatus};
 use cf_core::testing;
-use cf_sim::Fate;
+use cf_sim::StackBehaviour;
 
 use super::{CREATE, DELETE, at_rest, cloud, demo, failed, mails, stacks};
 
@@ -65,7 +65,7 @@ fn a18_a_stack_that_is_not_ours_is_neither_adopted_nor_deleted_nor_shown() {
         let mut cloud = cloud();
         let stack = planted(&cloud.world.settings, tags);
         let at = cloud.world.now();
-        cloud.world.state().stacks.plant(stack.clone(), Fate::Succeeds, "by-hand", at);
+        cloud.world.state().stacks.plant(stack.clone(), StackBehaviour::Succeeds, "by-hand", at);
         cloud.drop_file(CREATE, b"{}");
         cloud.drain();
         assert_eq!(failed(&cloud, "home/alice/demo"), Message::Occupied { cluster: demo() });
@@ -74,6 +74,6 @@ fn a18_a_stack_that_is_not_ours_is_neither_adopted_nor_deleted_nor_shown() {
         assert_eq!(failed(&cloud, "home/alice/demo"), Message::NoSuchCluster { cluster: demo(), others: vec![], tied: None });
         assert_eq!(stacks(&cloud), [stack]);
         assert_eq!(mails(&cloud), [MailKind::Occupied]);
-        assert_eq!(cloud.world.state().wrongs, []);
+        assert_eq!(cloud.world.state().findings, []);
     }
 }

@@ -11,13 +11,13 @@ use crate::stack::Stack;
 use crate::template::Template;
 
 /// The values of one cluster.
-pub struct Living<'a> {
+pub struct ClusterParameters<'a> {
     template: &'a Template,
     stack: Option<&'a Stack>,
     accepted: Option<&'a Accepted>,
 }
 
-impl<'a> Living<'a> {
+impl<'a> ClusterParameters<'a> {
     /// The cluster of this entry, with the stack that was seen of it.
     pub fn of(snapshot: &'a Snapshot<'_>, entry: &'a Entry) -> Self {
         let stack = snapshot.stack().filter(|stack| !is_in_the_way(entry, stack));
@@ -30,8 +30,8 @@ impl<'a> Living<'a> {
     pub fn value(&self, name: &str) -> Option<&'a str> {
         let shown = self.stack.and_then(|stack| stack.parameters.get(name));
         let accepted = self.accepted.and_then(|a| a.parameters.get(name).or_else(|| a.defaults.get(name)));
-        let founding = self.template.parameters.get(name).and_then(|parameter| parameter.default.as_ref());
-        shown.or(accepted).or(founding).map(String::as_str)
+        let template_default = self.template.parameters.get(name).and_then(|parameter| parameter.default.as_ref());
+        shown.or(accepted).or(template_default).map(String::as_str)
     }
 
     /// Whether it was accepted with this parameter left out, as `choices` leave it out: the same wish, though the default that

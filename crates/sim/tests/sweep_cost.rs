@@ -1,12 +1,12 @@
 //! How a sweep grows: calls, memory and time from 10 clusters to 2,000, with pages as long as AWS's. Calls and memory are
 //! held to their bounds; the time is only told. One test alone in its process: the allocator counts for all of it.
 //!
-//! To see the table: `cargo test -p cf-sim --test growth -- --nocapture`
+//! To see the table: `cargo test -p cf-sim --test sweep_cost -- --nocapture`
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use cf_core::seen::KEY;
+use cf_core::ledger_cache::KEY;
 use cf_core::stack::StackState;
 use cf_core::sweep::{self, Found};
 use cf_core::testing;
@@ -80,7 +80,7 @@ fn row(cloud: &mut Cloud, clusters: usize, users: usize, unknown: usize) {
     println!("{clusters:8} {users:8} |        {} |       {} | {:5}", told(&first), told(&then), changed.calls);
     for took in [&first, &then, &changed] {
         assert!(took.found.wanting.is_empty() && took.found.unread.is_empty() && took.found.left == 0, "{:?}", took.found);
-        assert_eq!(took.found.living, [(StackState::Standing, clusters)].into());
+        assert_eq!(took.found.living, [(StackState::Available, clusters)].into());
         // A function has 128 MB.
         assert!(took.bytes < 4 << 20, "{} KiB for {clusters} clusters and {users} ledgers", took.bytes / 1024);
     }
