@@ -49,7 +49,7 @@ impl<'a> Order<'a> {
 
     /// The numbers that a parameter takes by itself.
     fn range(&self, name: &str) -> Range {
-        let of_template = self.settings.template.parameters.get(name).map(crate::template::Parameter::range).unwrap_or_default();
+        let of_template = self.settings.template.parameters.get(name).map(|parameter| parameter.range.clone()).unwrap_or_default();
         Range { is_whole: WHOLE.contains(&name), ..of_template }
     }
 

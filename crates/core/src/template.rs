@@ -69,43 +69,118 @@ pub enum SystemValue {
     Deployment,
 }
 
-/// A parameter's constraints, as CloudFormation has them (UserGuide, parameters-section-structure).
+/// A parameter, with its constraints as CloudFormation has them (UserGuide, parameters-section-structure), read once.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(try_from = "Written")]
 pub struct Parameter {
-    /// `String`, `Number`, `CommaDelimitedList` or an AWS type.
-    #[serde(rename = "Type")]
-    pub kind: String,
+    /// What it takes.
+    pub kind: ParameterKind,
     /// The meaning of the parameter, for people.
-    #[serde(default)]
     pub description: String,
     /// The value where none is given.
-    #[serde(default, deserialize_with = "scalar")]
     pub default: Option<String>,
     /// The values it takes; empty where it takes any.
-    #[serde(default, deserialize_with = "scalars")]
     pub allowed_values: Vec<String>,
-    /// A regular expression that the whole value must match.
-    #[serde(default)]
-    pub allowed_pattern: Option<String>,
-    /// The same, made ready once; `None` where our engine cannot read it.
-    #[serde(skip)]
-    whole_pattern: OnceLock<Option<regex_lite::Regex>>,
+    /// The pattern that the whole value must match.
+    pub pattern: Option<Pattern>,
     /// What the pattern means, in words.
-    #[serde(default)]
     pub constraint_description: Option<String>,
-    /// Fewest characters.
+    /// How many characters a value has.
+    pub length: Length,
+    /// The numbers that the template lets it take.
+    pub range: Range,
+}
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// `Number`.
+    Number,
+    /// `String`, a list, or an AWS type: CloudFormation takes text.
+    #[default]
+    Text,
+}
+
+/// How many characters a value may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Length {
+    /// The fewest.
+    pub least: Option<usize>,
+    /// The most.
+    pub most: Option<usize>,
+}
+
+/// A regular expression that a whole value must match.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    /// Compiled at the first use: most passes need none. `None` where our engine cannot read it.
+    whole: OnceLock<Option<regex_lite::Regex>>,
+}
+
+impl Pattern {
+    /// As it is in the template.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a whole value matches. A pattern that this engine cannot read (Java has look-around) is left to CloudFormation, which
+    /// checks it again.
+    fn takes(&self, value: &str) -> bool {
+        let whole = self.whole.get_or_init(|| regex_lite::Regex::new(&format!("^(?:{})$", self.text)).ok());
+        whole.as_ref().is_none_or(|whole| whole.is_match(value))
+    }
+}
+
+/// A parameter as it is written in a template: bounds may be numbers or text.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Written {
+    r#type: String,
+    #[serde(default)]
+    description: String,
     #[serde(default, deserialize_with = "scalar")]
-    pub min_length: Option<String>,
-    /// Most characters.
+    default: Option<String>,
+    #[serde(default, deserialize_with = "scalars")]
+    allowed_values: Vec<String>,
+    #[serde(default)]
+    allowed_pattern: Option<String>,
+    #[serde(default)]
+    constraint_description: Option<String>,
     #[serde(default, deserialize_with = "scalar")]
-    pub max_length: Option<String>,
-    /// Smallest number.
+    min_length: Option<String>,
     #[serde(default, deserialize_with = "scalar")]
-    pub min_value: Option<String>,
-    /// Largest number.
+    max_length: Option<String>,
     #[serde(default, deserialize_with = "scalar")]
-    pub max_value: Option<String>,
+    min_value: Option<String>,
+    #[serde(default, deserialize_with = "scalar")]
+    max_value: Option<String>,
+}
+
+impl TryFrom<Written> for Parameter {
+    type Error = String;
+
+    /// A bound that cannot be read would be no bound, so it is an error.
+    fn try_from(written: Written) -> Result<Self, String> {
+        let length = |name: &str, text: Option<String>| {
+            text.map(|text| text.parse::<usize>().map_err(|_| format!("{name} {text:?} is no length"))).transpose()
+        };
+        // YAML may have them with an exponent.
+        let read = |text: &str| Number::read(text).or_else(|| Number::read(&text.parse::<f64>().ok()?.to_string()));
+        let number = |name: &str, text: Option<String>| {
+            text.map(|text| read(&text).ok_or_else(|| format!("{name} {text:?} is no number"))).transpose()
+        };
+        Ok(Self {
+            kind: if written.r#type == "Number" { ParameterKind::Number } else { ParameterKind::Text },
+            description: written.description,
+            default: written.default,
+            allowed_values: written.allowed_values,
+            pattern: written.allowed_pattern.map(|text| Pattern { text, whole: OnceLock::new() }),
+            constraint_description: written.constraint_description,
+            length: Length { least: length("MinLength", written.min_length)?, most: length("MaxLength", written.max_length)? },
+            range: Range { least: number("MinValue", written.min_value)?, most: number("MaxValue", written.max_value)?, is_whole: false },
+        })
+    }
 }
 
 /// The most characters of a parameter's value (CloudFormation's quota, in bytes).
@@ -142,7 +217,7 @@ impl Template {
 impl Parameter {
     /// What is wrong with `value` for the parameter `name`, if anything (checks C2, C5).
     pub fn check(&self, name: &str, value: &str) -> Option<ParameterProblem> {
-        self.check_within(name, value, &self.range(), &self.range())
+        self.check_within(name, value, &self.range, &self.range)
     }
 
     /// The same, where the numbers that it takes are fewer than the template says. `told` is the range that people are told of:
@@ -168,14 +243,7 @@ impl Parameter {
 
     /// Whether it takes a number.
     pub fn is_number(&self) -> bool {
-        self.kind == "Number"
-    }
-
-    /// The numbers that the template lets it take.
-    pub fn range(&self) -> Range {
-        // YAML may have them with an exponent.
-        let number = |text: &String| Number::read(text).or_else(|| Number::read(&text.parse::<f64>().ok()?.to_string()));
-        Range { least: self.min_value.as_ref().and_then(number), most: self.max_value.as_ref().and_then(number), is_whole: false }
+        self.kind == ParameterKind::Number
     }
 
     fn wrong_length(&self, value: &str) -> Option<Wrong> {
@@ -183,8 +251,7 @@ impl Parameter {
         if value.len() > VALUE_BYTES_MAX {
             return Some(Wrong::TooManyBytes { has: value.len(), most: VALUE_BYTES_MAX });
         }
-        let bound = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<usize>().ok());
-        match (bound(&self.min_length), bound(&self.max_length)) {
+        match (self.length.least, self.length.most) {
             (Some(least), _) if has < least => Some(Wrong::TooShort { has, least }),
             (_, Some(most)) if has > most => Some(Wrong::TooLong { has, most }),
             _ => None,
@@ -229,13 +296,8 @@ impl Parameter {
     }
 
     fn wrong_pattern(&self, value: &str) -> Option<Wrong> {
-        let pattern = self.allowed_pattern.as_ref()?;
-        // A pattern that this engine cannot read (Java has look-around) is left to CloudFormation, which checks it again.
-        let whole = self.whole_pattern.get_or_init(|| regex_lite::Regex::new(&format!("^(?:{pattern})$")).ok());
-        if whole.as_ref()?.is_match(value) {
-            return None;
-        }
-        Some(Wrong::Pattern { meaning: self.constraint_description.clone(), pattern: pattern.clone() })
+        let pattern = self.pattern.as_ref().filter(|pattern| !pattern.takes(value))?;
+        Some(Wrong::Pattern { meaning: self.constraint_description.clone(), pattern: pattern.text.clone() })
     }
 }
 
@@ -286,8 +348,8 @@ mod tests {
     #[test]
     fn every_pattern_of_the_default_template_can_be_read() {
         for (name, parameter) in &default_template().parameters {
-            if let Some(pattern) = &parameter.allowed_pattern {
-                assert!(regex_lite::Regex::new(pattern).is_ok(), "{name}: {pattern}");
+            if let Some(pattern) = &parameter.pattern {
+                assert!(regex_lite::Regex::new(pattern.as_str()).is_ok(), "{name}: {pattern:?}");
             }
         }
     }
@@ -300,6 +362,18 @@ mod tests {
         }
         for good in ["16", "16384", "20.5", " 20", "+20", "020"] {
             assert!(size.check("MasterSystemVolumeSize", good).is_none(), "{good}");
+        }
+    }
+
+    /// It would be none, and nobody would know.
+    #[test]
+    fn a_bound_that_cannot_be_read_is_an_error() {
+        for bound in ["MinValue", "MaxValue", "MinLength", "MaxLength"] {
+            let read = |text: &str| serde_json::from_str::<Parameter>(&format!(r#"{{"Type": "Number", "{bound}": {text}}}"#));
+            for bad in ["\"1O\"", "\"\"", "true", "\"x\"", "\" \""] {
+                assert!(read(bad).unwrap_err().to_string().starts_with(bound), "{bound} {bad}");
+            }
+            assert!(read("8").is_ok() && read("\"8\"").is_ok(), "{bound}");
         }
     }
 

@@ -4,6 +4,7 @@ use arbitrary::Unstructured;
 use cf_core::body::{self, Body, Choices};
 use cf_core::characters::is_unprintable;
 use cf_core::message::{ChoiceProblem, Problem, Wrong};
+use cf_core::number::Number;
 use cf_core::order;
 use cf_core::settings::Settings;
 use cf_core::template::default_template;
@@ -155,7 +156,7 @@ fn order_line(u: &mut Unstructured<'_>) -> (String, String) {
     let value = match upto(u, 6) {
         0 | 1 if !parameter.allowed_values.is_empty() => pick(u, &parameter.allowed_values),
         2 => parameter.default.clone().unwrap_or_default(),
-        3 => parameter.max_value.clone().unwrap_or_default(),
+        3 => parameter.range.most.as_ref().map(ToString::to_string).unwrap_or_default(),
         4 => text(u),
         5 => spelling(u),
         _ => upto(u, 40).to_string(),
@@ -280,12 +281,12 @@ fn accepted(choices: &Choices) {
         assert!(!value.contains("{{") && !value.chars().any(char::is_control) && value.len() <= 4096, "{name} = {value:?}");
         let parameter = &card.parameters[name];
         assert!(parameter.allowed_values.is_empty() || parameter.allowed_values.contains(value), "{name} = {value:?}");
-        if parameter.kind == "Number" {
+        if parameter.is_number() {
             let number: f64 = value.parse().expect("a number");
             assert_eq!(number.to_string(), *value, "{name} goes on in its one form");
-            let bound = |text: &Option<String>| text.as_ref().map(|t| t.parse::<f64>().expect("the template's bounds are numbers"));
-            assert!(bound(&parameter.min_value).is_none_or(|least| number >= least), "{name} = {value}");
-            assert!(bound(&parameter.max_value).is_none_or(|most| number <= most), "{name} = {value}");
+            let bound = |bound: &Option<Number>| bound.as_ref().map(|b| b.to_string().parse::<f64>().expect("a bound is a number"));
+            assert!(bound(&parameter.range.least).is_none_or(|least| number >= least), "{name} = {value}");
+            assert!(bound(&parameter.range.most).is_none_or(|most| number <= most), "{name} = {value}");
         }
     }
     let nodes = |name: &str| card.effective(choices, name).and_then(|n| n.parse::<u64>().ok()).expect("a whole number");

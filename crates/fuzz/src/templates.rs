@@ -86,11 +86,10 @@ fn judged(parameter: &Parameter, value: &str) -> bool {
         let value = &parameter.canonical(value);
         assert!(parameter.allowed_values.is_empty() || parameter.allowed_values.contains(value), "{value:?}");
         assert!(value.len() <= 4096);
-        if parameter.kind == "Number" {
+        if parameter.is_number() {
             let number: f64 = value.parse().expect("a number");
-            // A bound that is no number is none.
-            let bound = |text: &Option<String>| text.as_ref().and_then(|t| t.parse::<f64>().ok()).filter(|bound| bound.is_finite());
-            assert!(number.is_finite() && bound(&parameter.min_value).is_none_or(|least| number >= least || least.is_nan()), "{value}");
+            let least = parameter.range.least.as_ref().map(|least| least.to_string().parse::<f64>().expect("a bound is a number"));
+            assert!(number.is_finite() && least.is_none_or(|least| number >= least), "{value}");
         }
         return true;
     };

@@ -39,7 +39,7 @@ fn allowed(parameter: &Parameter, all: &[(&str, &Parameter)]) -> String {
         let names = all.iter().filter(|(_, other)| other.allowed_values == *values).map(|(name, _)| *name).collect::<Vec<_>>();
         return format!("one of [{} values](#{})", values.len(), anchor(&heading(&names)));
     }
-    match (&parameter.min_value, &parameter.max_value) {
+    match (&parameter.range.least, &parameter.range.most) {
         _ if !values.is_empty() => code(values),
         (Some(least), Some(most)) => format!("a number from {least} to {most}"),
         _ => "any".to_owned(),
