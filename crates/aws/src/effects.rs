@@ -33,7 +33,8 @@ impl Execute for Aws {
             Effect::WriteAnswer { key, message, expect } => {
                 self.put(&self.settings.user_bucket, key, message.to_string().into_bytes(), "text/plain; charset=utf-8", expect).await
             }
-            Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
+            Effect::RemoveAnswer { key, etag } => self.remove(key, etag).await,
+            Effect::RemoveUpload { key, etag } => self.remove(key, etag).await,
             Effect::SendMail(mail) => self.send(mail).await,
             Effect::WriteLedgerCache(seen) => self.remember(seen).await,
             Effect::WriteFirstHour { record, expect } => {

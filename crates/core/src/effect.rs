@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::fault::Fault;
-use crate::first_hour::FirstHour;
+use crate::first_hour::{FirstHour, PROBE};
+use crate::key::{AnswerKey, RequestFileKey, StatusKey};
 use crate::ledger::Ledger;
 use crate::ledger_cache::LedgerCache;
 use crate::message::{Mail, Message, StateText};
@@ -36,7 +37,7 @@ pub enum Effect {
     /// Write the status file.
     WriteStatus {
         /// The key of the status file.
-        key: String,
+        key: StatusKey,
         /// Its content.
         status: Status<StateText>,
         /// What must be there for the write to happen.
@@ -45,7 +46,7 @@ pub enum Effect {
     /// Give a final answer.
     WriteAnswer {
         /// The key of the answer.
-        key: String,
+        key: AnswerKey,
         /// What it says.
         message: Message,
         /// What must be there for the write to happen.
@@ -54,14 +55,14 @@ pub enum Effect {
     /// Remove an answer that is out of date.
     RemoveAnswer {
         /// The key of the answer.
-        key: String,
+        key: AnswerKey,
         /// Only this one.
         etag: ETag,
     },
     /// Remove an upload that has its answer. By `ETag`, never by version id: that would uncover an older version.
     RemoveUpload {
         /// The key of the upload.
-        key: String,
+        key: RequestFileKey,
         /// Only this one.
         etag: ETag,
     },
@@ -81,6 +82,22 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// The key of the file in the user bucket that it writes or removes, if it does.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::WriteStatus { key, .. } => Some(key),
+            Self::WriteAnswer { key, .. } | Self::RemoveAnswer { key, .. } => Some(key),
+            Self::RemoveUpload { key, .. } => Some(key),
+            Self::WriteProbe => Some(PROBE),
+            Self::WriteLedger { .. }
+            | Self::CreateStack(_)
+            | Self::DeleteStack { .. }
+            | Self::SendMail(_)
+            | Self::WriteLedgerCache(_)
+            | Self::WriteFirstHour { .. } => None,
+        }
+    }
+
     /// The right that only some functions have, without which it is not carried out.
     pub const fn right(&self) -> Option<Right> {
         match self {

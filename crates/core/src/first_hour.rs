@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::effect::Execute;
 use crate::effect::{Effect, Expect};
 use crate::fault::{Fault, Kind};
-use crate::key::{HOME, Reading, read};
+use crate::key::{HOME, Reading, RequestFileKey, read};
 use crate::observe;
 use crate::observe::Observe;
 use crate::request::ETag;
@@ -29,6 +29,11 @@ pub const KEY: &str = "sweep/first-hour.json";
 /// The probe's key in the user bucket. The rule's pattern and the notification's filter take it; it lies in nobody's home,
 /// where the users' policies let nobody write, so no user can make it, or take it away.
 pub const PROBE: &str = "home/clusterdrop-probe.cf-create";
+
+/// The same, as a file to be removed.
+fn probe_key() -> RequestFileKey {
+    RequestFileKey::read(PROBE).expect("the probe has a verb's suffix")
+}
 
 /// What the probe holds, for whoever meets it.
 pub const PROBE_TEXT: &str = "clusterdrop tries whether S3 tells of uploads. This file goes by itself.\n";
@@ -290,7 +295,7 @@ fn concluded(stage: Stage, tried: &BTreeSet<String>, failed: &BTreeSet<String>, 
 /// The probe's event has come: the probe goes, which tells the next sweep.
 pub async fn answer<W: Observe + Execute>(world: &W) -> Result<(), Fault> {
     let Some(probe) = observe::listed(world, PROBE).await? else { return Ok(()) };
-    world.execute(&Effect::RemoveUpload { key: PROBE.to_owned(), etag: probe.etag }).await.map(drop)
+    world.execute(&Effect::RemoveUpload { key: probe_key(), etag: probe.etag }).await.map(drop)
 }
 
 /// Opens the window of a deployment. A probe that cannot be put now is put by the next sweep.

@@ -41,6 +41,53 @@ impl Answer {
     }
 }
 
+/// The key of an answer. Reads as text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display, derive_more::Deref)]
+#[deref(forward)]
+pub struct AnswerKey(String);
+
+impl AnswerKey {
+    /// The key of an object, if it is named as an answer is.
+    pub fn read(key: &str) -> Option<Self> {
+        Answer::ALL.iter().any(|answer| key.ends_with(answer.suffix())).then(|| Self(key.to_owned()))
+    }
+
+    /// Beside a file whose key has `stem` before its suffix.
+    pub(crate) fn beside(stem: &str, answer: Answer) -> Self {
+        Self(format!("{stem}{}", answer.suffix()))
+    }
+}
+
+/// The key of a status file. Reads as text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display, derive_more::Deref)]
+#[deref(forward)]
+pub struct StatusKey(String);
+
+impl StatusKey {
+    /// The key of an object, if it is named as a status file is.
+    pub fn read(key: &str) -> Option<Self> {
+        key.ends_with(STATUS_SUFFIX).then(|| Self(key.to_owned()))
+    }
+}
+
+/// The key of a file that users put and functions remove: a request's, or one that means to be a request's. Reads as text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display, derive_more::Deref)]
+#[deref(forward)]
+pub struct RequestFileKey(String);
+
+impl RequestFileKey {
+    /// The key of an object, if it has a verb's suffix.
+    pub fn read(key: &str) -> Option<Self> {
+        Verb::ALL.iter().any(|verb| key.ends_with(verb.suffix())).then(|| Self(key.to_owned()))
+    }
+}
+
+impl From<&UploadKey> for RequestFileKey {
+    fn from(key: &UploadKey) -> Self {
+        Self(key.to_string())
+    }
+}
+
 /// The suffix of the status file.
 pub const STATUS_SUFFIX: &str = ".cf-status";
 
@@ -60,13 +107,13 @@ impl Folder {
     }
 
     /// The key of an answer in this folder.
-    pub fn answer(&self, name: &ClusterName, answer: Answer) -> String {
-        format!("{}{name}{}", self.0, answer.suffix())
+    pub fn answer(&self, name: &ClusterName, answer: Answer) -> AnswerKey {
+        AnswerKey::beside(&format!("{}{name}", self.0), answer)
     }
 
     /// The key of the status file in this folder.
-    pub fn status(&self, name: &ClusterName) -> String {
-        format!("{}{name}{STATUS_SUFFIX}", self.0)
+    pub fn status(&self, name: &ClusterName) -> StatusKey {
+        StatusKey(format!("{}{name}{STATUS_SUFFIX}", self.0))
     }
 
     /// The keys of all files that matter to a cluster in this folder: requests, answers, and the state.
@@ -97,15 +144,17 @@ pub enum Reading {
     NotARequest,
     /// It means to be a request, and cannot be one; the answer goes to `answer`, beside it.
     Refused {
+        /// The file itself.
+        file: RequestFileKey,
         /// The key of `.cf-failed` beside the upload.
-        answer: String,
+        answer: AnswerKey,
         /// What stands in the way.
         problem: KeyProblem,
     },
     /// Its name only looks like a request's. It is not ours to remove; its user is told the name that works.
     LooksLike {
         /// The whole key and `.cf-failed`: the answer cannot be taken for another file's.
-        answer: String,
+        answer: AnswerKey,
         /// What stands in the way.
         problem: KeyProblem,
     },
@@ -118,7 +167,8 @@ pub fn read(key: &str) -> Reading {
         return lookalike::read(key);
     };
     let refuse = |wrong: WrongKey| Reading::Refused {
-        answer: format!("{HOME}{stem}{}", Answer::Failed.suffix()),
+        file: RequestFileKey(key.to_owned()),
+        answer: AnswerKey::beside(&format!("{HOME}{stem}"), Answer::Failed),
         problem: KeyProblem { key: key.to_owned(), wrong },
     };
     if let Some(wrong) = wrong_characters(key) {
@@ -156,12 +206,12 @@ fn wrong_characters(key: &str) -> Option<WrongKey> {
 
 impl UploadKey {
     /// The key of an answer beside this upload.
-    pub fn answer(&self, answer: Answer) -> String {
+    pub fn answer(&self, answer: Answer) -> AnswerKey {
         self.folder.answer(&self.cluster.name, answer)
     }
 
     /// The key of the status file beside this upload.
-    pub fn status(&self) -> String {
+    pub fn status(&self) -> StatusKey {
         self.folder.status(&self.cluster.name)
     }
 }
@@ -200,7 +250,7 @@ mod tests {
         let Reading::Request(read) = read(key) else { panic!("not read") };
         assert_eq!(read.to_string(), key);
         assert_eq!(read.cluster.to_string(), "alice/mycluster");
-        assert_eq!(read.answer(Answer::Created), "home/alice/my projects/run 7/mycluster.cf-created");
+        assert_eq!(&*read.answer(Answer::Created), "home/alice/my projects/run 7/mycluster.cf-created");
         assert_eq!(read.folder.stem(&read.cluster.name), "home/alice/my projects/run 7/mycluster.cf-");
     }
 
@@ -232,7 +282,7 @@ mod tests {
         ] {
             let Reading::Refused { answer, .. } = read(key) else { panic!("{key} was not refused") };
             let stem = key.strip_suffix(".cf-create").or_else(|| key.strip_suffix(".cf-delete")).unwrap();
-            assert_eq!(answer, format!("{stem}.cf-failed"));
+            assert_eq!(*answer, *format!("{stem}.cf-failed"));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The endings are a finite list, because the bucket's rules must name each of them: a pattern such as `*.cf-create*` would
 //! match our own answers too. A name that no rule matches is never heard of, so this list is all that is answered.
 
-use crate::key::{self, Answer, HOME, Reading, Verb};
+use crate::key::{self, Answer, AnswerKey, HOME, Reading, Verb};
 use crate::message::{KeyProblem, WrongKey};
 use crate::names::ClusterName;
 
@@ -70,7 +70,7 @@ pub fn read(key: &str) -> Reading {
         Some((verb, key.split_at_checked(key.len().checked_sub(ending.len())?)?))
     });
     let Some((verb, (stem, ending))) = attempt else { return Reading::NotARequest };
-    let answer = format!("{key}{}", Answer::Failed.suffix());
+    let answer = AnswerKey::beside(key, Answer::Failed);
     // A file beside the homes is nobody's, so nobody would read its answer.
     let Some((folder, name)) = stem.rsplit_once('/').filter(|(folder, _)| folder.len() >= HOME.len()) else {
         return Reading::NotARequest;

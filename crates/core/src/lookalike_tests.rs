@@ -27,7 +27,7 @@ fn a_name_that_looks_like_a_request_is_told_the_name_that_works() {
         ("home/alice/n16.cf-create - Copy", "home/alice/n16.cf-create"),
     ] {
         let Reading::LooksLike { answer, problem } = key::read(key) else { panic!("{key} gets no word") };
-        assert_eq!(answer, format!("{key}.cf-failed"));
+        assert_eq!(*answer, *format!("{key}.cf-failed"));
         let WrongKey::Ending { right: Ok(found), .. } = &problem.wrong else { panic!("{key}: {problem:?}") };
         assert_eq!(found.to_string(), right, "{key}");
     }

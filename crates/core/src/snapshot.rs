@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::body::Body;
 use crate::causes::Causes;
 use crate::fault::{Fault, Kind};
-use crate::key::{Answer, UploadKey};
+use crate::key::{Answer, AnswerKey, StatusKey, UploadKey};
 use crate::ledger::{Entry, FirstSeen, Ledger, RequestTime};
 use crate::names::Cluster;
 use crate::profile::Profile;
@@ -31,8 +31,10 @@ pub struct Snapshot<'a> {
     pub ledger_etag: Option<ETag>,
     /// The uploads that are there.
     pub uploads: Vec<Upload>,
-    /// The answers and status files that stand in the folders concerned, and their versions.
-    pub answers: BTreeMap<String, ETag>,
+    /// The answers that are in the folders concerned, and their versions.
+    pub answers: BTreeMap<AnswerKey, ETag>,
+    /// The status files there, and their versions.
+    pub statuses: BTreeMap<StatusKey, ETag>,
     /// What the status file beside the accepted create says.
     pub status_file: Option<Status>,
     /// The stack.

@@ -98,7 +98,7 @@ proptest! {
         for (at, effect) in plan.effects.iter().enumerate() {
             if let Effect::RemoveUpload { key, etag } = effect {
                 prop_assert!(is_answered(&snapshot, &plan, at, key), "{plan}");
-                prop_assert!(snapshot.uploads.iter().any(|u| u.key.to_string() == *key && u.etag == *etag));
+                prop_assert!(snapshot.uploads.iter().any(|u| u.key.to_string() == **key && u.etag == *etag));
             }
         }
     }
@@ -125,12 +125,12 @@ proptest! {
         let plan = decide(&made::snapshot(&scene, &settings));
         let mut written = Vec::new();
         for effect in &plan.effects {
-            let (key, expect) = match effect {
-                Effect::WriteLedger { expect, .. } => ("the ledger", expect),
-                Effect::WriteAnswer { key, expect, .. } | Effect::WriteStatus { key, expect, .. } => (key.as_str(), expect),
-                Effect::RemoveAnswer { key, .. } | Effect::RemoveUpload { key, .. } => (key.as_str(), &Expect::Absent),
+            let expect = match effect {
+                Effect::WriteLedger { expect, .. } | Effect::WriteAnswer { expect, .. } | Effect::WriteStatus { expect, .. } => expect,
+                Effect::RemoveAnswer { .. } | Effect::RemoveUpload { .. } => &Expect::Absent,
                 Effect::CreateStack(_) | Effect::DeleteStack { .. } | Effect::SendMail(_) | Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => continue,
             };
+            let key = effect.file().unwrap_or("the ledger");
             prop_assert_eq!(written.contains(&key), *expect == Expect::OwnWrite, "{} in {}", key, plan);
             written.push(key);
         }

@@ -57,10 +57,11 @@ fn law(key: &str) -> &'static str {
             request(key, &read);
             "a request"
         }
-        Reading::Refused { answer, problem } => {
+        Reading::Refused { file, answer, problem } => {
+            assert_eq!(*file, *key);
             assert!(means_to_be, "{key:?}");
             let stem = &key[..key.len() - Verb::Create.suffix().len()];
-            assert_eq!(answer, format!("{stem}.cf-failed"), "an answer is named after its upload, and lies beside it");
+            assert_eq!(*answer, *format!("{stem}.cf-failed"), "an answer is named after its upload, and lies beside it");
             assert_eq!(key::read(&answer), Reading::NotARequest, "{answer:?}");
             let parts = problem.parts();
             for part in [&parts.asked, &parts.stands, &parts.next] {
@@ -70,7 +71,7 @@ fn law(key: &str) -> &'static str {
         }
         Reading::LooksLike { answer, problem } => {
             assert!(!means_to_be && key.starts_with(key::HOME), "{key:?}");
-            assert_eq!(answer, format!("{key}.cf-failed"), "an answer is named after its file, and lies beside it");
+            assert_eq!(*answer, *format!("{key}.cf-failed"), "an answer is named after its file, and lies beside it");
             assert_eq!(key::read(&answer), Reading::NotARequest, "{answer:?}: an answer is never answered");
             assert!(answer.len() <= 1024);
             if let WrongKey::Ending { right: Ok(right), .. } = &problem.wrong {
@@ -98,7 +99,7 @@ fn request(key: &str, read: &UploadKey) {
     assert_eq!(ClusterName::parse(read.cluster.name.as_str()).as_ref(), Ok(&read.cluster.name));
     let folder = read.folder.as_str();
     assert!(folder.starts_with(&format!("home/{}/", read.cluster.user)) && folder.ends_with('/'), "{folder}");
-    let beside = Answer::ALL.map(|answer| read.answer(answer)).into_iter().chain([read.status()]);
+    let beside = Answer::ALL.map(|answer| read.answer(answer).to_string()).into_iter().chain([read.status().to_string()]);
     for answer in beside {
         let name = answer.strip_prefix(folder).unwrap_or_else(|| panic!("{answer} is not in {folder}"));
         assert!(!name.contains('/') && name.starts_with(&format!("{}.cf-", read.cluster.name)), "{answer}");

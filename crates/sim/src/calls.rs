@@ -97,9 +97,8 @@ impl State {
                 self.note_answer(key);
                 Ok(Some(etag))
             }
-            Effect::RemoveAnswer { key, etag } | Effect::RemoveUpload { key, etag } => {
-                self.store.delete_if(Bucket::User, key, etag).map(|()| None)
-            }
+            Effect::RemoveAnswer { key, etag } => self.store.delete_if(Bucket::User, key, etag).map(|()| None),
+            Effect::RemoveUpload { key, etag } => self.store.delete_if(Bucket::User, key, etag).map(|()| None),
             Effect::SendMail(_) if !self.mail_works => {
                 Err(Fault::new(Kind::Retry, Call::SendEmail, "Throttling: Daily message quota exceeded"))
             }

@@ -115,7 +115,7 @@ impl Lookup for ReadStatus {
     }
 
     fn touches(&self) -> String {
-        self.0.clone()
+        self.0.to_string()
     }
 }
 

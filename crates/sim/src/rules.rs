@@ -21,10 +21,10 @@ impl State {
             // In whole lives equal files follow each other, and which one an answer meant is for the simulator's reference to say.
             Effect::RemoveUpload { .. } if !self.checks_removals => None,
             // The probe is no upload, and wants no answer.
-            Effect::RemoveUpload { key, .. } if key == PROBE => None,
+            Effect::RemoveUpload { key, .. } if **key == *PROBE => None,
             Effect::RemoveUpload { key, etag } => {
                 let is_there = self.store.get(Bucket::User, key).map(Version::etag).as_ref() == Some(etag);
-                let is_answered = self.answered.contains(&(key.clone(), etag.clone()));
+                let is_answered = self.answered.contains(&(key.to_string(), etag.clone()));
                 (is_there && !is_answered)
                     .then(|| Finding::new(FindingKind::UploadFirst, format!("{key} was removed before its answer stood")))
             }

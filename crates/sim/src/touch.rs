@@ -41,14 +41,14 @@ impl State {
             Effect::WriteLedger { user, .. } => ledger::key(user),
             Effect::CreateStack(new) => stack(Some(new.name.as_str())),
             Effect::DeleteStack { id } => stack(id.name()),
-            Effect::WriteStatus { key, .. }
-            | Effect::WriteAnswer { key, .. }
-            | Effect::RemoveAnswer { key, .. }
-            | Effect::RemoveUpload { key, .. } => key.clone(),
+            Effect::WriteStatus { .. }
+            | Effect::WriteAnswer { .. }
+            | Effect::RemoveAnswer { .. }
+            | Effect::RemoveUpload { .. }
+            | Effect::WriteProbe => effect.file().unwrap_or_default().to_owned(),
             Effect::SendMail(mail) => format!("mail/{}", mail.cluster),
             Effect::WriteLedgerCache(_) => ledger_cache::KEY.to_owned(),
             Effect::WriteFirstHour { .. } => first_hour::KEY.to_owned(),
-            Effect::WriteProbe => first_hour::PROBE.to_owned(),
         });
         read.chain(written).collect()
     }

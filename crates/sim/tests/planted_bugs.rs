@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use cf_core::causes::StackEvent;
 use cf_core::effect::{Effect, Expect};
 use cf_core::fault::{Fault, Kind};
-use cf_core::key::{Answer, Reading, Verb, read};
+use cf_core::key::{Answer, AnswerKey, Reading, RequestFileKey, Verb, read};
 use cf_core::ledger::{self, Ledger, OPEN_MAX, Open, Phase};
 use cf_core::message::{Advice, Message};
 use cf_core::observe::query::{ListEvents, ReadUpload};
@@ -105,7 +105,7 @@ impl Bug for UploadFirst {
         let Effect::WriteAnswer { key, .. } = effect else { return vec![effect.clone()] };
         let stem = Answer::ALL.iter().find_map(|a| key.strip_suffix(a.suffix())).unwrap_or_default();
         let beside = Verb::ALL.iter().filter_map(|verb| {
-            let key = format!("{stem}{}", verb.suffix());
+            let key = RequestFileKey::read(&format!("{stem}{}", verb.suffix()))?;
             let etag = world.store.get(Bucket::User, &key)?.etag();
             Some(Effect::RemoveUpload { key, etag })
         });
@@ -262,7 +262,7 @@ impl Bug for TieForgotten {
     fn does(&self, effect: &Effect, world: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
         match effect {
             Effect::WriteAnswer { key, message: Message::Withdrawn { cluster, tied: Some(at) }, .. } => {
-                let key = key.replace(Answer::Failed.suffix(), Answer::Deleted.suffix());
+                let key = AnswerKey::read(&key.replace(Answer::Failed.suffix(), Answer::Deleted.suffix())).expect("an answer's key");
                 let expect = Expect::seen(world.store.get(Bucket::User, &key).map(|v| &v.etag));
                 let stack = testing::settings().stack_name(&testing::cluster("alice", "demo"));
                 let message = Message::Deleted { cluster: cluster.clone(), at: *at, stack, types: BTreeMap::new() };

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use cf_core::effect::Execute;
 use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::Fault;
+use cf_core::key::{AnswerKey, RequestFileKey};
 use cf_core::message::Message;
 use cf_core::names::Cluster;
 use cf_core::observe::query::{ListFolder, ReadUpload, StackById, StackByName};
@@ -80,12 +81,17 @@ pub trait Words: ContractWorld {
     /// Writes an answer: this login address, and a newline.
     async fn answer(&self, key: &str, login: &str, expect: Expect) -> Result<ETag, Fault> {
         let message = Message::Created { login: login.to_owned() };
-        let written = self.execute(&Effect::WriteAnswer { key: key.to_owned(), message, expect }).await?;
+        let written = self.execute(&Effect::WriteAnswer { key: AnswerKey::read(key).expect("an answer's key"), message, expect }).await?;
         Ok(written.expect("a write gives the new version"))
     }
 
     async fn remove(&self, key: &str, etag: &ETag) -> Result<(), Fault> {
-        self.execute(&Effect::RemoveUpload { key: key.to_owned(), etag: etag.clone() }).await.map(drop)
+        let etag = etag.clone();
+        let effect = match AnswerKey::read(key) {
+            Some(key) => Effect::RemoveAnswer { key, etag },
+            None => Effect::RemoveUpload { key: RequestFileKey::read(key).expect("an answer's key, or a request's"), etag },
+        };
+        self.execute(&effect).await.map(drop)
     }
 
     async fn object(&self, key: &str, body: bool) -> Result<Option<Object>> {

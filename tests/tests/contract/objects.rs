@@ -1,14 +1,18 @@
 //! The contract of S3 and SES. Each clause is one thing that AWS does, and that clusterdrop relies on.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 use cf_core::body::{BODY_BYTES_MAX, Body};
 use cf_core::effect::{Effect, Expect};
 use cf_core::fault::{Fault, Kind};
+use cf_core::key::StatusKey;
 use cf_core::ledger::{self, End, Entry, Ledger, Phase};
-use cf_core::message::{Advice, Full, Mail, Message, News};
+use cf_core::message::{Advice, Full, Mail, Message, News, StateText};
 use cf_core::names::User;
 use cf_core::observe::query::{ListLedgers, ReadLedger, ReadProfile, ReadStatus};
 use cf_core::request::{ETag, RequestId};
+use cf_core::status::{State, Status};
 use jiff::Timestamp;
 
 use crate::contract_world::{ContractWorld, Place, Words};
@@ -133,7 +137,7 @@ pub async fn a_body_is_read_up_to_its_limit_and_not_beyond<S: ContractWorld>(s: 
 
 pub async fn what_is_not_there_is_none<S: ContractWorld>(s: &S) -> Result<()> {
     ensure!(s.object(KEY, true).await?.is_none() && s.object(KEY, false).await?.is_none());
-    ensure!(s.run_query(ReadStatus("home/alice/demo.cf-status".into())).await?.is_none());
+    ensure!(s.run_query(ReadStatus(status_key())).await?.is_none());
     ensure!(s.run_query(ReadLedger(alice())).await?.is_none());
     Ok(())
 }
@@ -161,12 +165,28 @@ pub async fn ledgers_come_in_pages_each_once<S: ContractWorld>(s: &S) -> Result<
 }
 
 pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_over<S: ContractWorld>(s: &S) -> Result<()> {
-    let key = "home/alice/demo.cf-status";
-    s.put(Place::User, key, &vec![b'x'; BODY_BYTES_MAX + 1]).await?;
-    let Some((bytes, etag)) = s.run_query(ReadStatus(key.into())).await? else { anyhow::bail!("it is there") };
+    s.put(Place::User, &status_key(), &vec![b'x'; BODY_BYTES_MAX + 1]).await?;
+    let Some((bytes, etag)) = s.run_query(ReadStatus(status_key())).await? else { anyhow::bail!("it is there") };
     ensure!(bytes.is_empty(), "{} bytes were read", bytes.len());
-    s.answer(key, "mine", Expect::Is(etag)).await?;
+    let (request, at) = (RequestId::from_tag("0a1b2c3d"), Timestamp::UNIX_EPOCH);
+    let status = Status {
+        cluster: "demo".to_owned(),
+        state: State::Ready,
+        message: StateText::Ready { login: "198.51.100.7".to_owned(), nodes: None },
+        progress: None,
+        login: None,
+        types: BTreeMap::new(),
+        stack: "clusterdrop-alice-demo".to_owned(),
+        request,
+        since: at,
+        updated: at,
+    };
+    s.execute(&Effect::WriteStatus { key: status_key(), status, expect: Expect::Is(etag) }).await?;
     Ok(())
+}
+
+fn status_key() -> StatusKey {
+    StatusKey::read("home/alice/demo.cf-status").expect("a status file's key")
 }
 
 fn alice() -> User {

@@ -195,7 +195,7 @@ impl<'a> Builder<'a> {
     /// The request has its answer: its upload goes, and the last write will say so.
     pub fn settle(&mut self, request: &RequestId) {
         if let Some(upload) = self.snapshot.uploads.iter().find(|u| &u.request == request) {
-            self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+            self.effects.push(Effect::RemoveUpload { key: (&upload.key).into(), etag: upload.etag.clone() });
         }
         self.settled.push(request.clone());
     }
@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
     /// Tries once more to remove what is answered and perhaps cannot be removed. Last, for nothing else is to wait for it.
     pub fn remove_left_over(&mut self) {
         for upload in self.snapshot.left_over() {
-            self.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+            self.effects.push(Effect::RemoveUpload { key: (&upload.key).into(), etag: upload.etag.clone() });
         }
     }
 
@@ -254,7 +254,7 @@ impl<'a> Builder<'a> {
             return;
         }
         let key = accepted.key.status();
-        let expect = if self.wrote_status { Expect::OwnWrite } else { Expect::seen(self.snapshot.answers.get(&key)) };
+        let expect = if self.wrote_status { Expect::OwnWrite } else { Expect::seen(self.snapshot.statuses.get(&key)) };
         self.wrote_status = true;
         self.effects.push(Effect::WriteStatus { key, status, expect });
     }

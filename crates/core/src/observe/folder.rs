@@ -9,7 +9,7 @@ use super::listed;
 use super::query::{ListFolder, Listed, Object, Observe, ReadUpload};
 use crate::body::{BODY_BYTES_MAX, Body};
 use crate::fault::{Call, Fault, Kind};
-use crate::key::{Answer, Folder, Reading, STATUS_SUFFIX, UploadKey, read};
+use crate::key::{AnswerKey, Folder, Reading, StatusKey, UploadKey, read};
 use crate::names::Cluster;
 use crate::request::{ETag, RequestId};
 use crate::snapshot::Upload;
@@ -19,23 +19,25 @@ use crate::status::Status;
 #[derive(Default)]
 pub struct ClusterFiles {
     pub uploads: Vec<Upload>,
-    pub answers: BTreeMap<String, ETag>,
+    pub answers: BTreeMap<AnswerKey, ETag>,
+    pub statuses: BTreeMap<StatusKey, ETag>,
 }
 
 impl ClusterFiles {
     /// Notes the version of a status file that was read, and gives what it says. What cannot be read says nothing.
-    pub fn note_status_version(&mut self, key: String, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
+    pub fn note_status_version(&mut self, key: StatusKey, seen: Option<(Vec<u8>, ETag)>) -> Option<Status> {
         let Some((bytes, etag)) = seen else {
-            self.answers.remove(&key);
+            self.statuses.remove(&key);
             return None;
         };
-        self.answers.insert(key, etag);
+        self.statuses.insert(key, etag);
         serde_json::from_slice(&bytes).ok()
     }
 
     pub fn merge(&mut self, other: Self) {
         self.uploads.extend(other.uploads);
         self.answers.extend(other.answers);
+        self.statuses.extend(other.statuses);
     }
 }
 
@@ -51,10 +53,10 @@ pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, n
     for listed in files {
         match read(&listed.key) {
             Reading::Request(request) if request.cluster == *cluster => requests.push((request, listed)),
-            _ if listed.key.ends_with(STATUS_SUFFIX) || Answer::ALL.iter().any(|a| listed.key.ends_with(a.suffix())) => {
-                drop(near.answers.insert(listed.key, listed.etag));
+            _ => {
+                near.statuses.extend(StatusKey::read(&listed.key).map(|key| (key, listed.etag.clone())));
+                near.answers.extend(AnswerKey::read(&listed.key).map(|key| (key, listed.etag)));
             }
-            _ => {}
         }
     }
     let early = |key: &UploadKey, listed: &Listed| early.as_ref().filter(|object| named == Some(key) && is_same(object, listed)).cloned();

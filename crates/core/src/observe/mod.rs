@@ -10,7 +10,7 @@ use crate::causes::{Causes, Gatherer, StackEvent};
 use crate::decide::state::{PhaseKind, phase};
 use crate::decide::triage::is_to_be_validated;
 use crate::fault::{Fault, Kind};
-use crate::key::{Folder, UploadKey, Verb};
+use crate::key::{Folder, StatusKey, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, Open, Phase};
 use crate::ledger_cache::LedgerCache;
 use crate::names::{Cluster, StackName, User};
@@ -90,7 +90,7 @@ pub async fn look<'a, W: Observe>(
         known_stack(world, &entry, by_name, subject.stack.as_deref()),
         async {
             match &entry.accepted {
-                Some(accepted) => status(world, &accepted.key.status()).await,
+                Some(accepted) => status(world, accepted.key.status()).await,
                 None => Ok(None),
             }
         },
@@ -126,6 +126,7 @@ pub async fn look<'a, W: Observe>(
         ledger_etag,
         uploads: near.uploads,
         answers: near.answers,
+        statuses: near.statuses,
         status_file: shown,
         stack,
         profile,
@@ -237,8 +238,8 @@ async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
 }
 
 /// A status file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.
-async fn status<W: Observe>(world: &W, key: &str) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
-    match world.run_query(ReadStatus(key.to_owned())).await {
+async fn status<W: Observe>(world: &W, key: StatusKey) -> Result<Option<Option<(Vec<u8>, ETag)>>, Fault> {
+    match world.run_query(ReadStatus(key)).await {
         Ok(seen) => Ok(Some(seen)),
         Err(fault) if fault.kind == Kind::Rejected => Ok(None),
         Err(fault) => Err(fault),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::body::Body;
 use crate::causes::StackEvent;
 use crate::fault::Fault;
+use crate::key::StatusKey;
 use crate::ledger::Ledger;
 use crate::names::{StackName, User};
 use crate::profile::Profile;
@@ -71,7 +72,7 @@ impl Query for FindObject {
 
 /// A status file: its content and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadStatus(pub String);
+pub struct ReadStatus(pub StatusKey);
 
 impl Query for ReadStatus {
     type Output = Option<(Vec<u8>, ETag)>;

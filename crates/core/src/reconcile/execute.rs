@@ -4,6 +4,7 @@ use super::Outcome;
 use crate::decide::Plan;
 use crate::effect::{Effect, Execute, Expect};
 use crate::fault::{Call, Fault, Kind};
+use crate::key::RequestFileKey;
 use crate::request::ETag;
 use crate::settings::Right;
 
@@ -19,7 +20,7 @@ pub struct Stop {
 pub async fn execute<W: Execute>(
     world: &W,
     plan: &Plan,
-    withheld: &[String],
+    withheld: &[RequestFileKey],
     outcome: &mut Outcome,
     is_stale: impl Fn() -> bool,
 ) -> Result<(), Stop> {

@@ -5,7 +5,7 @@ use super::{Clock, Outcome};
 use crate::decide;
 use crate::effect::{Effect, Execute};
 use crate::fault::{Call, Fault, Kind};
-use crate::key::UploadKey;
+use crate::key::{RequestFileKey, UploadKey};
 use crate::ledger::{Ledger, NodeNews};
 use crate::observe::Observe;
 use crate::observe::{self, Subject};
@@ -132,7 +132,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
             None => decide::decide(snapshot),
         };
         let stale_at = snapshot.now.as_second() + PASS_SECONDS_MAX;
-        let withheld: Vec<String> = snapshot.uploads.iter().filter(|u| u.is_withheld).map(|u| u.key.to_string()).collect();
+        let withheld: Vec<RequestFileKey> = snapshot.uploads.iter().filter(|u| u.is_withheld).map(|u| (&u.key).into()).collect();
         let is_stale = || self.clock.now().as_second() > stale_at;
         let done = execute(self.world, &plan, &withheld, &mut self.outcome, is_stale).await;
         let count = done.as_ref().map_or_else(|stop| stop.nth, |()| plan.effects.len());

@@ -9,12 +9,12 @@ use crate::observe::Observe;
 
 /// An upload whose key cannot be a request: answered beside it, and removed. False where it is not there.
 pub async fn answer_stray<W: Observe + Execute>(world: &W, key: &str) -> Result<bool, Fault> {
-    let Reading::Refused { answer, problem } = key::read(key) else { return Ok(true) };
+    let Reading::Refused { file, answer, problem } = key::read(key) else { return Ok(true) };
     let Some(object) = observe::listed(world, key).await? else { return Ok(false) };
     let standing = observe::listed(world, &answer).await?;
     let expect = Expect::seen(standing.as_ref().map(|o| &o.etag));
     world.execute(&Effect::WriteAnswer { key: answer, message: Message::WrongKey(problem), expect }).await?;
-    match world.execute(&Effect::RemoveUpload { key: key.to_owned(), etag: object.etag }).await {
+    match world.execute(&Effect::RemoveUpload { key: file, etag: object.etag }).await {
         // It has its answer, and S3 does not let it be removed.
         Err(fault) if fault.kind != Kind::Rejected => Err(fault),
         Ok(_) | Err(_) => Ok(true),

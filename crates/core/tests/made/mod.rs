@@ -139,6 +139,7 @@ pub fn snapshot<'a>(scene: &Scene, settings: &'a Settings) -> Snapshot<'a> {
         ledger_etag: Some(ETag("\"ledger\"".into())),
         uploads,
         answers: if scene.answers { Answer::ALL.iter().map(standing).collect() } else { BTreeMap::new() },
+        statuses: BTreeMap::new(),
         status_file: None,
         stack: stack(scene, settings, &cluster, &made_for),
         profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },

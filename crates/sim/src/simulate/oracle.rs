@@ -226,7 +226,7 @@ impl Oracle {
     pub fn before_effect(&mut self, effect: &Effect, round_began_at: i64, state: &State) {
         match effect {
             Effect::RemoveUpload { key, etag } if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) => {
-                let was_answered = self.has_past && state.answered.contains(&(key.clone(), etag.clone()));
+                let was_answered = self.has_past && state.answered.contains(&(key.to_string(), etag.clone()));
                 self.settle(key, round_began_at, was_answered);
             }
             Effect::WriteStatus { key, status, .. } => {
@@ -252,7 +252,7 @@ impl Oracle {
                 if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
                     self.flights.retain(|(cluster, ..)| *cluster != of.cluster);
                 }
-                self.answers.entry(key.clone()).or_default().extend(AnswerKind::of(key, message).map(|told| (now, told)));
+                self.answers.entry(key.to_string()).or_default().extend(AnswerKind::of(key, message).map(|told| (now, told)));
             }
             Effect::WriteStatus { .. } => {
                 if let Some(what) = self.pending_status.take() {
@@ -335,10 +335,9 @@ fn belongs(effect: &Effect, cluster: &Cluster, state: &State, settings: &Setting
         Effect::DeleteStack { id } => {
             state.stacks.by_id(id).is_none_or(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster))
         }
-        Effect::WriteStatus { key, .. }
-        | Effect::WriteAnswer { key, .. }
-        | Effect::RemoveAnswer { key, .. }
-        | Effect::RemoveUpload { key, .. } => is_file(key),
+        Effect::WriteStatus { .. } | Effect::WriteAnswer { .. } | Effect::RemoveAnswer { .. } | Effect::RemoveUpload { .. } => {
+            effect.file().is_some_and(is_file)
+        }
         Effect::SendMail(mail) => mail.cluster == *cluster,
         // Only the sweep itself, and a deployment, write these.
         Effect::WriteLedgerCache(_) | Effect::WriteFirstHour { .. } | Effect::WriteProbe => false,

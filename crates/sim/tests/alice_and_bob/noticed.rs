@@ -1,6 +1,7 @@
 //! That the comparison can fail: whatever is done to Bob's things by hand is noticed, one thing at a time.
 
 use cf_core::effect::{Effect, Expect};
+use cf_core::key::{AnswerKey, StatusKey};
 use cf_core::ledger::Ledger;
 use cf_core::message::{Mail, Message, News};
 use cf_core::observe::query::{
@@ -75,7 +76,7 @@ fn a_question_or_an_effect_that_is_not_for_her_is_noticed() {
         Asked::of(&ReadLedger(bob.user.clone())),
         Asked::of(&ReadUpload { key: "home/alice/demo.cf-create".into(), body: true }),
         Asked::of(&ListFolder("home/al".into())),
-        Asked::of(&ReadStatus("home/alice/demo.cf-status".into())),
+        Asked::of(&ReadStatus(StatusKey::read("home/alice/demo.cf-status").unwrap())),
         Asked::of(&ReadProfile(bob.user.clone())),
         Asked::of(&StackByName(settings.stack_name(&bob))),
         Asked::of(&StackById(id.clone())),
@@ -89,12 +90,12 @@ fn a_question_or_an_effect_that_is_not_for_her_is_noticed() {
         Effect::WriteLedger { user: bob.user.clone(), ledger: Ledger::default(), expect: Expect::Absent },
         Effect::DeleteStack { id },
         Effect::WriteAnswer {
-            key: "home/alice/demo.cf-failed".into(),
+            key: AnswerKey::read("home/alice/demo.cf-failed").unwrap(),
             message: Message::Created { login: String::new() },
             expect: Expect::Absent,
         },
         Effect::WriteAnswer {
-            key: "home/al/demo.cf-failed".into(),
+            key: AnswerKey::read("home/al/demo.cf-failed").unwrap(),
             message: Message::Created { login: BOBS_SECRETS[0].into() },
             expect: Expect::Absent,
         },

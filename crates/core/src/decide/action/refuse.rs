@@ -13,7 +13,7 @@ use crate::snapshot::Upload;
 /// Requests that have their answers already, and uploads that outlived them.
 pub fn remove_settled(b: &mut Builder<'_>, uploads: &[&Upload]) -> Action {
     for upload in uploads {
-        b.effects.push(Effect::RemoveUpload { key: upload.key.to_string(), etag: upload.etag.clone() });
+        b.effects.push(Effect::RemoveUpload { key: (&upload.key).into(), etag: upload.etag.clone() });
     }
     b.look_again = b.snapshot.uploads.len() > 1;
     Action::RemoveSettled
