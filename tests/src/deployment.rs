@@ -1,6 +1,6 @@
 //! A user's and an administrator's view of a deployment on the emulator.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region};
@@ -14,6 +14,7 @@ use cf_core::status::Status;
 use serde_json::{Value, json};
 
 use crate::invocations::Invocation;
+use crate::wait;
 use cf_local::EMULATOR_URLS;
 use cf_local::deploy::{DEPLOYMENT, USER_BUCKET};
 use cf_local::emulator::REGION;
@@ -106,15 +107,8 @@ impl Deployment {
     }
 
     /// Waits until `seen` gives something. Ends with `what` was waited for, and what the user's folder holds.
-    pub async fn until<T, F: AsyncFnMut() -> Result<Option<T>>>(&self, what: &str, mut seen: F) -> Result<T> {
-        let until = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
-        while Instant::now() < until {
-            if let Some(found) = seen().await? {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        bail!("{what} did not come within {WAIT_SECONDS_MAX} s")
+    pub async fn until<T, F: AsyncFnMut() -> Result<Option<T>>>(&self, what: &str, seen: F) -> Result<T> {
+        wait::until(what, Duration::from_secs(WAIT_SECONDS_MAX), seen).await
     }
 
     /// Waits for a file to deployment.

@@ -8,3 +8,4 @@ pub mod invocations;
 pub mod live;
 pub mod messages;
 pub mod record;
+pub mod wait;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -12,9 +12,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::CreateBucketConfiguration;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use cf_core::settings;
 use serde_json::{Value, json};
 
 use crate::function::Function;
+use crate::wait;
 use cf_local::deploy::{ADMIN, CUSTOMIZER_BUCKET, DEPLOYMENT, PREFIX, USER_BUCKET};
 use cf_local::emulator::REGION;
 use cf_local::localemu::certificate;
@@ -78,10 +80,10 @@ impl Live {
 
     /// The custom resource of template.yaml, answered by cf-watch with its own rights.
     async fn publish(&self) -> Result<()> {
-        let mut watch = Function::start(self, "cf-watch", &self.function_keys("cf-watch", "deployment")?).await?;
+        let mut watch = Function::start(self, settings::Function::Watch, &self.function_keys("cf-watch", "deployment")?).await?;
         let template = cf_core::template::default_template();
         let request = json!({
-            "RequestType": "Create", "ResponseURL": watch.answer_url, "StackId": "s", "RequestId": "r",
+            "RequestType": "Create", "ResponseURL": watch.answer_url(), "StackId": "s", "RequestId": "r",
             "LogicalResourceId": "ClusterTemplate", "ResourceType": "Custom::ClusterTemplate",
             "ResourceProperties": {"Digest": template.digest},
         });
@@ -248,17 +250,15 @@ impl Live {
     /// Waits until a stack, by name or id, has a status.
     pub async fn stack_becomes(&self, stack: &str, status: &str) -> Result<()> {
         let client = self.cloudformation(&root_keys()).await?;
-        let until = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
-        let mut seen = None;
-        while Instant::now() < until {
+        let mut last = None;
+        let what = format!("{status} of {stack}");
+        let reached = wait::until(&what, Duration::from_secs(WAIT_SECONDS_MAX), async || {
             let found = client.describe_stacks().stack_name(stack).send().await?;
-            seen = found.stacks().first().and_then(|s| s.stack_status()).map(|s| s.as_str().to_owned());
-            if seen.as_deref() == Some(status) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        bail!("{stack} did not become {status} within {WAIT_SECONDS_MAX} s; it is {seen:?}")
+            last = found.stacks().first().and_then(|s| s.stack_status()).map(|s| s.as_str().to_owned());
+            Ok((last.as_deref() == Some(status)).then_some(()))
+        });
+        let reached = reached.await;
+        reached.with_context(|| format!("it is {last:?}"))
     }
 }
 

@@ -9,6 +9,7 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use cf_e2e::invocations::Invocation;
 use cf_local::deploy::USER_BUCKET;
 use cf_local::root;
+use cf_runtime_api::RuntimeApi;
 use common::{TestUser, stage};
 use serde_json::{Value, json};
 
@@ -193,8 +194,11 @@ fn every_sample_has_its_function() -> Result<()> {
     Ok(())
 }
 
+/// No function takes longer.
+const ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_mins(2);
+
 /// CloudFormation's answer goes to an address of the test's own; the function must reach it in every case.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_custom_resource_is_always_answered() -> Result<()> {
     let s = stage("custom").await?;
     // A deployment with living clusters may not go.
@@ -206,42 +210,19 @@ async fn a_custom_resource_is_always_answered() -> Result<()> {
         ("custom-resource-update.json", "0000000000000000", "FAILED"),
         ("custom-resource-delete.json", digest.as_str(), "FAILED"),
     ] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let mut receiver = RuntimeApi::start(ANSWER_TIME_MAX).await?;
         let mut event = sample(name)?;
-        event["ResponseURL"] = json!(format!("http://{}/answer?signed=yes", listener.local_addr()?));
+        event["ResponseURL"] = json!(format!("{}?signed=yes", receiver.answer_url()));
         event["ResourceProperties"]["Digest"] = json!(digest);
-        let answered = std::thread::spawn(move || one_request(&listener));
         let told = s.invoke("cf-watch", &event)?;
         assert_eq!(told.error, None, "{name}: {told:?}");
-        let answer: Value = serde_json::from_str(&answered.join().map_err(|_| anyhow::anyhow!("no answer"))??)?;
+        let answer: Value = serde_json::from_str(&receiver.answer()?)?;
         assert_eq!(answer["Status"], expected, "{name}: {answer}");
         assert_eq!((&answer["RequestId"], &answer["LogicalResourceId"]), (&event["RequestId"], &event["LogicalResourceId"]));
         let why = if name.contains("delete") { "clusters that live" } else { "build anew" };
         assert!(expected == "SUCCESS" || answer["Reason"].as_str().is_some_and(|r| r.contains(why)), "{answer}");
     }
     Ok(())
-}
-
-/// Takes one HTTP request, answers 200, and returns its body.
-fn one_request(listener: &std::net::TcpListener) -> Result<String> {
-    use std::io::{Read, Write};
-    let (mut stream, _) = listener.accept()?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
-    let mut text = String::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let n = stream.read(&mut chunk)?;
-        text += &String::from_utf8_lossy(&chunk[..n]);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length: usize =
-                head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
-            if body.len() >= length {
-                let body = body.to_owned();
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
-                return Ok(body);
-            }
-        }
-    }
 }
 
 #[tokio::test]

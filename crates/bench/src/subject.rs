@@ -89,14 +89,9 @@ impl Subject {
     }
 }
 
-/// What Lambda and template.yaml put into a function's environment, and nothing else.
+/// What template.yaml puts into a function's environment, and its credentials; the rest is the Runtime API's.
 fn environment(stub: &Stub, roots: &Path) -> BTreeMap<&'static str, String> {
     let fixed = [
-        ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-        ("AWS_REGION", "eu-west-2"),
         ("AWS_DEFAULT_REGION", "eu-west-2"),
         ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),

@@ -17,8 +17,9 @@ use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, Versi
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use cf_aws::Aws;
 use cf_core::settings::{Function, MailRoute, Settings};
-use cf_core::template::{DEFAULT_TEXT, SystemValue, default_template};
+use cf_core::template::{DEFAULT_TEXT, SystemValue};
 use cf_core::testing;
+use cf_e2e::wait;
 use cf_local::EMULATOR_URLS;
 use cf_local::deploy::ADMIN;
 use cf_local::emulator::REGION;
@@ -140,6 +141,15 @@ impl Account {
         Ok(found)
     }
 
+    /// The same, once none is in progress.
+    pub async fn settled(&self) -> Result<Vec<(String, String)>> {
+        wait::until("the end of all stacks' operations", SETTLE_MAX, async || {
+            let stacks = self.stacks().await?;
+            Ok((!stacks.iter().any(|(_, status)| status.ends_with("_IN_PROGRESS"))).then_some(stacks))
+        })
+        .await
+    }
+
     /// The mails that SES took in this account: subject and text.
     pub fn mails(&self) -> Result<Vec<(String, String)>> {
         let url = format!("{}/_ministack/ses/messages?account={}", self.url, self.id);
@@ -159,6 +169,9 @@ impl Account {
         Ok(())
     }
 }
+
+/// A stack of this emulator takes a fraction of it.
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// Who may act by the service role: CloudFormation. Form-encoded.
 const TRUST: &str = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B\
@@ -182,29 +195,21 @@ async fn config(url: &str, account: &str, way: &Way) -> SdkConfig {
         .await
 }
 
+/// The network that every account of the emulator has from its beginning.
+const SUBNET: &str = "subnet-00000001";
+
 /// The deployment that template.yaml would make here. Names of buckets are everybody's, so each account has its own.
 fn settings(account: &str) -> Settings {
+    let network = [(SystemValue::Vpc, "vpc-00000001"), (SystemValue::Subnet, SUBNET), (SystemValue::ComputeSubnet, SUBNET)];
+    let deployment = testing::settings();
     Settings {
-        prefix: "clusterdrop".into(),
-        deployment: "cluster-service".into(),
-        url_suffix: "amazonaws.com".into(),
         user_bucket: format!("users-{account}"),
         customizer_bucket: format!("profiles-{account}"),
         system_bucket: format!("system-{account}"),
         service_role: format!("arn:aws:iam::{account}:role/service"),
-        nodes_max: 32,
-        fixed: [
-            (SystemValue::AccessNetwork, "192.0.2.0/24".into()),
-            // The network that every account of the emulator has from its beginning.
-            (SystemValue::Vpc, "vpc-00000001".into()),
-            (SystemValue::Subnet, "subnet-00000001".into()),
-            (SystemValue::ComputeSubnet, "subnet-00000001".into()),
-        ]
-        .into(),
-        timeout_seconds: 30,
+        fixed: deployment.fixed.into_iter().chain(network.map(|(value, id)| (value, id.to_owned()))).collect(),
         mail: Some(MailRoute { from: ADMIN.into(), to: ADMIN.into() }),
-        function: Function::Watch,
-        template: default_template(),
         region: testing::region(REGION),
+        ..testing::settings()
     }
 }

@@ -1,8 +1,6 @@
 //! The real adapters and the emulator as a stage.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use cf_aws::Aws;
 use cf_core::effect::Effect;
 use cf_core::effect::Execute;
@@ -37,8 +35,6 @@ impl Execute for Emulated {
         self.aws.execute(effect).await
     }
 }
-
-const SETTLE_SECONDS_MAX: u64 = 60;
 
 impl ContractWorld for Emulated {
     async fn fresh(is_versioned: bool) -> Result<Self> {
@@ -78,12 +74,7 @@ impl ContractWorld for Emulated {
     }
 
     async fn settle(&self) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(SETTLE_SECONDS_MAX);
-        while self.account.stacks().await?.iter().any(|(_, status)| status.ends_with("_IN_PROGRESS")) {
-            ensure!(Instant::now() < until, "a stack was still in motion after {SETTLE_SECONDS_MAX} s");
-            // Waiting for a state, with a bound.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.account.settled().await?;
         if let Some(name) = self.to_protect.lock().await.take() {
             let protect = self.account.cloudformation.update_termination_protection().stack_name(name);
             protect.enable_termination_protection(true).send().await?;

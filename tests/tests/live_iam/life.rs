@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use cf_core::message::{NumberError, Wrong};
 use cf_core::names::{Cluster, ClusterName, StackName, User};
 use cf_core::number::Range;
+use cf_core::settings;
 use cf_core::status::{State, Status};
 use cf_e2e::function::Function;
 use cf_e2e::live::{Keys, Live, Verdict, root_keys, verdict};
@@ -23,8 +24,9 @@ struct Functions {
 
 impl Functions {
     async fn start(live: &Live, session: &str) -> Result<Self> {
-        let start = async |name: &str| Function::start(live, name, &live.function_keys(name, session)?).await;
-        let (create, delete, watch) = (start("cf-create").await?, start("cf-delete").await?, start("cf-watch").await?);
+        let start = async |which: settings::Function| Function::start(live, which, &live.function_keys(which.name(), session)?).await;
+        let (create, delete) = (start(settings::Function::Create).await?, start(settings::Function::Delete).await?);
+        let watch = start(settings::Function::Watch).await?;
         Ok(Self { create, delete, watch, session: session.to_owned() })
     }
 

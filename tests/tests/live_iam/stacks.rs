@@ -3,6 +3,7 @@
 use anyhow::Result;
 use aws_sdk_cloudformation::operation::create_stack::builders::CreateStackFluentBuilder;
 use aws_sdk_cloudformation::types::Tag;
+use cf_core::key::Verb;
 use cf_core::names::{Cluster, ClusterName, StackName, User};
 use cf_e2e::function::Function;
 use cf_e2e::live::{ACCOUNT, Live, root_keys, verdict};
@@ -172,11 +173,12 @@ async fn a17_a_foreign_stack_with_the_very_name_of_a_cluster_is_neither_deleted_
     live.stack_becomes(&id, "CREATE_COMPLETE").await?;
     live.give_profile(user).await?;
     let s3 = live.s3(&live.iam_user(user)?).await?;
-    for (verb, function) in [("cf-delete", "cf-delete"), ("cf-create", "cf-create")] {
-        let key = format!("home/{user}/demo.{verb}");
+    for verb in [Verb::Delete, Verb::Create] {
+        let function = verb.spec().function;
+        let key = format!("home/{user}/demo{}", verb.suffix());
         s3.put_object().bucket(USER_BUCKET).key(&key).body(bytes("{}")).send().await?;
-        let session = format!("squat-{function}");
-        let mut running = Function::start(&live, function, &live.function_keys(function, &session)?).await?;
+        let session = format!("squat-{}", function.name());
+        let mut running = Function::start(&live, function, &live.function_keys(function.name(), &session)?).await?;
         let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": USER_BUCKET}, "object": {"key": key}}});
         running.invoke(&event).await?;
         let refused: Vec<_> = live.verdicts(&session)?.into_iter().filter(|v| !v.allowed || v.action.ends_with("DeleteStack")).collect();

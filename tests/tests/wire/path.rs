@@ -1,7 +1,6 @@
 //! Three paths through a cluster's life, driven by the events that Lambda would get: first undisturbed, then spoiled.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use cf_aws::Aws;
@@ -185,7 +184,7 @@ impl<'a> Runner<'a> {
             while let Some(event) = self.queue.pop_front() {
                 self.deliver(&event, spoil).await.with_context(|| format!("{event:?}, delivered again after {:?}", self.errors))?;
             }
-            for (id, status) in settled(self.account).await? {
+            for (id, status) in self.account.settled().await? {
                 if self.told.insert(id.clone(), status.clone()).as_ref() != Some(&status) {
                     self.queue.push_back(Event::Stack(id, status));
                 }
@@ -209,24 +208,5 @@ impl<'a> Runner<'a> {
             }
         }
         Box::pin(handle(self.calm.of(event), &json)).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
-    }
-}
-
-/// A stack of this emulator takes a fraction of it.
-const SETTLE_SECONDS_MAX: u64 = 60;
-
-/// All stacks and their statuses, once none is in motion.
-async fn settled(account: &Account) -> Result<Vec<(String, String)>> {
-    let until = Instant::now() + Duration::from_secs(SETTLE_SECONDS_MAX);
-    loop {
-        let stacks = account.stacks().await?;
-        if !stacks.iter().any(|(_, status)| status.ends_with("_IN_PROGRESS")) {
-            return Ok(stacks);
-        }
-        if Instant::now() > until {
-            bail!("a stack was still in motion after {SETTLE_SECONDS_MAX} s: {stacks:?}");
-        }
-        // Waiting for a state, with a bound.
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
