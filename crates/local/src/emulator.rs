@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::scratch::Scratch;
 use crate::tools::Tool;
-use crate::{children, root};
+use crate::{children, end_of_log, root, wait};
 
 /// How fast the pretended AWS works.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub struct Emulator {
 }
 
 /// It is ready in a third of a second on a quiet machine.
-const START_SECONDS_MAX: u64 = 60;
+const START_MAX: Duration = Duration::from_mins(1);
 
 /// The Region that everything is deployed in.
 pub const REGION: &str = "eu-west-2";
@@ -90,24 +90,12 @@ impl Emulator {
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the emulator ended at once ({status}):\n{}", self.last_words());
-            }
-            if ureq::get(format!("{}/_clusterdrop/ready", self.url())).call().is_ok() {
-                return Ok(());
-            }
-            // Waiting for a state, with a bound: nothing tells us of a port that opens.
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bail!("the emulator was not ready after {START_SECONDS_MAX} s:\n{}", self.last_words())
-    }
-
-    fn last_words(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(8)..].join("\n")
+        let url = format!("{}/_clusterdrop/ready", self.url());
+        let ready = wait::until("the emulator", START_MAX, || match self.child.try_wait()? {
+            Some(status) => bail!("the emulator ended at once ({status})"),
+            None => Ok(ureq::get(&url).call().ok().map(drop)),
+        });
+        ready.with_context(|| end_of_log(&self.log))
     }
 
     /// Its address, for `AWS_ENDPOINT_URL`.

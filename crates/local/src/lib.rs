@@ -9,6 +9,7 @@ pub mod interruption;
 pub mod localemu;
 pub mod scratch;
 pub mod tools;
+pub mod wait;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,18 @@ pub const SKIPPED: &str = "SKIPPED: ";
 pub fn root() -> PathBuf {
     // This crate lies two below it.
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
+}
+
+/// The last lines of a text, for an error.
+pub fn last_lines(text: &str) -> String {
+    const LINES: usize = 12;
+    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    all[all.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// The last lines of a log, for an error. Of a log that is not there, nothing.
+pub fn end_of_log(log: &Path) -> String {
+    last_lines(&std::fs::read_to_string(log).unwrap_or_default())
 }
 
 /// Where the calls lie that the functions made in the end-to-end tests, one file for each deployment.

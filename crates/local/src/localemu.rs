@@ -2,16 +2,16 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::emulator::REGION;
 use crate::scratch::Scratch;
 use crate::tools::Tool;
-use crate::{children, root};
+use crate::{children, end_of_log, root, wait};
 
 /// A running LocalEmu. It ends when this is dropped.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct LocalEmu {
 }
 
 /// It takes four seconds on a quiet machine; the first time, Python compiles it.
-const START_SECONDS_MAX: u64 = 180;
+const START_MAX: Duration = Duration::from_mins(3);
 
 /// The folder of the LocalEmu on a port: its log, its certificate, whatever it writes.
 pub fn folder(port: u16) -> PathBuf {
@@ -61,26 +61,13 @@ impl LocalEmu {
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("LocalEmu ended at once ({status}):\n{}", last_words(&self.folder.join("log")));
-            }
-            if ureq::get(format!("http://127.0.0.1:{}/_localemu/health", self.port)).call().is_ok() {
-                return Ok(());
-            }
-            // Waiting for a state, with a bound: nothing tells us of a port that opens.
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        bail!("LocalEmu was not ready after {START_SECONDS_MAX} s:\n{}", last_words(&self.folder.join("log")))
+        let url = format!("http://127.0.0.1:{}/_localemu/health", self.port);
+        let ready = wait::until("LocalEmu", START_MAX, || match self.child.try_wait()? {
+            Some(status) => bail!("LocalEmu ended at once ({status})"),
+            None => Ok(ureq::get(&url).call().ok().map(drop)),
+        });
+        ready.with_context(|| end_of_log(&self.folder.join("log")))
     }
-}
-
-/// The end of a log, for an error.
-pub fn last_words(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
 impl Drop for LocalEmu {

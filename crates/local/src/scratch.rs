@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use crate::{children, root};
 
@@ -24,34 +24,27 @@ fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 
 /// A folder under `target`, to be given to a process as its `TMPDIR`. It goes with everything in it when this is dropped.
 #[derive(Debug)]
-pub struct Scratch(PathBuf);
+pub struct Scratch(TempDir);
 
 impl Scratch {
-    /// Makes one, empty, for a process that is called so.
+    /// Makes one, empty, for a process of this name.
     pub fn new(process: &str) -> Result<Self> {
-        static NTH: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{process}-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed));
-        let folder = all().join(name);
-        // Of one that was killed, long ago, and had our number.
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("{} could not be emptied", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("{} could not be made", folder.display()))?;
-        held().insert(folder.clone());
+        fs::create_dir_all(all())?;
+        let made = tempfile::Builder::new().prefix(&format!("{process}-{}-", std::process::id())).tempdir_in(all());
+        let folder = made.with_context(|| format!("no folder could be made in {}", all().display()))?;
+        held().insert(folder.path().to_owned());
         Ok(Self(folder))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A function that is still ending may write: what stays is under `target` at least.
-        let _ = fs::remove_dir_all(&self.0);
-        held().remove(&self.0);
+        held().remove(self.path());
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::{children, root};
+use crate::{children, last_lines, root};
 
 /// Tools that are installed together, in a folder of the project's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,8 +218,7 @@ pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<String> {
         return Ok(said);
     }
     let all = format!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    let last: Vec<&str> = all.lines().filter(|l| !l.trim().is_empty()).collect();
-    let last = last[last.len().saturating_sub(12)..].join("\n  ");
+    let last = last_lines(&all).replace('\n', "\n  ");
     // A full disk is told in the last words of many programs, below a guess of ours that points elsewhere.
     let hint = if all.to_lowercase().contains(DISK_FULL) { "the disk is full: make room, then try again" } else { hint };
     bail!("{what} failed: {hint}\n  {last}")

@@ -7,6 +7,7 @@ use cf_core::ledger_cache::KEY;
 use cf_core::names::Cluster;
 use cf_core::sweep::{self, Found, READ_MAX};
 use cf_core::testing;
+use cf_sim::simulate::dice::Draws;
 use cf_sim::{Bucket, Cloud, Event};
 use futures_util::FutureExt;
 
@@ -43,28 +44,15 @@ fn three() -> Cloud {
     cloud
 }
 
-/// A small generator of one's own (Steele and Vigna's splitmix64): the same story at every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
-    }
-}
-
 #[test]
 fn whatever_happens_between_sweeps_a_cache_changes_nothing_of_what_they_find() {
     let (mut wanting, mut reused) = (BTreeSet::new(), 0);
     for seed in 0..60 {
-        let mut dice = Dice(seed);
+        let mut draws = Draws::new(seed, "sweeps");
         let mut cloud = Cloud::new(testing::settings()).with_profile("alice").with_profile("bob").with_profile("carol");
         for _ in 0..40 {
-            let user = ["alice", "bob", "carol"][dice.roll(3)];
-            match dice.roll(7) {
+            let user = ["alice", "bob", "carol"][draws.index(3)];
+            match draws.below(7) {
                 0 | 1 => cloud.drop_file(&format!("home/{user}/demo.cf-create"), b"{}"),
                 2 => cloud.drop_file(&format!("home/{user}/demo.cf-delete"), b""),
                 // Events are lost, stacks are removed by hand, ledgers are lost.
@@ -77,12 +65,12 @@ fn whatever_happens_between_sweeps_a_cache_changes_nothing_of_what_they_find() {
                         let _ = state.stacks.delete(id, at);
                     }
                 }
-                5 if dice.roll(4) == 0 => {
+                5 if draws.below(4) == 0 => {
                     cloud.world.state().store.delete(Bucket::System, &format!("ledger/{user}.json"));
                 }
                 _ => drop(cloud.step()),
             }
-            if dice.roll(2) == 0 {
+            if draws.below(2) == 0 {
                 cloud.drain();
             }
             let want = find_anew(&cloud);

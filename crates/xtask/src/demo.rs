@@ -1,13 +1,14 @@
 //! The main job, before one's eyes: the binaries, template and policies that go to AWS, on a local AWS.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use cf_local::deploy::{self, CUSTOMIZER_BUCKET, USER_BUCKET};
 use cf_local::emulator::{Emulator, Pace, REGION};
 use cf_local::emulator_client::EmulatorClient;
 use cf_local::tools::Tool;
+use cf_local::wait;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ const THREE_MISTAKES: &str = r#"{
 const HOME: &str = "home/alice";
 
 /// How long anything may take to come: many times what it takes on a quiet machine.
-const WAIT_SECONDS_MAX: u64 = 90;
+const WAIT_MAX: Duration = Duration::from_secs(90);
 
 pub fn run(keep: bool, port: u16) -> Result<()> {
     headline("clusterdrop on this machine");
@@ -195,16 +196,8 @@ impl Alice {
 }
 
 /// Waits until `seen` gives something.
-fn until<T>(what: &str, mut seen: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let end = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
-    while Instant::now() < end {
-        if let Some(found) = seen()? {
-            return Ok(found);
-        }
-        // Waiting for a state, with a bound: S3 tells nobody of a user's files but the functions.
-        thread::sleep(Duration::from_millis(50));
-    }
-    bail!("{what} did not come within {WAIT_SECONDS_MAX} s")
+fn until<T>(what: &str, seen: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait::until(what, WAIT_MAX, seen)
 }
 
 fn text(value: &Value) -> &str {

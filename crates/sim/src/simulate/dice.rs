@@ -47,7 +47,7 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// The draws of a seed for one purpose.
+    /// The draws of a seed for one purpose. Purposes of equal length draw alike.
     pub const fn new(seed: u64, purpose: &str) -> Self {
         Self { dice: Dice::new(seed ^ ((purpose.len() as u64) << 56)), drawn: 0 }
     }
@@ -68,9 +68,13 @@ impl Draws {
         self.below(100) < times
     }
 
+    /// An index into something of this length.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap_or(0)
+    }
+
     /// One of several.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        let nth = self.below(of.len() as u64);
-        &of[usize::try_from(nth).unwrap_or(0)]
+        &of[self.index(of.len())]
     }
 }

@@ -14,14 +14,15 @@ use std::collections::BTreeMap;
 use cf_core::key::{self, Reading};
 use cf_core::reconcile::Outcome;
 use cf_sim::Cloud;
+use cf_sim::simulate::dice::Draws;
 use people::TwoUsers;
-use uploads::{Dice, Upload};
+use uploads::Upload;
 
 /// Uploads of the short form.
 const UPLOADS: u64 = 20_000;
 
 /// One case in so many is followed until its stacks stand, beside the same world without its uploads.
-const FOLLOWED: usize = 8;
+const FOLLOWED: u64 = 8;
 
 /// At most so many times a case she drops something: the later ones meet what the earlier ones have made.
 const DROPS_A_CASE: usize = 6;
@@ -35,12 +36,12 @@ type Counts = BTreeMap<String, u64>;
 
 /// One case: Alice's uploads into one of the worlds, each handled as soon as it was dropped.
 fn case(nth: u64, worlds: &[TwoUsers], counts: &mut Counts) -> Result<u64, String> {
-    let mut dice = Dice::new(nth);
-    let stage = &worlds[dice.below(worlds.len())];
+    let mut draws = Draws::new(nth, "uploads");
+    let stage = &worlds[draws.index(worlds.len())];
     let mut cloud = stage.cloud.clone();
     let mut dropped = Vec::new();
-    for _ in 0..=dice.below(DROPS_A_CASE) {
-        let some = uploads::some(&mut dice, stage);
+    for _ in 0..=draws.index(DROPS_A_CASE) {
+        let some = uploads::some(&mut draws, stage);
         drop_and_handle(&mut cloud, &some, counts);
         dropped.extend(some);
         let mut wrong = compare::touched(&cloud, stage, &dropped);
@@ -49,7 +50,7 @@ fn case(nth: u64, worlds: &[TwoUsers], counts: &mut Counts) -> Result<u64, Strin
             return Err(told(nth, stage, &dropped, &cloud, &wrong));
         }
     }
-    if dice.below(FOLLOWED) == 0 {
+    if draws.below(FOLLOWED) == 0 {
         *counts.entry("followed to its end".into()).or_default() += 1;
         people::follow(&mut cloud);
         let wrong = compare::ended_otherwise(stage.without(dropped.len()), &cloud, stage);

@@ -1,30 +1,8 @@
 //! What Alice drops: any key under her home, any bytes. Half of it is what people drop, and half is meant to harm.
 
+use cf_sim::simulate::dice::Draws;
+
 use crate::people::{CLUSTERS, TwoUsers};
-
-/// xorshift64*: small, and the same everywhere.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    pub fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.next()).unwrap_or(0) % most
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
 
 /// One file.
 pub struct Upload {
@@ -33,34 +11,34 @@ pub struct Upload {
 }
 
 /// One file; now and then the same name's other verb beside it, before anybody has looked.
-pub fn some(dice: &mut Dice, stage: &TwoUsers) -> Vec<Upload> {
-    let first = upload(dice, stage);
+pub fn some(draws: &mut Draws, stage: &TwoUsers) -> Vec<Upload> {
+    let first = upload(draws, stage);
     let beside = [(".cf-create", ".cf-delete"), (".cf-delete", ".cf-create")]
         .into_iter()
         .find_map(|(this, other)| Some(format!("{}{other}", first.key.strip_suffix(this)?)));
     match beside {
-        Some(key) if dice.below(8) == 0 => vec![first, Upload { key, bytes: bytes(dice, stage) }],
+        Some(key) if draws.below(8) == 0 => vec![first, Upload { key, bytes: bytes(draws, stage) }],
         _ => vec![first],
     }
 }
 
 /// Every key begins with her home: the bucket policy sees to that, and to nothing else.
-fn upload(dice: &mut Dice, stage: &TwoUsers) -> Upload {
+fn upload(draws: &mut Draws, stage: &TwoUsers) -> Upload {
     let mut key = format!("home/{}/", stage.alice);
-    if dice.below(3) == 0 {
-        for _ in 0..=dice.below(3) {
-            key += &folder(dice, stage);
+    if draws.below(3) == 0 {
+        for _ in 0..=draws.below(3) {
+            key += &folder(draws, stage);
             key.push('/');
         }
     }
-    key += &if dice.below(8) == 0 { folder(dice, stage) } else { name(dice).to_owned() };
-    key += if dice.below(8) == 0 { dice.pick(&ODD_SUFFIXES) } else { dice.pick(&SUFFIXES) };
-    Upload { key, bytes: bytes(dice, stage) }
+    key += &if draws.below(8) == 0 { folder(draws, stage) } else { name(draws).to_owned() };
+    key += if draws.below(8) == 0 { *draws.pick(&ODD_SUFFIXES) } else { *draws.pick(&SUFFIXES) };
+    Upload { key, bytes: bytes(draws, stage) }
 }
 
 /// Mostly the one that she may have already.
-fn name(dice: &mut Dice) -> &'static str {
-    if dice.below(2) == 0 { "demo" } else { dice.pick(&CLUSTERS) }
+fn name(draws: &mut Draws) -> &'static str {
+    if draws.below(2) == 0 { "demo" } else { CLUSTERS[draws.index(CLUSTERS.len())] }
 }
 
 const SUFFIXES: [&str; 5] = [".cf-create", ".cf-create", ".cf-create", ".cf-delete", ".cf-delete"];
@@ -81,9 +59,9 @@ const ODD_SUFFIXES: [&str; 12] = [
 ];
 
 /// Folders of people, and folders that a careless reader would take for a way to somebody else.
-fn folder(dice: &mut Dice, stage: &TwoUsers) -> String {
+fn folder(draws: &mut Draws, stage: &TwoUsers) -> String {
     let bob = &stage.bob;
-    match dice.below(24) {
+    match draws.below(24) {
         0..=4 => "old runs".to_owned(),
         5 => "..".to_owned(),
         6 => format!("../{bob}"),
@@ -103,20 +81,20 @@ fn folder(dice: &mut Dice, stage: &TwoUsers) -> String {
         20 => String::new(),
         21 => ".".to_owned(),
         22 => format!("ledger/{bob}.json"),
-        _ => "x".repeat(dice.below(1100)),
+        _ => "x".repeat(draws.index(1100)),
     }
 }
 
 /// A tenth of the files are noise; the others are orders, of which half reach for what is not Alice's.
-fn bytes(dice: &mut Dice, stage: &TwoUsers) -> Vec<u8> {
+fn bytes(draws: &mut Draws, stage: &TwoUsers) -> Vec<u8> {
     let bob = &stage.bob;
-    match dice.below(32) {
+    match draws.below(32) {
         0..=9 => b"{}".to_vec(),
         10..=12 => br#"{"ComputeMaxNodes": "8"}"#.to_vec(),
         13 => br#"{"ComputeInitialNodes": 2, "ComputeSpotPrice": "0.5", "MasterSystemVolumeSize": 32}"#.to_vec(),
         14 => br#"{"ComputeInstanceTypo": "c5.large", "ComputeMaxNodes": 8e9}"#.to_vec(),
-        15 => format!(r#"{{"{}": "{bob}"}}"#, dice.pick(&REACHING)).into_bytes(),
-        16 => format!(r#"{{"{}": "{bob}", "{}": "demo"}}"#, dice.pick(&REACHING), dice.pick(&REACHING)).into_bytes(),
+        15 => format!(r#"{{"{}": "{bob}"}}"#, *draws.pick(&REACHING)).into_bytes(),
+        16 => format!(r#"{{"{}": "{bob}", "{}": "demo"}}"#, *draws.pick(&REACHING), *draws.pick(&REACHING)).into_bytes(),
         17 => format!(r#"{{"USER": "{bob}", "clusterdrop:cluster": "zebra", "user": "{bob}"}}"#).into_bytes(),
         18 => format!(r#"{{"ComputeInstanceTypeOther": "../{bob}/zebra"}}"#).into_bytes(),
         19 => br#"{"ComputeSpotPrice": "{{resolve:ssm:/admin/password}}"}"#.to_vec(),
@@ -126,9 +104,9 @@ fn bytes(dice: &mut Dice, stage: &TwoUsers) -> Vec<u8> {
         23 => format!(r#"[{{"cluster": {{"user": "{bob}", "name": "demo"}}, "verb": "delete"}}]"#).into_bytes(),
         24 => format!(r#"{{"ComputeMaxNodes": "8", "ComputeMaxNodes": "{bob}"}}"#).into_bytes(),
         25 => b"\xFF\xFE{\0}\0".to_vec(),
-        26 => "[".repeat(dice.below(300)).into_bytes(),
-        27 if dice.below(100) == 0 => vec![b' '; cf_core::body::BODY_BYTES_MAX + dice.below(3)],
-        _ => (0..dice.below(64)).map(|_| dice.next().to_le_bytes()[0]).collect(),
+        26 => "[".repeat(draws.index(300)).into_bytes(),
+        27 if draws.below(100) == 0 => vec![b' '; cf_core::body::BODY_BYTES_MAX + draws.index(3)],
+        _ => (0..draws.below(64)).map(|_| draws.below(256).to_le_bytes()[0]).collect(),
     }
 }
 
