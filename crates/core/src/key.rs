@@ -285,4 +285,30 @@ mod tests {
             assert_eq!(*answer, *format!("{stem}.cf-failed"));
         }
     }
+
+    /// `.cf-created` of the longest key is as long as S3 allows.
+    #[test]
+    fn a_key_is_as_long_as_its_answers_allow_and_no_longer() {
+        let folder = |length: usize| format!("home/alice/{}/demo.cf-create", "x".repeat(length - "home/alice//demo.cf-create".len()));
+        let longest = folder(KEY_BYTES_MAX);
+        let Reading::Request(read_key) = read(&longest) else { panic!("{} bytes are allowed", longest.len()) };
+        assert_eq!((longest.len(), read_key.answer(Answer::Created).len()), (1023, 1024));
+        assert_eq!(String::from(read_key), longest);
+        let problem = KeyProblem { key: folder(KEY_BYTES_MAX + 1), wrong: WrongKey::TooLong(1024) };
+        assert!(matches!(read(&folder(KEY_BYTES_MAX + 1)), Reading::Refused { problem: p, .. } if p == problem));
+    }
+
+    #[test]
+    fn the_files_of_a_cluster_are_each_of_their_kind() {
+        let Reading::Request(key) = read("home/alice/x/demo.cf-delete") else { panic!("a request") };
+        let files = key.folder.files(&key.cluster.name);
+        for word in ["create", "created", "delete", "deleted", "failed", "status"] {
+            assert!(files.contains(&format!("home/alice/x/demo.cf-{word}")), "{word}");
+        }
+        assert_eq!(key.folder.as_str(), "home/alice/x/");
+        let of = |kind: fn(&str) -> bool| files.iter().filter(|file| kind(file)).count();
+        assert_eq!(of(|file| AnswerKey::read(file).is_some_and(|key| *key == *file)), Answer::ALL.len());
+        assert_eq!(of(|file| StatusKey::read(file).is_some_and(|key| *key == *file)), 1);
+        assert_eq!(of(|file| RequestFileKey::read(file).is_some_and(|key| *key == *file)), Verb::ALL.len());
+    }
 }
