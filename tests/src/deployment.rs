@@ -111,7 +111,7 @@ impl Deployment {
         wait::until(what, Duration::from_secs(WAIT_SECONDS_MAX), seen).await
     }
 
-    /// Waits for a file to deployment.
+    /// Waits for a file to be there.
     pub async fn answer(&self, key: &str) -> Result<String> {
         let found = self.until(key, async || self.text(key).await).await;
         match found {

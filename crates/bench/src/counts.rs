@@ -30,7 +30,7 @@ pub const LATENCY_MILLISECONDS: u64 = 100;
 /// unless something gathers entropy or reads certificates at the first call.
 const INSTRUCTIONS: [(&str, f64); 3] = [("init", 14.7), ("the first event", 6.46), ("a warm event", 4.98)];
 
-/// RunOptions far they may be off. Two runs differ by less than a hundredth; another Valgrind, C library or kind of processor takes
+/// How far they may be off. Two runs differ by less than a hundredth; another Valgrind, C library or kind of processor takes
 /// other ways through TLS. More is a change to be looked at, also for the better: then the numbers above are written anew.
 const MARGIN: f64 = 0.1;
 

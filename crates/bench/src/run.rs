@@ -19,7 +19,7 @@ use crate::subject::{PYTHON, Subject};
 use crate::valgrind::Valgrind;
 use crate::{folder, table};
 
-/// RunOptions much is done.
+/// How much is done.
 #[derive(Debug, Clone, Copy)]
 pub struct RunOptions {
     /// Fresh processes of each subject, under each condition.
@@ -52,9 +52,9 @@ pub struct Sample {
     pub first_path: f64,
     /// And that of the warm ones.
     pub warm_path: f64,
-    /// RunOptions many rounds of calls a warm event took, one after the other.
+    /// How many rounds of calls a warm event took, one after the other.
     pub rounds: usize,
-    /// RunOptions many calls a warm event took.
+    /// How many calls a warm event took.
     pub calls: usize,
 }
 
@@ -63,7 +63,7 @@ pub struct Sample {
 pub struct Condition {
     /// As the table calls it.
     pub name: String,
-    /// RunOptions long AWS takes for an answer, in milliseconds.
+    /// How long AWS takes for an answer, in milliseconds.
     pub latency: u64,
     /// The share of a processor that it has, where it is held; as measured.
     pub share: Option<f64>,
@@ -74,9 +74,9 @@ pub struct Condition {
 /// All that a run has found.
 #[derive(Debug, Serialize)]
 pub struct Found {
-    /// RunOptions often.
+    /// How often.
     pub turns: usize,
-    /// RunOptions the processor was held.
+    /// How the processor was held.
     pub held_by: &'static str,
     /// The times.
     pub conditions: Vec<Condition>,

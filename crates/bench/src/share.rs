@@ -19,7 +19,7 @@ pub const SHARE: f64 = 128.0 / 1769.0;
 /// Lambda's own slices are not documented; those measured from inside are of twenty milliseconds.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// RunOptions a process is held.
+/// How a process is held.
 #[derive(Debug)]
 pub enum Share {
     /// By a control group: the file that takes its processes.

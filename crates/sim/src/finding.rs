@@ -1,8 +1,8 @@
-//! What was found wrong: which kind of kind, and the words for whoever looks into it. Tests go by the kind.
+//! What was found wrong: its kind, by which tests judge, and a sentence for people.
 
 use std::fmt;
 
-/// A kind of kind.
+/// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
     /// A pass over one cluster touches what is another's.
@@ -46,7 +46,7 @@ pub enum FindingKind {
 /// Something that was found wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which kind of kind.
+    /// What is wrong.
     pub kind: FindingKind,
     /// What it is.
     pub what: String,

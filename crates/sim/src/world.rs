@@ -1,4 +1,4 @@
-//! The world's state, its clock, and the one place where a call can be faulted_effects.
+//! The world's state, its clock, and the one place where a fault is injected into a call.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -52,7 +52,7 @@ pub struct State {
     pub asked: Vec<Asked>,
     /// What to spoil.
     pub spoil: Option<InjectedFault>,
-    /// Effects that were faulted_effects.
+    /// Effects that had a fault injected.
     pub faulted_effects: Vec<Effect>,
     /// Uploads (key and version) that were there when an answer was written beside them.
     pub answered: BTreeSet<(String, ETag)>,

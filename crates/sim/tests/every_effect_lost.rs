@@ -115,7 +115,7 @@ fn rest(cloud: &Cloud) -> Rest {
             entry.stack = None;
             // Noted where it was told; nothing is known of what was told before.
             entry.login = None;
-            // FaultTiming a file was first seen hangs on how often it was looked at.
+            // When a file was first seen hangs on how often it was looked at.
             entry.open.iter_mut().for_each(|open| open.seen = 0);
             (entry.last_create_seen, entry.last_delete_seen) = (None, None);
         }

@@ -21,10 +21,10 @@ struct Arguments {
     /// How many seeds
     #[arg(long, default_value_t = 20_000)]
     seeds: u64,
-    /// The first seed; alone, it is the only one, and its log is told
+    /// The first seed; alone, it is the only one, and its log is printed
     #[arg(long)]
     seed: Option<u64>,
-    /// Tell the log of that seed as it is, without leaving anything out
+    /// Print the log of that seed as it is, without leaving anything out
     #[arg(long)]
     whole: bool,
     /// Measure how many plain lives of a cluster one core simulates in a second
@@ -65,7 +65,7 @@ fn main() -> Result<ExitCode> {
     Ok(show_log(ended.failed[0].0, false))
 }
 
-/// Tells one seed's log; of a failing one, the least that still fails.
+/// Prints one seed's log; of a failing one, the least that still fails.
 fn show_log(seed: u64, whole: bool) -> ExitCode {
     let setting = RunSettings { keeps_log: true, ..tally::setting(seed) };
     let report = run(&setting);

@@ -57,7 +57,7 @@ impl TestUser {
         self.deployment.answer(&self.key(name)).await
     }
 
-    /// Waits for a file to deployment, which must then say one of these.
+    /// Waits for a file, which must then contain one of these.
     pub async fn answers(&self, name: &str, messages: &[Message]) -> Result<String> {
         let text = self.answer(name).await?;
         let wanted: Vec<String> = messages.iter().map(ToString::to_string).collect();

@@ -62,7 +62,7 @@ pub struct Inner {
     pub has_died: bool,
     /// What is known to be true.
     pub oracle: Oracle,
-    /// The log, where it is to be told.
+    /// The log, where it is kept.
     pub log: Option<Vec<String>>,
     /// Every effect without its words, where that is asked for.
     pub trace: Option<Vec<String>>,
@@ -118,7 +118,7 @@ impl<'b> RunContext<'b> {
         (inner.faults_from..inner.faults_until).contains(&inner.now) && inner.fault_plan.injects(kind, place)
     }
 
-    /// Adds a line to the log, if it is told.
+    /// Adds a line to the log, if it is kept.
     pub fn log(&self, line: impl FnOnce() -> String) {
         let mut inner = self.inner();
         let now = inner.now;
@@ -132,7 +132,7 @@ impl<'b> RunContext<'b> {
         Sleep { context: self, until, task, has_asked: false }
     }
 
-    /// An effect arrives at AWS; it comes of a look that began at `round_began_at`.
+    /// An effect arrives at AWS; it comes of a round that began at `round_began_at`.
     pub fn apply_at_aws(&self, effect: &Effect, call: u64, round_began_at: i64) -> Result<Option<ETag>, Fault> {
         let done = self.apply_untraced(effect, call, round_began_at);
         let mut inner = self.inner();

@@ -67,7 +67,7 @@ impl Delivery {
         Some((wait, self))
     }
 
-    /// What it keeps_log, for the log.
+    /// What it reports, for the log.
     pub fn told(&self) -> String {
         match &self.work {
             Wake::Upload(key) => key.clone(),

@@ -62,7 +62,7 @@ pub struct FaultPlan {
     rates: [u64; KINDS],
     /// Kinds and places that were taken out of this run.
     skipped_faults: BTreeSet<(FaultKind, u64)>,
-    /// What injected, and where.
+    /// What was injected, and where.
     pub injected: Vec<(FaultKind, u64)>,
 }
 

@@ -3,7 +3,7 @@
 //! and calls are lost, late and throttled. At every step nothing may be said that is not true and nobody may touch what is
 //! another's; and once the faults have ended, two sweeps later nobody is owed anything.
 //!
-//! A run ([`run`]) is a queue of things that happen at their time (`queue.rs`). Functions are the real domain's futures, polled when
+//! A run ([`run`]) is a queue of things that happen at their time (`event_queue.rs`). Functions are the real domain's futures, polled when
 //! their call's answer has come, so that many run at once and meet between any two calls. Every fall of the dice has its own
 //! key ([`dice`]), so a seed replays exactly, and a failing run is shrunk by leaving things out ([`mod@shrink`]).
 

@@ -222,7 +222,7 @@ impl Oracle {
         }
     }
 
-    /// An effect is about to happen; it comes of a look that began at `round_began_at`.
+    /// An effect is about to happen; it comes of a round that began at `round_began_at`.
     pub fn before_effect(&mut self, effect: &Effect, round_began_at: i64, state: &State) {
         match effect {
             Effect::RemoveUpload { key, etag } if state.store.get(Bucket::User, key).map(|v| &v.etag) == Some(etag) => {

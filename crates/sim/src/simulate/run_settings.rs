@@ -24,7 +24,7 @@ pub struct RunSettings<'b> {
     pub rates: Vec<(FaultKind, u64)>,
     /// A planted bug.
     pub bug: Option<&'b dyn Bug>,
-    /// Whether the log is told.
+    /// Whether the log is kept.
     pub keeps_log: bool,
     /// Whether every effect is traced.
     pub traces: bool,
@@ -39,7 +39,7 @@ pub struct RunSettings<'b> {
 pub struct Report {
     /// What went wrong; empty where all is well.
     pub findings: Vec<Finding>,
-    /// Every fault that injected, and where.
+    /// Every fault that was injected, and where.
     pub injected: Vec<(FaultKind, u64)>,
     /// The situations that passes met.
     pub situations: Vec<Situation>,

@@ -32,7 +32,7 @@ pub fn setting(seed: u64) -> RunSettings<'static> {
 pub struct Tally {
     /// Runs.
     pub runs: u64,
-    /// How often each kind of fault injected.
+    /// How often each kind of fault was injected.
     pub injected: [u64; KINDS],
     situations: BTreeMap<Situation, u64>,
     /// Stacks that were made.
@@ -84,7 +84,7 @@ impl Tally {
         self.injected.iter().sum()
     }
 
-    /// Kinds of faults, and how often each injected.
+    /// Kinds of faults, and how often each was injected.
     pub fn by_kind(&self) -> impl Iterator<Item = (FaultKind, u64)> {
         FaultKind::ALL.iter().map(|kind| (*kind, self.injected[*kind as usize]))
     }
