@@ -1,0 +1,3 @@
+//! The program `cf-node`: its command line, and nothing else.
+
+fn main() {}
