@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_line_has_its_own_time_and_the_events_name() {
-        let now: Zoned = "2026-11-07T09:05:03Z[UTC]".parse().unwrap();
+        let now = "2026-11-07T09:05:03Z".parse::<jiff::Timestamp>().unwrap().to_zoned(jiff::tz::TimeZone::UTC);
         let line = format_line(&now, Event::Configure, "\u{1b}[31minstalled\u{1b}[0m\temacs\r");
         assert_eq!(line, "Nov  7 09:05:03 [cluster-customizer:configure] [31minstalled[0m\temacs\n");
         let long = format_line(&now, Event::Start, &"é".repeat(LINE_BYTES_MAX));
