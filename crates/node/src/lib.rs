@@ -4,8 +4,19 @@
 //!
 //! - [`node`]: what a node is (role, name, where its files lie);
 //! - [`event`]: the events of a node's life and the arguments that scripts get;
-//! - [`instance_log`]: the log that scripts' output goes to.
+//! - [`instance_log`]: the log that scripts' output goes to;
+//! - [`profile`]: which scripts of which profile an event runs;
+//! - [`script`]: prepares a script for its run;
+//! - [`run`]: runs one script;
+//! - [`hooks`]: runs the scripts of an event;
+//! - [`try_out`]: runs an event of a profile on one's own machine.
 
 pub mod event;
+pub mod hooks;
 pub mod instance_log;
 pub mod node;
+mod plain_file;
+pub mod profile;
+pub mod run;
+pub mod script;
+pub mod try_out;
