@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -81,6 +82,31 @@ fn all_well_is_status_0_and_member_scripts_get_a_readable_file() {
     let (code, out, _) = home.attempt(&["mine", "start"]);
     assert_eq!(code, 0);
     has(&out, &["Nothing to run for start. The profile has initialize.d, member-join.d."]);
+}
+
+#[test]
+fn ctrl_c_ends_the_script_too() {
+    let home = Home::new();
+    home.file("mine/start.d/10", "echo $$ > \"$HOME/pid\"; exec sleep 1000");
+    let pid = home.0.path().join("pid");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cf-node"));
+    let mut attempt = command.args(["try", "mine", "start"]).current_dir(home.0.path()).env("HOME", home.0.path()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    let written = loop {
+        assert!(Instant::now() < end, "the script starts");
+        match fs::read_to_string(&pid) {
+            Ok(pid) if pid.ends_with('\n') => break pid,
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    let us = rustix::process::Pid::from_raw(attempt.id().cast_signed()).unwrap();
+    rustix::process::kill_process(us, rustix::process::Signal::INT).unwrap();
+    assert_eq!(attempt.wait().unwrap().code(), Some(130));
+    let stat = || fs::read_to_string(format!("/proc/{}/stat", written.trim()));
+    while stat().is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(Instant::now() < end, "the script ends");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

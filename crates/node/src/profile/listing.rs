@@ -63,7 +63,9 @@ impl Observed {
     /// Reads the profiles below `profiles` for an event. A node that has fetched none has none.
     pub fn read(profiles: &Path, event: Event) -> Self {
         let mut observed = Self::default();
-        let mut folders = observed.folders(profiles);
+        // This folder is the agent's own, and may be a link to the tree that was fetched last.
+        let profiles = profiles.canonicalize().unwrap_or_else(|_| profiles.to_owned());
+        let mut folders = observed.folders(&profiles);
         folders.sort_by(|a, b| (a.place, a.name.as_bytes()).cmp(&(b.place, b.name.as_bytes())));
         for folder in folders {
             let settings = Settings::read(&folder.path);
@@ -132,7 +134,12 @@ pub fn read_folder(path: &Path) -> Result<Vec<Entry>, FolderError> {
         }
         let entry = entry?;
         // Of the entry itself, not of what a link leads to.
-        let found = entry.metadata()?;
+        let found = match entry.metadata() {
+            Ok(found) => found,
+            // It has gone meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
         let kind = match found.file_type() {
             kind if kind.is_file() => Kind::File { bytes: found.len() },
             kind if kind.is_dir() => Kind::Folder,

@@ -4,7 +4,7 @@
 //! A process that cleans its environment **and** whose parent had ended before the search escapes, as it would escape anything short
 //! of a control group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::time::Duration;
@@ -15,6 +15,9 @@ use super::RUN_VARIABLE;
 
 /// A family that goes on forking is searched for so often.
 const ROUNDS_MAX: usize = 200;
+
+/// They are gone when so many rounds have found none: one that is just made, or changes its program, is missed by a round.
+const QUIET_ROUNDS: usize = 3;
 
 /// Time for killed processes to go, before the next round.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -71,10 +74,12 @@ impl Family {
 
     /// Kills all, also those that start meanwhile. Returns how many of them were outside the group.
     pub async fn kill(&mut self) -> usize {
-        let mut outside = std::collections::HashSet::new();
+        let mut outside = HashSet::new();
+        let mut quiet_rounds = 0;
         for _ in 0..ROUNDS_MAX {
             let found = self.kill_round();
-            if found.is_empty() {
+            quiet_rounds = if found.is_empty() { quiet_rounds + 1 } else { 0 };
+            if quiet_rounds == QUIET_ROUNDS {
                 break;
             }
             outside.extend(found.into_iter().filter(|(_, outside)| *outside).map(|(pid, _)| pid));

@@ -58,9 +58,18 @@ struct State {
     /// Whether the bound has been met: from then on lines are counted.
     full: bool,
     left_out: u64,
-    last: VecDeque<String>,
-    stdout: Line,
-    stderr: Line,
+    /// How many lines have ended, so that the last ones of both streams can be put in order.
+    count: u64,
+    stdout: Source,
+    stderr: Source,
+}
+
+/// One of the streams.
+#[derive(Debug, Default)]
+struct Source {
+    line: Line,
+    /// Its last lines, and which line of the script each was.
+    last: VecDeque<(u64, String)>,
 }
 
 /// A line that has not ended.
@@ -108,7 +117,7 @@ impl Output {
         self.end_line(Stream::Stdout, &mut state);
         self.end_line(Stream::Stderr, &mut state);
         self.tell_left_out(&mut state);
-        state.last.iter().cloned().collect()
+        last_of(&state.stdout.last, &state.stderr.last)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -123,28 +132,28 @@ impl Output {
             bytes = state.pass_over(stream, bytes);
         }
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            state.line(stream).push(&bytes[..end]);
+            state.source(stream).line.push(&bytes[..end]);
             self.tell(stream, &mut state);
             bytes = &bytes[end + 1..];
         }
-        state.line(stream).push(bytes);
+        state.source(stream).line.push(bytes);
     }
 
     fn end_line(&self, stream: Stream, state: &mut State) {
-        if !state.line(stream).bytes.is_empty() {
+        if !state.source(stream).line.bytes.is_empty() {
             self.tell(stream, state);
         }
     }
 
     /// Tells the stream's line, which has ended.
     fn tell(&self, stream: Stream, state: &mut State) {
-        let line = std::mem::take(state.line(stream));
+        let line = std::mem::take(&mut state.source(stream).line);
         let mut text = String::from_utf8_lossy(&line.bytes).into_owned();
         if line.cut {
             text.push_str(" … (cut)");
         }
         let text = text.trim_end_matches('\r');
-        state.keep(text);
+        state.keep(stream, text);
         let cost = text.len() as u64 + LINE_OVERHEAD;
         if state.full || state.told + cost > self.bytes_max {
             state.full = true;
@@ -165,16 +174,19 @@ impl Output {
 }
 
 impl State {
-    fn line(&mut self, stream: Stream) -> &mut Line {
+    fn source(&mut self, stream: Stream) -> &mut Source {
         if stream == Stream::Stderr { &mut self.stderr } else { &mut self.stdout }
     }
 
     /// Keeps a line for the report.
-    fn keep(&mut self, text: &str) {
-        if self.last.len() == LINES_TOLD_MAX {
-            self.last.pop_front();
+    fn keep(&mut self, stream: Stream, text: &str) {
+        self.count += 1;
+        let line = (self.count, readable(text));
+        let last = &mut self.source(stream).last;
+        if last.len() == LINES_TOLD_MAX {
+            last.pop_front();
         }
-        self.last.push_back(cf_core::characters::shown(text, 0, LINE_TOLD_CHARS_MAX - 1));
+        last.push_back(line);
     }
 
     /// Of bytes whose lines are only counted, counts all but the last lines, which the report may need, and returns those. A flood of
@@ -193,9 +205,35 @@ impl State {
             lines += u64::from(*byte == b'\n');
         }
         self.left_out += lines;
-        *self.line(stream) = Line::default();
+        self.source(stream).line = Line::default();
         kept
     }
+}
+
+/// The last lines of both streams, in order. Half of them are each stream's own: what a script says on standard error as it ends is
+/// not lost behind what it has printed, which is read from another pipe and may come later.
+fn last_of(stdout: &VecDeque<(u64, String)>, stderr: &VecDeque<(u64, String)>) -> Vec<String> {
+    let ranked = [stdout, stderr].into_iter().flat_map(|last| last.iter().rev().enumerate());
+    let mut lines: Vec<(bool, &(u64, String))> = ranked.map(|(rank, line)| (rank < LINES_TOLD_MAX / 2, line)).collect();
+    lines.sort_by(|a, b| b.cmp(a));
+    lines.truncate(LINES_TOLD_MAX);
+    lines.sort_by_key(|(_, (nth, _))| *nth);
+    lines.into_iter().map(|(_, (_, text))| text.clone()).collect()
+}
+
+/// A line as a report has it: no colours, nothing that steers a terminal, at most [`LINE_TOLD_CHARS_MAX`] characters.
+fn readable(text: &str) -> String {
+    let mut plain = String::new();
+    let mut parts = text.split("\u{1b}[");
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        // A sequence ends with its first letter, or `@`, `~` and their like.
+        plain.push_str(part.find(|c| matches!(c, '@'..='~')).map_or("", |end| &part[end + 1..]));
+    }
+    plain.retain(|c| c == '\t' || !c.is_control());
+    let shown = cf_core::characters::shown(&plain, 0, LINE_TOLD_CHARS_MAX - 1);
+    // Characters that cannot be seen are written out, and take more room.
+    if shown.chars().count() <= LINE_TOLD_CHARS_MAX { shown } else { shown.chars().take(LINE_TOLD_CHARS_MAX - 1).chain(['…']).collect() }
 }
 
 impl Line {
@@ -242,6 +280,24 @@ mod tests {
         let (told, kept) = told(100_000, &[(Stream::Stdout, &long), (Stream::Stdout, &long), (Stream::Stdout, b"\nb\n")]);
         assert_eq!(told, [format!("Stdout {} … (cut)", "a".repeat(LINE_BYTES_MAX)), "Stdout b".to_owned()]);
         assert_eq!(kept[0].chars().count(), LINE_TOLD_CHARS_MAX);
+    }
+
+    #[test]
+    fn the_last_lines_of_one_stream_do_not_hide_the_others() {
+        let out: String = (0..100).map(|nth| format!("{nth}\n")).collect();
+        let pieces: [(Stream, &[u8]); 3] = [(Stream::Stderr, b"a\nb\n"), (Stream::Stdout, out.as_bytes()), (Stream::Stderr, b"c")];
+        assert_eq!(told(100_000, &pieces).1, ["a", "b", "93", "94", "95", "96", "97", "98", "99", "c"]);
+        assert_eq!(told(100_000, &pieces[1..2]).1.len(), LINES_TOLD_MAX);
+        let many: [(Stream, &[u8]); 2] = [(Stream::Stderr, out.as_bytes()), (Stream::Stdout, out.as_bytes())];
+        assert_eq!(told(100_000, &many).1, ["95", "96", "97", "98", "99"].repeat(2));
+    }
+
+    #[test]
+    fn a_reported_line_has_no_colours_and_is_never_longer_than_its_bound() {
+        assert_eq!(readable("\u{1b}[1;31merror:\u{1b}[0m\tno é\u{7}\u{1b}[K"), "error: no é");
+        assert_eq!(readable("\u{1b}[31"), "");
+        assert_eq!(readable(&"\u{202e}".repeat(1_000)).chars().count(), LINE_TOLD_CHARS_MAX);
+        assert_eq!(readable(&"a".repeat(LINE_TOLD_CHARS_MAX - 1)), "a".repeat(LINE_TOLD_CHARS_MAX - 1));
     }
 
     #[test]
