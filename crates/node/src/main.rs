@@ -23,6 +23,6 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Try(options) => ExitCode::from(try_out::run(&options).await.code()),
+        Command::Try(options) => ExitCode::from(try_out::run(&options).await),
     }
 }

@@ -1,8 +1,10 @@
 //! `cf-node try`: runs the scripts of one event of a profile on one's own machine, in a copy of its folder, before the profile goes
 //! to S3. It uses the code that nodes use.
 
+mod detach;
 mod folder;
 mod screen;
+mod signals;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,6 @@ use std::sync::Arc;
 
 use clap::Args;
 use rustix::process::geteuid;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::event::{Event, Occasion};
 use crate::hooks::{EventReport, Facts, Hooks};
@@ -18,6 +19,7 @@ use crate::node::{Layout, NodeName, Role};
 use crate::run::Bounds;
 use folder::{FolderError, Scratch};
 use screen::Screen;
+use signals::Signals;
 
 /// A member that scripts of `member-join` and `member-leave` may look at.
 const SAMPLE_NAME: &str = "compute-1";
@@ -41,7 +43,7 @@ pub struct Options {
 
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+enum Ending {
     /// All scripts that ran did well.
     Well,
     /// One failed.
@@ -54,7 +56,7 @@ pub enum Ending {
 
 impl Ending {
     /// The exit status of the command.
-    pub fn code(self) -> u8 {
+    fn code(self) -> u8 {
         match self {
             Self::Well => 0,
             Self::Failed => 1,
@@ -76,15 +78,21 @@ fn parse_role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|_| "the roles are master (the login node) and slave (a compute node)".to_owned())
 }
 
-/// Tries a profile, and prints what comes of it.
-pub async fn run(options: &Options) -> Ending {
-    match prepare(options) {
+/// Tries a profile, prints what comes of it, and returns the exit status of the command.
+pub async fn run(options: &Options) -> u8 {
+    match detach::leave_terminal().await {
+        Ok(Some(status)) => return status,
+        Ok(None) => {}
+        Err(error) => screen::complain(&format!("the scripts keep this terminal, which they have not on a node: {error}")),
+    }
+    let ending = match prepare(options) {
         Ok((scratch, sample)) => execute(options, &scratch, &sample).await,
         Err(error) => {
             screen::complain(&error.to_string());
             if matches!(error, FolderError::Io { .. }) { Ending::Failed } else { Ending::WrongUse }
         }
-    }
+    };
+    ending.code()
 }
 
 /// Copies the profile, and writes what a node would have beside it.
@@ -109,6 +117,14 @@ async fn execute(options: &Options, scratch: &Scratch, sample: &Path) -> Ending 
         event @ (Event::MemberJoin | Event::MemberLeave) => Occasion::Member { event, file: sample, name: SAMPLE_NAME, ip: SAMPLE_IP },
         event => Occasion::Stage(event),
     };
+    // Before anything runs: whoever stops a try stops its scripts.
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            screen::complain(&format!("signals cannot be listened for: {error}"));
+            return Ending::Failed;
+        }
+    };
     let facts = Facts { role: options.role, cluster: options.cluster.clone(), first_boot: true };
     let screen = Arc::new(Screen::new());
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -126,7 +142,7 @@ async fn execute(options: &Options, scratch: &Scratch, sample: &Path) -> Ending 
             ending(&report)
         }
         // The future that is dropped here ends its script.
-        () = interrupted() => {
+        () = signals.next() => {
             screen::complain("stopped, and the script that ran was ended");
             Ending::Interrupted
         }
@@ -135,20 +151,6 @@ async fn execute(options: &Options, scratch: &Scratch, sample: &Path) -> Ending 
 
 fn ending(report: &EventReport) -> Ending {
     if report.failures().next().is_some() { Ending::Failed } else { Ending::Well }
-}
-
-/// Waits for Ctrl-C, an order to end, or the end of the terminal.
-async fn interrupted() {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
-        // Then these signals end the program as they always do.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
 }
 
 #[cfg(test)]

@@ -340,7 +340,7 @@ async fn a_chain_of_processes_that_each_start_the_next_in_another_session_ends_w
     let node = Node::new();
     node.file("01-mine/profile.toml", "limit-seconds = 1");
     let out = node.out().display().to_string();
-    let next = format!("echo $$ > {out}; sleep 0.01; setsid \"$0\" again &");
+    let next = format!("echo $$ >> {out}; sleep 0.01; setsid \"$0\" again &");
     node.script("10", &format!("#!/bin/sh\nif [ \"$1\" = again ]; then {next} exit; fi\nsetsid \"$0\" again & sleep 1000\n"));
     assert_eq!(outcomes(&node.configure().await), [("10", &Outcome::TimedOut(1))]);
     let last = node.written();

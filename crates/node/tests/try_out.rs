@@ -85,6 +85,19 @@ fn all_well_is_status_0_and_member_scripts_get_a_readable_file() {
 }
 
 #[test]
+fn a_script_finds_no_terminal_to_ask_on_even_where_the_user_has_one() {
+    let home = Home::new();
+    home.file("mine/start.d/10", "if read answer < /dev/tty; then echo asked; else echo nobody to ask; fi; exit 4");
+    let command = format!("{} try mine start", env!("CARGO_BIN_EXE_cf-node"));
+    // `script` makes a terminal.
+    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).current_dir(home.0.path()).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("nobody to ask") && shown.contains("exit code 4"), "{shown}");
+    assert!(shown.contains("\u{1b}[31m"), "a terminal gets colours: {shown}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn ctrl_c_ends_the_script_too() {
     let home = Home::new();
     home.file("mine/start.d/10", "echo $$ > \"$HOME/pid\"; exec sleep 1000");

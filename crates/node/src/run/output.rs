@@ -246,6 +246,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Puts the pieces to a fresh output; returns what was told and what was kept.
@@ -270,6 +272,30 @@ mod tests {
         let (told, kept) = told(10_000, &pieces);
         assert_eq!(told, ["Stderr err\u{fffd}", "Stdout one", "Stdout ", "Stdout two", "Stdout end", "Stderr more"]);
         assert_eq!(kept, ["err\u{fffd}", "one", "", "two", "end", "more"]);
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_stream_is_cut_into_pieces_its_lines_are_the_same(
+            bytes in prop::collection::vec(prop::sample::select(b"ab\n\r\xff".to_vec()), 0..200),
+            sizes in prop::collection::vec(1usize..40, 1..20),
+            bytes_max in prop::sample::select(vec![0, 200, 1_000, 1_000_000]),
+        ) {
+            let mut rest = bytes.as_slice();
+            let mut pieces: Vec<(Stream, &[u8])> = Vec::new();
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, after) = rest.split_at((*size).min(rest.len()));
+                pieces.push((Stream::Stdout, piece));
+                rest = after;
+            }
+            prop_assert_eq!(told(bytes_max, &pieces), told(bytes_max, &[(Stream::Stdout, &bytes)]));
+            let lines = bytes.split(|byte| *byte == b'\n').count() - usize::from(bytes.is_empty() || bytes.ends_with(b"\n"));
+            let (shown, kept) = told(1_000_000, &pieces);
+            prop_assert_eq!((shown.len(), kept.len()), (lines, lines.min(LINES_TOLD_MAX)));
+        }
     }
 
     #[test]
