@@ -132,10 +132,10 @@ async fn execute(options: &Options, scratch: &Scratch, sample: &Path) -> Ending 
     let plan = hooks.plan(options.event, facts.first_boot);
     screen.plan(&plan, &occasion.arguments(facts.role, &facts.cluster), &scratch.left_out);
     if plan.script_count() == 0 {
-        screen.nothing_to_run(options.event, &scratch.events);
+        Screen::nothing_to_run(options.event, &scratch.events);
         return Ending::Well;
     }
-    screen.warning(&scratch.layout.profiles(), geteuid().as_raw());
+    Screen::warning(&scratch.layout.profiles(), geteuid().as_raw());
     tokio::select! {
         report = hooks.execute(plan, &occasion, &facts, None) => {
             screen.summary(&report);

@@ -518,11 +518,14 @@ async fn events_run_one_after_another() {
 async fn a_script_that_nobody_waits_for_any_more_ends() {
     let node = Node::new();
     let out = node.out().display().to_string();
-    node.script("10", &format!("setsid sleep 1000 & echo $! >> {out}; echo $$ >> {out}; wait"));
+    node.script(
+        "10",
+        &format!("setsid sleep 1000 & echo $! >> {out}; env -i setsid sleep 1000 & echo $! >> {out}; echo $$ >> {out}; wait"),
+    );
     let occasion = Occasion::Stage(Event::Configure);
     tokio::select! {
         _ = node.hooks.run(&occasion, &node.facts, None) => panic!("the script never ends by itself"),
-        () = wait_until("the script runs", || node.written().lines().count() == 2) => {}
+        () = wait_until("the script runs", || node.written().lines().count() == 3) => {}
     }
     for pid in node.written().lines() {
         wait_until("the process ends", || !lives(pid)).await;

@@ -16,6 +16,9 @@ use super::RUN_VARIABLE;
 /// A family that goes on forking is searched for so often.
 const ROUNDS_MAX: usize = 200;
 
+/// A look at all processes lists them so often, until a list has nothing new.
+const LISTINGS_MAX: usize = 1_000;
+
 /// They are gone when so many rounds have found none: one that is just made, or changes its program, is missed by a round.
 const QUIET_ROUNDS: usize = 3;
 
@@ -63,13 +66,30 @@ impl Family {
         }
     }
 
-    /// Takes note of all that live now. Returns those.
-    pub fn find(&mut self) -> Vec<i32> {
-        let processes = read_processes();
-        let marked = |process: &Process| holds(process.pid, &self.mark);
-        let found = members(&processes, &self.known, marked);
-        self.known.extend(found.iter().map(|process| (process.pid, process.started)));
-        found.iter().map(|process| process.pid).collect()
+    /// Takes note of all that live now.
+    pub fn find(&mut self) {
+        self.sweep(|_| {});
+    }
+
+    /// Looks at every process, each as soon as it is listed, and again at those that were made meanwhile: one that starts its
+    /// successor and ends must not get away between two looks. Calls `each` with every member, and returns them.
+    fn sweep(&mut self, each: impl Fn(&Process)) -> Vec<Process> {
+        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        for _ in 0..LISTINGS_MAX {
+            let fresh: Vec<i32> = list_processes().into_iter().filter(|pid| seen.insert(*pid)).collect();
+            if fresh.is_empty() {
+                break;
+            }
+            for process in fresh.into_iter().filter_map(read_process) {
+                let parent_started = || read_process(process.parent).map(|parent| parent.started);
+                if is_member(&process, &self.known, parent_started, || holds(process.pid, &self.mark)) {
+                    each(&process);
+                    self.known.insert(process.pid, process.started);
+                    found.push(process);
+                }
+            }
+        }
+        found
     }
 
     /// Kills all, also those that start meanwhile. Returns how many of them were outside the group.
@@ -90,6 +110,10 @@ impl Family {
 
     /// Kills all that are there now, without waiting; nothing where the family was let go.
     pub fn kill_at_once(&mut self) {
+        if self.leader.is_some() {
+            // Before any of them ends: then its children are no longer seen to be its own.
+            self.find();
+        }
         for _ in 0..2 {
             self.kill_round();
         }
@@ -103,41 +127,33 @@ impl Family {
     /// Kills each that is found. Returns these, and whether they were outside the group.
     fn kill_round(&mut self) -> Vec<(i32, bool)> {
         let Some(leader) = self.leader else { return Vec::new() };
-        let found = self.find();
         self.signal_group(Signal::KILL);
-        let mut killed = Vec::new();
-        for pid in found {
-            // Looked at again: its number may be another's by now.
-            let Some(process) = read_process(pid).filter(|now| self.known.get(&pid) == Some(&now.started)) else { continue };
-            if let Some(pid) = Pid::from_raw(pid) {
+        let killed = self.sweep(|process| {
+            if let Some(pid) = Pid::from_raw(process.pid) {
                 let _ = kill_process(pid, Signal::KILL);
             }
-            killed.push((pid, process.group != leader.as_raw_nonzero().get()));
-        }
-        killed
+        });
+        killed.iter().map(|process| (process.pid, process.group != leader.as_raw_nonzero().get())).collect()
     }
 }
 
-/// The living members of a family among all processes: those known, those marked, and all their descendants.
-fn members<'a>(all: &'a [Process], known: &HashMap<i32, u64>, marked: impl Fn(&Process) -> bool) -> Vec<&'a Process> {
-    let ours = |process: &Process| known.get(&process.pid) == Some(&process.started) || marked(process);
-    let mut found: HashMap<i32, &Process> = all.iter().filter(|process| ours(process)).map(|process| (process.pid, process)).collect();
-    // Each round adds a generation; a chain of processes is no longer than there are processes.
-    loop {
-        let before = found.len();
-        let children: Vec<&Process> =
-            all.iter().filter(|process| found.contains_key(&process.parent) && !found.contains_key(&process.pid)).collect();
-        found.extend(children.into_iter().map(|child| (child.pid, child)));
-        if found.len() == before {
-            break;
-        }
-    }
-    found.into_values().filter(|process| !process.zombie && process.pid > 1).collect()
+/// Whether a process lives and belongs to a family: it is known, has a known parent, or has the mark. A number that is known is
+/// another process's by now if its start is another.
+fn is_member(
+    process: &Process,
+    known: &HashMap<i32, u64>,
+    parent_started: impl FnOnce() -> Option<u64>,
+    marked: impl FnOnce() -> bool,
+) -> bool {
+    let lives = !process.zombie && process.pid > 1;
+    let child = || known.get(&process.parent).is_some_and(|started| parent_started() == Some(*started));
+    lives && (known.get(&process.pid) == Some(&process.started) || child() || marked())
 }
 
-fn read_processes() -> Vec<Process> {
+/// The numbers of all processes. A child's is above its parent's but where numbers have begun anew.
+fn list_processes() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| read_process(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn read_process(pid: i32) -> Option<Process> {
@@ -170,32 +186,23 @@ fn holds(pid: i32, mark: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, group: pid, started: 7, zombie: false }
-    }
-
     #[test]
-    fn a_family_is_what_is_known_what_is_marked_and_what_came_of_them() {
-        let all = [
-            process(1, 0),
-            process(10, 1),
-            process(11, 10),
-            process(12, 11),
-            process(20, 1),
-            process(21, 20),
-            Process { zombie: true, ..process(13, 10) },
-            process(30, 1),
-            process(31, 30),
-        ];
-        let find = |known: &[(i32, u64)], marked: i32| {
-            let mut pids: Vec<i32> =
-                members(&all, &known.iter().copied().collect(), |process| process.pid == marked).iter().map(|p| p.pid).collect();
-            pids.sort_unstable();
-            pids
-        };
-        assert_eq!(find(&[(10, 7)], 20), [10, 11, 12, 20, 21]);
-        assert_eq!(find(&[(10, 6)], 0), [0; 0], "another process has the number now");
-        assert_eq!(find(&[], 21), [21]);
+    fn a_member_is_known_or_has_a_known_parent_or_the_mark() {
+        let known = HashMap::from([(10, 7)]);
+        let process = |pid, parent, started| Process { pid, parent, group: pid, started, zombie: false };
+        for (process, parent_started, marked, member) in [
+            (process(10, 1, 7), None, false, true),
+            (process(10, 1, 8), None, false, false),
+            (process(11, 10, 8), Some(7), false, true),
+            (process(11, 10, 9), Some(8), false, false),
+            (process(11, 10, 9), None, false, false),
+            (process(20, 1, 9), None, true, true),
+            (process(20, 1, 9), None, false, false),
+            (process(1, 0, 1), None, true, false),
+            (Process { zombie: true, ..process(10, 1, 7) }, None, true, false),
+        ] {
+            assert_eq!(is_member(&process, &known, || parent_started, || marked), member, "{process:?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The profile's folder that is tried: whether it is one, and a bounded copy of it in a scratch folder.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use strum::IntoEnumIterator;
 use tempfile::TempDir;
@@ -109,20 +109,10 @@ pub fn copy(folder: &Path, event: Event) -> Result<Scratch, FolderError> {
         tempfile::Builder::new().prefix("cf-node-try-").tempdir().map_err(|error| FolderError::io(&std::env::temp_dir(), error))?;
     let layout = Layout::below(scratch.path());
     let name = source.file_name().unwrap_or("profile".as_ref());
-    let target = layout.profiles().join([b"01-", name.as_bytes()].concat().to_path());
-    let left_out = copy_tree(&source, &target, scratch.path())?;
+    let mut place = OsString::from("01-");
+    place.push(name);
+    let left_out = copy_tree(&source, &layout.profiles().join(place), scratch.path())?;
     Ok(Scratch { layout, events, left_out, _folder: scratch })
-}
-
-/// Bytes as a path.
-trait ToPath {
-    fn to_path(self) -> PathBuf;
-}
-
-impl ToPath for Vec<u8> {
-    fn to_path(self) -> PathBuf {
-        PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(self))
-    }
 }
 
 /// The events that a profile has, or why the folder is none.

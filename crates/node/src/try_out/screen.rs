@@ -28,17 +28,16 @@ pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "cf-node try: {text}");
 }
 
+/// Whoever reads it may have gone (`| head`): the scripts run on all the same.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 impl Screen {
     /// Standard output.
     pub fn new() -> Self {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
         Self { colours, width: AtomicUsize::new(0) }
-    }
-
-    /// Whoever reads it may have gone (`| head`): the scripts run on all the same.
-    #[expect(clippy::unused_self, reason = "all that prints is here")]
-    fn print(&self, line: &str) {
-        let _ = writeln!(std::io::stdout(), "{line}");
     }
 
     fn dim(&self, text: &str) -> String {
@@ -60,59 +59,59 @@ impl Screen {
             let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
             self.width.store(width.min(NAME_WIDTH_MAX), Ordering::Relaxed);
             let (count, order) = (counted(names.len()), if names.len() > 1 { ", in this order" } else { "" });
-            self.print(&format!("Profile {}, event {}: {count} would run{order}", shown(&profile.folder.name), plan.event));
+            print(&format!("Profile {}, event {}: {count} would run{order}", shown(&profile.folder.name), plan.event));
             for (nth, name) in names.iter().enumerate() {
-                self.print(&format!("{:3}. {name}", nth + 1));
+                print(&format!("{:3}. {name}", nth + 1));
             }
             if !profile.skipped.is_empty() {
-                self.print("Not run:");
+                print("Not run:");
             }
             for skipped in &profile.skipped {
-                self.print(&format!("     {}: {}", shown(&skipped.name), skipped.reason));
+                print(&format!("     {}: {}", shown(&skipped.name), skipped.reason));
             }
             let (limit, on_error) = (profile.settings.limit_seconds.duration().as_secs(), profile.settings.on_error);
             let arguments = if arguments.is_empty() { "none".to_owned() } else { characters::shown(&arguments.join(" "), 0, 300) };
-            self.print(&format!("Arguments: {arguments}. Time: {limit} s each. On error: {on_error}."));
+            print(&format!("Arguments: {arguments}. Time: {limit} s each. On error: {on_error}."));
         }
         for file in left_out {
-            self.print(&format!("Not copied: {file}"));
+            print(&format!("Not copied: {file}"));
         }
         for problem in &plan.problems {
-            self.print(&self.coloured("33", &format!("Problem: {problem}")));
+            print(&self.coloured("33", &format!("Problem: {problem}")));
         }
     }
 
     /// That an event has no scripts, and which ones may have some.
-    pub fn nothing_to_run(&self, event: Event, events: &[Event]) {
+    pub fn nothing_to_run(event: Event, events: &[Event]) {
         let folders: Vec<String> = events.iter().map(|event| event.folder()).collect();
-        self.print(&format!("Nothing to run for {event}. The profile has {}.", folders.join(", ")));
+        print(&format!("Nothing to run for {event}. The profile has {}.", folders.join(", ")));
     }
 
     /// What the user is to know before scripts run.
-    pub fn warning(&self, folder: &Path, uid: u32) {
+    pub fn warning(folder: &Path, uid: u32) {
         let user = if uid == 0 { "root, as on a node".to_owned() } else { format!("the present user (uid {uid}); nodes run them as root") };
-        self.print(&format!("They run in a copy, {}, as {user}.", folder.display()));
-        self.print("What they change elsewhere on this machine stays changed.");
-        self.print("");
+        print(&format!("They run in a copy, {}, as {user}.", folder.display()));
+        print("What they change elsewhere on this machine stays changed.");
+        print("");
     }
 
     /// What came of each script.
     pub fn summary(&self, report: &EventReport) {
-        self.print("");
-        self.print("Summary");
+        print("");
+        print("Summary");
         for script in &report.scripts {
-            self.print(&self.summary_line(script));
+            print(&self.summary_line(script));
             for note in &script.notes {
-                self.print(&self.coloured("33", &format!("     warning: {note}")));
+                print(&self.coloured("33", &format!("     warning: {note}")));
             }
         }
         let (failed, all) = (report.failures().count(), report.scripts.len());
         match failed {
-            0 => self.print(&self.coloured("32", &format!("{} did well.", counted(all)))),
-            _ => self.print(&self.coloured("31", &format!("{failed} of {} failed or did not run.", counted(all)))),
+            0 => print(&self.coloured("32", &format!("{} did well.", counted(all)))),
+            _ => print(&self.coloured("31", &format!("{failed} of {} failed or did not run.", counted(all)))),
         }
         if report.node_failed {
-            self.print(&self.coloured("31", "A node would count as failed (on-error = \"fail-the-node\")."));
+            print(&self.coloured("31", "A node would count as failed (on-error = \"fail-the-node\")."));
         }
     }
 
@@ -129,7 +128,7 @@ impl Screen {
 
 impl Listener for Screen {
     fn note(&self, _event: Event, text: &str) {
-        self.print(&self.dim(&format!("> {text}")));
+        print(&self.dim(&format!("> {text}")));
     }
 
     fn line(&self, _event: Event, script: &str, stream: Stream, text: &str) {
@@ -137,7 +136,7 @@ impl Listener for Screen {
         let name = script.rsplit_once('/').map_or(script, |(_, name)| name);
         let mark = if stream == Stream::Stderr { self.coloured("31", "!") } else { "|".to_owned() };
         let text = characters::shown(text, 0, LINE_BYTES_MAX);
-        self.print(&format!("{} {mark} {text}", self.dim(&self.padded(name))));
+        print(&format!("{} {mark} {text}", self.dim(&self.padded(name))));
     }
 }
 
