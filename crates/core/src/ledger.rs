@@ -93,7 +93,8 @@ pub struct Entry {
     /// What was heard last of machines for its compute nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeNews>,
-    /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
+    /// Uploads in other folders than the accepted one's beside which the login address was reported, or that there is none: what
+    /// changes is reported there too, and `.cf-created` goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
     /// Uploads beside which `.cf-failed` reports resources that are left, or that are being deleted: how that ends is reported there too.
@@ -384,3 +385,7 @@ impl Entry {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;
