@@ -1,5 +1,5 @@
 //! Reading the bytes of a `.cf-create`: hostile until proven a JSON object of plain values.
-//! What the values mean is checked in `order`, against the template.
+//! What the values mean is checked in `requested_parameters`, against the template.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -112,7 +112,7 @@ impl Snapshot<'_> {
         self.ledger.revision + 1
     }
 
-    /// An upload as its user's wish, by what is known of when it was made.
+    /// When the request of an upload was made, as far as that is known.
     pub fn request_time(&self, entry: &Entry, upload: &Upload) -> RequestTime {
         let known = entry.open.iter().find(|o| o.request == upload.request);
         let seen = known.map_or(self.revision(), |open| open.seen);

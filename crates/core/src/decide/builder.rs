@@ -83,20 +83,19 @@ impl<'a> Builder<'a> {
         self.entry.open.retain(|o| o.key.verb == Verb::Delete || is_there(o));
     }
 
-    /// Lets an upload share in the work in hand, as its user's wish.
+    /// Lets an upload share in the work in hand, as its user's request.
     pub fn join(&mut self, upload: &Upload) {
-        let wish = self.snapshot.request_time(&self.entry, upload);
+        let request_time = self.snapshot.request_time(&self.entry, upload);
         self.entry.note_open(&upload.key, &upload.request, true, self.snapshot.revision());
-        self.entry.note_request_time(upload.key.verb, &wish);
+        self.entry.note_request_time(upload.key.verb, &request_time);
     }
 
-    /// Whether a create that is given up is of one second with the delete that takes it back, with nothing to tell which came
-    /// later.
+    /// `Some` where the create and the delete that supersedes it have the same time and their order is unknown.
     pub fn tie(&self, create: &Upload, delete: Option<&Upload>) -> Option<Tied> {
-        let wish = self.snapshot.request_time(&self.entry, create);
+        let create_time = self.snapshot.request_time(&self.entry, create);
         let at_hand = delete.map(|delete| self.snapshot.request_time(&self.entry, delete));
-        let is_later = |delete: &RequestTime| delete.order(&wish) == Some(Ordering::Greater);
-        let is_tied = |delete: &RequestTime| delete.at == wish.at && delete.order(&wish).is_none();
+        let is_later = |delete: &RequestTime| delete.order(&create_time) == Some(Ordering::Greater);
+        let is_tied = |delete: &RequestTime| delete.at == create_time.at && delete.order(&create_time).is_none();
         let deletes: Vec<RequestTime> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
         let holds = deletes.iter().any(is_tied) && !deletes.iter().any(is_later);
         holds.then(|| Tied { at: create.modified, key: create.key.clone() })

@@ -231,10 +231,10 @@ pub fn stack(snapshot: &Snapshot<'_>) -> StackKind {
 /// How a new create relates to what is there.
 fn compare(snapshot: &Snapshot<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: &Choices) -> CreateAsk {
     let is_over = matches!(phase, PhaseKind::New | PhaseKind::Gone) && matches!(stack.state(), None | Some(StackState::Deleted));
-    let is_the_same_wish = || phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == *choices);
+    let is_the_same_request = || phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == *choices);
     if is_over {
         CreateAsk::Fresh
-    } else if is_the_same_wish() || differences(snapshot, entry, choices).is_empty() {
+    } else if is_the_same_request() || differences(snapshot, entry, choices).is_empty() {
         CreateAsk::Same
     } else {
         CreateAsk::Other
@@ -277,7 +277,7 @@ pub fn is_in_the_way(entry: &Entry, stack: &Stack) -> bool {
     matches!(entry.phase, Phase::Creating { .. }) && entry.accepted.as_ref().is_some_and(|a| made_for.as_ref() != Some(&a.request))
 }
 
-/// Where an order differs from the living cluster.
+/// Where a request differs from the living cluster.
 pub fn differences(snapshot: &Snapshot<'_>, entry: &Entry, choices: &Choices) -> Vec<Difference> {
     let living = ClusterParameters::of(snapshot, entry);
     // An older version let several spellings of one number through.

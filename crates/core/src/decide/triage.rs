@@ -6,7 +6,7 @@ use crate::body::Choices;
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
 use crate::message::{Message, Problem};
-use crate::order;
+use crate::requested_parameters;
 use crate::snapshot::{Snapshot, Upload};
 use crate::stack::Stack;
 use crate::verb::Handling;
@@ -184,7 +184,7 @@ fn validate(snapshot: &Snapshot<'_>, entry: &Entry, upload: &Upload) -> Result<C
         return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
     let mut problems = if snapshot.profile.has_script { Vec::new() } else { vec![no_profile(snapshot)] };
-    match order::read(&upload.body, snapshot.settings) {
+    match requested_parameters::read(&upload.body, snapshot.settings) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),
         Err(more) => {

@@ -22,7 +22,7 @@ use crate::profile::NotScriptReason;
 #[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Problem {
-    /// Its file cannot be read as an order.
+    /// Its file cannot be read as a request.
     File(FileProblem),
     /// A value in it is no plain value.
     Value {

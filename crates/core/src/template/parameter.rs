@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::message::{ChoiceProblem, NumberError, ParameterProblem, Wrong};
 use crate::number::{Number, Range};
-use crate::order::nearest;
+use crate::requested_parameters::nearest;
 
 /// A parameter, with its constraints as CloudFormation has them (UserGuide, parameters-section-structure), read once.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -236,7 +236,7 @@ impl AnswerCheck<'_> {
 }
 
 impl Oracle {
-    /// What does not hold once nothing moves any more: the last wish of each cluster decides whether it lives.
+    /// What does not hold once nothing moves any more: the last request of each cluster decides whether it lives.
     pub fn check_last_requests(&self, state: &State, settings: &Settings) -> Vec<Finding> {
         if self.has_past {
             return Vec::new();
@@ -249,12 +249,12 @@ impl Oracle {
     }
 
     fn check_last_request(&self, cluster: &Cluster, state: &State, settings: &Settings) -> Option<Finding> {
-        let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
-        let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_valid_request).collect();
-        let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
-        // Of files of one second nobody may be able to tell which was the last.
-        if wishes.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
-            return judge_tie(last, &wishes);
+        let requests = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
+        let requests: Vec<(&Put, Verb)> = requests.filter(|(put, _)| put.is_valid_request).collect();
+        let (last, verb) = requests.iter().copied().max_by_key(|(put, _)| put.at)?;
+        // Of files of one second it may be unknown which was the last.
+        if requests.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
+            return judge_tie(last, &requests);
         }
         let mine: Vec<&SimStack> =
             state.stacks.all().iter().filter(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster)).collect();
@@ -262,12 +262,12 @@ impl Oracle {
         let End::Settled { told, .. } = &last.end else { return None };
         match (verb, living) {
             (Verb::Delete, Some(stack)) if matches!(told.last(), Some(AnswerKind::Deleted | AnswerKind::NoSuch)) => {
-                let what = format!("{cluster}: its last wish was to go, it was told gone, and lives ({})", stack.stack.status);
+                let what = format!("{cluster}: its last request was a delete, answered as done, and it lives ({})", stack.stack.status);
                 Some(Finding::new(FindingKind::LastRequestNotCarriedOut, what))
             }
             (Verb::Create, None) if told.last() == Some(&AnswerKind::Created) => {
                 let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
-                let what = || format!("{cluster}: its last wish was to live, it was told its address, and is gone");
+                let what = || format!("{cluster}: its last request was a create, answered with its address, and it is gone");
                 (!was_removed).then(|| Finding::new(FindingKind::LastRequestNotCarriedOut, what()))
             }
             _ => None,
@@ -276,11 +276,11 @@ impl Oracle {
 }
 
 /// A create that came after a delete of the same second hears of itself, whatever became of the delete.
-fn judge_tie(last: &Put, wishes: &[(&Put, Verb)]) -> Option<Finding> {
+fn judge_tie(last: &Put, requests: &[(&Put, Verb)]) -> Option<Finding> {
     let unheard = |(put, verb): &&(&Put, Verb)| {
         let is_earlier = |(delete, other): &(&Put, Verb)| *other == Verb::Delete && delete.modified == put.modified && delete.at < put.at;
-        let is_tied = *verb == Verb::Create && put.modified == last.modified && wishes.iter().any(is_earlier);
+        let is_tied = *verb == Verb::Create && put.modified == last.modified && requests.iter().any(is_earlier);
         is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == AnswerKind::Deleted))
     };
-    wishes.iter().find(unheard).map(|(put, _)| Finding::new(FindingKind::TieUnanswered, &put.key))
+    requests.iter().find(unheard).map(|(put, _)| Finding::new(FindingKind::TieUnanswered, &put.key))
 }

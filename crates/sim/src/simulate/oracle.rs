@@ -281,7 +281,7 @@ impl Oracle {
     fn settle(&mut self, key: &str, round_began_at: i64, was_answered: bool) {
         let Some(nth) = self.standing.remove(key) else { return };
         let put = &self.puts[nth];
-        // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
+        // The same bytes again, so soon that the removal of the first was still on its way: one request, one answer.
         let has_twin = self.puts[..nth].iter().any(|p| p.key == key && p.etag == put.etag);
         let since = if has_twin { put.at - TWINS_MAX } else { put.at };
         let (told, told_twins) = (self.told_beside(key, put.at), self.told_beside(key, since));

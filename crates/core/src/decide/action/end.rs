@@ -92,8 +92,8 @@ pub fn answer_gone(b: &mut Builder<'_>) {
 fn answer_deletes(b: &mut Builder<'_>, message: &Message) {
     let owed = b.owed(Verb::Delete, b.delete);
     if let Some(upload) = b.delete {
-        let wish = b.snapshot.request_time(&b.entry, upload);
-        b.entry.note_request_time(Verb::Delete, &wish);
+        let request_time = b.snapshot.request_time(&b.entry, upload);
+        b.entry.note_request_time(Verb::Delete, &request_time);
     }
     b.write_ledger();
     for open in &owed {

@@ -1,4 +1,4 @@
-//! What is wrong with a file that is to hold an order, and with the values in it.
+//! What is wrong with a file that is to hold a request, and with the values in it.
 
 use super::{Format, JsonType, Parts, quoted};
 use crate::body::{BODY_BYTES_MAX, Mistake};
@@ -10,7 +10,7 @@ const LINE_CHARACTERS_MAX: usize = 120;
 /// At most so many columns of one kind of mistake are told, and so many kinds.
 const COLUMNS_MAX: usize = 6;
 
-/// Why a file cannot be read as an order.
+/// Why a file cannot be read as a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileProblem {
     /// It has so many bytes, more than [`BODY_BYTES_MAX`].

@@ -18,7 +18,7 @@ pub struct Put {
     pub modified: Timestamp,
     /// Its request id.
     pub request: RequestId,
-    /// Whether it is an order that can come true; of deletes, always.
+    /// Whether it is a request that can come true; of deletes, always.
     pub is_valid_request: bool,
     /// Whether S3 did not give it out, or did not at one of the times that it was put within one second.
     pub was_withheld: bool,
