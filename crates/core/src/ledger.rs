@@ -71,10 +71,10 @@ pub struct Entry {
     /// Uploads that have no final answer yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Open>,
-    /// S3's time of the latest create that was accepted or has joined. A delete that is older, and was only late, is overtaken.
+    /// S3's time of the latest create that was accepted or has joined. It supersedes an older delete whose event is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_create: Option<Timestamp>,
-    /// S3's time of the latest delete that was accepted or answered. A create that is older, and was only late, is taken back.
+    /// S3's time of the latest delete that was accepted or answered. It supersedes an older create whose event is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<Timestamp>,
     /// Where and when the file of `last_create` was first seen.

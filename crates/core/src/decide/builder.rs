@@ -20,11 +20,11 @@ use crate::status::{Progress, State, Status};
 /// closes what was answered, so that a pass that dies in between is taken up at the same row.
 pub struct Builder<'a> {
     pub snapshot: &'a Snapshot<'a>,
-    /// The create that contends, where its upload is there.
+    /// The create that competes, where its upload is there.
     pub create: Option<&'a Upload>,
     /// What it asks for, where it is a new one.
     pub choices: Choices,
-    /// The delete that contends, where its upload is there.
+    /// The delete that competes, where its upload is there.
     pub delete: Option<&'a Upload>,
     pub entry: Entry,
     pub effects: Vec<Effect>,

@@ -68,14 +68,14 @@ pub enum Message {
         /// Which cluster.
         cluster: ClusterName,
     },
-    /// A delete took a create back.
+    /// A delete supersedes a create.
     Withdrawn {
         /// Which cluster.
         cluster: ClusterName,
         /// The second in which both came, where nothing tells which was the later.
         tied: Option<Timestamp>,
     },
-    /// A later create overtakes a delete.
+    /// A later create supersedes a delete.
     Overtaken {
         /// Which cluster.
         cluster: ClusterName,

@@ -154,13 +154,13 @@ impl AnswerCheck<'_> {
             Message::Occupied { .. } => (self.has_foreign(), "its name is free"),
             Message::Leftover { remains, .. } => (lives() && self.names_what_is_left(remains), "nothing is left of it, or it is not named"),
             Message::Planned { .. } => (self.recently(|s| s.state() == S::InReview), "there is no change set"),
-            Message::Withdrawn { tied, .. } => (self.was_taken_back(tied.is_some()), "no later delete took it back"),
+            Message::Withdrawn { tied, .. } => (self.is_create_superseded(tied.is_some()), "no later delete supersedes it"),
             Message::RemovedWhileMade { .. } => {
                 (self.its_stack_was(|s| matches!(s.state(), S::Deleting | S::Deleted)), "nobody removed its stack")
             }
             Message::NoLogin { .. } => (self.stands_without_login(), "it has a login, or does not stand"),
             Message::NoSuchCluster { .. } => (self.was_absent(), "there is one"),
-            Message::Overtaken { .. } => (self.is_overtaken(), "no later create is in the way"),
+            Message::Overtaken { .. } => (self.is_delete_superseded(), "no later create supersedes it"),
             Message::NotRemoved { .. } => (self.is_crowded(), "no other files wait"),
             Message::WrongKey(_) | Message::LookAlike(_) => (false, "its key is a request's"),
         };
@@ -224,13 +224,13 @@ impl AnswerCheck<'_> {
         all.map(|put| &put.key).collect::<BTreeSet<_>>().len() > OPEN_MAX
     }
 
-    /// A delete that came later; or, if that is what is said, one of the same second.
-    fn was_taken_back(&self, is_tie: bool) -> bool {
-        let takes_back = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
-        self.holds_beside(Verb::Create, |create| self.oracle.of(self.cluster, Verb::Delete).any(|delete| takes_back(delete, create)))
+    /// A delete came later; or, if the answer says so, within the same second.
+    fn is_create_superseded(&self, is_tie: bool) -> bool {
+        let supersedes = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
+        self.holds_beside(Verb::Create, |create| self.oracle.of(self.cluster, Verb::Delete).any(|delete| supersedes(delete, create)))
     }
 
-    fn is_overtaken(&self) -> bool {
+    fn is_delete_superseded(&self) -> bool {
         self.holds_beside(Verb::Delete, |delete| self.oracle.of(self.cluster, Verb::Create).any(|create| create.at > delete.at))
     }
 }
