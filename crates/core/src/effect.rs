@@ -77,7 +77,7 @@ pub enum Effect {
         /// What must be there for the write to happen.
         expect: Expect,
     },
-    /// Put the probe whose event shows that S3 tells of uploads. No plan does this; a deployment and a sweep do.
+    /// Put the probe whose event shows that S3 reports uploads. No plan does this; a deployment and a sweep do.
     WriteProbe,
 }
 

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn three_mistakes_are_told_in_one_answer() {
+    fn three_mistakes_are_reported_in_one_answer() {
         let got = problems(r#"{"MasterSystemVolumeSize": "15", "ComputeSpotPrize": 1, "AutoscalingPolicy": "on"}"#);
         assert_eq!(got.len(), 3, "{got:?}");
     }
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_wrong_together_are_told_so_that_both_answers_work_together() {
+    fn values_that_are_wrong_together_are_answered_so_that_both_answers_work_together() {
         for text in [
             r#"{"ComputeInitialNodes": "40", "ComputeMaxNodes": "33"}"#,
             r#"{"ComputeInitialNodes": "33", "ComputeMaxNodes": "33"}"#,
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_is_over_the_limit_is_told_with_what_works() {
+    fn a_default_that_is_over_the_limit_is_reported_with_what_works() {
         let mut small = settings();
         small.nodes_max = 2;
         let problem = read(&Body::Read(b"{}".to_vec()), &small).unwrap_err().remove(0);

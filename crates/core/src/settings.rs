@@ -76,7 +76,7 @@ pub struct Settings {
     pub nodes_max: u32,
     /// Values for the template's system parameters that are the same for every cluster.
     pub fixed: BTreeMap<SystemValue, String>,
-    /// A function's timeout: no pass lives longer.
+    /// The longest of the functions' timeouts: no pass lives longer.
     pub timeout_seconds: i64,
     /// Sender and recipient of mails; none where the deployment wants no mail.
     pub mail: Option<MailRoute>,
@@ -120,7 +120,7 @@ impl Settings {
         given.get(name).map(String::as_str).or_else(|| self.region.default_of(name)).or_else(|| self.template.effective(given, name))
     }
 
-    /// How long a create that nobody sees may still be on its way: a function's timeout, and a minute.
+    /// How long a create that nobody sees may still be on its way: the longest timeout, and a minute.
     pub const fn flight_seconds_max(&self) -> i64 {
         self.timeout_seconds + 60
     }

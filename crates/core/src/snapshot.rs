@@ -41,7 +41,7 @@ pub struct Snapshot<'a> {
     pub stack: ObservedStack,
     /// The user's profile; without a script in it there is no cluster.
     pub profile: Profile,
-    /// Why the stack failed and what is left of it; read only where that is told.
+    /// Why the stack failed and what is left of it; read only if the action reports it.
     pub causes: Causes,
     /// Resources finished; read only while a stack is being made, and missing where the list could not be read.
     pub progress: Option<Progress>,
@@ -77,7 +77,7 @@ pub enum ObservedStack {
     Ours(Box<Stack>),
 }
 
-/// A call that was refused for good: the next decision is made in the light of it.
+/// A call that was refused for good: the next decision takes it into account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// `CloudFormation` would not start the stack.
@@ -136,7 +136,7 @@ impl Snapshot<'_> {
         Some(output.trim()).filter(|address| !address.is_empty())
     }
 
-    /// The version of an answer beside an upload, where one stands.
+    /// The ETag of an answer beside an upload, where there is one.
     pub fn standing(&self, key: &UploadKey, answer: Answer) -> Option<&ETag> {
         self.answers.get(&key.answer(answer))
     }

@@ -226,18 +226,18 @@ fn states() -> Vec<StateText> {
 }
 
 fn mails() -> Vec<Mail> {
-    let told = || Message::RemovedWhileMade { cluster: cluster() };
+    let answer = || Message::RemovedWhileMade { cluster: cluster() };
     let asked_by = || key("home/alice/demo.cf-create");
     let encoded = format!("Encoded authorization failure message: {}", "Ab-9_".repeat(10));
     let full = || Full { reasons: vec![("LoginNode".into(), encoded.clone())], unread: vec!["DescribeStackEvents: no answer".into()] };
     let news = vec![
         News::Ready { login: "198.51.100.7".into(), asked_by: asked_by(), accepted: at() },
         News::NoLogin { asked_by: asked_by() },
-        News::Failed { asked_by: asked_by(), told: told(), full: full() },
-        News::Unreadable { file: asked_by(), told: told() },
+        News::Failed { asked_by: asked_by(), answer: answer(), full: full() },
+        News::Unreadable { file: asked_by(), answer: answer() },
         News::Gone,
         News::Removed,
-        News::Stuck { told: told(), full: full() },
+        News::Stuck { answer: answer(), full: full() },
         News::Occupied,
     ];
     let mail = |news| Mail { cluster: testing::cluster("alice", "demo"), stack: stack(), deployment: "cluster-service".into(), news };

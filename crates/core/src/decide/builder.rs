@@ -101,8 +101,8 @@ impl<'a> Builder<'a> {
         holds.then(|| Tied { at: create.modified, key: create.key.clone() })
     }
 
-    /// Whether what stands beside an upload tells of a create and a delete of one second.
-    fn tells_of_a_tie(&self, key: &UploadKey) -> bool {
+    /// Whether the answer beside an upload reports a create and a delete of one second.
+    fn reports_a_tie(&self, key: &UploadKey) -> bool {
         self.entry.tied.as_ref().is_some_and(|tied| tied.key.folder == key.folder)
     }
 
@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives a final answer beside an upload. One that tells of a success, or of an end, replaces the others.
+    /// Gives a final answer beside an upload. One that reports a success, or an end, replaces the others.
     pub fn answer(&mut self, key: &UploadKey, message: &Message) {
         let answer = message.answer();
         let expect = Expect::seen(self.snapshot.standing(key, answer));
@@ -156,7 +156,7 @@ impl<'a> Builder<'a> {
         }
         match answer {
             Answer::Failed => {}
-            Answer::Deleted if self.tells_of_a_tie(key) => self.remove_answers(key, &[answer, Answer::Failed]),
+            Answer::Deleted if self.reports_a_tie(key) => self.remove_answers(key, &[answer, Answer::Failed]),
             Answer::Created | Answer::Deleted => self.remove_answers(key, &[answer]),
         }
     }
@@ -191,7 +191,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The request has its answer: its upload goes, and the last write will say so.
+    /// The request has its answer: its upload is removed, and the last write of the ledger notes it.
     pub fn settle(&mut self, request: &RequestId) {
         if let Some(upload) = self.snapshot.uploads.iter().find(|u| &u.request == request) {
             self.effects.push(Effect::RemoveUpload { key: (&upload.key).into(), etag: upload.etag.clone() });
@@ -231,8 +231,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Tells the state beside the accepted create: only what is new, and never a passing state after a final one. A final one
-    /// is told again by each pass that tells of the end, so that a passing one on its way meets another version.
+    /// Writes `.cf-status` if it changes, and never a transient state after a final one. A final state is always rewritten, so
+    /// that a slower pass's conditional write fails.
     pub fn status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
         let Some(accepted) = self.entry.accepted.clone() else { return };
         let status = Status {
@@ -288,7 +288,7 @@ impl<'a> Builder<'a> {
         self.effects.push(Effect::SendMail(mail));
     }
 
-    /// Claims a mail that tells of a file that cannot be read. Each costs its user nothing, so a user's are bounded together.
+    /// Claims a mail about a file that cannot be read. Each costs its user nothing, so a user's are bounded together.
     pub fn claim_unreadable(&mut self, upload: &Upload) -> bool {
         let recent = |at: Timestamp| self.snapshot.now.as_second() - at.as_second() < UNREADABLE_SECONDS;
         let is_news = self.entry.mails.iter().all(|c| c.request != upload.request || c.kind != MailKind::Unreadable);

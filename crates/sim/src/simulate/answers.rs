@@ -131,7 +131,7 @@ impl AnswerCheck<'_> {
                 (login == LOGIN && self.recently(|s| s.state() == S::Available), "it does not stand at this address")
             }
             Message::Deleted { .. } | Message::Removed { .. } | Message::ClearedAway { .. } => return self.deleted(),
-            // Somebody may have removed it before anybody looked, but then its events still tell the cause.
+            // Somebody may have removed it before anybody looked, but then its events still show the cause.
             Message::Failed { causes, stack, rest, .. } => {
                 let is_going = matches!(rest, Rest::Going | Rest::Gone);
                 let is_cause = self.is_cause(causes, stack.as_ref(), rest, is_failed);
@@ -139,14 +139,14 @@ impl AnswerCheck<'_> {
             }
             Message::Stuck { was_made, causes, remains, .. } => {
                 let is_stuck = self.ever(|s| s.state() == S::DeleteFailed) && self.names_what_is_left(remains);
-                let has_cause = *was_made || !self.its_stack_was(is_failed) || self.tells_cause(causes, remains.stack.as_ref());
+                let has_cause = *was_made || !self.its_stack_was(is_failed) || self.shows_cause(causes, remains.stack.as_ref());
                 (is_stuck && has_cause, "its removal did not fail, or what is left is not named")
             }
             Message::Undeletable { creation, .. } => {
                 let has_failed = self.its_stack_was(is_failed);
-                let tells = |creation: &FailedCreation| has_failed && self.tells_cause(&creation.causes, creation.stack.as_ref());
+                let shows = |creation: &FailedCreation| has_failed && self.shows_cause(&creation.causes, creation.stack.as_ref());
                 let is_cleared = creation.as_ref().is_none_or(|c| c.is_cleared == self.recently(|s| s == StackStatus::RollbackComplete));
-                (creation.as_ref().is_none_or(tells) && is_cleared, "its creation did not fail so")
+                (creation.as_ref().is_none_or(shows) && is_cleared, "its creation did not fail so")
             }
             Message::Declined { why, .. } => (why.contains("LimitExceeded"), "CloudFormation has not refused it"),
             Message::Refused { problems, .. } => (self.breaks_a_rule(problems), "it breaks no rule"),
@@ -188,7 +188,7 @@ impl AnswerCheck<'_> {
         !self.stays_stuck() || !remains.resources.is_empty() || is_unread()
     }
 
-    /// The cause that is told is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
+    /// The cause that is shown is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
     /// removed it meanwhile, that of its removal.
     fn is_cause(&self, causes: &[Cause], stack: Option<&StackReason>, rest: &Rest, is_failed: impl Fn(StackStatus) -> bool) -> bool {
         let is_unread = || stack.is_some() && self.its_stacks().any(|s| self.is_unread(s));
@@ -198,10 +198,10 @@ impl AnswerCheck<'_> {
             Rest::Going | Rest::Gone => false,
         };
         (names_left && self.its_stack_was(|s| s.state() == S::DeleteFailed))
-            || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
+            || (self.its_stack_was(is_failed) && self.shows_cause(causes, stack))
     }
 
-    fn tells_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
+    fn shows_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
         self.its_stacks().any(|s| {
             let said = reason_of(&s.words);
             causes.iter().any(|cause| cause.reason == s.words && cause.advice == (said.advice)()) || (stack.is_some() && self.is_unread(s))
@@ -259,13 +259,13 @@ impl Oracle {
         let mine: Vec<&SimStack> =
             state.stacks.all().iter().filter(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster)).collect();
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
-        let End::Settled { told, .. } = &last.end else { return None };
+        let End::Settled { answers, .. } = &last.end else { return None };
         match (verb, living) {
-            (Verb::Delete, Some(stack)) if matches!(told.last(), Some(AnswerKind::Deleted | AnswerKind::NoSuch)) => {
+            (Verb::Delete, Some(stack)) if matches!(answers.last(), Some(AnswerKind::Deleted | AnswerKind::NoSuch)) => {
                 let what = format!("{cluster}: its last request was a delete, answered as done, and it lives ({})", stack.stack.status);
                 Some(Finding::new(FindingKind::LastRequestNotCarriedOut, what))
             }
-            (Verb::Create, None) if told.last() == Some(&AnswerKind::Created) => {
+            (Verb::Create, None) if answers.last() == Some(&AnswerKind::Created) => {
                 let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
                 let what = || format!("{cluster}: its last request was a create, answered with its address, and it is gone");
                 (!was_removed).then(|| Finding::new(FindingKind::LastRequestNotCarriedOut, what()))
@@ -280,7 +280,7 @@ fn judge_tie(last: &Put, requests: &[(&Put, Verb)]) -> Option<Finding> {
     let unheard = |(put, verb): &&(&Put, Verb)| {
         let is_earlier = |(delete, other): &(&Put, Verb)| *other == Verb::Delete && delete.modified == put.modified && delete.at < put.at;
         let is_tied = *verb == Verb::Create && put.modified == last.modified && requests.iter().any(is_earlier);
-        is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == AnswerKind::Deleted))
+        is_tied && matches!(&put.end, End::Settled { answers, .. } if answers.iter().all(|t| *t == AnswerKind::Deleted))
     };
     requests.iter().find(unheard).map(|(put, _)| Finding::new(FindingKind::TieUnanswered, &put.key))
 }

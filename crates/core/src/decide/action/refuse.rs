@@ -49,7 +49,7 @@ fn refuse_create(b: &mut Builder<'_>, create: &Upload, problems: Vec<Problem>) {
     b.write_ledger();
     b.answer(&create.key, &message);
     if claimed {
-        b.mail(News::Unreadable { file: create.key.clone(), told: message });
+        b.mail(News::Unreadable { file: create.key.clone(), answer: message });
     }
     b.settle(&create.request);
     b.close();
