@@ -1,5 +1,6 @@
 //! The ledger: what is owed to one user, in one small JSON object that only the functions reach.
-//! It is changed only with If-Match on its ETag, written before a plan's first effect and cleared after its last.
+//! It is changed only with If-Match on its ETag, written before an answer is given or a stack created or deleted, and cleared after a
+//! plan's last effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
