@@ -247,7 +247,7 @@ impl Oracle {
         match effect {
             Effect::WriteAnswer { key, message, .. } => {
                 let now = self.now;
-                // AnswerKind as refused for good: should an earlier attempt arrive all the same, it is cleared away.
+                // Answered as refused for good: should an earlier attempt arrive all the same, it is cleared away.
                 let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| matches!(message, Message::Declined { .. }));
                 if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
                     self.flights.retain(|(cluster, ..)| *cluster != of.cluster);
