@@ -18,7 +18,7 @@ use crate::status::Status;
 /// One thing to do. Each may run twice, or run and lose its answer, without harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Change what is owed to a user. Every plan that does anything to a cluster begins with this.
+    /// Change what is owed to a user. Every plan that gives an answer, or creates or deletes a stack, begins with this.
     WriteLedger {
         /// Whose.
         user: User,
@@ -77,7 +77,7 @@ pub enum Effect {
         /// What must be there for the write to happen.
         expect: Expect,
     },
-    /// Put the probe whose event shows that S3 tells of uploads. No plan does this; a deployment and a sweep do.
+    /// Put the probe whose event shows that S3 reports uploads. No plan does this; a deployment and a sweep do.
     WriteProbe,
 }
 

@@ -64,7 +64,9 @@ fn phases() -> [(Phase, bool, bool); 8] {
 fn a_ledgers_key_names_its_user_and_no_other_key_does() {
     let alice = testing::cluster("alice", "demo").user;
     assert_eq!(user_of(&key(&alice)), Some(alice));
-    for other in ["ledger/alice", "ledger/.json", "alice.json", "ledger/alice.json.old", "sweep/seen.json", "ledger/a/b.json", "Ledger/alice.json"] {
+    for other in
+        ["ledger/alice", "ledger/.json", "alice.json", "ledger/alice.json.old", "sweep/seen.json", "ledger/a/b.json", "Ledger/alice.json"]
+    {
         assert_eq!(user_of(other), None, "{other}");
     }
 }
@@ -252,11 +254,11 @@ fn an_address_is_given_in_so_many_folders_beside_the_accepted_one() {
 fn folders_that_report_remains_are_noted_once_and_bounded() {
     let mut entry = made_in("own/");
     for nth in 0..2 * OPEN_MAX {
-        entry.note_warned(&create(&format!("f{nth}/")));
-        entry.note_warned(&delete(&format!("f{nth}/")));
+        entry.note_remains_reported(&create(&format!("f{nth}/")));
+        entry.note_remains_reported(&delete(&format!("f{nth}/")));
     }
     assert_eq!(entry.remains_reported.len(), 2 * OPEN_MAX);
-    entry.note_warned(&create("last/"));
+    entry.note_remains_reported(&create("last/"));
     assert_eq!(entry.remains_reported.len(), 2 * OPEN_MAX);
     assert_eq!((&entry.remains_reported[0], entry.remains_reported.last()), (&create("f1/"), Some(&create("last/"))));
 }
@@ -322,7 +324,7 @@ fn a_delete_is_superseded_by_a_later_create_that_lives_and_a_create_by_a_delete_
 fn an_entry_is_written_and_read_back() {
     let mut entry = made_in("own/");
     entry.note_open(&create("x/"), &request("b"), true, 3);
-    entry.note_warned(&create("x/"));
+    entry.note_remains_reported(&create("x/"));
     let ledger = Ledger::default().with(&name("demo"), entry);
     let text = serde_json::to_string(&ledger).unwrap();
     assert!(text.contains("\"warned\":["), "{text}");

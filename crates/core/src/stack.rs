@@ -8,7 +8,8 @@ use strum::VariantArray;
 use crate::names::{Cluster, ClusterName, User};
 use crate::request::RequestId;
 
-/// A stack's id: its ARN. Unlike a name it is never used again, so deletes go by id.
+/// A stack's id: its ARN. Unlike a name it is never used again, so deletes go by id. DescribeStacks also takes a name in its
+/// place: only `reconcile::instance`, whose event has no ARN, gives one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
 pub struct StackId(pub String);
 

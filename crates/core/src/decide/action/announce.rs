@@ -72,7 +72,7 @@ pub fn readdress(b: &mut Builder<'_>) {
     // Where it was reported that there is none, `.cf-failed` says so. An address that its user has removed is not put there again.
     let none_was_reported = b.entry.login.as_deref() == Some("");
     for key in announced_in(b) {
-        if none_was_reported || b.snapshot.standing(&key, Answer::Created).is_some() {
+        if none_was_reported || b.snapshot.answer_etag(&key, Answer::Created).is_some() {
             b.answer(&key, &compose::created(&login));
         }
     }
