@@ -194,3 +194,29 @@ impl<W: Execute> Execute for &W {
         (**self).execute(effect).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    struct Counts(AtomicUsize);
+
+    impl Execute for Counts {
+        async fn execute(&self, _: &Effect) -> Result<Option<ETag>, Fault> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(ETag("\"e\"".into())))
+        }
+    }
+
+    #[test]
+    fn an_effect_through_a_reference_is_carried_out() {
+        let world = Counts(AtomicUsize::new(0));
+        let done = Execute::execute(&&world, &Effect::WriteProbe).now_or_never();
+        assert_eq!(done.and_then(Result::ok).flatten(), Some(ETag("\"e\"".into())));
+        assert_eq!(world.0.load(Ordering::Relaxed), 1);
+    }
+}
