@@ -179,3 +179,7 @@ fn full(snapshot: &Snapshot<'_>) -> Full {
     let reasons = snapshot.causes.found.iter().map(|cause| (cause.logical.clone(), cause.reason.clone())).chain(refused);
     Full { reasons: reasons.collect(), unread: snapshot.causes.unread.iter().map(ToString::to_string).collect() }
 }
+
+#[cfg(test)]
+#[path = "compose_tests.rs"]
+mod tests;
