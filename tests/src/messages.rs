@@ -96,22 +96,22 @@ pub fn mail(user: &str, cluster: &str, news: News) -> Mail {
     Mail { cluster: testing::cluster(user, cluster), stack: stack_name(user, cluster), deployment: DEPLOYMENT.into(), news }
 }
 
-/// The mail about a creation that failed, whose user was told this.
-pub fn mail_of_failure(user: &str, cluster: &str, told: Message, full: Full) -> Mail {
-    mail(user, cluster, News::Failed { asked_by: create(user, cluster), told, full })
+/// The mail about a creation that failed, whose user got this answer.
+pub fn mail_of_failure(user: &str, cluster: &str, answer: Message, full: Full) -> Mail {
+    mail(user, cluster, News::Failed { asked_by: create(user, cluster), answer, full })
 }
 
 /// The subject of a mail of this kind. It holds nothing of the news but the kind.
 pub fn subject(user: &str, cluster: &str, kind: MailKind) -> String {
-    let told = || Message::Occupied { cluster: name(cluster) };
+    let answer = || Message::Occupied { cluster: name(cluster) };
     let asked_by = create(user, cluster);
     let news = match kind {
         MailKind::Ready => News::Ready { login: String::new(), asked_by, accepted: Timestamp::UNIX_EPOCH },
-        MailKind::Failed => News::Failed { asked_by, told: told(), full: Full::default() },
+        MailKind::Failed => News::Failed { asked_by, answer: answer(), full: Full::default() },
         MailKind::Gone => News::Gone,
-        MailKind::Stuck => News::Stuck { told: told(), full: Full::default() },
+        MailKind::Stuck => News::Stuck { answer: answer(), full: Full::default() },
         MailKind::Occupied => News::Occupied,
-        MailKind::Unreadable => News::Unreadable { file: asked_by, told: told() },
+        MailKind::Unreadable => News::Unreadable { file: asked_by, answer: answer() },
     };
     mail(user, cluster, news).subject()
 }

@@ -188,7 +188,7 @@ async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
     let s = with_scripts("boot3", &[(".hidden.sh", NOTE), ("lib/helper.sh", NOTE), ("user.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
     let (node, instance) = login_node(&s).await?;
-    // Past the gate, and then somebody takes the only script away.
+    // Past triage, and then somebody takes the only script away.
     s.deployment.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key("customizer/boot3/configure.d/user.sh").send().await?;
     assert!(!node.boot(&instance, &[])?);
     verdict_is_told(&s, "profile-has-no-scripts").await?;
@@ -196,7 +196,7 @@ async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
     Ok(())
 }
 
-/// The gate of the functions and the boot script, put to one list of names.
+/// The functions' triage and the boot script, put to one list of names.
 #[test]
 fn the_gate_and_the_node_choose_the_same_scripts() -> Result<()> {
     let text = cf_core::template::DEFAULT_TEXT;

@@ -145,7 +145,7 @@ async fn an_upload_that_is_replaced_while_it_is_acted_on_is_a_request_of_its_own
 }
 
 #[tokio::test]
-async fn equal_bytes_put_again_while_they_are_acted_on_are_the_same_wish() -> Result<()> {
+async fn equal_bytes_put_again_while_they_are_acted_on_are_the_same_request() -> Result<()> {
     let s = stage("insistent").await?;
     let slow = s.fault(&json!({"kind": "call", "call": "cloudformation.CreateStack", "text": "clusterdrop-insistent-", "delay": 2}))?;
     s.drop("demo.cf-create", "{}").await?;

@@ -12,7 +12,7 @@ use cf_e2e::messages;
 use common::{TestUser, stage};
 use serde_json::json;
 
-/// The default template with other resources and outputs: same parameters, so the functions accept the same orders.
+/// The default template with other resources and outputs: same parameters, so the functions accept the same requests.
 async fn publish(s: &TestUser, rest: &str) -> Result<()> {
     let (head, _) =
         DEFAULT_TEXT.split_once("\nConditions:").or_else(|| DEFAULT_TEXT.split_once("\nResources:")).unwrap_or((DEFAULT_TEXT, ""));

@@ -19,7 +19,7 @@ enum Moment {
     AfterTheReading,
 }
 
-/// Drops an empty order, and in the midst of its being read does `then`.
+/// Drops an empty request, and in the midst of its being read does `then`.
 async fn in_the_midst<F: AsyncFnOnce(&TestUser) -> Result<()>>(user: &str, moment: Moment, then: F) -> Result<TestUser> {
     let s = stage(user).await?;
     let when = match moment {
@@ -82,7 +82,7 @@ async fn other_bytes_after_the_reading_whose_event_is_lost_are_a_request_of_thei
 }
 
 #[tokio::test]
-async fn equal_bytes_before_the_reading_are_the_same_wish() -> Result<()> {
+async fn equal_bytes_before_the_reading_are_the_same_request() -> Result<()> {
     let s = in_the_midst("replaced3", Moment::BeforeTheReading, async |s| s.drop("demo.cf-create", "{}").await).await?;
     assert_eq!(settled(&s).await?, "4");
     assert!(s.text("demo.cf-failed").await?.is_none());
@@ -90,7 +90,7 @@ async fn equal_bytes_before_the_reading_are_the_same_wish() -> Result<()> {
 }
 
 #[tokio::test]
-async fn equal_bytes_after_the_reading_are_the_same_wish() -> Result<()> {
+async fn equal_bytes_after_the_reading_are_the_same_request() -> Result<()> {
     let s = in_the_midst("replaced4", Moment::AfterTheReading, async |s| s.drop("demo.cf-create", "{}").await).await?;
     assert_eq!(settled(&s).await?, "4");
     assert!(s.text("demo.cf-failed").await?.is_none());

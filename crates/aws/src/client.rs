@@ -27,17 +27,17 @@ pub struct Aws {
     pub(crate) region: String,
 }
 
-/// One call with all its attempts ends before a pass grows stale.
+/// One call with all its attempts: half the age at which a snapshot is too old for an effect to begin (`cf_core::reconcile`, 20 s).
 const CALL_SECONDS_MAX: u64 = 10;
 
 /// One attempt that hangs leaves time for another.
 const ATTEMPT_SECONDS_MAX: u64 = 4;
 
-/// CreateStack reads and checks a whole template before it answers. Given up too early it is made all the same, and the next
-/// attempt meets a token that was used.
+/// CreateStack reads and checks a whole template before it answers. If we time out, CloudFormation may still create the stack; the
+/// retry then fails because the token was used.
 pub(crate) const CREATE_ATTEMPT_SECONDS_MAX: u64 = 8;
 
-/// Two attempts, and the pause between them; still less than what makes a pass stale (`cf_core::reconcile`, 20 s).
+/// Two attempts, and the pause between them. The age of the snapshot is checked before the call begins, not while it runs.
 pub(crate) const CREATE_SECONDS_MAX: u64 = 17;
 
 /// How long one attempt of a call may take, and the call with all its attempts.

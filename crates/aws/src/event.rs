@@ -59,7 +59,7 @@ const SHOWN_BYTES_MAX: usize = 500;
 const DEPTH_MAX: usize = 4;
 
 /// So many records one event may hold, those in its messages included: a batch of SQS has at most as many messages. Each
-/// record that cannot be read is told with its text, and a megabyte holds half a million of them.
+/// record that cannot be read is reported with its text, and a megabyte holds half a million of them.
 const RECORDS_MAX: usize = 10_000;
 
 fn unreadable(why: impl Into<String>, event: &Value) -> Unreadable {
@@ -190,12 +190,12 @@ mod tests {
     fn more_records_than_any_queue_gives_are_one_error() {
         let zeros = |count: usize| json!({"Records": vec![0; count]});
         assert_eq!(read(&zeros(RECORDS_MAX)).len(), RECORDS_MAX);
-        let told = read(&zeros(RECORDS_MAX + 1));
-        assert!(matches!(&told[..], [Err(e)] if e.to_string().contains("10000 records")), "{told:?}");
+        let got = read(&zeros(RECORDS_MAX + 1));
+        assert!(matches!(&got[..], [Err(e)] if e.to_string().contains("10000 records")), "{got:?}");
         // However they are spread over messages.
         let message = |count| json!({"eventSource": "aws:sqs", "messageId": "m", "body": zeros(count).to_string()});
-        let told = read(&json!({"Records": [message(6_000), message(6_000)]}));
-        let counts: Vec<_> = told.iter().map(|m| if let Ok(Work::Message { work, .. }) = m { work.len() } else { 0 }).collect();
+        let got = read(&json!({"Records": [message(6_000), message(6_000)]}));
+        let counts: Vec<_> = got.iter().map(|m| if let Ok(Work::Message { work, .. }) = m { work.len() } else { 0 }).collect();
         assert_eq!(counts, [6_000, 1]);
     }
 

@@ -95,7 +95,7 @@ fn kind(call: Call, code: &str, message: &str) -> Kind {
     match code {
         // Somebody else wrote first, or is writing now.
         "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409" => Kind::Conflict,
-        // Our own earlier attempt, another pass's, or a stranger's stack: the next look tells.
+        // Our own earlier attempt, another pass's, or a stranger's stack: the next look shows which.
         "AlreadyExistsException" => Kind::Conflict,
         "TokenAlreadyExistsException" => Kind::TokenUsed,
         // What an installation or an upgrade has just made is not there for everybody at once.
@@ -115,7 +115,7 @@ fn kind(call: Call, code: &str, message: &str) -> Kind {
 
 /// A role, or the right to read the template, that was made a moment ago; the template of an upgrade, published a moment later.
 /// CloudFormation wraps whatever S3 says of the template, so those words come first. If it does not pass, the failure queue's
-/// alarm tells the administrator.
+/// alarm reports it.
 fn is_not_there_yet(message: &str) -> bool {
     let is_of_role = message.to_ascii_lowercase().split("role").next().is_some_and(|before| matches!(before.trim(), "" | "the"));
     let is_unseen = ["cannot be assumed", "cannot be found", "could not be found", "not found", "does not exist"];

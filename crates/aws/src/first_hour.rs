@@ -96,9 +96,9 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Value>(text).expect("a sample is JSON");
         let create = read(include_str!("../../../events/custom-resource-create.json"));
         let update = read(include_str!("../../../events/custom-resource-update.json"));
-        assert!(trigger(&create["ResourceProperties"]).expect("told").is_switched_on(true, trigger(&create["OldResourceProperties"])));
+        assert!(trigger(&create["ResourceProperties"]).expect("a trigger").is_switched_on(true, trigger(&create["OldResourceProperties"])));
         let before = trigger(&update["OldResourceProperties"]);
-        assert!(before.is_some() && !trigger(&update["ResourceProperties"]).expect("told").is_switched_on(false, before));
+        assert!(before.is_some() && !trigger(&update["ResourceProperties"]).expect("a trigger").is_switched_on(false, before));
         let template = include_str!("../../../template.yaml");
         for property in ["UserBucket: !Ref UserBucket", "UserBucketMode: !Ref UserBucketMode", "Trigger: !Ref Trigger"] {
             assert!(template.contains(&format!("      {property}\n")), "{property}");

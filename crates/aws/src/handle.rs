@@ -45,7 +45,7 @@ pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::E
     if errors.is_empty() { Ok(serde_json::to_value(again)?) } else { Err(errors.join("; ").into()) }
 }
 
-/// One piece of work. `seen`: a batch tells of one stack many times, and one look at it is enough.
+/// One piece of work. `seen`: a batch names one stack many times, and one pass over it is enough.
 async fn one(aws: &Aws, work: Result<Work, Unreadable>, seen: &mut BTreeSet<StackId>) -> Result<(), String> {
     let done = match work {
         Ok(Work::Upload { bucket, key }) => upload(aws, &bucket, &key).await,

@@ -32,7 +32,7 @@ pub fn report(report: &Report<'_>) {
             tracing::info!(key, "the event's file is not there");
             measure(&[Measured { name: "EventsWithoutUpload", unit: "Count", value: json!(1) }]);
         }
-        Report::Stray(key, problem) => tracing::info!(key, problem = %problem, "refused by its key"),
+        Report::InvalidKey(key, problem) => tracing::info!(key, problem = %problem, "the key cannot be a request's"),
         Report::LookAlike(key, problem) => tracing::info!(key, problem = %problem, "only looks like a request"),
         Report::NotOurs(what, why) => tracing::info!(what, why, "nothing to do"),
         Report::Probe => tracing::info!(key = PROBE, "S3 tells of uploads"),
@@ -84,7 +84,7 @@ fn failed(what: &str, fault: &Fault) {
 
 /// The fault of an event that is given back.
 pub fn given_back(fault: &Fault) {
-    tracing::error!(call = <&str>::from(fault.call), why = fault.why, kind = ?fault.kind, "call failed; the event is returned to Lambda for a retry");
+    tracing::error!(call = <&str>::from(fault.call), why = fault.why, kind = ?fault.kind, "call failed; the event is given back");
 }
 
 /// What a sweep has found, before it looks at any cluster.

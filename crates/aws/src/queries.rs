@@ -1,4 +1,4 @@
-//! Queries to AWS: one query, one call.
+//! Queries to AWS: one query, one call; only ReadProfile may take one for each page.
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -116,7 +116,7 @@ impl RunQuery<ListHomes> for Aws {
     }
 }
 
-/// A page has 1,000 names. Who has a hundred thousand files and no script has none: a pass has to end.
+/// A page has 1,000 names. After 100 pages without a script the user is treated as having none.
 const PROFILE_PAGES_MAX: usize = 100;
 
 /// S3's time in whole seconds, as the request id wants it.

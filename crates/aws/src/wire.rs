@@ -61,7 +61,7 @@ impl Wire {
     /// Opens a connection to each of these origins, all at once, so that the first event's calls find them. A start seems to
     /// have a whole processor also at 128 MB (maxday/lambda-perf sees Python start in 84 ms there), an event a fourteenth of
     /// one, and a handshake is mostly computing. Nothing here may fail or hold up the start: what goes wrong, goes wrong again
-    /// where it is told.
+    /// where it is reported.
     pub async fn open(&self, origins: Vec<String>) {
         // Without TLS a connection costs nothing worth having beforehand.
         let calls = origins.into_iter().filter(|origin| origin.starts_with("https:")).filter_map(|origin| {

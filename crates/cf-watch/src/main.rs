@@ -1,4 +1,4 @@
-//! cf-watch: takes what CloudFormation tells, what failed elsewhere, and the sweep.
+//! cf-watch: takes what CloudFormation reports, what failed elsewhere, and the sweep.
 
 use cf_core::settings::Function;
 use lambda_runtime::Error;

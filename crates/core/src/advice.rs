@@ -62,7 +62,7 @@ pub enum FailureKind {
 
 use FailureKind as S;
 
-/// A situation, the sentences that tell of it, and the codes.
+/// A situation, the sentences that report it, and the codes.
 struct KnownFailure(FailureKind, &'static [&'static str], &'static [&'static str]);
 
 /// Sources: the error codes of EC2 (API reference, "Error codes"), of resource handlers (CloudFormation CLI user guide,
@@ -227,7 +227,7 @@ pub const DISKS: [(&str, &str); 1] = [("LoginNode", "MasterSystemVolumeSize")];
 const SPOT_PRICE: &str = "ComputeSpotPrice";
 
 impl FailureKind {
-    /// The situation that AWS's words tell of.
+    /// The situation that AWS's words report.
     pub fn of(reason: &str) -> Self {
         Self::read(reason).0
     }

@@ -1,5 +1,5 @@
 //! Reading the bytes of a `.cf-create`: hostile until proven a JSON object of plain values.
-//! What the values mean is checked in `order`, against the template.
+//! What the values mean is checked in `requested_parameters`, against the template.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum Body {
 /// The user's choices: parameter and value, as text.
 pub type Choices = BTreeMap<String, String>;
 
-/// Reads a body. Every problem is told, as far as the text can be read at all.
+/// Reads a body. Every problem is reported, as far as the text can be read at all.
 pub fn read(body: &Body) -> Result<Choices, Vec<Problem>> {
     let bytes = match body {
         Body::Read(bytes) if bytes.len() <= BODY_BYTES_MAX => bytes,
@@ -284,11 +284,11 @@ mod tests {
 
     /// Found by fuzzing: two of the sentences gave a name back as it was, however long, and whatever it does to a terminal.
     #[test]
-    fn a_name_is_told_cut_and_escaped_in_every_sentence() {
+    fn a_name_is_shown_cut_and_escaped_in_every_sentence() {
         for name in ["é".repeat(5000), "a\u{202e}b".to_owned()] {
             for text in [format!(r#"{{"{name}": [0]}}"#), format!(r#"{{"{name}": 1, "{name}": 2}}"#), format!(r#"{{"{name}": null}}"#)] {
-                let told = only_problem(&text).to_string();
-                assert!(told.len() < 1000 && !told.contains('\u{202e}'), "{told}");
+                let shown = only_problem(&text).to_string();
+                assert!(shown.len() < 1000 && !shown.contains('\u{202e}'), "{shown}");
             }
         }
     }

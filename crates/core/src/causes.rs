@@ -52,16 +52,16 @@ pub struct Cause {
     pub reason: String,
 }
 
-/// What the lists of a stack's events tell of its failure.
+/// What the lists of a stack's events show of its failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Causes {
     /// Why it was not made, the earliest first, then what is left of it.
     pub found: Vec<Cause>,
-    /// Lists that could not be read, or not to their end: what they would have told is missing.
+    /// Lists that could not be read, or not to their end: what they would have shown is missing.
     pub unread: Vec<Fault>,
 }
 
-/// So many causes of a failed creation are told; the first is nearly always the one that matters.
+/// So many causes of a failed creation are shown; the first is nearly always the one that matters.
 pub const CAUSES_MAX: usize = 5;
 
 /// So many resources that are left are kept. More than a stack of ours has.
@@ -90,7 +90,7 @@ impl StackEvent {
         CANCELLED.iter().any(|sentence| reason.eq_ignore_ascii_case(sentence))
     }
 
-    /// Whether the failure lies in a nested stack, whose events tell the cause.
+    /// Whether the failure lies in a nested stack, whose events show the cause.
     pub fn nested(&self) -> Option<&str> {
         (self.kind == NESTED && !self.physical.is_empty()).then_some(self.physical.as_str())
     }
@@ -107,10 +107,10 @@ pub struct Gatherer {
     found: Vec<Cause>,
     /// Resources that went in the end, whatever was said of them before.
     gone: BTreeSet<(String, String)>,
-    /// What nested stacks' failures look like from outside: told where their own lists tell nothing.
+    /// What nested stacks' failures look like from outside: used where their own lists show nothing.
     outside: Vec<(StackId, Cause)>,
-    /// Stacks whose lists told of a failure of this kind.
-    told: BTreeSet<(StackId, Failed)>,
+    /// Stacks whose lists showed a failure of this kind.
+    explained: BTreeSet<(StackId, Failed)>,
     was_complete: bool,
 }
 
@@ -126,7 +126,7 @@ impl Gatherer {
         if failed == Failed::Removal && self.gone.contains(&(event.logical.clone(), event.physical.clone())) {
             return None;
         }
-        self.told.insert((stack.clone(), failed));
+        self.explained.insert((stack.clone(), failed));
         let inner = event.nested().map(|id| StackId(id.to_owned()));
         let cause = event.cause(failed);
         match &inner {
@@ -139,8 +139,8 @@ impl Gatherer {
     /// The causes: of a creation only where it did not succeed (an administrator's later update may have failed), the earliest
     /// few; then all that is left. Each resource once.
     pub fn causes(self) -> Vec<Cause> {
-        let Self { mut found, outside, told, was_complete, .. } = self;
-        found.extend(outside.into_iter().filter(|(id, cause)| !told.contains(&(id.clone(), cause.failed))).map(|(_, cause)| cause));
+        let Self { mut found, outside, explained, was_complete, .. } = self;
+        found.extend(outside.into_iter().filter(|(id, cause)| !explained.contains(&(id.clone(), cause.failed))).map(|(_, cause)| cause));
         found.sort_by(|a, b| a.failed.cmp(&b.failed).then(a.at.cmp(&b.at)).then_with(|| a.logical.cmp(&b.logical)));
         let mut seen = BTreeSet::new();
         found.retain(|c| seen.insert((c.failed, c.logical.clone(), c.physical.clone())));
@@ -192,7 +192,7 @@ mod tests {
         events.iter().enumerate().map(event).collect()
     }
 
-    fn told(lists: &[(&str, &[Event<'_>])]) -> Vec<(Failed, String)> {
+    fn causes(lists: &[(&str, &[Event<'_>])]) -> Vec<(Failed, String)> {
         let mut gatherer = Gatherer::default();
         for (stack, events) in lists {
             for event in list(events) {
@@ -216,7 +216,7 @@ mod tests {
             (Failed::Creation, "C: Resource creation cancelled by the vendor".to_owned()),
             (Failed::Removal, "E: Resource deletion cancelled".to_owned()),
         ];
-        assert_eq!(told(&[(ROOT, &events)]), expected);
+        assert_eq!(causes(&[(ROOT, &events)]), expected);
     }
 
     #[test]
@@ -227,8 +227,8 @@ mod tests {
             ("Group", "sg-1", "DELETE_FAILED", "at first"),
             ("Node", "i-1", "DELETE_FAILED", "at first"),
         ];
-        // Whichever of the two reasons of one resource is told, it is told once.
-        let left = told(&[(ROOT, &events)]);
+        // Whichever of the two reasons of one resource is shown, it is shown once.
+        let left = causes(&[(ROOT, &events)]);
         assert!(left.len() == 1 && left[0].1.starts_with("Group"), "{left:?}");
     }
 
@@ -236,8 +236,8 @@ mod tests {
     fn a_nested_stacks_cause_comes_from_its_own_events_or_else_from_its_parents() {
         let outer = [("Inner", INNER, "CREATE_FAILED", "Embedded stack was not successfully created: [Node]")];
         let inner = [("Node", "i-1", "CREATE_FAILED", "no capacity")];
-        assert_eq!(told(&[(ROOT, &outer), (INNER, &inner)]), [(Failed::Creation, "Node: no capacity".to_owned())]);
-        let unread = told(&[(ROOT, &outer)]);
+        assert_eq!(causes(&[(ROOT, &outer), (INNER, &inner)]), [(Failed::Creation, "Node: no capacity".to_owned())]);
+        let unread = causes(&[(ROOT, &outer)]);
         assert_eq!(unread, [(Failed::Creation, "Inner: Embedded stack was not successfully created: [Node]".to_owned())]);
     }
 
@@ -248,6 +248,6 @@ mod tests {
             ("Added", "", "CREATE_FAILED", "by an administrator's update"),
             ("x", ROOT, "CREATE_COMPLETE", ""),
         ];
-        assert_eq!(told(&[(ROOT, &events)]), [(Failed::Removal, "Group: has a dependent object".to_owned())]);
+        assert_eq!(causes(&[(ROOT, &events)]), [(Failed::Removal, "Group: has a dependent object".to_owned())]);
     }
 }

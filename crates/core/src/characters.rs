@@ -282,8 +282,8 @@ impl Lookalike {
         self.kind == LETTER
     }
 
-    /// As people are told of it: `left double quotation mark (U+201C, a curly quote)`.
-    pub fn told(&self) -> String {
+    /// As it is shown to people: `left double quotation mark (U+201C, a curly quote)`.
+    pub fn described(&self) -> String {
         format!("{} ({}, {})", self.name, code(self.is), self.kind)
     }
 

@@ -21,7 +21,7 @@ impl<'a> ClusterParameters<'a> {
     /// The cluster of this entry, with the stack that was seen of it.
     pub fn of(snapshot: &'a Snapshot<'_>, entry: &'a Entry) -> Self {
         let stack = snapshot.stack().filter(|stack| !is_in_the_way(entry, stack));
-        // A stack of another request tells nothing of what was accepted.
+        // A stack of another request does not show what was accepted.
         let is_accepteds = |a: &&Accepted| stack.is_none_or(|s| s.request().as_ref() == Some(&a.request));
         Self { template: snapshot.settings.template, stack, accepted: entry.accepted.as_ref().filter(is_accepteds) }
     }
@@ -34,7 +34,7 @@ impl<'a> ClusterParameters<'a> {
         shown.or(accepted).or(template_default).map(String::as_str)
     }
 
-    /// Whether it was accepted with this parameter left out, as `choices` leave it out: the same wish, though the default that
+    /// Whether it was accepted with this parameter left out, as `choices` leave it out: the same request, though the default that
     /// was taken then may be another one today.
     pub fn leaves_out(&self, choices: &Choices, name: &str) -> bool {
         !choices.contains_key(name) && self.accepted.is_some_and(|a| !a.parameters.contains_key(name))

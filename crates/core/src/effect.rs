@@ -18,7 +18,7 @@ use crate::status::Status;
 /// One thing to do. Each may run twice, or run and lose its answer, without harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Change what is owed to a user. Every plan that does anything to a cluster begins with this.
+    /// Change what is owed to a user. Every plan that gives an answer, or creates or deletes a stack, begins with this.
     WriteLedger {
         /// Whose.
         user: User,
@@ -77,7 +77,7 @@ pub enum Effect {
         /// What must be there for the write to happen.
         expect: Expect,
     },
-    /// Put the probe whose event shows that S3 tells of uploads. No plan does this; a deployment and a sweep do.
+    /// Put the probe whose event shows that S3 reports uploads. No plan does this; a deployment and a sweep do.
     WriteProbe,
 }
 
@@ -192,5 +192,31 @@ pub trait Execute: Sync {
 impl<W: Execute> Execute for &W {
     async fn execute(&self, effect: &Effect) -> Result<Option<ETag>, Fault> {
         (**self).execute(effect).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    struct Counts(AtomicUsize);
+
+    impl Execute for Counts {
+        async fn execute(&self, _: &Effect) -> Result<Option<ETag>, Fault> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(ETag("\"e\"".into())))
+        }
+    }
+
+    #[test]
+    fn an_effect_through_a_reference_is_carried_out() {
+        let world = Counts(AtomicUsize::new(0));
+        let done = Execute::execute(&&world, &Effect::WriteProbe).now_or_never();
+        assert_eq!(done.and_then(Result::ok).flatten(), Some(ETag("\"e\"".into())));
+        assert_eq!(world.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -7,9 +7,9 @@ use std::fmt;
 pub enum Kind {
     /// It may not happen again: the pass ends, and its event is given back, to be tried again.
     Retry,
-    /// The same call will be refused again. Where it starts or deletes a stack, or reads a user's file, the next decision tells the
-    /// user; a pass that cannot go on without it ends, and its event is given back, so that it ends in the failure queue and
-    /// not in silence.
+    /// The same call will be refused again. Where it starts or deletes a stack, or reads a user's file, the next decision reports
+    /// it to the user; a pass that cannot go on without it ends, and its event is given back, so that it ends in the failure queue
+    /// and not in silence.
     Rejected,
     /// Something was changed since it was observed: observe again.
     Conflict,

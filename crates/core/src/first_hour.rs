@@ -1,9 +1,9 @@
-//! The first hour: for about five minutes after a trigger is switched on, S3 tells nobody of uploads (S3 User Guide, "Enabling
+//! The first hour: for about five minutes after a trigger is switched on, S3 reports no uploads (S3 User Guide, "Enabling
 //! Amazon EventBridge"; the same for changed notifications). Here is how those uploads are found all the same.
 //!
 //! Whoever switches a trigger on, a deployment or an adoption, opens a window: a record in the system bucket. Each sweep puts
 //! a probe into the user bucket, whose event the trigger must deliver like an upload's; the function that gets it removes
-//! the probe, and a sweep that finds it gone knows that uploads are heard of. Then `home/` is listed once, and each request
+//! the probe, and a sweep that finds it gone knows that uploads are reported. Then `home/` is listed once, and each request
 //! that is no older than the window gets the pass that its event would have started. Nothing else ever lists `home/`.
 //!
 //! Cost: while a window is open, 2 to 3 calls a sweep; its listing one call for each 1,000 objects of `home/`, at most
@@ -41,7 +41,7 @@ pub const PROBE_TEXT: &str = "clusterdrop tries whether S3 tells of uploads. Thi
 /// No listing begins earlier than this after the switch, for S3 does not hear of it everywhere at once: about five minutes.
 pub const SETTLE_SECONDS: i64 = 300;
 
-/// A probe that is not heard of for so long is the administrator's affair: three times what S3 takes.
+/// A probe that is not reported for so long is the administrator's affair: three times what S3 takes.
 pub const SILENT_SECONDS: i64 = 900;
 
 /// Where the probe is not heard of, `home/` is listed so often all the same, for as long as that lasts.
@@ -192,7 +192,7 @@ pub struct Look {
     pub uploads: BTreeSet<String>,
     /// Pages that were listed.
     pub pages: usize,
-    /// Whether S3 has not told of the probe for too long.
+    /// Whether S3 has not reported the probe for too long.
     pub is_silent: bool,
     /// What went wrong; the next sweep tries again.
     pub faults: Vec<Fault>,
@@ -200,7 +200,7 @@ pub struct Look {
     record: Option<(FirstHour, ETag, Stage)>,
 }
 
-/// Looks for uploads of the first hour that nobody has told of. Does nothing, and asks once, where no window is open.
+/// Looks for uploads of the first hour that no event has reported. Does nothing, and asks once, where no window is open.
 pub async fn look<W: Observe + Execute>(world: &W, settings: &Settings, now: Timestamp) -> Result<Look, Fault> {
     let mut look = Look::default();
     let Some((bytes, etag)) = observe::first_hour(world).await? else { return Ok(look) };
@@ -292,7 +292,7 @@ fn concluded(stage: Stage, tried: &BTreeSet<String>, failed: &BTreeSet<String>, 
     }
 }
 
-/// The probe's event has come: the probe goes, which tells the next sweep.
+/// The probe's event has come: the probe is removed, which shows the next sweep that it came.
 pub async fn answer<W: Observe + Execute>(world: &W) -> Result<(), Fault> {
     let Some(probe) = observe::listed(world, PROBE).await? else { return Ok(()) };
     world.execute(&Effect::RemoveUpload { key: probe_key(), etag: probe.etag }).await.map(drop)

@@ -59,7 +59,7 @@ fn a_trigger_is_switched_on_by_a_first_deployment_and_by_a_change_of_it() {
     let theirs = Trigger { mode: "existing", ..ours };
     assert!(ours.is_switched_on(true, None));
     assert!(!ours.is_switched_on(false, Some(ours)), "an upgrade");
-    assert!(!ours.is_switched_on(false, None), "an upgrade from a version that told nothing of it");
+    assert!(!ours.is_switched_on(false, None), "an upgrade from a version that did not record it");
     assert!(ours.is_switched_on(false, Some(Trigger { kind: "eventbridge", ..ours })));
     assert!(ours.is_switched_on(false, Some(Trigger { bucket: "a", ..ours })));
     assert!(ours.is_switched_on(false, Some(theirs)));

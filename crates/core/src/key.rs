@@ -151,7 +151,7 @@ pub enum Reading {
         /// What stands in the way.
         problem: KeyProblem,
     },
-    /// Its name only looks like a request's. It is not ours to remove; its user is told the name that works.
+    /// Its name only looks like a request's. It is not ours to remove; the answer shows the name that works.
     LooksLike {
         /// The whole key and `.cf-failed`: the answer cannot be taken for another file's.
         answer: AnswerKey,

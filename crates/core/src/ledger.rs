@@ -1,5 +1,6 @@
 //! The ledger: what is owed to one user, in one small JSON object that only the functions reach.
-//! It is changed only with If-Match on its ETag, written before a plan's first effect and cleared after its last.
+//! It is changed only with If-Match on its ETag, written before an answer is given or a stack created or deleted, and cleared after a
+//! plan's last effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,12 +39,12 @@ pub struct Ledger {
     /// The clusters that something is or was owed for.
     #[serde(default)]
     pub clusters: BTreeMap<ClusterName, Entry>,
-    /// When the last mail was claimed that tells of a file that cannot be read.
+    /// When the last mail was claimed about a file that cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable_mailed: Option<Timestamp>,
 }
 
-/// One mail in so many seconds tells of a user's files that cannot be read, however many they drop.
+/// One mail in so many seconds reports a user's files that cannot be read, however many they drop.
 pub const UNREADABLE_SECONDS: i64 = 24 * 3600;
 
 /// How many ended clusters a ledger remembers; older ones go first.
@@ -71,10 +72,10 @@ pub struct Entry {
     /// Uploads that have no final answer yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Open>,
-    /// S3's time of the latest create that was accepted or has joined. A delete that is older, and was only late, is overtaken.
+    /// S3's time of the latest create that was accepted or has joined. It supersedes an older delete whose event is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_create: Option<Timestamp>,
-    /// S3's time of the latest delete that was accepted or answered. A create that is older, and was only late, is taken back.
+    /// S3's time of the latest delete that was accepted or answered. It supersedes an older create whose event is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<Timestamp>,
     /// Where and when the file of `last_create` was first seen.
@@ -84,16 +85,17 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delete_seen: Option<FirstSeen>,
     /// The create that was given up because a delete came within the same second, so that nobody knows which was the later.
-    /// What tells of it stands until the next create is accepted.
+    /// The answers that report it stay until the next create is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tied: Option<Tied>,
-    /// The login address that was told last; empty where it was told that there is none.
+    /// The login address that was reported last; empty where it was reported that there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
-    /// What was heard last of machines for its compute nodes.
+    /// What was reported last of instances for its compute nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeNews>,
-    /// Uploads in other folders than the accepted one's that `.cf-created` was written beside: it goes when the cluster does.
+    /// Uploads in other folders than the accepted one's beside which the login address was reported, or that there is none: what
+    /// changes is reported there too, and `.cf-created` goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<UploadKey>,
     /// Uploads beside which `.cf-failed` reports resources that are left, or that are being deleted: how that ends is reported there too.
@@ -192,7 +194,7 @@ pub struct Open {
     pub seen: u64,
 }
 
-/// What Auto Scaling tells of the machines for a cluster's compute nodes (its user guide, "Auto Scaling events").
+/// What Auto Scaling reports of the instances for a cluster's compute nodes (its user guide, "Auto Scaling events").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeNews {
     /// When.
@@ -205,7 +207,7 @@ pub struct NodeNews {
 /// A mail of one kind for one request, sent at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The request that it tells of.
+    /// The request that it is about.
     pub request: RequestId,
     /// Which news it is.
     pub kind: MailKind,
@@ -315,7 +317,7 @@ impl Entry {
         self.open.retain(|o| &o.request != request || std::mem::take(&mut is_first));
     }
 
-    /// The news of a removal bear the name of a delete that asked for it: they are the same news if its file is put again.
+    /// The mail about a deletion is claimed under the delete's request id; if its file is replaced, the claim moves to the new id.
     fn pass_claims_on(&mut self, before: &Open, request: &RequestId) {
         if before.key.verb == Verb::Delete {
             self.mails.iter_mut().filter(|c| c.request == before.request).for_each(|c| c.request = request.clone());
@@ -329,8 +331,8 @@ impl Entry {
         !is_accepteds && self.announced.len() >= OPEN_MAX && !self.announced.iter().any(knows)
     }
 
-    /// Notes that `.cf-created` stands beside an upload. As many folders as may be told already, and as may be open: none is
-    /// ever forgotten, for more are refused.
+    /// Notes that `.cf-created` is beside an upload. A create in one more folder is refused once `OPEN_MAX` are noted, and at most
+    /// `OPEN_MAX` are open by then: none is ever forgotten.
     pub fn note_announced(&mut self, key: &UploadKey) {
         let is_accepteds = self.accepted.as_ref().is_some_and(|a| a.key.folder == key.folder);
         if !is_accepteds && !self.announced.iter().any(|known| known.folder == key.folder) {
@@ -340,8 +342,8 @@ impl Entry {
         }
     }
 
-    /// Notes that `.cf-failed` beside an upload tells of parts that are left. Bounded as the folders with an address are.
-    pub fn note_warned(&mut self, key: &UploadKey) {
+    /// Notes that `.cf-failed` beside an upload reports parts that are left. Bounded as the folders with an address are.
+    pub fn note_remains_reported(&mut self, key: &UploadKey) {
         if !self.remains_reported.iter().any(|known| known.folder == key.folder) {
             self.remains_reported.push(key.clone());
             let surplus = self.remains_reported.len().saturating_sub(2 * OPEN_MAX);
@@ -384,3 +386,7 @@ impl Entry {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -38,7 +38,7 @@ pub struct Line {
     /// Its clusters, without those that are over or never began: to a sweep they are as good as not there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clusters: BTreeMap<ClusterName, EntrySummary>,
-    /// The login addresses that were told, of those that stand.
+    /// The login addresses that were reported, of those that stand.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub logins: BTreeMap<ClusterName, String>,
 }
@@ -117,12 +117,12 @@ impl LedgerCache {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// How many ledgers it tells of.
+    /// How many ledgers it holds.
     pub fn len(&self) -> usize {
         self.ledgers.len()
     }
 
-    /// Whether it tells of none.
+    /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.ledgers.is_empty()
     }

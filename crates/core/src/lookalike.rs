@@ -55,7 +55,7 @@ impl Verb {
 
     /// Those of the endings that a bucket's direct notifications name as well: their filters compare letter by letter, and a
     /// bucket has a hundred of them at most, for everybody.
-    pub fn lookalikes_told_by_buckets(self) -> [String; 4] {
+    pub fn lookalikes_reported_by_buckets(self) -> [String; 4] {
         let [right, underscore, ..] = self.spellings();
         [format!("{right}.txt"), format!("{right}.json"), right.to_ascii_uppercase(), underscore]
     }

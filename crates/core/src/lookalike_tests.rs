@@ -90,7 +90,7 @@ fn no_ending_can_match_an_answer() {
 #[test]
 fn what_buckets_tell_of_is_among_what_is_read() {
     for verb in Verb::ALL {
-        for ending in verb.lookalikes_told_by_buckets() {
+        for ending in verb.lookalikes_reported_by_buckets() {
             assert!(verb.lookalikes().contains(&ending.to_ascii_lowercase()), "{ending}");
         }
     }

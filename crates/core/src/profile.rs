@@ -48,8 +48,8 @@ pub const SCRIPT_BYTES_MIN: u64 = 3;
 /// The most bytes of a file's name on the nodes.
 const NAME_BYTES_MAX: usize = 255;
 
-/// So many of the things that are no scripts are told.
-const TOLD_MAX: usize = 4;
+/// So many of the things that are no scripts are shown.
+const SHOWN_MAX: usize = 4;
 
 /// Whether the nodes run a file of `configure.d/`, by its name there and its size.
 pub fn is_script(name: &str, size: u64) -> bool {
@@ -116,7 +116,7 @@ impl Profile {
             Some(_) if name.is_empty() => {}
             Some(why) => {
                 self.others.count += 1;
-                if self.others.files.len() < TOLD_MAX {
+                if self.others.files.len() < SHOWN_MAX {
                     self.others.files.push((name.to_owned(), why));
                 }
             }

@@ -67,7 +67,7 @@ impl Region {
     }
 
     /// The types that a file names and that are not here: refused before anything starts, and never replaced. What the
-    /// template does not offer at all is another problem, and not told twice.
+    /// template does not offer at all is another problem, and not reported twice.
     pub fn absent(&self, choices: &Choices, template: &Template) -> Vec<Problem> {
         let is_legal = |(name, value): &(&String, &String)| template.parameters.get(*name).is_some_and(|p| p.check(name, value).is_none());
         let legal: Choices = choices.iter().filter(is_legal).map(|(n, v)| (n.clone(), v.clone())).collect();

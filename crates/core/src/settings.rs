@@ -76,7 +76,7 @@ pub struct Settings {
     pub nodes_max: u32,
     /// Values for the template's system parameters that are the same for every cluster.
     pub fixed: BTreeMap<SystemValue, String>,
-    /// A function's timeout: no pass lives longer.
+    /// The longest of the functions' timeouts: no pass lives longer.
     pub timeout_seconds: i64,
     /// Sender and recipient of mails; none where the deployment wants no mail.
     pub mail: Option<MailRoute>,
@@ -120,7 +120,7 @@ impl Settings {
         given.get(name).map(String::as_str).or_else(|| self.region.default_of(name)).or_else(|| self.template.effective(given, name))
     }
 
-    /// How long a create that nobody sees may still be on its way: a function's timeout, and a minute.
+    /// How long a create that nobody sees may still be on its way: the longest timeout, and a minute.
     pub const fn flight_seconds_max(&self) -> i64 {
         self.timeout_seconds + 60
     }
@@ -141,6 +141,17 @@ mod tests {
             let row = table.split(&format!("\n{effect}:\n")).nth(1).expect("a row of the table");
             let only = row.lines().find_map(|line| line.strip_prefix("  only: ")).expect("who alone does it");
             assert_eq!(only, format!("[{}]", names.join(", ")), "{right:?}");
+        }
+    }
+
+    /// Their names in the deployment's template, which `cargo xtask sync` and `adopt-bucket` go by.
+    #[test]
+    fn each_function_is_a_resource_of_the_deployment() {
+        let template = include_str!("../../../template.yaml");
+        for function in Function::VARIANTS {
+            let resource = template.split(&format!("\n  {}:\n", function.resource())).nth(1).expect("a resource");
+            let handler = resource.lines().find(|line| line.contains("FunctionName:")).expect("its name");
+            assert!(handler.ends_with(&format!("-{}", function.name())), "{handler}");
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct Snapshot<'a> {
     pub stack: ObservedStack,
     /// The user's profile; without a script in it there is no cluster.
     pub profile: Profile,
-    /// Why the stack failed and what is left of it; read only where that is told.
+    /// Why the stack failed and what is left of it; read only if the action reports it.
     pub causes: Causes,
     /// Resources finished; read only while a stack is being made, and missing where the list could not be read.
     pub progress: Option<Progress>,
@@ -77,7 +77,7 @@ pub enum ObservedStack {
     Ours(Box<Stack>),
 }
 
-/// A call that was refused for good: the next decision is made in the light of it.
+/// A call that was refused for good: the next decision takes it into account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// `CloudFormation` would not start the stack.
@@ -112,7 +112,7 @@ impl Snapshot<'_> {
         self.ledger.revision + 1
     }
 
-    /// An upload as its user's wish, by what is known of when it was made.
+    /// When the request of an upload was made, as far as that is known.
     pub fn request_time(&self, entry: &Entry, upload: &Upload) -> RequestTime {
         let known = entry.open.iter().find(|o| o.request == upload.request);
         let seen = known.map_or(self.revision(), |open| open.seen);
@@ -136,8 +136,8 @@ impl Snapshot<'_> {
         Some(output.trim()).filter(|address| !address.is_empty())
     }
 
-    /// The version of an answer beside an upload, where one stands.
-    pub fn standing(&self, key: &UploadKey, answer: Answer) -> Option<&ETag> {
+    /// The ETag of an answer beside an upload, where there is one.
+    pub fn answer_etag(&self, key: &UploadKey, answer: Answer) -> Option<&ETag> {
         self.answers.get(&key.answer(answer))
     }
 }

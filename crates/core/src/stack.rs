@@ -8,7 +8,8 @@ use strum::VariantArray;
 use crate::names::{Cluster, ClusterName, User};
 use crate::request::RequestId;
 
-/// A stack's id: its ARN. Unlike a name it is never used again, so deletes go by id.
+/// A stack's id: its ARN. Unlike a name it is never used again, so deletes go by id. DescribeStacks also takes a name in its
+/// place: only `reconcile::instance`, whose event has no ARN, gives one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, derive_more::Display)]
 pub struct StackId(pub String);
 
@@ -207,6 +208,33 @@ mod tests {
             assert_eq!(StackStatus::parse(status.as_str()), status);
         }
         assert_eq!(StackStatus::parse("SOMETHING_NEW"), StackStatus::Unknown);
+    }
+
+    #[test]
+    fn a_stack_is_a_clusters_only_with_every_tag_of_this_deployment_and_not_inside_another() {
+        let cluster = crate::testing::cluster("alice", "demo");
+        let ours = Stack {
+            id: StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/x/1".into()),
+            status: StackStatus::CreateComplete,
+            reason: None,
+            tags: tags(&cluster, &RequestId::from_tag("0123456789abcdef"), "ours"),
+            parameters: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            parent: None,
+        };
+        assert_eq!(ours.cluster("ours"), Some(cluster));
+        assert_eq!(ours.cluster("theirs"), None);
+        let nested = Stack { parent: Some(StackId("outer".into())), ..ours.clone() };
+        assert_eq!(nested.cluster("ours"), None, "a nested stack inherits the tags");
+        for tag in [TAG_USER, TAG_CLUSTER, TAG_DEPLOYMENT] {
+            for value in [None, Some(""), Some("../x")] {
+                let mut stack = ours.clone();
+                stack.tags.remove(tag);
+                stack.tags.extend(value.map(|value| (tag.to_owned(), value.to_owned())));
+                assert_eq!(stack.cluster("ours"), None, "{tag}: {value:?}");
+            }
+        }
+        assert_eq!(ours.request(), Some(RequestId::from_tag("0123456789abcdef")));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub const READ_MAX: usize = 1000;
 /// About how far apart sweeps are. Nothing but whose turn it is hangs on it.
 const SWEEP_SECONDS: usize = 300;
 
-/// Looks for what nobody told of.
+/// Looks for work that no event reported.
 pub async fn find<W: Observe + Execute>(world: &W, settings: &Settings, now: Timestamp) -> Result<Found, Fault> {
     let mut found = Found::default();
     let (listed, living, before) = join!(observe::ledgers(world), observe::living(world, settings), observe::seen(world));
@@ -90,7 +90,7 @@ async fn read<W: Observe>(world: &W, turn: Vec<User>, lines: &mut BTreeMap<User,
     }
 }
 
-/// Whose ledgers are read now. Where there are too many, each sweep begins where the one before has ended; told by the
+/// Whose ledgers are read now. Where there are too many, each sweep begins where the one before has ended, by the
 /// time, so that everybody has a turn even where no cache can be written.
 fn turn(unknown: &BTreeSet<User>, now: Timestamp) -> Vec<User> {
     let sweeps = usize::try_from(now.as_second()).unwrap_or(0) / SWEEP_SECONDS;
@@ -120,9 +120,9 @@ pub fn compare(lines: &BTreeMap<User, Line>, living: &[LivingStack], unknown: &B
     wanting.into_iter().collect()
 }
 
-/// Whether a cluster that stands has another address than its user was told.
+/// Whether a cluster that stands has another address than the one reported to its user.
 fn has_moved(line: &Line, name: &ClusterName, one: &LivingStack) -> bool {
-    one.state == StackState::Available && line.logins.get(name).is_some_and(|told| *told != one.login)
+    one.state == StackState::Available && line.logins.get(name).is_some_and(|reported| *reported != one.login)
 }
 
 /// Whether what a ledger says fits the stack.
@@ -158,7 +158,7 @@ mod tests {
         LivingStack { cluster: cluster.clone(), state, login: login.to_owned() }
     }
 
-    /// What a sweep wants to look at, told from the whole entry.
+    /// What a sweep wants to look at, by the whole entry.
     fn is_wanting(entry: &Entry, stack: Option<StackState>) -> bool {
         let agrees = matches!(
             (&entry.phase, stack),
@@ -214,16 +214,16 @@ mod tests {
     #[test]
     fn a_cluster_whose_address_has_changed_is_looked_at() {
         let cluster = testing::cluster("alice", "demo");
-        let told = |login: Option<&str>| {
+        let reported = |login: Option<&str>| {
             let entry = Entry { phase: Phase::Ready, login: login.map(str::to_owned), ..Entry::default() };
             let ledger = Ledger { revision: 1, clusters: [(cluster.name.clone(), entry)].into(), ..Ledger::default() };
             [(cluster.user.clone(), Line::of(&ledger, ETag(String::new())))].into()
         };
-        let wanted = |login, state, now| compare(&told(login), &[one(&cluster, state, now)], &BTreeSet::new()).len();
+        let wanted = |login, state, now| compare(&reported(login), &[one(&cluster, state, now)], &BTreeSet::new()).len();
         assert_eq!(wanted(Some("192.0.2.1"), StackState::Available, "192.0.2.1"), 0);
         assert_eq!(wanted(Some("192.0.2.1"), StackState::Available, "192.0.2.2"), 1);
         assert_eq!(wanted(Some("192.0.2.1"), StackState::Available, ""), 1);
-        // While it is changed its outputs are the old ones, or half of each; and what was never told cannot have changed.
+        // While it is changed its outputs are the old ones, or half of each; and what was never reported cannot have changed.
         assert_eq!(wanted(Some("192.0.2.1"), StackState::Changing, "192.0.2.2"), 0);
         assert_eq!(wanted(None, StackState::Available, "192.0.2.2"), 0);
     }

@@ -40,7 +40,7 @@ pub struct VerbSpec {
 /// What becomes of the uploads of a verb.
 #[derive(Debug, Clone, Copy)]
 pub enum Handling {
-    /// They contend for the cluster's life: triage, phase and stack decide (`decide`).
+    /// They compete to decide what happens to the cluster: triage, phase and stack decide (`decide`).
     Contends,
     /// They change nothing: each is answered at once, by what a snapshot shows.
     Answers(fn(&Snapshot<'_>, &Upload) -> Message),

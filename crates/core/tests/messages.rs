@@ -10,8 +10,8 @@ use cf_core::message::{
     Problem, RegionAdvice, Remains, Rest, StackReason, StateText, Wrong,
 };
 use cf_core::names::{ClusterName, StackName};
-use cf_core::order;
 use cf_core::profile::Profile;
+use cf_core::requested_parameters;
 use cf_core::settings::Settings;
 use cf_core::status::Progress;
 use cf_core::testing;
@@ -92,8 +92,8 @@ fn elsewhere() -> Vec<Problem> {
     .to_vec()
 }
 
-/// What is wrong with orders, one of each kind.
-fn orders() -> Vec<Problem> {
+/// What is wrong with requests, one of each kind.
+fn wrong_requests() -> Vec<Problem> {
     let long = format!("{{\"{}\": 1}}", "x".repeat(70_000));
     let bodies: &[&[u8]] = &[
         long.as_bytes(),
@@ -125,14 +125,14 @@ fn orders() -> Vec<Problem> {
         "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
         "{\"AutoscalingPolicy\": \"“enabled”\", \"Compute\u{200b}MaxNodes\": 3}".as_bytes(),
     ];
-    let read = |body: Body| order::read(&body, &testing::settings()).err().unwrap_or_default();
+    let read = |body: Body| requested_parameters::read(&body, &testing::settings()).err().unwrap_or_default();
     let mut problems: Vec<Problem> = bodies.iter().flat_map(|bytes| read(Body::Read(bytes.to_vec()))).collect();
     problems.extend(read(Body::Unreadable("403 AccessDenied".into())));
     problems.extend(read(Body::Unread));
     problems.extend(read(Body::Read(MISTAKES.as_bytes().to_vec())));
     problems.extend([Some(42), None].map(|more| Problem::File(FileProblem::MoreLines(more))));
     let few_nodes = Settings { nodes_max: 2, ..testing::settings() };
-    problems.extend(order::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
+    problems.extend(requested_parameters::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
     problems.extend(elsewhere());
     let mut profile = Profile::default();
     profile.note("README.txt", 10);
@@ -148,7 +148,7 @@ fn orders() -> Vec<Problem> {
 fn answers() -> Vec<Message> {
     let (cluster, at) = (cluster(), at());
     let mut all: Vec<Message> =
-        orders().into_iter().map(|problem| Message::Refused { cluster: cluster.clone(), problems: vec![problem] }).collect();
+        wrong_requests().into_iter().map(|problem| Message::Refused { cluster: cluster.clone(), problems: vec![problem] }).collect();
     all.extend(
         ["home/x.cf-create", "home/alice/a_b.cf-create", "home/alice/a+b.cf-delete", "home/alice//x.cf-create", "home/-a/x.cf-create"]
             .map(|text| Message::WrongKey(wrong_key(text))),
@@ -226,18 +226,18 @@ fn states() -> Vec<StateText> {
 }
 
 fn mails() -> Vec<Mail> {
-    let told = || Message::RemovedWhileMade { cluster: cluster() };
+    let answer = || Message::RemovedWhileMade { cluster: cluster() };
     let asked_by = || key("home/alice/demo.cf-create");
     let encoded = format!("Encoded authorization failure message: {}", "Ab-9_".repeat(10));
     let full = || Full { reasons: vec![("LoginNode".into(), encoded.clone())], unread: vec!["DescribeStackEvents: no answer".into()] };
     let news = vec![
         News::Ready { login: "198.51.100.7".into(), asked_by: asked_by(), accepted: at() },
         News::NoLogin { asked_by: asked_by() },
-        News::Failed { asked_by: asked_by(), told: told(), full: full() },
-        News::Unreadable { file: asked_by(), told: told() },
+        News::Failed { asked_by: asked_by(), answer: answer(), full: full() },
+        News::Unreadable { file: asked_by(), answer: answer() },
         News::Gone,
         News::Removed,
-        News::Stuck { told: told(), full: full() },
+        News::Stuck { answer: answer(), full: full() },
         News::Occupied,
     ];
     let mail = |news| Mail { cluster: testing::cluster("alice", "demo"), stack: stack(), deployment: "cluster-service".into(), news };
@@ -285,7 +285,7 @@ fn assert_all(shown: impl IntoIterator<Item = &'static str>, variants: &[&'stati
 #[test]
 fn every_sentence_that_people_read_is_shown_with_an_example() {
     let (answers, states, mails, advices) = (answers(), states(), mails(), advices());
-    let mistakes = orders().into_iter().filter_map(|problem| match problem {
+    let mistakes = wrong_requests().into_iter().filter_map(|problem| match problem {
         Problem::File(FileProblem::Line { mistakes, .. }) => Some(mistakes),
         _ => None,
     });
@@ -310,7 +310,7 @@ fn every_sentence_that_people_read_is_shown_with_an_example() {
     for advice in &advices {
         let _ = writeln!(all, "- {}: {advice}", <&str>::from(advice));
     }
-    all.push_str("\n# What a file may be instead of an order\n\n");
+    all.push_str("\n# What a file may be instead of a request\n\n");
     for format in Format::VARIANTS {
         let _ = writeln!(all, "- {}: {format}", <&str>::from(format));
     }

@@ -157,9 +157,9 @@ proptest! {
     /// What a user wrote comes back in an answer that people read in a terminal, and that a log holds.
     #[test]
     fn whatever_is_asked_the_answer_is_printable(name in "\\PC{0,80}|.{0,80}", value in ".{0,200}", raw in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let order = serde_json::to_vec(&std::collections::BTreeMap::from([(name, value)])).unwrap_or_default();
-        for bytes in [order, raw] {
-            for problem in cf_core::order::read(&Body::Read(bytes.clone()), &testing::settings()).err().into_iter().flatten() {
+        let object = serde_json::to_vec(&std::collections::BTreeMap::from([(name, value)])).unwrap_or_default();
+        for bytes in [object, raw] {
+            for problem in cf_core::requested_parameters::read(&Body::Read(bytes.clone()), &testing::settings()).err().into_iter().flatten() {
                 let text = problem.to_string();
                 prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
                 prop_assert!(text.len() < 4000, "{} bytes", text.len());

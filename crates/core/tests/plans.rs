@@ -5,10 +5,11 @@ mod made;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use cf_core::decide::state::{CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::state::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, Row, choose, decide};
 use cf_core::stack::StackStatus;
 use cf_core::testing;
+use jiff::SignedDuration;
 use made::{KNOWN, Known, MadeFor, Refused, Scene};
 use strum::VariantArray;
 
@@ -119,4 +120,40 @@ fn where_a_token_was_used_before_a_stack_that_is_seen_decides() {
     let living = StackKind::Ours(StackStatus::CreateInProgress);
     assert_eq!(action(living, Some(Refused::TokenUsed)), Action::FollowCreation);
     assert_eq!(action(living, Some(Refused::Create)), Action::ReportDeclined, "what CloudFormation refuses is still told");
+}
+
+/// A create that nobody sees may be on its way for as long as a function lives, and a minute.
+#[test]
+fn a_create_without_a_stack_is_given_up_once_no_call_can_be_on_its_way() {
+    let settings = testing::settings();
+    let longest = settings.timeout_seconds + 60;
+    for (waited, kind) in [(0, PhaseKind::Unwanted), (longest, PhaseKind::Unwanted), (longest + 1, PhaseKind::UnwantedLong)] {
+        let mut snapshot = made::snapshot(&Scene { phase: PhaseKind::Unwanted, ..NOTHING }, &settings);
+        snapshot.now += SignedDuration::from_secs(waited);
+        assert_eq!(state::phase(&snapshot, &snapshot.entry()), kind, "{waited} s");
+    }
+}
+
+#[test]
+fn an_upload_is_first_seen_in_the_revision_that_noted_it_or_in_the_next() {
+    let settings = testing::settings();
+    let scene = Scene { create: Some((Known::Joined, 0)), delete: Some(Known::New), ..NOTHING };
+    let snapshot = made::snapshot(&scene, &settings);
+    let entry = snapshot.entry();
+    let seen = |nth: usize| snapshot.request_time(&entry, &snapshot.uploads[nth]).sighting.map(|first| first.seen);
+    assert_eq!(entry.open[0].request, snapshot.uploads[0].request);
+    assert_eq!((seen(0), seen(1)), (Some(entry.open[0].seen), Some(snapshot.ledger.revision + 1)));
+    assert_ne!(seen(0), seen(1));
+}
+
+#[test]
+fn only_an_answered_upload_that_s3_does_not_give_out_is_left_over() {
+    let settings = testing::settings();
+    for (known, is_withheld) in [(Known::Answered, true), (Known::Answered, false), (Known::New, true), (Known::Joined, true)] {
+        let mut snapshot = made::snapshot(&Scene { create: Some((known, 0)), ..NOTHING }, &settings);
+        snapshot.uploads[0].is_withheld = is_withheld;
+        let is_left_over = known == Known::Answered && is_withheld;
+        assert_eq!(snapshot.is_left_over(&snapshot.uploads[0]), is_left_over, "{known:?}, withheld: {is_withheld}");
+        assert_eq!(snapshot.left_over().count(), usize::from(is_left_over));
+    }
 }

@@ -1,11 +1,11 @@
-//! Bodies: any bytes are either an order within the template's constraints, or refused with reasons.
+//! Bodies: any bytes are either a request within the template's constraints, or refused with reasons.
 
 use arbitrary::Unstructured;
 use cf_core::body::{self, Body, Choices};
 use cf_core::characters::is_unprintable;
 use cf_core::message::{ChoiceProblem, Problem, Wrong};
 use cf_core::number::Number;
-use cf_core::order;
+use cf_core::requested_parameters;
 use cf_core::settings::Settings;
 use cf_core::template::default_template;
 use cf_core::testing;
@@ -24,7 +24,7 @@ target!(
     /// Something like JSON, put together from what JSON readers stumble over.
     pieces,
     one in 1,
-    reached ["an empty order", "values, and no order", "no values"],
+    reached ["an empty request", "values, and no request", "no values"],
     |bytes: &[u8]| {
         let u = &mut Unstructured::new(bytes);
         let begin = mostly(u, "", &["\u{feff}", " \n", "\u{feff}\u{feff}", "// x\n", "---\n", "\u{a0}", "\u{200b}"]);
@@ -34,13 +34,13 @@ target!(
 );
 
 target!(
-    /// Orders that are near to being right: known names, with values on the edge of what they take.
-    orders,
+    /// Requests that are near to being right: known names, with values on the edge of what they take.
+    requests,
     one in 2,
-    reached ["an order", "values, and no order", "no values"],
+    reached ["a request", "values, and no request", "no values"],
     |bytes: &[u8]| {
         let u = &mut Unstructured::new(bytes);
-        let pairs: Vec<(String, String)> = (0..upto(u, 4)).map(|_| order_line(u)).collect();
+        let pairs: Vec<(String, String)> = (0..upto(u, 4)).map(|_| parameter_line(u)).collect();
         let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
         let names: std::collections::BTreeSet<&String> = pairs.iter().map(|(name, _)| name).collect();
         let what = law(format!("{{{}}}", lines.join(", ")).as_bytes());
@@ -146,7 +146,7 @@ const NUMBERS: [&str; 22] = [
 ];
 
 /// A name, now and then one that is the system's, and a value as it stands in JSON.
-fn order_line(u: &mut Unstructured<'_>) -> (String, String) {
+fn parameter_line(u: &mut Unstructured<'_>) -> (String, String) {
     let card = default_template();
     let name = match upto(u, 7) {
         0 => pick(u, &card.parameters.keys().cloned().collect::<Vec<_>>()),
@@ -181,7 +181,7 @@ fn settings() -> &'static Settings {
 }
 
 fn read(bytes: &[u8]) -> Result<Choices, Vec<Problem>> {
-    order::read(&Body::Read(bytes.to_vec()), settings())
+    requested_parameters::read(&Body::Read(bytes.to_vec()), settings())
 }
 
 fn law(bytes: &[u8]) -> &'static str {
@@ -191,7 +191,7 @@ fn law(bytes: &[u8]) -> &'static str {
         Ok(choices) => again(choices, |text| body::read(&Body::Read(text.to_vec()))),
         Err(problems) => {
             refused(problems);
-            assert_eq!(read.as_ref(), Err(problems), "what is no object of values is no order");
+            assert_eq!(read.as_ref(), Err(problems), "what is no object of values is no request");
         }
     }
     match &read {
@@ -200,7 +200,7 @@ fn law(bytes: &[u8]) -> &'static str {
             let one =
                 |(name, value): (&String, &String)| (name.clone(), card.parameters.get(name).map_or(value.clone(), |p| p.canonical(value)));
             let written: Option<Choices> = plain.as_ref().ok().map(|plain| plain.iter().map(one).collect());
-            assert_eq!(written.as_ref(), Some(choices), "an order is what was written, its numbers in their one form");
+            assert_eq!(written.as_ref(), Some(choices), "a request is what was written, its numbers in their one form");
             accepted(choices);
             again(choices, self::read);
         }
@@ -213,9 +213,9 @@ fn law(bytes: &[u8]) -> &'static str {
         }
     }
     match (&plain, &read) {
-        (_, Ok(choices)) if choices.is_empty() => "an empty order",
-        (_, Ok(_)) => "an order",
-        (Ok(_), Err(_)) => "values, and no order",
+        (_, Ok(choices)) if choices.is_empty() => "an empty request",
+        (_, Ok(_)) => "a request",
+        (Ok(_), Err(_)) => "values, and no request",
         (Err(_), Err(_)) => "no values",
     }
 }

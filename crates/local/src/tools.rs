@@ -1,4 +1,4 @@
-//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, three that only check, and a
+//! Pinned tools in a folder that git ignores: the emulators, SAM with what it builds and checks with, four that only check, and a
 //! baseline.
 
 use std::env;
@@ -22,6 +22,8 @@ pub enum Tool {
     CargoLambda,
     /// cargo-deny and ShellCheck.
     Checks,
+    /// cargo-machete, which finds libraries that nothing uses.
+    Machete,
     /// cfn-guard.
     Guard,
     /// An IAM simulator.
@@ -38,12 +40,14 @@ enum Kind {
     Python,
     /// npm, into a folder.
     Npm,
+    /// cargo, which compiles it: no package index has it.
+    Cargo,
 }
 
 impl Tool {
     /// All there are.
-    pub const ALL: [Self; 8] =
-        [Self::CargoLambda, Self::Emulator, Self::Sam, Self::Checks, Self::Guard, Self::Iam, Self::LocalEmu, Self::Bench];
+    pub const ALL: [Self; 9] =
+        [Self::CargoLambda, Self::Emulator, Self::Sam, Self::Checks, Self::Machete, Self::Guard, Self::Iam, Self::LocalEmu, Self::Bench];
 
     const fn name(self) -> &'static str {
         match self {
@@ -51,6 +55,7 @@ impl Tool {
             Self::Sam => "sam",
             Self::CargoLambda => "cargo-lambda",
             Self::Checks => "checks",
+            Self::Machete => "machete",
             Self::Guard => "guard",
             Self::Iam => "iam",
             Self::LocalEmu => "localemu",
@@ -62,6 +67,7 @@ impl Tool {
         match self {
             Self::Emulator | Self::Sam | Self::CargoLambda | Self::Checks | Self::LocalEmu | Self::Bench => Kind::Python,
             Self::Guard | Self::Iam => Kind::Npm,
+            Self::Machete => Kind::Cargo,
         }
     }
 
@@ -72,6 +78,7 @@ impl Tool {
             Self::Sam => &["requirements-sam.txt", "constraints-sam.txt"],
             Self::CargoLambda => &["requirements-cargo-lambda.txt"],
             Self::Checks => &["requirements-checks.txt"],
+            Self::Machete => &["cargo-machete.txt"],
             Self::Guard => &["guard/package.json", "guard/package-lock.json"],
             Self::Iam => &["iam/package.json", "iam/package-lock.json"],
             Self::LocalEmu => &["requirements-localemu.txt", "constraints-localemu.txt"],
@@ -86,7 +93,7 @@ impl Tool {
 
     /// Whether this machine can have it.
     pub fn is_possible(self) -> bool {
-        matches!(self.kind(), Kind::Npm) || python(self.python_minor_min()).is_ok()
+        !matches!(self.kind(), Kind::Python) || python(self.python_minor_min()).is_ok()
     }
 
     /// What people call it.
@@ -96,6 +103,7 @@ impl Tool {
             Self::Sam => "SAM and cfn-lint",
             Self::CargoLambda => "cargo-lambda",
             Self::Checks => "cargo-deny and ShellCheck",
+            Self::Machete => "cargo-machete",
             Self::Guard => "cfn-guard",
             Self::Iam => "an IAM simulator",
             Self::LocalEmu => "the local AWS that enforces IAM",
@@ -111,7 +119,7 @@ impl Tool {
     /// One of its programs.
     pub fn program(self, name: &str) -> PathBuf {
         match self.kind() {
-            Kind::Python => self.folder().join("bin").join(name),
+            Kind::Python | Kind::Cargo => self.folder().join("bin").join(name),
             Kind::Npm => self.folder().join(guard_programs()).join(name),
         }
     }
@@ -145,6 +153,7 @@ impl Tool {
         match self.kind() {
             Kind::Python => self.install_by_pip(&pins)?,
             Kind::Npm => self.install_by_npm(&pins)?,
+            Kind::Cargo => self.install_by_cargo(&pins[0])?,
         }
         fs::write(self.stamp(), fingerprint(&pins)?)?;
         Ok(())
@@ -173,6 +182,18 @@ impl Tool {
             "npm ci",
             "is npm (of Node.js 20 or newer) installed, and its registry within reach?",
         )?;
+        Ok(())
+    }
+
+    /// The pin is a line `name@version`; `--locked` takes the libraries that its authors built it with.
+    fn install_by_cargo(self, pin: &Path) -> Result<()> {
+        let pin = fs::read_to_string(pin)?;
+        let mut command = Command::new("cargo");
+        command.args(["install", "--locked", "--quiet", "--root"]).arg(self.folder()).arg(pin.trim());
+        // Beside what is installed, not in the project's own `target`, whose profiles are other ones.
+        command.env("CARGO_TARGET_DIR", self.folder().join("target"));
+        run(&mut command, "cargo install", "is crates.io within reach?")?;
+        fs::remove_dir_all(self.folder().join("target"))?;
         Ok(())
     }
 }

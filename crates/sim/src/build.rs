@@ -30,7 +30,7 @@ pub fn why_not(start: &Start) -> Option<&'static str> {
     let is_deleted = start.stack == K::Ours(StackStatus::DeleteComplete);
     let is_planned = start.stack == K::Ours(StackStatus::ReviewInProgress);
     Some(match (start.create, start.delete, start.phase) {
-        (_, _, P::Moved) if start.stack.state() != Some(StackState::Available) => "only a stack that stands tells of another address",
+        (_, _, P::Moved) if start.stack.state() != Some(StackState::Available) => "only a stack that stands has another address",
         (_, _, phase) if is_planned && !matches!(phase, P::New | P::Blocked | P::Deleting) => {
             "its stack was created, or is being, and never waits for a change set again"
         }
@@ -48,10 +48,14 @@ pub fn why_not(start: &Start) -> Option<&'static str> {
         (C::Same | C::Other, _, _) if is_idle && !is_there => "there is nothing to compare it with",
         (C::Own, _, P::New) if !is_there => "what it was made for is not there",
         (C::Own, _, P::Gone) => "it is over: its create has its answer",
-        (C::Outlived, D::TooMany, _) => "a crowd that loses one has room again: which is answered first decides how it ends",
-        (_, D::Late, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready | P::Moved) => "nothing lives, or is on its way",
-        (C::Own, D::Overtaken, P::Creating | P::Blocked | P::Ready | P::Moved) => "what lives was asked for since: it is late",
-        (C::None, D::Overtaken, _) => "nothing has overtaken it",
+        (C::Superseded, D::TooMany, _) => "a crowd that loses one has room again: which is answered first decides how it ends",
+        (_, D::SupersededBefore, phase) if !matches!(phase, P::Creating | P::Blocked | P::Ready | P::Moved) => {
+            "nothing lives, or is on its way"
+        }
+        (C::Own, D::Superseded, P::Creating | P::Blocked | P::Ready | P::Moved) => {
+            "what lives was asked for since: it is superseded before"
+        }
+        (C::None, D::Superseded, _) => "nothing supersedes it",
         (_, D::None, P::Deleting | P::Unwanted | P::UnwantedLong) => "an accepted delete is open until it is answered",
         (_, D::Own | D::OwnAwaited, P::New | P::Creating | P::Blocked) => "a delete is accepted together with its phase",
         (_, D::Own | D::OwnAwaited, P::Gone) => "the end has answered it",
@@ -124,24 +128,25 @@ impl Builder {
             C::None => return None,
             C::Invalid => b"[]",
             C::Other => br#"{"ComputeMaxNodes": "8"}"#,
-            C::Settled | C::Own | C::Fresh | C::Same | C::Outlived => b"{}",
+            C::Settled | C::Own | C::Fresh | C::Same | C::Superseded => b"{}",
         };
         let request = self.put(Bucket::User, CREATE, body, 100);
         if start.create == C::Settled {
             self.settled(CREATE, &request);
         }
-        if start.create == C::Outlived {
+        if start.create == C::Superseded {
             self.note_request_time(Verb::Delete, 150);
         }
         Some(request)
     }
 
     fn delete(&mut self, start: Start) -> Option<RequestId> {
-        let is_early = matches!(start.delete, D::Overtaken | D::Late) || (start.delete == D::OwnAwaited && start.create != C::None);
+        let is_early =
+            matches!(start.delete, D::Superseded | D::SupersededBefore) || (start.delete == D::OwnAwaited && start.create != C::None);
         if start.delete == D::None {
             return None;
         }
-        if start.delete == D::Late {
+        if start.delete == D::SupersededBefore {
             self.note_request_time(Verb::Create, 100);
         }
         let request = self.put(Bucket::User, DELETE, b"", if is_early { 50 } else { 200 });

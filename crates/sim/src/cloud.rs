@@ -73,7 +73,7 @@ struct InvocationReports {
 struct OneFunction<'w> {
     world: &'w World,
     settings: Settings,
-    told: Mutex<InvocationReports>,
+    reports: Mutex<InvocationReports>,
 }
 
 impl Environment for OneFunction<'_> {
@@ -90,10 +90,10 @@ impl Environment for OneFunction<'_> {
     }
 
     fn report(&self, report: Report<'_>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         match report {
-            Report::Pass(_, outcome) => told.outcomes.push(outcome.clone()),
-            Report::Fault(_, fault) => told.faults.push(fault.clone()),
+            Report::Pass(_, outcome) => reports.outcomes.push(outcome.clone()),
+            Report::Fault(_, fault) => reports.faults.push(fault.clone()),
             _ => {}
         }
     }
@@ -123,7 +123,7 @@ impl Cloud {
         self
     }
 
-    /// A user drops a file; S3 tells of it.
+    /// A user drops a file; S3 reports it.
     pub fn drop_file(&mut self, key: &str, bytes: &[u8]) {
         self.world.wait(1);
         let at = self.world.now();
@@ -170,9 +170,9 @@ impl Cloud {
             Event::Sweep => (Function::Watch, Wake::Sweep),
         };
         let function =
-            OneFunction { world: &self.world, settings: Settings { function, ..self.world.settings.clone() }, told: Mutex::default() };
+            OneFunction { world: &self.world, settings: Settings { function, ..self.world.settings.clone() }, reports: Mutex::default() };
         let done = now(reconcile::wake(&function, &wake));
-        let InvocationReports { outcomes, faults } = function.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let InvocationReports { outcomes, faults } = function.reports.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.outcomes.extend(outcomes);
         self.faults.extend(faults);
         done
@@ -191,7 +191,7 @@ impl Cloud {
         panic!("events came again for ever: {:?}", self.faults);
     }
 
-    /// Lets stacks move one step, and CloudFormation tell of it.
+    /// Lets stacks move one step, and CloudFormation report it.
     pub fn step(&mut self) -> bool {
         self.world.wait(30);
         let login = self.world.settings.template.metadata.login_output.clone();

@@ -180,6 +180,14 @@ impl Stacks {
         }
     }
 
+    /// Gives an output of a stack another value, or takes it away, as an update of the stack would.
+    pub fn set_output(&mut self, id: &StackId, output: &str, value: Option<&str>) {
+        if let Some(found) = self.all.iter_mut().find(|s| &s.stack.id == id) {
+            found.stack.outputs.remove(output);
+            found.stack.outputs.extend(value.map(|value| (output.to_owned(), value.to_owned())));
+        }
+    }
+
     /// Lets every stack in motion make one step; returns those that did.
     pub fn step(&mut self, login_output: &str, now: Timestamp) -> Vec<StackId> {
         let moved: Vec<usize> = (0..self.all.len()).filter(|nth| self.advance(*nth, login_output, now)).collect();

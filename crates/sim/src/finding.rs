@@ -37,7 +37,7 @@ pub enum FindingKind {
     LedgerUntrue,
     /// The world does not come to rest.
     Restless,
-    /// At rest, the last request was not carried out, and its user was told that it had.
+    /// At rest, the last request was not carried out, and the answer says that it was.
     LastRequestNotCarriedOut,
     /// A create of one second with a delete has no answer of its own.
     TieUnanswered,

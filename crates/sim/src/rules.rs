@@ -115,11 +115,11 @@ impl World {
     fn untrue_address(&self, state: &State, key: &str, cluster: &Cluster) -> Option<String> {
         let of = |s: &&crate::SimStack| s.stack.cluster(&self.settings.deployment).as_ref() == Some(cluster);
         let Some(stack) = state.stacks.all_living().find(of) else { return Some(format!("{key} stands, and there is no such cluster")) };
-        let told = state.store.text(Bucket::User, key).unwrap_or_default();
+        let shown = state.store.text(Bucket::User, key).unwrap_or_default();
         let is = stack.stack.outputs.get(&self.settings.template.metadata.login_output).map(String::as_str).unwrap_or_default();
         match stack.stack.status.state() {
             StackState::DeleteFailed => Some(format!("{key} stands, and what is left of its cluster could not be deleted")),
-            StackState::Available if told.trim() != is => Some(format!("{key} says {told:?}, and the address is {is:?}")),
+            StackState::Available if shown.trim() != is => Some(format!("{key} says {shown:?}, and the address is {is:?}")),
             _ => None,
         }
     }

@@ -35,7 +35,7 @@ pub enum CreateStart {
     /// It breaks the rules.
     Invalid,
     /// A delete as young or younger was answered before.
-    Outlived,
+    Superseded,
     /// The cluster was made for it, or it shares in that.
     Own,
     /// There is nothing to compare it with.
@@ -58,10 +58,10 @@ pub enum DeleteStart {
     TooMany,
     /// A new one, later than the create.
     Asked,
-    /// A new one that came late: what lives was asked for since.
-    Late,
+    /// A new one that the accepted create supersedes: what lives was asked for since.
+    SupersededBefore,
     /// A new one, and a later create is there.
-    Overtaken,
+    Superseded,
     /// The accepted one, later than the create.
     Own,
     /// The accepted one, and a later create waits for its end.
@@ -81,7 +81,7 @@ impl Start {
                 return Situation::TooMany(Verb::Create);
             }
             CreateStart::Invalid => return Situation::Invalid,
-            CreateStart::Outlived => return Situation::CreateSuperseded,
+            CreateStart::Superseded => return Situation::CreateSuperseded,
             CreateStart::Own => CreateAsk::Own,
             CreateStart::Fresh => CreateAsk::Fresh,
             CreateStart::Same => CreateAsk::Same,
@@ -90,9 +90,9 @@ impl Start {
         let delete = match self.delete {
             DeleteStart::Settled | DeleteStart::None => DeleteAsk::None,
             DeleteStart::TooMany => return Situation::TooMany(Verb::Delete),
-            DeleteStart::Late => return Situation::DeleteSuperseded,
+            DeleteStart::SupersededBefore => return Situation::DeleteSuperseded,
             DeleteStart::Asked => DeleteAsk::Asked,
-            DeleteStart::Overtaken => DeleteAsk::Overtaken,
+            DeleteStart::Superseded => DeleteAsk::Superseded,
             DeleteStart::Own => DeleteAsk::Own,
             DeleteStart::OwnAwaited => DeleteAsk::OwnAwaited,
         };

@@ -20,7 +20,7 @@ use crate::touch::Asked;
 pub enum FaultTiming {
     /// Nothing happened.
     Before,
-    /// It happened, and nobody was told.
+    /// It happened, and its answer is lost.
     After,
 }
 

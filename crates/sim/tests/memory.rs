@@ -13,9 +13,9 @@ use cf_core::ledger::{self, ANSWERED_MAX, Accepted, Claim, End, Entry, HISTORY_M
 use cf_core::names::{ClusterName, User};
 use cf_core::observe::RunQuery;
 use cf_core::observe::Subject;
-use cf_core::order;
 use cf_core::reconcile::reconcile;
 use cf_core::request::{ETag, RequestId};
+use cf_core::requested_parameters;
 use cf_core::status::Status;
 use cf_core::template::Parameter;
 use cf_core::testing;
@@ -94,7 +94,7 @@ fn a_body_takes_little_whatever_it_holds() {
     let (_alone, settings) = (alone(), testing::settings());
     for (what, bytes) in bodies() {
         let body = Body::Read(bytes);
-        bounded(&format!("reading {what}"), || order::read(&body, &settings));
+        bounded(&format!("reading {what}"), || requested_parameters::read(&body, &settings));
         // The whole pass, with its answer, and the world that keeps it.
         let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
         let Body::Read(bytes) = body else { continue };
@@ -214,7 +214,7 @@ fn a_full_ledger_is_read_changed_and_written() {
     }
 }
 
-/// Folders that begin as the cluster's own files do come up in its listing, as many as a page holds: each with an order as
+/// Folders that begin as the cluster's own files do come up in its listing, as many as a page holds: each with a request as
 /// large as may be. Read all at once, they would be as much as the function has.
 #[test]
 fn folders_that_look_like_the_clusters_files_are_not_read() {

@@ -162,6 +162,30 @@ fn a_file_put_between_two_lookups_begins_the_look_anew() {
     assert_eq!(cloud.findings_at_rest(), []);
 }
 
+/// The first snapshot counts, also where looking had to begin anew for it.
+#[test]
+fn a_file_that_goes_while_a_look_begins_anew_is_reported_as_not_there() {
+    let mut cloud = cloud();
+    cloud.world.state().pages.files = 2;
+    for nth in 0..5 {
+        put(&cloud.world, &format!("home/alice/demo.cf-old{nth}"));
+    }
+    cloud.drop_file(CREATE, b"{}");
+    let lookups = AtomicUsize::new(0);
+    let sees = |query: &dyn Any, world: &World, _: &mut dyn Any| {
+        if let Some(FindObject(key)) = query.downcast_ref()
+            && key.ends_with(".cf-status")
+            && lookups.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            world.state().store.delete(Bucket::User, CREATE);
+            put(world, "home/alice/demo.cf-delete");
+        }
+    };
+    let world = cloud.world.clone();
+    let outcome = pass_in(&Meanwhile { world: &world, sees, done: |_: &Effect, _: &World| {} }, &cloud, CREATE).expect("a pass");
+    assert!(outcome.conflicts == 1 && outcome.is_without_upload, "{outcome:?}");
+}
+
 #[test]
 fn a_pass_whose_create_call_took_long_is_no_error() {
     let mut cloud = cloud();

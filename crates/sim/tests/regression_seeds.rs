@@ -17,13 +17,17 @@ const MISJUDGED: [(u64, &str); 1] = [(
 
 /// Seed, fault, mending.
 const FOUND: [(u64, &str, &str); 14] = [
-    (24_173, "a slow pass told `deleting` after the end had been told", "follow: the ledger is written first"),
-    (151_267, "a state was told under the version of another look", "Near::see_status: the version is that of what was read"),
-    (156_136, "the same, where a removal was under way", "Near::see_status"),
-    (27, "a create whose event came after a later delete was done was started", "CreateAsk::Outlived"),
-    (107, "the same", "CreateAsk::Outlived"),
-    (205, "a delete whose event came after a later create was ready removed it", "DeleteAsk::Late"),
-    (621, "a late delete took back a create that was younger", "DeleteAsk::Late"),
+    (24_173, "a slow pass reported `deleting` after the end had been reported", "follow_delete: the ledger is written first"),
+    (
+        151_267,
+        "a state was written under the version of another look",
+        "ClusterFiles::note_status_version: the version is that of what was read",
+    ),
+    (156_136, "the same, where a removal was under way", "ClusterFiles::note_status_version"),
+    (27, "a create whose event came after a later delete was done was started", "Triage::CreateSuperseded"),
+    (107, "the same", "Triage::CreateSuperseded"),
+    (205, "a delete whose event came after a later create was ready removed it", "Triage::DeleteSuperseded"),
+    (621, "a late delete superseded a create that was younger", "Triage::DeleteSuperseded"),
     (197, "a new upload was told that it was given up, which was its predecessor", "Builder::drop_creates_without_upload"),
     (275, "the same", "Builder::drop_creates_without_upload"),
     (242, "an upload that was one too many was never answered", "triage: a crowd's surplus comes first"),
@@ -33,11 +37,15 @@ const FOUND: [(u64, &str, &str); 14] = [
         "a create in an entry that was over was owed an answer for ever",
         "Builder::drop_creates_without_upload, triage: nothing to share in",
     ),
-    (5_125_704, "a cluster removed by hand: the upload that it was made for went without an answer", "lost: each place is told"),
+    (
+        5_125_704,
+        "a cluster removed by hand: the upload that it was made for went without an answer",
+        "report_deleted_by_others: each place has the answer",
+    ),
     (
         821_360,
         "where an old stack would not go, the waiting create was answered late",
-        "undeletable: it is told as occupied, and what stands is recovered",
+        "fail_undeletable: it is answered as occupied, and what stands is recovered",
     ),
 ];
 

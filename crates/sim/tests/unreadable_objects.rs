@@ -195,7 +195,7 @@ fn what_cannot_be_removed_is_not_taken_for_new_after_many_answers() {
     }
     let last = Message::NoSuchCluster { cluster: testing::cluster("alice", "demo").name, others: vec![], tied: None };
     assert_eq!(cloud.message(FAILED), Some(last), "the last answer stands");
-    // Once it can be read it is an old file, and not a wish.
+    // Once it can be read it is an old file, and not a request.
     cloud.world.state().store.release(Bucket::User, CREATE);
     cloud.drop_file(DELETE, b"once more");
     cloud.settle();

@@ -69,7 +69,7 @@ pub fn notifications() -> String {
         format!("- Event: s3:ObjectCreated:*\n  Function: !Sub {function}\n  Filter: {filter}\n")
     };
     let right = Verb::ALL.into_iter().map(|verb| rule(verb, verb.suffix()));
-    let lookalikes = Verb::ALL.into_iter().flat_map(|verb| verb.lookalikes_told_by_buckets().map(|ending| rule(verb, &ending)));
+    let lookalikes = Verb::ALL.into_iter().flat_map(|verb| verb.lookalikes_reported_by_buckets().map(|ending| rule(verb, &ending)));
     right.chain(lookalikes).collect()
 }
 

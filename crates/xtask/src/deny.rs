@@ -1,4 +1,5 @@
-//! cargo-deny over the libraries: their licences, what is banned, where they come from, and their known vulnerabilities.
+//! cargo-deny over the libraries: their licences, what is banned, where they come from, and their known vulnerabilities; and
+//! cargo-machete: those that a crate names and does not use.
 
 use std::process::Command;
 
@@ -12,6 +13,11 @@ pub fn run(out: &Transcript) -> Result<()> {
     let hard = ["check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
     out.show(deny().args(hard), &format!("cargo deny {}", hard.join(" ")))?;
     advisories(out)
+}
+
+/// Every library that a `Cargo.toml` names is one that its crate uses.
+pub fn unused(out: &Transcript) -> Result<()> {
+    out.show(Command::new(Tool::Machete.program("cargo-machete")).current_dir(root()), "cargo machete")
 }
 
 fn deny() -> Command {

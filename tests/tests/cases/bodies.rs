@@ -101,7 +101,7 @@ async fn b17_a_number_is_taken_in_its_one_form_or_refused_at_once_with_what_work
         let value = stack.parameters().iter().find(|p| p.parameter_key() == Some(name)).and_then(|p| p.parameter_value());
         assert_eq!(value, Some(taken), "{cluster}");
     }
-    // The same cluster in another spelling is the same wish.
+    // The same cluster in another spelling is the same request.
     case.s.gone("num0.cf-create").await?;
     case.s.drop("num0.cf-create", "{\"ComputeMaxNodes\": 2.0}").await?;
     case.s.gone("num0.cf-create").await?;

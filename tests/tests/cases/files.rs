@@ -116,7 +116,7 @@ async fn whatever_keeps_a_file_from_being_read_is_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn b04_the_same_file_again_and_again_is_one_wish() -> Result<()> {
+async fn b04_the_same_file_again_and_again_is_one_request() -> Result<()> {
     let mut case = Case::load("b04").await?;
     case.play_all().await?;
     // As many versions of one key never are files that wait.

@@ -243,8 +243,8 @@ pub async fn a_profile_is_a_script_and_not_its_folder<S: ContractWorld>(s: &S) -
 pub async fn a_mail_arrives_as_it_was_written<S: ContractWorld>(s: &S) -> Result<()> {
     let cluster = cf_core::testing::cluster("alice", "demo");
     let stack = cf_core::testing::settings().stack_name(&cluster);
-    let told = Message::Declined { cluster: cluster.name.clone(), why: "zu groß\nund zu teuer".into(), advice: Advice::Quota };
-    let mail = Mail { cluster, stack, deployment: "größer".into(), news: News::Stuck { told, full: Full::default() } };
+    let answer = Message::Declined { cluster: cluster.name.clone(), why: "zu groß\nund zu teuer".into(), advice: Advice::Quota };
+    let mail = Mail { cluster, stack, deployment: "größer".into(), news: News::Stuck { answer, full: Full::default() } };
     s.execute(&Effect::SendMail(mail.clone())).await?;
     ensure!(s.mails().await? == [(mail.subject(), mail.body())], "{:?}", s.mails().await?);
     Ok(())

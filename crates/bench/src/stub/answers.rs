@@ -1,4 +1,4 @@
-//! What the stub says: a world in which alice has a profile and a ledger, and has just dropped an empty order.
+//! What the stub says: a world in which alice has a profile and a ledger, and has just dropped an empty request.
 
 use axum::body::Body;
 use axum::http::request::Parts;

@@ -56,7 +56,7 @@ pub fn rules(arn: impl Fn(Function) -> Result<String>) -> Result<Vec<LambdaFunct
         all.push(rule(id(verb), &arn(verb.spec().function)?, verb.suffix())?);
     }
     for verb in Verb::ALL {
-        for (nth, ending) in verb.lookalikes_told_by_buckets().iter().enumerate() {
+        for (nth, ending) in verb.lookalikes_reported_by_buckets().iter().enumerate() {
             all.push(rule(format!("{}-misnamed-{}", id(verb), nth + 1), &arn(verb.spec().function)?, ending)?);
         }
     }

@@ -140,14 +140,14 @@ pub fn not_utf8(bytes: &[u8], valid: usize) -> (FileProblem, Option<String>) {
     }
 }
 
-/// Control characters make no text. Brotli and many ciphers have no signature: this is what they are told by.
+/// Control characters make no text. Brotli and many ciphers have no signature: this is what they are known by.
 pub fn not_text(bytes: &[u8]) -> Option<FileProblem> {
     let control = |b: &u8| (*b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0B | 0x0C | 0x1B)) || *b == 0x7F;
-    // Where it is text for the rest, one stray control character is a mistake on a line, and is told as such.
-    let strays = bytes.iter().filter(|b| control(b)).count();
+    // Where it is text for the rest, one control character is a mistake on a line, and is reported as such.
+    let controls = bytes.iter().filter(|b| control(b)).count();
     let is_invalid = std::str::from_utf8(bytes).is_err();
     let first = bytes.iter().position(|b| control(b) || (is_invalid && *b == 0x0B))?;
-    (is_invalid || strays * 8 > bytes.len()).then(|| FileProblem::NoText { at: first + 1, byte: bytes[first] })
+    (is_invalid || controls * 8 > bytes.len()).then(|| FileProblem::NoText { at: first + 1, byte: bytes[first] })
 }
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
             corrected: Some(("\"A\": 2}".into(), 0)),
         };
         assert_eq!(found, [FileProblem::Windows1252 { byte: 0x93, line: 2, column: 1, character: '“' }, line]);
-        // In JSON that is right but for its encoding, there is nothing else to tell.
+        // In JSON that is right but for its encoding, there is nothing else to report.
         let found = problems(b"{\"A\": \"\xFCber\"}");
         assert_eq!(found, [FileProblem::Windows1252 { byte: 0xFC, line: 1, column: 8, character: 'ü' }]);
         assert_eq!(problems(b"{\"A\": \"\x81\"}"), [FileProblem::NotUtf8 { byte: 0x81, line: 1, column: 8 }]);

@@ -9,7 +9,7 @@ use super::place;
 use super::repair::{self, Edit, Repaired};
 use crate::message::FileProblem;
 
-/// At most so many lines are told.
+/// At most so many lines are shown.
 const LINES_MAX: usize = 8;
 
 /// One kind of mistake.
@@ -59,7 +59,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    /// Whether both are told in one: values without quotes are, whatever they are.
+    /// Whether both are reported as one: values without quotes are, whatever they are.
     fn is_like(&self, other: &Self) -> bool {
         self == other || matches!((self, other), (Self::BareValue(_), Self::BareValue(_)))
     }
@@ -270,8 +270,8 @@ mod tests {
     fn a_file_of_nothing_but_mistakes_has_an_answer_of_some_lines() {
         for piece in ["“", "'", "\u{200b}", "# x\n", "a:\n", "{\"a\":", "，", "\"\n", "/*", "```\n"] {
             let text = piece.repeat(60_000 / piece.len());
-            let told: String = all_problems(&text).iter().map(|problem| format!("{problem}\n")).collect();
-            assert!(told.len() < 8 * 1024 && !told.contains('\u{200b}'), "{piece:?}: {} bytes", told.len());
+            let shown: String = all_problems(&text).iter().map(|problem| format!("{problem}\n")).collect();
+            assert!(shown.len() < 8 * 1024 && !shown.contains('\u{200b}'), "{piece:?}: {} bytes", shown.len());
         }
         let text: String = (0..50).map(|n| format!("  “P{n}”: 1,\n")).collect();
         let found = problems(&format!("{{\n{text}}}"));

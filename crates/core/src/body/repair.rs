@@ -249,7 +249,7 @@ impl Reader<'_> {
         let given = &self.text[value.from..value.to];
         let word = characters::plain(given);
         if word != given {
-            // Its characters are told already.
+            // Its characters are reported already.
             return Some(());
         }
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&word).is_ok();

@@ -20,11 +20,11 @@ use crate::status::{Progress, State, Status};
 /// closes what was answered, so that a pass that dies in between is taken up at the same row.
 pub struct Builder<'a> {
     pub snapshot: &'a Snapshot<'a>,
-    /// The create that contends, where its upload is there.
+    /// The create that competes, where its upload is there.
     pub create: Option<&'a Upload>,
     /// What it asks for, where it is a new one.
     pub choices: Choices,
-    /// The delete that contends, where its upload is there.
+    /// The delete that competes, where its upload is there.
     pub delete: Option<&'a Upload>,
     pub entry: Entry,
     pub effects: Vec<Effect>,
@@ -83,27 +83,26 @@ impl<'a> Builder<'a> {
         self.entry.open.retain(|o| o.key.verb == Verb::Delete || is_there(o));
     }
 
-    /// Lets an upload share in the work in hand, as its user's wish.
+    /// Lets an upload share in the work in hand, as its user's request.
     pub fn join(&mut self, upload: &Upload) {
-        let wish = self.snapshot.request_time(&self.entry, upload);
+        let request_time = self.snapshot.request_time(&self.entry, upload);
         self.entry.note_open(&upload.key, &upload.request, true, self.snapshot.revision());
-        self.entry.note_request_time(upload.key.verb, &wish);
+        self.entry.note_request_time(upload.key.verb, &request_time);
     }
 
-    /// Whether a create that is given up is of one second with the delete that takes it back, with nothing to tell which came
-    /// later.
+    /// `Some` where the create and the delete that supersedes it have the same time and their order is unknown.
     pub fn tie(&self, create: &Upload, delete: Option<&Upload>) -> Option<Tied> {
-        let wish = self.snapshot.request_time(&self.entry, create);
+        let create_time = self.snapshot.request_time(&self.entry, create);
         let at_hand = delete.map(|delete| self.snapshot.request_time(&self.entry, delete));
-        let is_later = |delete: &RequestTime| delete.order(&wish) == Some(Ordering::Greater);
-        let is_tied = |delete: &RequestTime| delete.at == wish.at && delete.order(&wish).is_none();
+        let is_later = |delete: &RequestTime| delete.order(&create_time) == Some(Ordering::Greater);
+        let is_tied = |delete: &RequestTime| delete.at == create_time.at && delete.order(&create_time).is_none();
         let deletes: Vec<RequestTime> = at_hand.into_iter().chain(self.entry.last(Verb::Delete)).collect();
         let holds = deletes.iter().any(is_tied) && !deletes.iter().any(is_later);
         holds.then(|| Tied { at: create.modified, key: create.key.clone() })
     }
 
-    /// Whether what stands beside an upload tells of a create and a delete of one second.
-    fn tells_of_a_tie(&self, key: &UploadKey) -> bool {
+    /// Whether the answer beside an upload reports a create and a delete of one second.
+    fn reports_a_tie(&self, key: &UploadKey) -> bool {
         self.entry.tied.as_ref().is_some_and(|tied| tied.key.folder == key.folder)
     }
 
@@ -145,10 +144,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives a final answer beside an upload. One that tells of a success, or of an end, replaces the others.
+    /// Gives a final answer beside an upload. One that reports a success, or an end, replaces the others.
     pub fn answer(&mut self, key: &UploadKey, message: &Message) {
         let answer = message.answer();
-        let expect = Expect::seen(self.snapshot.standing(key, answer));
+        let expect = Expect::seen(self.snapshot.answer_etag(key, answer));
         let effect = Effect::WriteAnswer { key: key.answer(answer), message: message.clone(), expect };
         // Written over, it needs no removal; removed first, it would not be there to be written over.
         self.effects.retain(|e| !matches!(e, Effect::RemoveAnswer { key: old, .. } if *old == key.answer(answer)));
@@ -157,7 +156,7 @@ impl<'a> Builder<'a> {
         }
         match answer {
             Answer::Failed => {}
-            Answer::Deleted if self.tells_of_a_tie(key) => self.remove_answers(key, &[answer, Answer::Failed]),
+            Answer::Deleted if self.reports_a_tie(key) => self.remove_answers(key, &[answer, Answer::Failed]),
             Answer::Created | Answer::Deleted => self.remove_answers(key, &[answer]),
         }
     }
@@ -165,7 +164,7 @@ impl<'a> Builder<'a> {
     /// Removes the answers beside an upload, but for those to be kept.
     pub fn remove_answers(&mut self, key: &UploadKey, keep: &[Answer]) {
         for answer in Answer::ALL.into_iter().filter(|a| !keep.contains(a)) {
-            if let Some(etag) = self.snapshot.standing(key, answer) {
+            if let Some(etag) = self.snapshot.answer_etag(key, answer) {
                 let effect = Effect::RemoveAnswer { key: key.answer(answer), etag: etag.clone() };
                 if !self.effects.contains(&effect) {
                     self.effects.push(effect);
@@ -186,13 +185,13 @@ impl<'a> Builder<'a> {
     /// Writes how a delete ended wherever `.cf-failed` reports resources that are left.
     pub fn answer_where_remains_were_reported(&mut self, message: &Message) {
         for key in std::mem::take(&mut self.entry.remains_reported) {
-            if self.snapshot.standing(&key, Answer::Failed).is_some() {
+            if self.snapshot.answer_etag(&key, Answer::Failed).is_some() {
                 self.answer(&key, message);
             }
         }
     }
 
-    /// The request has its answer: its upload goes, and the last write will say so.
+    /// The request has its answer: its upload is removed, and the last write of the ledger notes it.
     pub fn settle(&mut self, request: &RequestId) {
         if let Some(upload) = self.snapshot.uploads.iter().find(|u| &u.request == request) {
             self.effects.push(Effect::RemoveUpload { key: (&upload.key).into(), etag: upload.etag.clone() });
@@ -232,8 +231,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Tells the state beside the accepted create: only what is new, and never a passing state after a final one. A final one
-    /// is told again by each pass that tells of the end, so that a passing one on its way meets another version.
+    /// Writes `.cf-status` if it changes, and never a transient state after a final one. A final state is always rewritten, so
+    /// that a slower pass's conditional write fails.
     pub fn status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
         let Some(accepted) = self.entry.accepted.clone() else { return };
         let status = Status {
@@ -289,7 +288,7 @@ impl<'a> Builder<'a> {
         self.effects.push(Effect::SendMail(mail));
     }
 
-    /// Claims a mail that tells of a file that cannot be read. Each costs its user nothing, so a user's are bounded together.
+    /// Claims a mail about a file that cannot be read. Each costs its user nothing, so a user's are bounded together.
     pub fn claim_unreadable(&mut self, upload: &Upload) -> bool {
         let recent = |at: Timestamp| self.snapshot.now.as_second() - at.as_second() < UNREADABLE_SECONDS;
         let is_news = self.entry.mails.iter().all(|c| c.request != upload.request || c.kind != MailKind::Unreadable);

@@ -1,4 +1,4 @@
-//! From what was seen to what is said of it: each message with what it speaks of.
+//! From what was observed to each message with its values.
 
 use jiff::Timestamp;
 
@@ -74,7 +74,7 @@ fn left(snapshot: &Snapshot<'_>) -> Vec<Cause> {
     snapshot.causes.left().map(|found| cause(snapshot, found)).collect()
 }
 
-/// The stack's own reason, where the lists of its events do not tell all.
+/// The stack's own reason, where the lists of its events do not show all.
 fn stack_reason(snapshot: &Snapshot<'_>, found: &[Cause]) -> Option<StackReason> {
     let is_unread = !snapshot.causes.unread.is_empty();
     let reason = || snapshot.stack().and_then(|stack| stack.reason.clone());
@@ -162,12 +162,12 @@ pub fn no_login_news(accepted: &Accepted) -> News {
     News::NoLogin { asked_by: accepted.key.clone() }
 }
 
-pub fn failed_news(snapshot: &Snapshot<'_>, accepted: &Accepted, told: &Message) -> News {
-    News::Failed { asked_by: accepted.key.clone(), told: told.clone(), full: full(snapshot) }
+pub fn failed_news(snapshot: &Snapshot<'_>, accepted: &Accepted, answer: &Message) -> News {
+    News::Failed { asked_by: accepted.key.clone(), answer: answer.clone(), full: full(snapshot) }
 }
 
-pub fn stuck_news(snapshot: &Snapshot<'_>, told: &Message) -> News {
-    News::Stuck { told: told.clone(), full: full(snapshot) }
+pub fn stuck_news(snapshot: &Snapshot<'_>, answer: &Message) -> News {
+    News::Stuck { answer: answer.clone(), full: full(snapshot) }
 }
 
 /// What a user's answer leaves out.
@@ -179,3 +179,7 @@ fn full(snapshot: &Snapshot<'_>) -> Full {
     let reasons = snapshot.causes.found.iter().map(|cause| (cause.logical.clone(), cause.reason.clone())).chain(refused);
     Full { reasons: reasons.collect(), unread: snapshot.causes.unread.iter().map(ToString::to_string).collect() }
 }
+
+#[cfg(test)]
+#[path = "compose_tests.rs"]
+mod tests;

@@ -1,8 +1,8 @@
 //! From what was seen to what to do: pure and total. No clock, no environment, no randomness, no waiting.
 //!
-//! [`mod@triage`] sorts the uploads and answers those that can change nothing. What is left contends for the cluster's life: with
-//! phase and stack it is a [`Row`], the [`table`] names the one [`Action`] for it, and `action` builds its effects. One action at
-//! a time: where more than one upload wants something, the plan ends in another round.
+//! [`mod@triage`] sorts the uploads and answers those that can change nothing. What is left competes to decide what happens to
+//! the cluster: with phase and stack it is a [`Row`], the [`table`] names the one [`Action`] for it, and `action` builds its
+//! effects. One action at a time: where more than one upload wants something, the plan ends in another round.
 
 mod action;
 mod builder;

@@ -1,4 +1,4 @@
-//! The rows of the table: the contending create and delete, beside the ledger's phase and the stack.
+//! The rows of the table: the create and delete that triage leaves, beside the ledger's phase and the stack.
 
 use std::fmt;
 
@@ -22,11 +22,11 @@ pub enum Situation {
     Invalid,
     /// An upload of this verb is one too many.
     TooMany(Verb),
-    /// A create came late: a delete as young or younger was answered before.
+    /// A delete supersedes a create: it is as young or younger, and was answered before.
     CreateSuperseded,
-    /// A delete came late: what lives was asked for since.
+    /// A later create supersedes a delete: what lives was asked for since.
     DeleteSuperseded,
-    /// What contends for the cluster's life, phase and stack.
+    /// What competes to decide what happens to the cluster, phase and stack.
     Contest(Row),
 }
 
@@ -57,8 +57,8 @@ impl fmt::Display for Situation {
             Self::Aside(verb) => write!(f, "a {}", verb.suffix()),
             Self::Invalid => f.write_str("an invalid create"),
             Self::TooMany(verb) => write!(f, "a {} too many", verb.suffix()),
-            Self::CreateSuperseded => f.write_str("a create outlived by a delete"),
-            Self::DeleteSuperseded => f.write_str("a late delete"),
+            Self::CreateSuperseded => f.write_str("a create superseded by a delete"),
+            Self::DeleteSuperseded => f.write_str("a delete superseded by a create"),
             Self::Contest(row) => row.fmt(f),
         }
     }
@@ -106,9 +106,9 @@ pub enum DeleteAsk {
     /// A new one, later than the create at hand, or with none at hand.
     #[strum(to_string = "asked")]
     Asked,
-    /// A new one, and a later create has overtaken it.
-    #[strum(to_string = "overtaken")]
-    Overtaken,
+    /// A new one, and a later create supersedes it.
+    #[strum(to_string = "superseded")]
+    Superseded,
     /// The accepted one, later than the create at hand, or with none at hand.
     #[strum(to_string = "own")]
     Own,
@@ -132,7 +132,7 @@ pub enum PhaseKind {
     /// The cluster stands, and its user knows.
     #[strum(to_string = "ready")]
     Ready,
-    /// The same, and its stack tells another login address than the one that its user knows.
+    /// The same, and its stack has another login address than the reported one.
     #[strum(to_string = "ready, at another address")]
     Moved,
     /// The creation failed, and its user knows.
@@ -209,7 +209,7 @@ pub fn row(snapshot: &Snapshot<'_>, contenders: &Contenders<'_>) -> Row {
     let delete = match contenders.delete {
         Delete::None => DeleteAsk::None,
         Delete::Asked(_) => DeleteAsk::Asked,
-        Delete::Overtaken(_) => DeleteAsk::Overtaken,
+        Delete::Superseded(_) => DeleteAsk::Superseded,
         Delete::Own(_) => DeleteAsk::Own,
         Delete::OwnAwaited(_) => DeleteAsk::OwnAwaited,
     };
@@ -231,10 +231,10 @@ pub fn stack(snapshot: &Snapshot<'_>) -> StackKind {
 /// How a new create relates to what is there.
 fn compare(snapshot: &Snapshot<'_>, entry: &Entry, phase: PhaseKind, stack: StackKind, choices: &Choices) -> CreateAsk {
     let is_over = matches!(phase, PhaseKind::New | PhaseKind::Gone) && matches!(stack.state(), None | Some(StackState::Deleted));
-    let is_the_same_wish = || phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == *choices);
+    let is_the_same_request = || phase != PhaseKind::New && entry.accepted.as_ref().is_some_and(|a| a.parameters == *choices);
     if is_over {
         CreateAsk::Fresh
-    } else if is_the_same_wish() || differences(snapshot, entry, choices).is_empty() {
+    } else if is_the_same_request() || differences(snapshot, entry, choices).is_empty() {
         CreateAsk::Same
     } else {
         CreateAsk::Other
@@ -264,11 +264,11 @@ pub fn phase(snapshot: &Snapshot<'_>, entry: &Entry) -> PhaseKind {
     }
 }
 
-/// Whether a cluster that stands has another login address than was told. Of what is being changed the outputs are still the
-/// old ones, or half of each.
+/// Whether a standing cluster has another login address than the reported one. While a stack is updating, its outputs may be
+/// stale.
 fn has_moved(snapshot: &Snapshot<'_>, entry: &Entry) -> bool {
     let stands = snapshot.stack().is_some_and(|s| s.status.state() == StackState::Available);
-    stands && entry.login.as_ref().is_some_and(|told| told != snapshot.login().unwrap_or_default())
+    stands && entry.login.as_ref().is_some_and(|reported| reported != snapshot.login().unwrap_or_default())
 }
 
 /// Whether a stack of ours is not the one that is being made, but an earlier request's.
@@ -277,7 +277,7 @@ pub fn is_in_the_way(entry: &Entry, stack: &Stack) -> bool {
     matches!(entry.phase, Phase::Creating { .. }) && entry.accepted.as_ref().is_some_and(|a| made_for.as_ref() != Some(&a.request))
 }
 
-/// Where an order differs from the living cluster.
+/// Where a request differs from the living cluster.
 pub fn differences(snapshot: &Snapshot<'_>, entry: &Entry, choices: &Choices) -> Vec<Difference> {
     let living = ClusterParameters::of(snapshot, entry);
     // An older version let several spellings of one number through.

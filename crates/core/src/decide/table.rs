@@ -21,11 +21,11 @@ pub enum Action {
     RefuseInvalid,
     /// Answer an upload that is one too many.
     RefuseTooMany,
-    /// Answer a create that a later delete takes back.
+    /// Answer a create that a later delete supersedes.
     AnswerSupersededCreate,
-    /// Answer a delete that a later create has overtaken.
+    /// Answer a delete that a later create supersedes.
     AnswerSupersededDelete,
-    /// Answer a create whose name a stack has that is not ours; tell the administrator.
+    /// Answer a create whose name a stack has that is not ours; report it to the administrator.
     RefuseOccupied,
     /// Answer a create that asks for another cluster of a living one's name.
     RefuseDiffering,
@@ -67,7 +67,7 @@ pub enum Action {
     ReportDeclined,
     /// Report that the stack was removed while it was being made, by other means than a delete.
     ReportLostCreation,
-    /// Report that an accepted create met a stack that is not ours; tell the administrator.
+    /// Report that an accepted create met a stack that is not ours, also to the administrator.
     FailOccupied,
     /// Report that an accepted create met what is left of an earlier request, or a change set that nobody has executed.
     FailBlocked,
@@ -136,10 +136,10 @@ pub fn choose(row: &Row) -> Action {
     let ask = match (row.create, row.delete) {
         // A create that the cluster was not made for, and a later delete.
         (C::Fresh | C::Same | C::Other, D::Asked | D::Own) => return Action::AnswerSupersededCreate,
-        (create, D::Overtaken) if !delete_is_under_way && !needs_room(create, row.phase, row.stack) => {
+        (create, D::Superseded) if !delete_is_under_way && !needs_room(create, row.phase, row.stack) => {
             return Action::AnswerSupersededDelete;
         }
-        (_, D::Asked | D::Overtaken) => Ask::Delete,
+        (_, D::Asked | D::Superseded) => Ask::Delete,
         // Accepted, but the phase that says so was not written yet, or not any more.
         (_, D::Own | D::OwnAwaited) if !delete_is_under_way => Ask::Delete,
         (C::Own, _) => Ask::Own,
@@ -163,7 +163,7 @@ pub fn choose(row: &Row) -> Action {
     }
 }
 
-/// Whether a create can only come true after the delete that it overtakes: what stands is not what it asks for.
+/// Whether a create can only come true after the delete that it supersedes: what stands is not what it asks for.
 const fn needs_room(create: CreateAsk, phase: PhaseKind, stack: StackKind) -> bool {
     matches!(create, CreateAsk::Other) || matches!(phase, PhaseKind::Stuck) || matches!(stack.state(), Some(S::DeleteFailed))
 }

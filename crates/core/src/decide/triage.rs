@@ -6,7 +6,7 @@ use crate::body::Choices;
 use crate::key::Verb;
 use crate::ledger::{Entry, Phase};
 use crate::message::{Message, Problem};
-use crate::order;
+use crate::requested_parameters;
 use crate::snapshot::{Snapshot, Upload};
 use crate::stack::Stack;
 use crate::verb::Handling;
@@ -50,7 +50,7 @@ pub struct Contenders<'a> {
     pub delete: Delete<'a>,
 }
 
-/// A create that contends for the cluster's life.
+/// A create that competes to decide what happens to the cluster.
 #[derive(Debug, Clone)]
 pub enum Create<'a> {
     /// None.
@@ -61,7 +61,7 @@ pub enum Create<'a> {
     New(&'a Upload, Choices),
 }
 
-/// A delete that contends for the cluster's life.
+/// A delete that competes to decide what happens to the cluster.
 #[derive(Debug, Clone, Copy)]
 pub enum Delete<'a> {
     /// None.
@@ -69,7 +69,7 @@ pub enum Delete<'a> {
     /// A new one, later than the create at hand, or with none at hand.
     Asked(&'a Upload),
     /// A new one, and a later create is at hand.
-    Overtaken(&'a Upload),
+    Superseded(&'a Upload),
     /// The accepted one, later than the create at hand, or with none at hand.
     Own(&'a Upload),
     /// The accepted one, and a create waits for its end. Its upload may be gone.
@@ -138,7 +138,7 @@ impl<'a> Delete<'a> {
     pub const fn upload(self) -> Option<&'a Upload> {
         match self {
             Self::None => None,
-            Self::Asked(upload) | Self::Overtaken(upload) | Self::Own(upload) => Some(upload),
+            Self::Asked(upload) | Self::Superseded(upload) | Self::Own(upload) => Some(upload),
             Self::OwnAwaited(upload) => upload,
         }
     }
@@ -184,7 +184,7 @@ fn validate(snapshot: &Snapshot<'_>, entry: &Entry, upload: &Upload) -> Result<C
         return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
     let mut problems = if snapshot.profile.has_script { Vec::new() } else { vec![no_profile(snapshot)] };
-    match order::read(&upload.body, snapshot.settings) {
+    match requested_parameters::read(&upload.body, snapshot.settings) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),
         Err(more) => {
@@ -198,31 +198,31 @@ fn no_profile(snapshot: &Snapshot<'_>) -> Problem {
     Problem::NoProfile { user: snapshot.cluster.user.clone(), others: snapshot.profile.others().cloned() }
 }
 
-/// The delete that is there beside a create which came late.
+/// The delete that is there beside a superseded create.
 fn delete_at_hand<'a>(snapshot: &'a Snapshot<'_>, entry: &Entry) -> Option<&'a Upload> {
     oldest(snapshot, Verb::Delete, |u| entry.is_crowded_for(&u.key))
         .or_else(|| oldest(snapshot, Verb::Delete, |u| !is_joined(entry, u)))
         .or_else(|| oldest(snapshot, Verb::Delete, |_| true))
 }
 
-/// The delete that contends, beside a create; an error where one has its answer already.
+/// The delete that competes, beside a create; an error where one has its answer already.
 fn delete<'a>(snapshot: &'a Snapshot<'_>, entry: &Entry, create: Option<&Upload>) -> Result<Delete<'a>, Triage<'a>> {
     if let Some(upload) = oldest(snapshot, Verb::Delete, |u| entry.is_crowded_for(&u.key)) {
         return Err(Triage::TooMany(upload));
     }
-    // On the same second, where nothing else tells, the delete counts as the later: what it does costs nothing.
+    // On the same second, where their order is unknown, the delete counts as the later: what it does costs nothing.
     let is_later = |create: &Upload, delete: &Upload| {
         snapshot.request_time(entry, create).order(&snapshot.request_time(entry, delete)) == Some(Ordering::Greater)
     };
-    let is_overtaken = |delete: &Upload| create.is_some_and(|create| is_later(create, delete));
+    let is_superseded = |delete: &Upload| create.is_some_and(|create| is_later(create, delete));
     if let Some(upload) = oldest(snapshot, Verb::Delete, |u| !is_joined(entry, u)) {
         if entry.supersedes_delete(&snapshot.request_time(entry, upload)) {
             return Err(Triage::DeleteSuperseded(upload));
         }
-        return Ok(if is_overtaken(upload) { Delete::Overtaken(upload) } else { Delete::Asked(upload) });
+        return Ok(if is_superseded(upload) { Delete::Superseded(upload) } else { Delete::Asked(upload) });
     }
     Ok(match oldest(snapshot, Verb::Delete, |_| true) {
-        Some(upload) if is_overtaken(upload) => Delete::OwnAwaited(Some(upload)),
+        Some(upload) if is_superseded(upload) => Delete::OwnAwaited(Some(upload)),
         Some(upload) => Delete::Own(upload),
         // The upload of an accepted delete was withdrawn: the delete goes on, and a create that is there waits.
         None if entry.joined(Verb::Delete).next().is_some() => Delete::OwnAwaited(None),

@@ -1,4 +1,4 @@
-//! Which of two wishes came later: by S3's time, and within one second by what the ledger saw first.
+//! Which of two requests came later: by S3's time, and within one second by which the ledger noted first.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, Phase};
 use crate::key::{Folder, UploadKey, Verb};
 
-/// Where and when a file was first seen. S3 tells times in whole seconds only, but its listings are strongly consistent (User
+/// Where and when a file was first seen. S3 gives times in whole seconds only, but its listings are strongly consistent (User
 /// Guide, "Amazon S3 data consistency model"), and every file that a look lists is noted in the ledger, whose writes have an
 /// order. So of two files in one folder the one that was noted first was there when the other was not: it is the older one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct FirstSeen {
     pub seen: u64,
 }
 
-/// A wish with all that tells when it was made.
+/// When a request was made, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestTime {
     /// S3's time, in whole seconds.
@@ -29,7 +29,7 @@ pub struct RequestTime {
 }
 
 impl RequestTime {
-    /// Which of two wishes was made first; `None` where they were made within one second and nothing else tells.
+    /// Which of two requests was made first; `None` where they were made within one second and nothing else shows it.
     pub fn order(&self, other: &Self) -> Option<Ordering> {
         let by_sight = || {
             let (mine, its) = self.sighting.as_ref().zip(other.sighting.as_ref())?;
@@ -52,21 +52,21 @@ pub struct Tied {
 }
 
 impl Entry {
-    /// Notes that an upload was taken as its user's wish; events are late now and then, so the latest wish counts, not the
-    /// last to be heard of.
-    pub fn note_request_time(&mut self, verb: Verb, wish: &RequestTime) {
-        let is_latest = self.last(verb).is_none_or(|last| last.order(wish).is_none_or(Ordering::is_lt) && last.at <= wish.at);
+    /// Notes that an upload was taken as its user's request; events are late now and then, so the latest request counts, not the
+    /// last event.
+    pub fn note_request_time(&mut self, verb: Verb, request: &RequestTime) {
+        let is_latest = self.last(verb).is_none_or(|last| last.order(request).is_none_or(Ordering::is_lt) && last.at <= request.at);
         if is_latest {
             let (at, seen) = match verb {
                 Verb::Create => (&mut self.last_create, &mut self.last_create_seen),
                 Verb::Delete => (&mut self.last_delete, &mut self.last_delete_seen),
             };
-            *at = Some(wish.at);
-            seen.clone_from(&wish.sighting);
+            *at = Some(request.at);
+            seen.clone_from(&request.sighting);
         }
     }
 
-    /// The latest wish of a verb that was accepted.
+    /// The latest request of a verb that was accepted.
     pub fn last(&self, verb: Verb) -> Option<RequestTime> {
         let (at, sighting) = match verb {
             Verb::Create => (self.last_create, &self.last_create_seen),
@@ -81,8 +81,8 @@ impl Entry {
             && self.last(Verb::Create).is_some_and(|create| create.order(delete) == Some(Ordering::Greater))
     }
 
-    /// Whether a create was taken back by a later delete, which was heard of first. A delete of the same second counts as the
-    /// later one where nothing tells: what it does costs nothing.
+    /// Whether a later delete supersedes a create. A delete of the same second counts as the later one where their order is
+    /// unknown: what it does costs nothing.
     pub fn supersedes_create(&self, create: &RequestTime) -> bool {
         self.last(Verb::Delete).is_some_and(|delete| delete.order(create) != Some(Ordering::Less))
     }

@@ -1,4 +1,4 @@
-//! What people are told to do about what AWS says.
+//! What people can do about an error of AWS.
 
 use std::fmt;
 

@@ -68,14 +68,14 @@ pub enum Message {
         /// Which cluster.
         cluster: ClusterName,
     },
-    /// A delete took a create back.
+    /// A delete supersedes a create.
     Withdrawn {
         /// Which cluster.
         cluster: ClusterName,
-        /// The second in which both came, where nothing tells which was the later.
+        /// The second in which both came, where it is unknown which was the later.
         tied: Option<Timestamp>,
     },
-    /// A later create overtakes a delete.
+    /// A later create supersedes a delete.
     Overtaken {
         /// Which cluster.
         cluster: ClusterName,
@@ -86,7 +86,7 @@ pub enum Message {
         cluster: ClusterName,
         /// What its user has.
         others: Vec<ClusterName>,
-        /// The second in which its create came, where nothing tells which was the later.
+        /// The second in which its create came, where it is unknown which was the later.
         tied: Option<Timestamp>,
     },
     /// The receipt.
@@ -122,9 +122,9 @@ pub enum Message {
     Failed {
         /// Which cluster.
         cluster: ClusterName,
-        /// Why, as far as AWS's lists tell.
+        /// Why, as far as AWS's lists show.
         causes: Vec<Cause>,
-        /// The stack's own reason, where they do not tell all.
+        /// The stack's own reason, where they do not show all.
         stack: Option<StackReason>,
         /// What becomes of its parts.
         rest: Rest,
@@ -181,9 +181,9 @@ pub enum Message {
 /// A creation that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedCreation {
-    /// Why, as far as AWS's lists tell.
+    /// Why, as far as AWS's lists show.
     pub causes: Vec<Cause>,
-    /// The stack's own reason, where they do not tell all.
+    /// The stack's own reason, where they do not show all.
     pub stack: Option<StackReason>,
     /// Whether the rollback has removed all parts, so that only the empty stack is left.
     pub is_cleared: bool,

@@ -1,4 +1,4 @@
-//! What failed in AWS, as it is told: why a cluster was not made, and what is left of it. AWS's words are shown on one line each.
+//! What failed in AWS, as it is shown: why a cluster was not made, and what is left of it. AWS's words are shown on one line each.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -83,9 +83,9 @@ impl StackReason {
 /// What is left of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remains {
-    /// The resources that could not be removed, as far as AWS's lists tell.
+    /// The resources that could not be removed, as far as AWS's lists show.
     pub resources: Vec<Cause>,
-    /// The stack's own reason, where no list tells, or not all could be read.
+    /// The stack's own reason, where no list shows it, or not all could be read.
     pub stack: Option<StackReason>,
 }
 

@@ -25,7 +25,7 @@ pub struct Mail {
     pub news: News,
 }
 
-/// What a mail tells.
+/// What a mail reports.
 #[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum News {
@@ -47,8 +47,8 @@ pub enum News {
     Failed {
         /// The file that asked for it.
         asked_by: UploadKey,
-        /// What its user was told.
-        told: Message,
+        /// What was answered to its user.
+        answer: Message,
         /// What that leaves out.
         full: Full,
     },
@@ -56,8 +56,8 @@ pub enum News {
     Unreadable {
         /// Which.
         file: UploadKey,
-        /// What its user was told.
-        told: Message,
+        /// What was answered to its user.
+        answer: Message,
     },
     /// A cluster is gone, as its user asked.
     Gone,
@@ -65,8 +65,8 @@ pub enum News {
     Removed,
     /// A cluster could not be removed.
     Stuck {
-        /// What its user was told.
-        told: Message,
+        /// What was answered to its user.
+        answer: Message,
         /// What that leaves out.
         full: Full,
     },
@@ -138,21 +138,21 @@ impl fmt::Display for News {
             Self::NoLogin { asked_by } => {
                 write!(f, "The stack is complete and has no login address. It runs, and costs money.\nAsked for by {asked_by}.")
             }
-            Self::Failed { asked_by, told, full } => {
-                write!(f, "The cluster could not be made. Asked for by {asked_by}.\nThe user was told:\n\n{told}{full}")
+            Self::Failed { asked_by, answer, full } => {
+                write!(f, "The cluster could not be made. Asked for by {asked_by}.\nThe user was told:\n\n{answer}{full}")
             }
-            Self::Unreadable { file, told } => write!(
+            Self::Unreadable { file, answer } => write!(
                 f,
                 "S3 does not give out the file {file}. If it is not its user's doing, look at the bucket's policy and at its KMS key.\n\
                  No other mail tells of such a file of this user within a day.\n\
-                 The user was told:\n\n{told}"
+                 The user was told:\n\n{answer}"
             ),
             Self::Gone => f.write_str("The cluster was removed, as its user asked."),
             Self::Removed => {
                 f.write_str("The cluster's stack is gone, and its user did not ask for that: somebody removed it by other means.")
             }
-            Self::Stuck { told, full } => {
-                write!(f, "The cluster could not be deleted. What is left may still cost money.\nThe user was told:\n\n{told}{full}")
+            Self::Stuck { answer, full } => {
+                write!(f, "The cluster could not be deleted. What is left may still cost money.\nThe user was told:\n\n{answer}{full}")
             }
             Self::Occupied => f.write_str(
                 "A stack that is not a cluster of this deployment bears the name that this cluster needs. It was not touched.\n\
@@ -186,7 +186,7 @@ mod tests {
     fn what_aws_has_encoded_comes_whole_with_the_command_that_decodes_it() {
         let blob = "aLkVu5EePoZy9IiTs3CbMmXw7GfQq1A_KjUu5EdOnYy9IhSr2CbMlWv6GfQp0z-".repeat(40);
         let reason = format!("You are not authorized. Encoded authorization failure message: {blob}");
-        let told = Full { reasons: vec![("LoginNode".into(), reason)], unread: vec![] }.to_string();
-        assert!(told.contains(&format!("\naws sts decode-authorization-message --encoded-message {blob}\n")), "{told}");
+        let text = Full { reasons: vec![("LoginNode".into(), reason)], unread: vec![] }.to_string();
+        assert!(text.contains(&format!("\naws sts decode-authorization-message --encoded-message {blob}\n")), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! A problem as people are told of it: what was asked, what stands in the way, what to do next.
+//! A problem as it is shown to people: what was asked, what stands in the way, what to do next.
 
 mod file;
 mod format;
@@ -22,7 +22,7 @@ use crate::profile::NotScriptReason;
 #[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Problem {
-    /// Its file cannot be read as an order.
+    /// Its file cannot be read as a request.
     File(FileProblem),
     /// A value in it is no plain value.
     Value {
@@ -152,7 +152,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Sorts problems as they are told: by what was asked.
+/// Sorts problems as they are shown: by what was asked.
 pub fn sort(problems: &mut [Problem]) {
     problems.sort_by_cached_key(Problem::parts);
 }
@@ -193,12 +193,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_are_no_scripts_are_told_bounded_and_safe_to_print() {
+    fn files_that_are_no_scripts_are_shown_bounded_and_safe_to_print() {
         let mut files = vec![("old/".to_owned(), NotScriptReason::Folder), ("\u{202e}\n.sh~".to_owned(), NotScriptReason::Backup)];
         let two = OtherFiles { files: files.clone(), count: 2 };
         assert_eq!(two.to_string(), "old/ (a folder, which is not looked into), \\u{202e}\\u{a}.sh~ (left over by an editor)");
         files.extend([1, 2].map(|nth| (format!("{nth}{}.txt", "x".repeat(200)), NotScriptReason::TextByName)));
-        let told = OtherFiles { files, count: 10_002 }.to_string();
-        assert!(told.ends_with(" and 9998 more") && told.len() < 800, "{told}");
+        let shown = OtherFiles { files, count: 10_002 }.to_string();
+        assert!(shown.ends_with(" and 9998 more") && shown.len() < 800, "{shown}");
     }
 }

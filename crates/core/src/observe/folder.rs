@@ -49,7 +49,7 @@ impl ClusterFiles {
 pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, named: Option<&UploadKey>) -> Result<ClusterFiles, Fault> {
     let mut near = ClusterFiles::default();
     let mut requests = Vec::new();
-    let (files, early) = try_join!(files(world, folder, cluster), early(world, named))?;
+    let (files, named_object) = try_join!(files(world, folder, cluster), read_named(world, named))?;
     for listed in files {
         match read(&listed.key) {
             Reading::Request(request) if request.cluster == *cluster => requests.push((request, listed)),
@@ -59,10 +59,11 @@ pub async fn folder<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster, n
             }
         }
     }
-    let early = |key: &UploadKey, listed: &Listed| early.as_ref().filter(|object| named == Some(key) && is_same(object, listed)).cloned();
+    let object_if_listed =
+        |key: &UploadKey, listed: &Listed| named_object.as_ref().filter(|object| named == Some(key) && is_same(object, listed)).cloned();
     let found = requests.into_iter().map(|(key, listed)| {
-        let early = early(&key, &listed);
-        upload(world, key, listed, early)
+        let object = object_if_listed(&key, &listed);
+        upload(world, key, listed, object)
     });
     let found = try_join_all(found).await?;
     near.uploads = found.into_iter().flatten().collect();
@@ -93,7 +94,7 @@ async fn files<W: Observe>(world: &W, folder: &Folder, cluster: &Cluster) -> Res
 }
 
 /// The upload that an event named, if it can be read.
-async fn early<W: Observe>(world: &W, named: Option<&UploadKey>) -> Result<Option<Object>, Fault> {
+async fn read_named<W: Observe>(world: &W, named: Option<&UploadKey>) -> Result<Option<Object>, Fault> {
     let Some(key) = named else { return Ok(None) };
     match world.run_query(query(key)).await {
         Err(fault) if fault.kind == Kind::Rejected => Ok(None),
@@ -106,19 +107,19 @@ fn query(key: &UploadKey) -> ReadUpload {
     ReadUpload { key: key.to_string(), body: key.verb.spec().reads_body }
 }
 
-/// Whether an object is the one of a listing, as far as both tell.
+/// Whether an object is the one of a listing, as far as both show.
 fn is_same(object: &Object, listed: &Listed) -> bool {
     (&object.etag, object.modified) == (&listed.etag, listed.modified)
 }
 
-/// The listing is newer than the event, so its size decides whether the content is asked for at all, unless it was read `early`;
-/// GET's own length is checked before anything is read, for the upload may have been replaced since. If the version read differs from
-/// the listed one and a new listing confirms it, this is a conflict and observing starts over: only one listing shows which files
-/// existed together.
-async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed, early: Option<Object>) -> Result<Option<Upload>, Fault> {
+/// The listing is newer than the event, so its size decides whether the content is asked for at all, unless `object` was read beside
+/// the listing; GET's own length is checked before anything is read, for the upload may have been replaced since. If the version
+/// read differs from the listed one and a new listing confirms it, this is a conflict and observing starts over: only one listing
+/// shows which files existed together.
+async fn upload<W: Observe>(world: &W, key: UploadKey, listed: Listed, object: Option<Object>) -> Result<Option<Upload>, Fault> {
     let size = listed.size;
     let is_large = size > BODY_BYTES_MAX as u64;
-    let read = match early {
+    let read = match object {
         Some(object) => Ok(Some(object)),
         None => world.run_query(ReadUpload { body: query(&key).body && !is_large, ..query(&key) }).await,
     };

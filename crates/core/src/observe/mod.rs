@@ -35,7 +35,7 @@ use query::{
 };
 pub use query::{Listed, Object, Observe, Page, Query, RunQuery};
 
-/// What brings us here: which cluster, and what the event already knew.
+/// What a pass is about: which cluster, and what its event already showed.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// Which cluster.
@@ -98,14 +98,14 @@ pub async fn look<'a, W: Observe>(
     for more in elsewhere {
         near.merge(more);
     }
-    // What was read is what a write must find again: the listing may have been made before or after.
+    // Conditional writes use the ETag of the GET, not of the listing.
     let shown = shown.zip(entry.accepted.as_ref()).and_then(|(seen, accepted)| near.note_status_version(accepted.key.status(), seen));
     let stack = match stack {
         None => ObservedStack::Absent,
         Some(stack) if stack.cluster(&settings.deployment).as_ref() == Some(cluster) => ObservedStack::Ours(stack),
         Some(_) => ObservedStack::Foreign,
     };
-    // A create that no event of its own brought here is validated as any other, unless it was before.
+    // Creates found by another event or the sweep are validated too, unless already accepted.
     let profile = match seen_profile {
         Some(profile) => profile,
         None if near.uploads.iter().any(|u| is_to_be_validated(&entry, u)) => profile(world, &cluster.user).await?,

@@ -152,7 +152,7 @@ impl Query for ReadLedgerCache {
     type Output = Option<Vec<u8>>;
 }
 
-/// The record of the time in which S3 told of nothing (`first_hour`): its text and version.
+/// The record of the time in which S3 reported nothing (`first_hour`): its text and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadFirstHour;
 

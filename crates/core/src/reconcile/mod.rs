@@ -2,18 +2,18 @@
 //! other. The functions and the simulator run this same code, each in an [`Environment`] of its own.
 
 mod execute;
+mod invalid_key;
 mod outcome;
 mod pass;
-mod stray;
 mod sweep;
 
 use std::future::Future;
 
 use jiff::Timestamp;
 
+pub use invalid_key::{answer_invalid_key, answer_look_alike};
 pub use outcome::{Counts, Outcome};
 pub use pass::reconcile;
-pub use stray::{answer_look_alike, answer_stray};
 
 use crate::effect::Execute;
 use crate::fault::Fault;
@@ -39,10 +39,10 @@ pub enum Wake {
     Instance {
         /// The group's name.
         group: String,
-        /// What was heard.
+        /// When, and why not.
         news: NodeNews,
     },
-    /// The clock: look for what nobody told of.
+    /// The clock: look for work that no event reported.
     Sweep,
 }
 
@@ -85,7 +85,7 @@ pub trait Environment: Sync {
     /// Takes down what was done.
     fn report(&self, report: Report<'_>);
 
-    /// Whether a sweep looks for uploads that S3 told nobody of. Only a bucket that was there before its deployment has any.
+    /// Whether a sweep looks for uploads that S3 did not report. Only a bucket that was there before its deployment has any.
     fn has_first_hour(&self) -> bool {
         true
     }
@@ -96,19 +96,19 @@ pub trait Environment: Sync {
 pub enum Report<'r> {
     /// A pass over a cluster has ended, well or not.
     Pass(&'r Cluster, &'r Outcome),
-    /// The event's file is not there: it was answered and removed since, its user took it back, or the key is not the one it has.
+    /// The event's file is not there: it was answered and removed since, its user removed it, or the key is not the one it has.
     WithoutUpload(&'r str),
     /// A file's key cannot be a request's; it is answered now.
-    Stray(&'r str, &'r KeyProblem),
+    InvalidKey(&'r str, &'r KeyProblem),
     /// A file's name only looks like a request's; it is answered now.
     LookAlike(&'r str, &'r KeyProblem),
-    /// An event tells of nothing of ours, and why.
+    /// An event reports nothing of ours, and why.
     NotOurs(&'r str, &'static str),
-    /// S3 told of the probe.
+    /// S3 reported the probe.
     Probe,
     /// What a sweep found, before it looks at any cluster.
     Found(&'r Found),
-    /// What a sweep did for uploads that S3 told nobody of, and how many of them failed.
+    /// What a sweep did for uploads that S3 did not report, and how many of them failed.
     FirstHour(&'r first_hour::Look, usize),
     /// A fault that keeps nothing else from being done.
     Fault(&'r str, &'r Fault),
@@ -138,8 +138,8 @@ async fn upload<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
             pass(env, &world, Subject { cluster: cluster.clone(), upload: Some(upload), stack: None }, None).await
         }
         Reading::Refused { problem, .. } => {
-            env.report(Report::Stray(key, &problem));
-            if !answer_stray(&env.world(Scope::Upload(None)), key).await? {
+            env.report(Report::InvalidKey(key, &problem));
+            if !answer_invalid_key(&env.world(Scope::Upload(None)), key).await? {
                 env.report(Report::WithoutUpload(key));
             }
             Ok(())

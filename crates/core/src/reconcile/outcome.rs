@@ -19,17 +19,18 @@ pub struct Outcome {
     pub lists_unread: Vec<String>,
     /// Seconds from the acceptance of a create to its address, where that was given now.
     pub ready_seconds: Option<i64>,
-    /// Whether the file that the event named was not there any more, or never.
+    /// Whether the first snapshot did not show the file that the event named.
     pub is_without_upload: bool,
     /// Conflicts of this pass: writes of other passes, and files replaced while observing.
     pub conflicts: usize,
-    /// Whether it was left to the sweep, because of too many conflicts.
+    /// Whether it was left to the sweep, because of too many conflicts or rounds, or because its time was over.
     pub is_handed_over: bool,
     /// The fault that ended it, where one did: its event is given back.
     pub fault: Option<Fault>,
 }
 
-/// What passes have done. Each is counted by the pass whose write of the ledger closed it. A repeated or concurrent
+/// What passes have done. An accepted create is counted by the pass that wrote it on the ledger, all else by the pass whose
+/// write of the ledger closed it. A repeated or concurrent
 /// pass fails that conditional write and counts nothing; if its response is lost, the action is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {

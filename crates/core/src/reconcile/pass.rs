@@ -23,11 +23,12 @@ const CONFLICTS_MAX: usize = 24;
 /// At most this many times observing starts over because a file was replaced; the newer version has an event of its own.
 const REPLACED_MAX: usize = 4;
 
-/// No further round begins after so many seconds: the shortest of the functions' timeouts is thirty, and a look with its plan
-/// takes up to ten where every call is slow.
+/// No further round begins after so many seconds. The shortest of the functions' timeouts is thirty, which leaves a round some
+/// twelve; where every call is slow, Lambda ends the function in the midst of it, and the next pass goes on from what it finds.
 const ROUNDS_SECONDS_MAX: i64 = 18;
 
-/// No effect begins later than this after the snapshot that it was decided on: the snapshot grows stale.
+/// No effect begins later than this after the snapshot that it was decided on: the snapshot grows stale. (One that began in
+/// time may end later.)
 const PASS_SECONDS_MAX: i64 = 20;
 
 /// A pass under way.
@@ -89,9 +90,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
                 return Ok(());
             }
             if is_over {
-                let (conflicts, cluster) = (self.outcome.conflicts, &self.subject.cluster);
-                let why = format!("{cluster} is busy: others were quicker at {conflicts} of {} rounds", self.rounds + conflicts);
-                return Err(Fault::new(Kind::Retry, Call::Pass, why));
+                return Err(Fault::new(Kind::Retry, Call::Pass, self.why_over(is_late)));
             }
             if is_conflict {
                 self.clock.back_off(self.outcome.conflicts).await;
@@ -100,6 +99,13 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
                 self.rounds += 1;
             }
         }
+    }
+
+    /// Why the pass ends before its work does.
+    fn why_over(&self, is_late: bool) -> String {
+        let (conflicts, cluster, rounds) = (self.outcome.conflicts, &self.subject.cluster, self.rounds);
+        let reason = if is_late { format!("{ROUNDS_SECONDS_MAX} s are over") } else { "its rounds are used up".to_owned() };
+        format!("{cluster}: the pass ends before its work does, because {reason}, after {rounds} rounds and {conflicts} conflicts")
     }
 
     /// Observes, and begins anew where a file was replaced between two of the queries.
@@ -120,7 +126,7 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     /// Decides on what was seen, carries that out, and takes it down.
     async fn round(&mut self, snapshot: &Snapshot<'_>) -> Result<Next, Fault> {
         self.refusal = None;
-        if self.rounds + self.outcome.conflicts == 0 {
+        if self.outcome.plans.is_empty() {
             let is_gone = |key: &UploadKey| snapshot.uploads.iter().all(|u| u.key != *key);
             self.outcome.is_without_upload = self.subject.upload.as_ref().is_some_and(is_gone);
         }
@@ -152,15 +158,15 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
     }
 }
 
-/// Whether the ledger, as it was seen or as this pass has written it since, makes the sweep look at what the event told of: then
-/// nothing is lost if this pass ends.
+/// Whether the ledger, as it was read or as this pass has written it since, lets a sweep find the event's work: then nothing is
+/// lost if this pass ends.
 fn is_known(snapshot: &Snapshot<'_>, done: &[Effect], subject: &Subject) -> bool {
     let written = done.iter().rev().find_map(|effect| match effect {
         Effect::WriteLedger { ledger, .. } => Some(ledger),
         _ => None,
     });
     let entries = || [Some(&snapshot.ledger), written].into_iter().flatten().map(|ledger| ledger.entry(&snapshot.cluster.name));
-    // What this pass is the first to write down as answered, it has removed before.
+    // An upload is removed before the write that first marks it as answered, so that nothing of it is left to do.
     let is_answered = |request: &RequestId| {
         let has = |ledger: &Ledger| ledger.entry(&snapshot.cluster.name).has_answered(request);
         written.is_some_and(has) && !has(&snapshot.ledger)

@@ -1,5 +1,5 @@
-//! A sweep: passes over the clusters that nobody told of. A cluster's fault does not keep the others from their pass, and is not
-//! given back: the next sweep comes anyway, while a sweep in the failure queue would be one too many.
+//! A sweep: passes over the clusters that no event reported. A cluster's fault does not keep the others from their pass, and is
+//! not given back: the next sweep comes anyway, while a sweep in the failure queue would be one too many.
 
 use std::collections::BTreeSet;
 use std::future::ready;
@@ -35,7 +35,7 @@ pub async fn sweep<E: Environment>(env: &E) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Passes for uploads that S3 told nobody of; how many of them failed, with what else went wrong.
+/// Passes for uploads that S3 did not report; how many of them failed, with what else went wrong.
 async fn first_hour_passes<E: Environment>(env: &E) -> usize {
     use super::Clock as _;
     if !env.has_first_hour() {

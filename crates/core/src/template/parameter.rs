@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::message::{ChoiceProblem, NumberError, ParameterProblem, Wrong};
 use crate::number::{Number, Range};
-use crate::order::nearest;
+use crate::requested_parameters::nearest;
 
 /// A parameter, with its constraints as CloudFormation has them (UserGuide, parameters-section-structure), read once.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -137,14 +137,13 @@ impl Parameter {
         self.check_within(name, value, &self.range, &self.range)
     }
 
-    /// The same, where the numbers that it takes are fewer than the template says. `told` is the range that people are told of:
-    /// the one that holds together with the other values.
-    pub fn check_within(&self, name: &str, value: &str, range: &Range, told: &Range) -> Option<ParameterProblem> {
+    /// With a narrower range than the template's; `shown` is the range given in the error message.
+    pub fn check_within(&self, name: &str, value: &str, range: &Range, shown: &Range) -> Option<ParameterProblem> {
         let one = self.canonical(value);
         let wrong = self
             .wrong_length(value)
             .or_else(|| self.wrong_choice(&one))
-            .or_else(|| self.wrong_number(value, range, told))
+            .or_else(|| self.wrong_number(value, range, shown))
             .or_else(|| self.wrong_pattern(&one))?;
         Some(ParameterProblem { name: name.to_owned(), value: value.to_owned(), wrong, odd: None })
     }
@@ -193,7 +192,7 @@ impl Parameter {
         Some(Wrong::Choice(choice))
     }
 
-    fn wrong_number(&self, value: &str, range: &Range, told: &Range) -> Option<Wrong> {
+    fn wrong_number(&self, value: &str, range: &Range, shown: &Range) -> Option<Wrong> {
         if !self.is_number() {
             return None;
         }
@@ -203,8 +202,8 @@ impl Parameter {
             None if value.trim().is_empty() => NumberError::Empty,
             None => NumberError::Unreadable,
         };
-        let meant = number.or_else(|| Number::meant(value)).map(|meant| told.nearest(&meant));
-        Some(Wrong::Number { why, range: told.clone(), meant, example: self.example(told) })
+        let meant = number.or_else(|| Number::meant(value)).map(|meant| shown.nearest(&meant));
+        Some(Wrong::Number { why, range: shown.clone(), meant, example: self.example(shown) })
     }
 
     /// A number that it takes: the default, where that is in the range.

@@ -34,7 +34,7 @@ pub enum Known {
 /// All of them.
 pub const KNOWN: [Known; 5] = [Known::New, Known::Accepted, Known::Joined, Known::Answered, Known::Withdrawn];
 
-/// What `.cf-create` holds: the living cluster's order, another one, nonsense.
+/// What `.cf-create` holds: the living cluster's parameters, others, nonsense.
 pub const BODIES: [&str; 3] = ["{}", r#"{"ComputeMaxNodes": "8"}"#, "no order"];
 
 /// Whose the stack is.

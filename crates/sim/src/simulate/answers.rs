@@ -131,7 +131,7 @@ impl AnswerCheck<'_> {
                 (login == LOGIN && self.recently(|s| s.state() == S::Available), "it does not stand at this address")
             }
             Message::Deleted { .. } | Message::Removed { .. } | Message::ClearedAway { .. } => return self.deleted(),
-            // Somebody may have removed it before anybody looked, but then its events still tell the cause.
+            // Somebody may have removed it before anybody looked, but then its events still show the cause.
             Message::Failed { causes, stack, rest, .. } => {
                 let is_going = matches!(rest, Rest::Going | Rest::Gone);
                 let is_cause = self.is_cause(causes, stack.as_ref(), rest, is_failed);
@@ -139,14 +139,14 @@ impl AnswerCheck<'_> {
             }
             Message::Stuck { was_made, causes, remains, .. } => {
                 let is_stuck = self.ever(|s| s.state() == S::DeleteFailed) && self.names_what_is_left(remains);
-                let has_cause = *was_made || !self.its_stack_was(is_failed) || self.tells_cause(causes, remains.stack.as_ref());
+                let has_cause = *was_made || !self.its_stack_was(is_failed) || self.shows_cause(causes, remains.stack.as_ref());
                 (is_stuck && has_cause, "its removal did not fail, or what is left is not named")
             }
             Message::Undeletable { creation, .. } => {
                 let has_failed = self.its_stack_was(is_failed);
-                let tells = |creation: &FailedCreation| has_failed && self.tells_cause(&creation.causes, creation.stack.as_ref());
+                let shows = |creation: &FailedCreation| has_failed && self.shows_cause(&creation.causes, creation.stack.as_ref());
                 let is_cleared = creation.as_ref().is_none_or(|c| c.is_cleared == self.recently(|s| s == StackStatus::RollbackComplete));
-                (creation.as_ref().is_none_or(tells) && is_cleared, "its creation did not fail so")
+                (creation.as_ref().is_none_or(shows) && is_cleared, "its creation did not fail so")
             }
             Message::Declined { why, .. } => (why.contains("LimitExceeded"), "CloudFormation has not refused it"),
             Message::Refused { problems, .. } => (self.breaks_a_rule(problems), "it breaks no rule"),
@@ -154,13 +154,13 @@ impl AnswerCheck<'_> {
             Message::Occupied { .. } => (self.has_foreign(), "its name is free"),
             Message::Leftover { remains, .. } => (lives() && self.names_what_is_left(remains), "nothing is left of it, or it is not named"),
             Message::Planned { .. } => (self.recently(|s| s.state() == S::InReview), "there is no change set"),
-            Message::Withdrawn { tied, .. } => (self.was_taken_back(tied.is_some()), "no later delete took it back"),
+            Message::Withdrawn { tied, .. } => (self.is_create_superseded(tied.is_some()), "no later delete supersedes it"),
             Message::RemovedWhileMade { .. } => {
                 (self.its_stack_was(|s| matches!(s.state(), S::Deleting | S::Deleted)), "nobody removed its stack")
             }
             Message::NoLogin { .. } => (self.stands_without_login(), "it has a login, or does not stand"),
             Message::NoSuchCluster { .. } => (self.was_absent(), "there is one"),
-            Message::Overtaken { .. } => (self.is_overtaken(), "no later create is in the way"),
+            Message::Overtaken { .. } => (self.is_delete_superseded(), "no later create supersedes it"),
             Message::NotRemoved { .. } => (self.is_crowded(), "no other files wait"),
             Message::WrongKey(_) | Message::LookAlike(_) => (false, "its key is a request's"),
         };
@@ -188,7 +188,7 @@ impl AnswerCheck<'_> {
         !self.stays_stuck() || !remains.resources.is_empty() || is_unread()
     }
 
-    /// The cause that is told is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
+    /// The cause that is shown is the one that it had: the failure of its creation, with advice that fits it, or, where somebody
     /// removed it meanwhile, that of its removal.
     fn is_cause(&self, causes: &[Cause], stack: Option<&StackReason>, rest: &Rest, is_failed: impl Fn(StackStatus) -> bool) -> bool {
         let is_unread = || stack.is_some() && self.its_stacks().any(|s| self.is_unread(s));
@@ -198,10 +198,10 @@ impl AnswerCheck<'_> {
             Rest::Going | Rest::Gone => false,
         };
         (names_left && self.its_stack_was(|s| s.state() == S::DeleteFailed))
-            || (self.its_stack_was(is_failed) && self.tells_cause(causes, stack))
+            || (self.its_stack_was(is_failed) && self.shows_cause(causes, stack))
     }
 
-    fn tells_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
+    fn shows_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
         self.its_stacks().any(|s| {
             let said = reason_of(&s.words);
             causes.iter().any(|cause| cause.reason == s.words && cause.advice == (said.advice)()) || (stack.is_some() && self.is_unread(s))
@@ -224,19 +224,19 @@ impl AnswerCheck<'_> {
         all.map(|put| &put.key).collect::<BTreeSet<_>>().len() > OPEN_MAX
     }
 
-    /// A delete that came later; or, if that is what is said, one of the same second.
-    fn was_taken_back(&self, is_tie: bool) -> bool {
-        let takes_back = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
-        self.holds_beside(Verb::Create, |create| self.oracle.of(self.cluster, Verb::Delete).any(|delete| takes_back(delete, create)))
+    /// A delete came later; or, if the answer says so, within the same second.
+    fn is_create_superseded(&self, is_tie: bool) -> bool {
+        let supersedes = |delete: &Put, create: &Put| if is_tie { delete.modified == create.modified } else { delete.at >= create.at };
+        self.holds_beside(Verb::Create, |create| self.oracle.of(self.cluster, Verb::Delete).any(|delete| supersedes(delete, create)))
     }
 
-    fn is_overtaken(&self) -> bool {
+    fn is_delete_superseded(&self) -> bool {
         self.holds_beside(Verb::Delete, |delete| self.oracle.of(self.cluster, Verb::Create).any(|create| create.at > delete.at))
     }
 }
 
 impl Oracle {
-    /// What does not hold once nothing moves any more: the last wish of each cluster decides whether it lives.
+    /// What does not hold once nothing moves any more: the last request of each cluster decides whether it lives.
     pub fn check_last_requests(&self, state: &State, settings: &Settings) -> Vec<Finding> {
         if self.has_past {
             return Vec::new();
@@ -249,25 +249,25 @@ impl Oracle {
     }
 
     fn check_last_request(&self, cluster: &Cluster, state: &State, settings: &Settings) -> Option<Finding> {
-        let wishes = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
-        let wishes: Vec<(&Put, Verb)> = wishes.filter(|(put, _)| put.is_valid_request).collect();
-        let (last, verb) = wishes.iter().copied().max_by_key(|(put, _)| put.at)?;
-        // Of files of one second nobody may be able to tell which was the last.
-        if wishes.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
-            return judge_tie(last, &wishes);
+        let requests = Verb::ALL.into_iter().flat_map(|verb| self.of(cluster, verb).map(move |put| (put, verb)));
+        let requests: Vec<(&Put, Verb)> = requests.filter(|(put, _)| put.is_valid_request).collect();
+        let (last, verb) = requests.iter().copied().max_by_key(|(put, _)| put.at)?;
+        // Of files of one second it may be unknown which was the last.
+        if requests.iter().any(|(put, other)| *other != verb && put.modified == last.modified) {
+            return judge_tie(last, &requests);
         }
         let mine: Vec<&SimStack> =
             state.stacks.all().iter().filter(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster)).collect();
         let living = mine.iter().find(|s| s.stack.status != StackStatus::DeleteComplete);
-        let End::Settled { told, .. } = &last.end else { return None };
+        let End::Settled { answers, .. } = &last.end else { return None };
         match (verb, living) {
-            (Verb::Delete, Some(stack)) if matches!(told.last(), Some(AnswerKind::Deleted | AnswerKind::NoSuch)) => {
-                let what = format!("{cluster}: its last wish was to go, it was told gone, and lives ({})", stack.stack.status);
+            (Verb::Delete, Some(stack)) if matches!(answers.last(), Some(AnswerKind::Deleted | AnswerKind::NoSuch)) => {
+                let what = format!("{cluster}: its last request was a delete, answered as done, and it lives ({})", stack.stack.status);
                 Some(Finding::new(FindingKind::LastRequestNotCarriedOut, what))
             }
-            (Verb::Create, None) if told.last() == Some(&AnswerKind::Created) => {
+            (Verb::Create, None) if answers.last() == Some(&AnswerKind::Created) => {
                 let was_removed = mine.iter().any(|s| self.by_hand.contains(&s.stack.id));
-                let what = || format!("{cluster}: its last wish was to live, it was told its address, and is gone");
+                let what = || format!("{cluster}: its last request was a create, answered with its address, and it is gone");
                 (!was_removed).then(|| Finding::new(FindingKind::LastRequestNotCarriedOut, what()))
             }
             _ => None,
@@ -276,11 +276,11 @@ impl Oracle {
 }
 
 /// A create that came after a delete of the same second hears of itself, whatever became of the delete.
-fn judge_tie(last: &Put, wishes: &[(&Put, Verb)]) -> Option<Finding> {
+fn judge_tie(last: &Put, requests: &[(&Put, Verb)]) -> Option<Finding> {
     let unheard = |(put, verb): &&(&Put, Verb)| {
         let is_earlier = |(delete, other): &(&Put, Verb)| *other == Verb::Delete && delete.modified == put.modified && delete.at < put.at;
-        let is_tied = *verb == Verb::Create && put.modified == last.modified && wishes.iter().any(is_earlier);
-        is_tied && matches!(&put.end, End::Settled { told, .. } if told.iter().all(|t| *t == AnswerKind::Deleted))
+        let is_tied = *verb == Verb::Create && put.modified == last.modified && requests.iter().any(is_earlier);
+        is_tied && matches!(&put.end, End::Settled { answers, .. } if answers.iter().all(|t| *t == AnswerKind::Deleted))
     };
-    wishes.iter().find(unheard).map(|(put, _)| Finding::new(FindingKind::TieUnanswered, &put.key))
+    requests.iter().find(unheard).map(|(put, _)| Finding::new(FindingKind::TieUnanswered, &put.key))
 }

@@ -29,7 +29,7 @@ pub enum Queue {
 /// An event on its way.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// What it tells.
+    /// What it reports.
     pub work: Wake,
     /// To which function.
     pub to: Function,
@@ -68,7 +68,7 @@ impl Delivery {
     }
 
     /// What it reports, for the log.
-    pub fn told(&self) -> String {
+    pub fn shown(&self) -> String {
         match &self.work {
             Wake::Upload(key) => key.clone(),
             Wake::Stack(id) => id.name().unwrap_or_default().to_owned(),

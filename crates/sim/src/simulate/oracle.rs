@@ -82,7 +82,7 @@ impl Oracle {
     /// A file was dropped, or was there from the beginning.
     pub fn put(&mut self, key: &str, content: Option<Content>, state: &State) {
         let Some(version) = state.store.get(Bucket::User, key) else { return };
-        // One that S3 does not give out is known by its line in a listing, which tells no version.
+        // One that S3 does not give out is known by its line in a listing, which has no version.
         let id = version.id.as_deref().filter(|_| !version.is_withheld);
         let request = RequestId::of(key, id, &version.etag, version.modified);
         let is_readable = content.is_none_or(Content::is_valid_request) && !version.is_withheld;
@@ -247,12 +247,12 @@ impl Oracle {
         match effect {
             Effect::WriteAnswer { key, message, .. } => {
                 let now = self.now;
-                // AnswerKind as refused for good: should an earlier attempt arrive all the same, it is cleared away.
+                // Answered as refused for good: should an earlier attempt arrive all the same, it is cleared away.
                 let stem = key.strip_suffix(Answer::Failed.suffix()).filter(|_| matches!(message, Message::Declined { .. }));
                 if let Some(Reading::Request(of)) = stem.map(|stem| key::read(&format!("{stem}{}", Verb::Create.suffix()))) {
                     self.flights.retain(|(cluster, ..)| *cluster != of.cluster);
                 }
-                self.answers.entry(key.to_string()).or_default().extend(AnswerKind::of(key, message).map(|told| (now, told)));
+                self.answers.entry(key.to_string()).or_default().extend(AnswerKind::of(key, message).map(|answer| (now, answer)));
             }
             Effect::WriteStatus { .. } => {
                 if let Some(what) = self.pending_status.take() {
@@ -281,28 +281,28 @@ impl Oracle {
     fn settle(&mut self, key: &str, round_began_at: i64, was_answered: bool) {
         let Some(nth) = self.standing.remove(key) else { return };
         let put = &self.puts[nth];
-        // The same bytes again, so soon that the removal of the first was still on its way: one wish, one answer.
+        // The same bytes again, so soon that the removal of the first was still on its way: one request, one answer.
         let has_twin = self.puts[..nth].iter().any(|p| p.key == key && p.etag == put.etag);
         let since = if has_twin { put.at - TWINS_MAX } else { put.at };
-        let (told, told_twins) = (self.told_beside(key, put.at), self.told_beside(key, since));
+        let (answers, twins_answers) = (self.answers_beside(key, put.at), self.answers_beside(key, since));
         // Who looked before it came has meant the first.
-        let is_one_with_its_twin = told.is_empty() || (has_twin && round_began_at < put.at);
-        if told_twins.is_empty() && !was_answered {
+        let is_one_with_its_twin = answers.is_empty() || (has_twin && round_began_at < put.at);
+        if twins_answers.is_empty() && !was_answered {
             self.wrong(FindingKind::UploadFirst, key);
         }
         let at = self.now;
-        self.puts[nth].end = if is_one_with_its_twin { End::Withdrawn { at } } else { End::Settled { at, told } };
+        self.puts[nth].end = if is_one_with_its_twin { End::Withdrawn { at } } else { End::Settled { at, answers } };
     }
 
-    fn told_beside(&self, key: &str, since: i64) -> Vec<AnswerKind> {
+    fn answers_beside(&self, key: &str, since: i64) -> Vec<AnswerKind> {
         let Some(stem) = Verb::ALL.iter().find_map(|verb| key.strip_suffix(verb.suffix())) else { return Vec::new() };
-        let mut told: Vec<(i64, AnswerKind)> = Answer::ALL
+        let mut answers: Vec<(i64, AnswerKind)> = Answer::ALL
             .into_iter()
             .flat_map(|answer| self.answers.get(&format!("{stem}{}", answer.suffix())).cloned().unwrap_or_default())
             .filter(|(at, _)| *at >= since)
             .collect();
-        told.sort_by_key(|(at, _)| *at);
-        told.into_iter().map(|(_, answer)| answer).collect()
+        answers.sort_by_key(|(at, _)| *at);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// At most one living stack for a cluster, at any moment.

@@ -201,7 +201,7 @@ impl<'s, 'b> Run<'s, 'b> {
 
     // ---- events
 
-    /// S3 tells of an upload: at least once, so its event may be late and doubled, never lost.
+    /// S3 reports an upload: at least once, so its event may be late and doubled, never lost.
     pub(super) fn emit_upload_event(&mut self, at: String, key: u64) {
         let verb = Verb::ALL.into_iter().find(|verb| at.ends_with(verb.suffix()));
         let to = verb.map_or(Function::Create, |verb| verb.spec().function);
@@ -244,7 +244,7 @@ impl<'s, 'b> Run<'s, 'b> {
             return;
         }
         let (task, context) = (self.tasks.len(), self.context);
-        context.log(|| format!("{} wakes for {}", delivery.to.name(), delivery.told()));
+        context.log(|| format!("{} wakes for {}", delivery.to.name(), delivery.shown()));
         let running: Running<'s> = Box::pin(handle(context, task, delivery.clone()));
         self.at(self.now() + timeout(delivery.to), ScheduledEvent::Timeout(task));
         self.tasks.push(Some(Task { running, delivery }));
@@ -284,7 +284,7 @@ impl<'s, 'b> Run<'s, 'b> {
                 }
             }
             Err(why) => {
-                self.context.log(|| format!("{} fails ({}): {why}", delivery.to.name(), delivery.told()));
+                self.context.log(|| format!("{} fails ({}): {why}", delivery.to.name(), delivery.shown()));
                 let now = self.now();
                 match delivery.clone().again() {
                     Some((wait, again)) => self.expect(now + wait, again),

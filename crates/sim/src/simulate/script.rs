@@ -49,13 +49,13 @@ pub enum Content {
     Plain,
     /// A legal choice.
     EightNodes,
-    /// The same wish as `{}`, spelt out.
+    /// Another legal choice.
     Spelt,
     /// Nothing: deletes are not read.
     Empty,
-    /// One of the things that are no order.
+    /// One of the things that are no request.
     Broken(usize),
-    /// Larger than any order may be.
+    /// Larger than any request may be.
     Huge,
 }
 
@@ -83,7 +83,7 @@ impl Content {
         }
     }
 
-    /// Whether it is an order that can come true. The reference: independent of the code that judges it.
+    /// Whether it is a request that can come true. The reference: independent of the code that judges it.
     pub const fn is_valid_request(self) -> bool {
         matches!(self, Self::Plain | Self::EightNodes | Self::Spelt)
     }

@@ -1,4 +1,4 @@
-//! Checks A3, A4 and the numbers of A11: what does not pass the gate starts nothing, and is answered with the reason.
+//! Checks A3, A4 and the numbers of A11: what does not pass triage starts nothing, and is answered with the reason.
 
 use super::*;
 use cf_core::body::Mistake;
@@ -58,7 +58,7 @@ fn a3_a_profile_with_nothing_to_run_is_refused_at_the_gate_with_what_was_found()
 }
 
 #[test]
-fn a11_a_number_reaches_cloudformation_in_one_form_and_in_another_spelling_is_the_same_wish() {
+fn a11_a_number_reaches_cloudformation_in_one_form_and_in_another_spelling_is_the_same_request() {
     let mut cloud = cloud();
     cloud.drop_file(CREATE, br#"{"ComputeMaxNodes": " 02 ", "ComputeSpotPrice": "0.0000", "ComputeInitialNodes": -0}"#);
     let mut cloud = at_rest(cloud);
@@ -92,7 +92,7 @@ fn a11_a_living_cluster_with_another_spelling_of_a_number_is_no_other_cluster() 
 }
 
 #[test]
-fn a4_what_is_no_order_starts_nothing_and_is_told_why() {
+fn a4_what_is_no_request_starts_nothing_and_is_told_why() {
     let value = |wrong| Problem::Value { name: "ComputeMaxNodes".into(), wrong };
     let names = testing::settings().template.metadata.user_parameters.clone();
     let quotes = FileProblem::Line {

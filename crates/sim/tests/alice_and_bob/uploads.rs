@@ -85,7 +85,7 @@ fn folder(draws: &mut Draws, stage: &TwoUsers) -> String {
     }
 }
 
-/// A tenth of the files are noise; the others are orders, of which half reach for what is not Alice's.
+/// A tenth of the files are noise; the others are requests, of which half reach for what is not Alice's.
 fn bytes(draws: &mut Draws, stage: &TwoUsers) -> Vec<u8> {
     let bob = &stage.bob;
     match draws.below(32) {

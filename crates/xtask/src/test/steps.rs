@@ -104,6 +104,7 @@ const STEPS: &[TestStep] = &[
     TestStep::new("templates", Lane::Files, templates::run).tools(&[Tool::Sam]),
     TestStep::new("policies", Lane::Files, policies::run).tools(&[Tool::Iam]),
     TestStep::new("deny", Lane::Files, deny::run).tools(&[Tool::Checks]),
+    TestStep::new("unused: libraries that no crate uses", Lane::Files, deny::unused).when(When::Deep).tools(&[Tool::Machete]),
     TestStep::new("sync: generated text is current", Lane::Files, sync).after(&[COMPILED]),
     TestStep::new("counts: libraries, calls", Lane::Files, counts).when(When::Plain).after(BUILT),
     TestStep::new(COMPILED, Lane::Processors, compiled::make),

@@ -2,7 +2,7 @@
 
 use super::super::builder::Builder;
 use super::super::compose;
-use crate::key::{Answer, Verb};
+use crate::key::{Answer, UploadKey, Verb};
 use crate::ledger::{Accepted, MailKind, Phase};
 use crate::message::StateText;
 use crate::status::State;
@@ -36,6 +36,9 @@ pub fn announce(b: &mut Builder<'_>) {
 pub fn announce_no_login(b: &mut Builder<'_>) {
     let news = claim(b, MailKind::Failed);
     let joined = b.joined(Verb::Create);
+    for open in &joined {
+        b.entry.note_announced(&open.key);
+    }
     b.entry.login = Some(String::new());
     b.write_ledger();
     for open in &joined {
@@ -56,29 +59,39 @@ fn end(b: &mut Builder<'_>, joined: &[crate::ledger::Open]) {
     b.close();
 }
 
+/// The uploads beside which the address was reported, or that there is none.
+fn announced_in(b: &Builder<'_>) -> Vec<UploadKey> {
+    let accepted = b.entry.accepted.as_ref().map(|a| a.key.clone());
+    b.entry.announced.iter().cloned().chain(accepted).collect()
+}
+
 /// Wherever the old address is, it is not true any more.
 pub fn readdress(b: &mut Builder<'_>) {
     let login = b.snapshot.login().unwrap_or_default().to_owned();
     b.write_ledger();
-    let accepted = b.entry.accepted.as_ref().map(|a| a.key.clone());
-    let told: Vec<_> = b.entry.announced.iter().cloned().chain(accepted).collect();
-    // Where it was reported that there is none, `.cf-failed` says so, and no longer does.
-    let none_was_told = b.entry.login.as_deref() == Some("");
-    for key in told.iter().filter(|key| none_was_told || b.snapshot.standing(key, Answer::Created).is_some()) {
-        b.answer(key, &compose::created(&login));
+    // Where it was reported that there is none, `.cf-failed` says so. An address that its user has removed is not put there again.
+    let none_was_reported = b.entry.login.as_deref() == Some("");
+    for key in announced_in(b) {
+        if none_was_reported || b.snapshot.answer_etag(&key, Answer::Created).is_some() {
+            b.answer(&key, &compose::created(&login));
+        }
     }
     b.status(State::Ready, compose::ready(b.snapshot, &login, b.entry.nodes.as_ref()), None);
     b.entry.login = Some(login);
     b.close();
 }
 
+/// There is no address any more. The folders stay noted: one may come back.
 pub fn withdraw_address(b: &mut Builder<'_>) {
     b.write_ledger();
+    let announced = b.entry.announced.clone();
+    let keys = announced_in(b);
     b.remove_created_answers();
-    if let Some(key) = b.entry.accepted.as_ref().map(|a| a.key.clone()) {
-        b.answer(&key, &compose::no_login(b.snapshot));
+    for key in &keys {
+        b.answer(key, &compose::no_login(b.snapshot));
     }
     b.status(State::Failed, StateText::NoLogin, None);
+    b.entry.announced = announced;
     b.entry.login = Some(String::new());
     b.close();
 }

@@ -11,7 +11,7 @@ use crate::status::State;
 /// Accepts a create and starts its stack.
 pub fn start(b: &mut Builder<'_>) {
     let Some(upload) = b.create else { return };
-    let life = Entry {
+    let entry = Entry {
         open: std::mem::take(&mut b.entry.open),
         answered: std::mem::take(&mut b.entry.answered),
         left_over: std::mem::take(&mut b.entry.left_over),
@@ -30,7 +30,7 @@ pub fn start(b: &mut Builder<'_>) {
         }),
         ..Entry::default()
     };
-    b.entry = life;
+    b.entry = entry;
     b.join(upload);
     b.write_ledger();
     b.remove_answers(&upload.key, &[]);
@@ -38,20 +38,20 @@ pub fn start(b: &mut Builder<'_>) {
     b.status(State::Creating, StateText::Starting, None);
 }
 
-/// A creation that CloudFormation has not taken for so long is told to its user: by then Lambda's own attempts are over.
-const TOLD_SECONDS: i64 = 600;
+/// After this long without a stack, `.cf-status` says so: by then Lambda's own attempts are over.
+const REPORT_DELAY_SECONDS: i64 = 600;
 
 /// Starts the stack of an accepted create again.
 pub fn resume(b: &mut Builder<'_>) {
     let Some(accepted) = b.entry.accepted.clone() else {
         // Recovered from a stack that is not to be found any more, not even by its id: CloudFormation forgets after 90 days.
-        return end::cleared(b);
+        return end::close_failed(b);
     };
     // Every attempt has its own line in the ledger: how long a lost one may still be on its way is counted from it.
     b.entry.phase = Phase::Creating { since: b.snapshot.now };
     b.write_ledger();
-    // Before the call, for where it fails again nothing is said after it.
-    if b.snapshot.now.as_second() - accepted.at.as_second() >= TOLD_SECONDS {
+    // Before the call: where it fails again, nothing is written after it.
+    if b.snapshot.now.as_second() - accepted.at.as_second() >= REPORT_DELAY_SECONDS {
         b.status(State::Creating, StateText::NotTaken { since: accepted.at }, None);
     }
     create_stack(b);

@@ -1,4 +1,4 @@
-//! Removing a stack: because its user asked, because it failed, because it arrived too late.
+//! Deleting a stack: because its user asked, because it failed, because it arrived too late.
 
 use super::super::builder::Builder;
 use super::super::compose;
@@ -17,15 +17,16 @@ pub fn join_deletes(b: &mut Builder<'_>) {
     }
 }
 
-/// A create that a delete took back is answered and removed, before its stack is.
-fn withdraw_joined(b: &mut Builder<'_>) {
+/// Answers the superseded creates and removes their uploads, before the stack is deleted.
+fn answer_superseded_creates(b: &mut Builder<'_>) {
     for open in b.joined(Verb::Create) {
-        give_up(b, &open);
+        answer_one_superseded_create(b, &open);
         b.settle(&open.request);
     }
 }
 
-pub fn give_up(b: &mut Builder<'_>, open: &Open) {
+/// Answers one superseded create.
+pub fn answer_one_superseded_create(b: &mut Builder<'_>, open: &Open) {
     let upload = b.snapshot.uploads.iter().find(|u| u.request == open.request);
     let tied = upload.and_then(|upload| b.tie(upload, b.delete));
     b.answer(&open.key, &compose::withdrawn(b.snapshot, tied.as_ref()));
@@ -41,7 +42,7 @@ fn delete_stack(b: &mut Builder<'_>) {
 }
 
 /// Accepts the deletes that are there. Old answers go when a new request is accepted; `.cf-created` stays true until the cluster
-/// is gone. A create that a delete takes back is answered before its stack goes.
+/// is gone. A superseded create is answered before its stack goes.
 fn accept(b: &mut Builder<'_>, phase: Phase) {
     join_deletes(b);
     b.drop_creates_without_upload();
@@ -50,10 +51,10 @@ fn accept(b: &mut Builder<'_>, phase: Phase) {
     for open in b.joined(Verb::Delete) {
         b.remove_answers(&open.key, &[Answer::Created]);
     }
-    withdraw_joined(b);
+    answer_superseded_creates(b);
 }
 
-/// The phase of a removal, since it began.
+/// The phase of a delete, since it was accepted.
 const fn deleting(b: &Builder<'_>) -> Phase {
     match b.entry.phase {
         Phase::Deleting { since } => Phase::Deleting { since },
@@ -61,14 +62,14 @@ const fn deleting(b: &Builder<'_>) -> Phase {
     }
 }
 
-pub fn remove(b: &mut Builder<'_>) {
+pub fn delete(b: &mut Builder<'_>) {
     accept(b, deleting(b));
     delete_stack(b);
     b.status(State::Deleting, compose::deleting(b.snapshot), None);
     b.close_settled();
 }
 
-pub fn remove_later(b: &mut Builder<'_>) {
+pub fn delete_later(b: &mut Builder<'_>) {
     accept(b, deleting(b));
     b.status(State::Deleting, compose::deleting(b.snapshot), None);
     b.close_settled();
@@ -76,7 +77,7 @@ pub fn remove_later(b: &mut Builder<'_>) {
 
 /// A stack whose last removal failed looks the same before our attempt and after one that failed again. So the phase moves only
 /// once CloudFormation has taken the call: from then on, what failed is reported.
-pub fn remove_again(b: &mut Builder<'_>) {
+pub fn delete_again(b: &mut Builder<'_>) {
     let deleting = deleting(b);
     accept(b, Phase::Stuck);
     delete_stack(b);
@@ -93,18 +94,18 @@ pub fn cancel_start(b: &mut Builder<'_>) {
     b.close_settled();
 }
 
-pub fn clear(b: &mut Builder<'_>) {
-    clear_later(b);
+pub fn delete_failed_stack(b: &mut Builder<'_>) {
+    await_rollback(b);
     delete_stack(b);
 }
 
-pub fn clear_later(b: &mut Builder<'_>) {
+pub fn await_rollback(b: &mut Builder<'_>) {
     b.entry.phase = Phase::Failing;
     b.write_ledger();
 }
 
 /// Nobody waits for it, and it costs money.
-pub fn reap(b: &mut Builder<'_>) {
+pub fn delete_late_stack(b: &mut Builder<'_>) {
     b.write_ledger();
     delete_stack(b);
 }

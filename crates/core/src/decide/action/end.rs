@@ -2,14 +2,14 @@
 
 use super::super::builder::Builder;
 use super::super::compose;
-use super::delete::{give_up, join_deletes};
+use super::delete::{answer_one_superseded_create, join_deletes};
 use crate::key::Verb;
 use crate::ledger::{End, MailKind, Phase};
 use crate::message::{Message, News, StateText};
 use crate::request::RequestId;
 use crate::status::State;
 
-pub fn finish(b: &mut Builder<'_>) {
+pub fn report_deleted(b: &mut Builder<'_>) {
     join_deletes(b);
     let gone = b.snapshot.now;
     let deletes = b.joined(Verb::Delete);
@@ -22,10 +22,10 @@ pub fn finish(b: &mut Builder<'_>) {
         b.answer(&open.key, &message);
     }
     b.answer_where_remains_were_reported(&message);
-    // A create that the last pass did not get to take back. Where the receipt stands beside it, that is its answer too.
+    // Superseded creates that no pass has answered yet. Where the receipt is beside one, that is its answer too.
     let creates = b.joined(Verb::Create);
     for open in creates.iter().filter(|create| !deletes.iter().any(|delete| delete.key.folder == create.key.folder)) {
-        give_up(b, open);
+        answer_one_superseded_create(b, open);
     }
     b.remove_created_answers();
     b.status(State::Deleted, StateText::Deleted, None);
@@ -39,10 +39,10 @@ pub fn finish(b: &mut Builder<'_>) {
     b.close();
 }
 
-pub fn lost(b: &mut Builder<'_>) {
+pub fn report_deleted_by_others(b: &mut Builder<'_>) {
     let Some(accepted) = b.entry.accepted.clone() else {
-        // A stack that was recovered from nothing has nobody to be told.
-        return cleared(b);
+        // For a stack that was recovered from nothing there is nobody to answer.
+        return close_failed(b);
     };
     let claimed = b.claim(&accepted.request, MailKind::Gone);
     // Whoever asked again for what is not there any more has asked for a new one.
@@ -68,7 +68,7 @@ pub fn lost(b: &mut Builder<'_>) {
     b.close();
 }
 
-pub fn cleared(b: &mut Builder<'_>) {
+pub fn close_failed(b: &mut Builder<'_>) {
     let end = if b.entry.phase == Phase::Failing { End::Failed } else { End::Removed };
     if !b.entry.announced.is_empty() {
         b.write_ledger();
@@ -92,8 +92,8 @@ pub fn answer_gone(b: &mut Builder<'_>) {
 fn answer_deletes(b: &mut Builder<'_>, message: &Message) {
     let owed = b.owed(Verb::Delete, b.delete);
     if let Some(upload) = b.delete {
-        let wish = b.snapshot.request_time(&b.entry, upload);
-        b.entry.note_request_time(Verb::Delete, &wish);
+        let request_time = b.snapshot.request_time(&b.entry, upload);
+        b.entry.note_request_time(Verb::Delete, &request_time);
     }
     b.write_ledger();
     for open in &owed {

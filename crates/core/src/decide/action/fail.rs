@@ -1,4 +1,4 @@
-//! A creation that failed: told once to all who share in it.
+//! A creation that failed: reported once to all who share in it.
 
 use super::super::builder::Builder;
 use super::super::compose;
@@ -18,7 +18,7 @@ fn fail(b: &mut Builder<'_>, message: &Message, next: Phase) {
         // Announced by a pass that died before it could note it, and not true any more.
         b.remove_answers(&open.key, &[Answer::Deleted, Answer::Failed]);
         if next == Phase::Failing {
-            b.entry.note_warned(&open.key);
+            b.entry.note_remains_reported(&open.key);
         }
     }
     b.remove_created_answers();

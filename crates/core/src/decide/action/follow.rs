@@ -25,7 +25,7 @@ pub fn follow_creation(b: &mut Builder<'_>) {
 
 /// "deleting" may follow a final state, so a slow pass must not report it after another has reported how the removal ended: the
 /// ledger's condition stops it. Progress cannot follow a final state, and needs no such stop.
-pub fn follow_removal(b: &mut Builder<'_>) {
+pub fn follow_delete(b: &mut Builder<'_>) {
     if b.is_entry_changed() || !b.shows(State::Deleting) {
         b.write_ledger();
     }
@@ -42,8 +42,8 @@ pub fn join(b: &mut Builder<'_>) {
     b.look_again = true;
 }
 
-/// Lets a delete share in the removal that is under way.
-pub fn join_removal(b: &mut Builder<'_>) {
+/// Lets a delete share in the delete that is under way.
+pub fn join_delete(b: &mut Builder<'_>) {
     if let Some(upload) = b.delete {
         b.join(upload);
     }

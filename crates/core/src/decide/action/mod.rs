@@ -1,4 +1,4 @@
-//! What each action does: one function an action, which builds its effects.
+//! What each action does: one function an action, of the same name, which builds its effects.
 
 mod announce;
 mod create;
@@ -22,11 +22,11 @@ use super::triage::Triage;
 pub fn answer(b: &mut Builder<'_>, triage: &Triage<'_>) -> Option<Action> {
     Some(match triage {
         Triage::Settled(uploads) => refuse::remove_settled(b, uploads),
-        Triage::Aside(upload, message) => refuse::aside(b, upload, message),
-        Triage::Invalid { create, problems } => refuse::invalid(b, create, problems),
-        Triage::TooMany(upload) => refuse::too_many(b, upload),
-        Triage::CreateSuperseded { create, delete } => refuse::withdraw(b, create, *delete),
-        Triage::DeleteSuperseded(delete) => refuse::overtake(b, delete),
+        Triage::Aside(upload, message) => refuse::answer_aside(b, upload, message),
+        Triage::Invalid { create, problems } => refuse::refuse_invalid(b, create, problems),
+        Triage::TooMany(upload) => refuse::refuse_too_many(b, upload),
+        Triage::CreateSuperseded { create, delete } => refuse::answer_superseded_create(b, create, *delete),
+        Triage::DeleteSuperseded(delete) => refuse::answer_superseded_delete(b, delete),
         Triage::Contenders(_) => return None,
     })
 }
@@ -35,20 +35,20 @@ pub fn answer(b: &mut Builder<'_>, triage: &Triage<'_>) -> Option<Action> {
 pub fn build(b: &mut Builder<'_>, action: Action) {
     match action {
         Action::Wait => follow::wait(b),
-        Action::AnswerSupersededCreate => refuse::withdraw_contender(b),
-        Action::AnswerSupersededDelete => refuse::overtake_contender(b),
-        Action::RefuseOccupied => refuse::occupied(b),
-        Action::RefuseDiffering => refuse::differing(b),
-        Action::RefuseLeftover => refuse::leftover(b),
-        Action::RefusePlanned => refuse::planned(b),
+        Action::AnswerSupersededCreate => refuse::answer_superseded_create_at_hand(b),
+        Action::AnswerSupersededDelete => refuse::answer_superseded_delete_at_hand(b),
+        Action::RefuseOccupied => refuse::refuse_occupied(b),
+        Action::RefuseDiffering => refuse::refuse_differing(b),
+        Action::RefuseLeftover => refuse::refuse_leftover(b),
+        Action::RefusePlanned => refuse::refuse_planned(b),
         Action::AnswerNoSuch => end::answer_no_such(b),
         Action::AnswerGone => end::answer_gone(b),
         Action::Start => create::start(b),
         Action::Resume => create::resume(b),
         Action::FollowCreation => follow::follow_creation(b),
-        Action::FollowDelete => follow::follow_removal(b),
+        Action::FollowDelete => follow::follow_delete(b),
         Action::Join => follow::join(b),
-        Action::JoinDelete => follow::join_removal(b),
+        Action::JoinDelete => follow::join_delete(b),
         Action::Recover => recover::recover(b),
         Action::Announce => announce::announce(b),
         Action::AnnounceNoLogin => announce::announce_no_login(b),
@@ -61,16 +61,16 @@ pub fn build(b: &mut Builder<'_>, action: Action) {
         Action::FailOccupied => fail::fail_occupied(b),
         Action::FailBlocked => fail::fail_blocked(b),
         Action::FailUndeletable => fail::fail_undeletable(b),
-        Action::ReportDeletedByOthers => end::lost(b),
-        Action::DeleteFailedStack => delete::clear(b),
-        Action::AwaitRollback => delete::clear_later(b),
-        Action::CloseFailed => end::cleared(b),
-        Action::DeleteLateStack => delete::reap(b),
+        Action::ReportDeletedByOthers => end::report_deleted_by_others(b),
+        Action::DeleteFailedStack => delete::delete_failed_stack(b),
+        Action::AwaitRollback => delete::await_rollback(b),
+        Action::CloseFailed => end::close_failed(b),
+        Action::DeleteLateStack => delete::delete_late_stack(b),
         Action::CancelStart => delete::cancel_start(b),
-        Action::Delete => delete::remove(b),
-        Action::DeleteLater => delete::remove_later(b),
-        Action::DeleteAgain => delete::remove_again(b),
-        Action::ReportDeleted => end::finish(b),
+        Action::Delete => delete::delete(b),
+        Action::DeleteLater => delete::delete_later(b),
+        Action::DeleteAgain => delete::delete_again(b),
+        Action::ReportDeleted => end::report_deleted(b),
         Action::ReportStuck => stuck::report_stuck(b),
         Action::ReportUndeletable => stuck::report_undeletable(b),
         Action::KeepUndeletable => stuck::keep_undeletable(b),

@@ -1,4 +1,4 @@
-//! What Auto Scaling tells of instances for compute nodes. It is beside the table: it changes nothing but the status file of a
+//! What Auto Scaling reports of instances for compute nodes. It is beside the table: it changes nothing but the status file of a
 //! cluster that lives, and no other part of a decision depends on it.
 
 use super::super::builder::Builder;

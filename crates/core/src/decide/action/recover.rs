@@ -1,4 +1,4 @@
-//! A ledger that lags behind a stack of ours: what the stack tells is written into it.
+//! A ledger that lags behind a stack of ours: what the stack shows is written into it.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ fn knows_its_stack(b: &Builder<'_>) -> bool {
     !matches!(b.entry.phase, Phase::New | Phase::Gone { .. }) && accepted.is_some() && (made_for.is_none() || made_for.as_ref() == accepted)
 }
 
-/// What a living stack tells of the request that it was made for. The folder for its answers is the one of the create at
+/// What a living stack shows of the request that it was made for. The folder for its answers is the one of the create at
 /// hand; without one, there is nobody to answer.
 fn note_accepted(b: &mut Builder<'_>) {
     let Some(stack) = b.snapshot.stack() else { return };
@@ -68,7 +68,7 @@ fn note_phase(b: &mut Builder<'_>) {
         StackState::DeleteFailed => Phase::Stuck,
         // Nothing is made of it, so there is nothing to speak of.
         StackState::InReview => return,
-        // Whoever shares in it is told that it is ready; nobody else is.
+        // That it is ready is reported to those who share in it, and to nobody else.
         StackState::Available | StackState::Changing | StackState::Deleted => Phase::Ready,
     };
 }

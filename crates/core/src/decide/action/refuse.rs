@@ -10,7 +10,7 @@ use crate::key::Verb;
 use crate::message::{Message, News, Problem};
 use crate::snapshot::Upload;
 
-/// Requests that have their answers already, and uploads that outlived them.
+/// Removes uploads whose requests have their answers already.
 pub fn remove_settled(b: &mut Builder<'_>, uploads: &[&Upload]) -> Action {
     for upload in uploads {
         b.effects.push(Effect::RemoveUpload { key: (&upload.key).into(), etag: upload.etag.clone() });
@@ -20,19 +20,19 @@ pub fn remove_settled(b: &mut Builder<'_>, uploads: &[&Upload]) -> Action {
 }
 
 /// Answers an upload of a verb that changes nothing.
-pub fn aside(b: &mut Builder<'_>, upload: &Upload, message: &Message) -> Action {
+pub fn answer_aside(b: &mut Builder<'_>, upload: &Upload, message: &Message) -> Action {
     refuse(b, upload, message);
     Action::AnswerAside
 }
 
 /// Answers a create that breaks the rules.
-pub fn invalid(b: &mut Builder<'_>, create: &Upload, problems: &[Problem]) -> Action {
+pub fn refuse_invalid(b: &mut Builder<'_>, create: &Upload, problems: &[Problem]) -> Action {
     refuse_create(b, create, problems.to_vec());
     Action::RefuseInvalid
 }
 
 /// Answers an upload that is one too many.
-pub fn too_many(b: &mut Builder<'_>, upload: &Upload) -> Action {
+pub fn refuse_too_many(b: &mut Builder<'_>, upload: &Upload) -> Action {
     let problem = Problem::Crowded { key: upload.key.clone() };
     if upload.key.verb.spec().reads_body {
         refuse_create(b, upload, vec![problem]);
@@ -42,14 +42,14 @@ pub fn too_many(b: &mut Builder<'_>, upload: &Upload) -> Action {
     Action::RefuseTooMany
 }
 
-/// Of a create that S3 does not give out the administrator hears too: it may be the bucket's policy, or its key's.
+/// A create that S3 does not give out is reported to the administrator too: the cause may be the bucket's policy, or its key's.
 fn refuse_create(b: &mut Builder<'_>, create: &Upload, problems: Vec<Problem>) {
     let message = Message::Refused { cluster: compose::name(b.snapshot), problems };
     let claimed = matches!(create.body, Body::Unreadable(_)) && b.claim_unreadable(create);
     b.write_ledger();
     b.answer(&create.key, &message);
     if claimed {
-        b.mail(News::Unreadable { file: create.key.clone(), told: message });
+        b.mail(News::Unreadable { file: create.key.clone(), answer: message });
     }
     b.settle(&create.request);
     b.close();
@@ -61,9 +61,9 @@ fn refuse(b: &mut Builder<'_>, upload: &Upload, message: &Message) {
     b.close();
 }
 
-/// Answers a create that a delete takes back. Where both are of one second, that stays until the next create is accepted: the
-/// receipt of the removal alone would say nothing of the create.
-pub fn withdraw(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -> Action {
+/// Answers a create that a delete supersedes. Where both are of one second, that stays until the next create is accepted: the
+/// receipt of the delete alone would say nothing of the create.
+pub fn answer_superseded_create(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -> Action {
     let tied = b.tie(create, delete);
     let message = compose::withdrawn(b.snapshot, tied.as_ref());
     b.entry.tied = tied;
@@ -71,40 +71,40 @@ pub fn withdraw(b: &mut Builder<'_>, create: &Upload, delete: Option<&Upload>) -
     Action::AnswerSupersededCreate
 }
 
-/// Answers a delete that a later create has overtaken. Others may wait for their end.
-pub fn overtake(b: &mut Builder<'_>, delete: &Upload) -> Action {
+/// Answers a delete that a later create supersedes. Others may wait for their end.
+pub fn answer_superseded_delete(b: &mut Builder<'_>, delete: &Upload) -> Action {
     refuse(b, delete, &Message::Overtaken { cluster: compose::name(b.snapshot) });
     Action::AnswerSupersededDelete
 }
 
-/// Answers the create at hand, which the delete at hand takes back.
-pub fn withdraw_contender(b: &mut Builder<'_>) {
+/// Answers the create at hand, which the delete at hand supersedes.
+pub fn answer_superseded_create_at_hand(b: &mut Builder<'_>) {
     if let Some(create) = b.create {
-        withdraw(b, create, b.delete);
+        answer_superseded_create(b, create, b.delete);
     }
 }
 
-/// Answers the delete at hand, which the create at hand has overtaken.
-pub fn overtake_contender(b: &mut Builder<'_>) {
+/// Answers the delete at hand, which the create at hand supersedes.
+pub fn answer_superseded_delete_at_hand(b: &mut Builder<'_>) {
     if let Some(delete) = b.delete {
-        overtake(b, delete);
+        answer_superseded_delete(b, delete);
     }
 }
 
-pub fn differing(b: &mut Builder<'_>) {
+pub fn refuse_differing(b: &mut Builder<'_>) {
     let Some(create) = b.create else { return };
     let differences = differences(b.snapshot, &b.entry, &b.choices);
     refuse(b, create, &compose::differs(b.snapshot, differences));
 }
 
 /// The name is held by what could not be deleted: none of the creates can come true.
-pub fn leftover(b: &mut Builder<'_>) {
+pub fn refuse_leftover(b: &mut Builder<'_>) {
     let message = compose::leftover(b.snapshot);
     refuse_all(b, &message);
 }
 
 /// The name is held by a change set that nobody has executed.
-pub fn planned(b: &mut Builder<'_>) {
+pub fn refuse_planned(b: &mut Builder<'_>) {
     let message = Message::Planned { cluster: compose::name(b.snapshot) };
     refuse_all(b, &message);
 }
@@ -120,7 +120,7 @@ fn refuse_all(b: &mut Builder<'_>, message: &Message) {
 }
 
 /// A stack that is not ours has the name. Nothing was accepted, so no state changes.
-pub fn occupied(b: &mut Builder<'_>) {
+pub fn refuse_occupied(b: &mut Builder<'_>) {
     let message = Message::Occupied { cluster: compose::name(b.snapshot) };
     let owed = b.owed(Verb::Create, b.create);
     let claimed = b.claim_occupied(&owed);

@@ -24,12 +24,12 @@ fn answer_failed_delete(b: &mut Builder<'_>, deletes: &[Open], stands: bool, mes
         keys.extend(b.entry.remains_reported.iter().cloned());
         keys.extend(b.entry.accepted.iter().map(|a| a.key.clone()));
     }
-    let mut told = BTreeSet::new();
-    keys.retain(|key| told.insert(key.folder.clone()));
+    let mut folders = BTreeSet::new();
+    keys.retain(|key| folders.insert(key.folder.clone()));
     for key in keys {
         b.answer(&key, message);
         if !stands {
-            b.entry.note_warned(&key);
+            b.entry.note_remains_reported(&key);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a file that is to hold an order, and with the values in it.
+//! What is wrong with a file that is to hold a request, and with the values in it.
 
 use super::{Format, JsonType, Parts, quoted};
 use crate::body::{BODY_BYTES_MAX, Mistake};
@@ -7,10 +7,10 @@ use crate::characters::{self, code, shown};
 /// A line is shown up to so many characters.
 const LINE_CHARACTERS_MAX: usize = 120;
 
-/// At most so many columns of one kind of mistake are told, and so many kinds.
+/// At most so many columns of one kind of mistake are shown, and so many kinds.
 const COLUMNS_MAX: usize = 6;
 
-/// Why a file cannot be read as an order.
+/// Why a file cannot be read as a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileProblem {
     /// It has so many bytes, more than [`BODY_BYTES_MAX`].
@@ -65,7 +65,7 @@ pub enum FileProblem {
     Line {
         /// Which, from 1.
         line: usize,
-        /// How many digits the largest line number has that is told.
+        /// How many digits the largest line number has that is shown.
         width: usize,
         /// Which mistakes, each with its columns from 1.
         mistakes: Vec<(Mistake, Vec<usize>)>,
@@ -126,7 +126,7 @@ impl FileProblem {
                 "save it as UTF-8, in PowerShell with: Set-Content -Encoding utf8",
             ),
             Self::Windows1252 { byte, line, column, character } => {
-                let what = characters::lookalike(*character).map_or_else(|| format!("the character {character}"), |odd| odd.told());
+                let what = characters::lookalike(*character).map_or_else(|| format!("the character {character}"), |odd| odd.described());
                 let stands = format!(
                     "it is not UTF-8 text: in Windows-1252 (or Latin-1), the byte 0x{byte:02X} at line {line}, column {column} is {what}"
                 );
@@ -179,7 +179,7 @@ fn on_line(line: usize, width: usize, mistakes: &[(Mistake, Vec<usize>)], correc
 /// What a mistake is called.
 fn named(mistake: &Mistake) -> String {
     let name = match mistake {
-        Mistake::Odd(c) => return characters::lookalike(*c).map_or_else(|| format!("the character {}", code(*c)), |odd| odd.told()),
+        Mistake::Odd(c) => return characters::lookalike(*c).map_or_else(|| format!("the character {}", code(*c)), |odd| odd.described()),
         Mistake::Control(c) => return format!("the control character {}", code(*c)),
         Mistake::Foreign(word) => return format!("{word}, which JSON does not have"),
         Mistake::SingleQuote => "a single quote",

@@ -1,4 +1,4 @@
-//! What a file holds that is not an order: another format, or JSON that is no object.
+//! What a file holds that is not a request: another format, or JSON that is no object.
 
 use std::fmt;
 

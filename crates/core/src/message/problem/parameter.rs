@@ -210,7 +210,7 @@ pub struct Odd(pub Vec<(usize, Lookalike)>);
 
 impl fmt::Display for Odd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named: Vec<String> = self.0.iter().take(NAMED_MAX).map(|(nth, c)| format!("{} as character {nth}", c.told())).collect();
+        let named: Vec<String> = self.0.iter().take(NAMED_MAX).map(|(nth, c)| format!("{} as character {nth}", c.described())).collect();
         f.write_str(&named.join(", "))?;
         match self.0.len().saturating_sub(NAMED_MAX) {
             0 => Ok(()),
@@ -242,7 +242,7 @@ impl ParameterProblem {
     pub(in crate::message) fn parts(&self) -> Parts {
         let (stands, next) = match &self.wrong {
             Wrong::InitialNodes { most, limit, here } => initial_nodes(&self.value, most, limit, here),
-            wrong => wrong.told(),
+            wrong => wrong.stands_and_next(),
         };
         let stands = match &self.odd {
             Some(odd) => format!("{stands}; it has {odd}"),
@@ -274,7 +274,7 @@ impl ParameterProblem {
 
 impl Wrong {
     /// What stands in the way, and what to do.
-    fn told(&self) -> (String, String) {
+    fn stands_and_next(&self) -> (String, String) {
         let pair = |stands: &str, next: String| (stands.to_owned(), next);
         match self {
             Self::SystemOnly => pair("only the system sets this one", "leave the line out".into()),
@@ -353,13 +353,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_told_by_the_bounds_that_it_has() {
+    fn a_range_is_shown_by_the_bounds_that_it_has() {
         let range = |least: Option<u32>, most: Option<u32>, is_whole| Range {
             least: least.map(Number::from),
             most: most.map(Number::from),
             is_whole,
         };
-        for (range, told) in [
+        for (range, shown) in [
             (range(Some(1), Some(32), true), "a whole number from 1 to 32"),
             (range(Some(0), Some(100), false), "a number from 0 to 100"),
             (range(Some(4), Some(4), true), "the number 4"),
@@ -367,7 +367,7 @@ mod tests {
             (range(None, Some(9), false), "a number, 9 or less"),
             (range(None, None, false), "a number"),
         ] {
-            assert_eq!(numbers(&range), told);
+            assert_eq!(numbers(&range), shown);
         }
     }
 }

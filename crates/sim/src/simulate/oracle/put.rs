@@ -1,4 +1,4 @@
-//! A file that somebody dropped, what became of it, and what its answers told.
+//! A file that somebody dropped, what became of it, and what its answers said.
 
 use cf_core::key::Answer;
 use cf_core::message::Message;
@@ -18,7 +18,7 @@ pub struct Put {
     pub modified: Timestamp,
     /// Its request id.
     pub request: RequestId,
-    /// Whether it is an order that can come true; of deletes, always.
+    /// Whether it is a request that can come true; of deletes, always.
     pub is_valid_request: bool,
     /// Whether S3 did not give it out, or did not at one of the times that it was put within one second.
     pub was_withheld: bool,
@@ -36,7 +36,7 @@ pub enum End {
         /// When, in milliseconds.
         at: i64,
         /// The answers since it was dropped, in order.
-        told: Vec<AnswerKind>,
+        answers: Vec<AnswerKind>,
     },
     /// Its user removed it, or put another in its place.
     Withdrawn {
@@ -45,7 +45,7 @@ pub enum End {
     },
 }
 
-/// What an answer told.
+/// What an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerKind {
     /// The address.
@@ -59,7 +59,7 @@ pub enum AnswerKind {
 }
 
 impl AnswerKind {
-    /// What a message at this key tells.
+    /// What a message at this key says.
     pub fn of(key: &str, message: &Message) -> Option<Self> {
         Some(match Answer::ALL.into_iter().find(|a| key.ends_with(a.suffix()))? {
             Answer::Created => Self::Created,

@@ -8,7 +8,7 @@ use crate::observe;
 use crate::observe::Observe;
 
 /// An upload whose key cannot be a request: answered beside it, and removed. False where it is not there.
-pub async fn answer_stray<W: Observe + Execute>(world: &W, key: &str) -> Result<bool, Fault> {
+pub async fn answer_invalid_key<W: Observe + Execute>(world: &W, key: &str) -> Result<bool, Fault> {
     let Reading::Refused { file, answer, problem } = key::read(key) else { return Ok(true) };
     let Some(object) = observe::listed(world, key).await? else { return Ok(false) };
     let standing = observe::listed(world, &answer).await?;

@@ -1,4 +1,4 @@
-//! A user's order: the choices of a `.cf-create`, checked against the template, and the rules that no template can say.
+//! The parameters that a `.cf-create` requests, checked against the template, and the rules that no template can express.
 
 use std::collections::BTreeSet;
 
@@ -14,37 +14,37 @@ const WHOLE: [&str; 3] = [INITIAL, MOST, "MasterSystemVolumeSize"];
 const INITIAL: &str = "ComputeInitialNodes";
 const MOST: &str = "ComputeMaxNodes";
 
-/// Reads and checks an order; its numbers come out in their one form. All problems are told at once, sorted.
+/// Parses and validates the parameters of a `.cf-create`. Numbers come out in their canonical form. Returns all problems at once, sorted.
 pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {
     let given = body::read(body)?;
-    let order = Order::of(&given, settings);
-    let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| order.check_parameter(name, value)).collect();
-    problems.extend(settings.region.absent(&order.choices, settings.template));
-    problems.extend(RULES.iter().filter_map(|rule| rule(&order)));
+    let requested = RequestedParameters::of(&given, settings);
+    let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| requested.check_parameter(name, value)).collect();
+    problems.extend(settings.region.absent(&requested.choices, settings.template));
+    problems.extend(RULES.iter().filter_map(|rule| rule(&requested)));
     message::sort(&mut problems);
-    if problems.is_empty() { Ok(order.choices) } else { Err(problems) }
+    if problems.is_empty() { Ok(requested.choices) } else { Err(problems) }
 }
 
-/// The parameters of an order, as far as each is right by itself: a rule speaks of no others.
-struct Order<'a> {
+/// The requested parameters, as far as each is valid by itself: rules check no others.
+struct RequestedParameters<'a> {
     settings: &'a Settings,
     given: &'a Choices,
     choices: Choices,
     wrong: BTreeSet<&'a str>,
 }
 
-impl<'a> Order<'a> {
+impl<'a> RequestedParameters<'a> {
     fn of(given: &'a Choices, settings: &'a Settings) -> Self {
-        let mut order = Self { settings, given, choices: Choices::new(), wrong: BTreeSet::new() };
+        let mut requested = Self { settings, given, choices: Choices::new(), wrong: BTreeSet::new() };
         for (name, value) in given {
             let parameter = settings.template.parameters.get(name).filter(|_| settings.template.is_users(name));
-            let is_right = parameter.is_some_and(|p| p.check_within(name, value, &order.range(name), &Range::default()).is_none());
+            let is_right = parameter.is_some_and(|p| p.check_within(name, value, &requested.range(name), &Range::default()).is_none());
             match parameter.filter(|_| is_right) {
-                Some(parameter) => drop(order.choices.insert(name.clone(), parameter.canonical(value))),
-                None => drop(order.wrong.insert(name)),
+                Some(parameter) => drop(requested.choices.insert(name.clone(), parameter.canonical(value))),
+                None => drop(requested.wrong.insert(name)),
             }
         }
-        order
+        requested
     }
 
     /// The numbers that a parameter takes by itself.
@@ -75,7 +75,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// A number of the order, or its default; `None` where what is given is none that it takes.
+    /// A requested number, or its default; `None` where the given value is not valid.
     fn number(&self, name: &str) -> Option<Number> {
         let given = (!self.wrong.contains(name)).then(|| self.settings.effective(&self.choices, name))?;
         Number::read(given?)
@@ -136,21 +136,21 @@ pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// What the template cannot say. A rule is one function and one line here.
-const RULES: &[fn(&Order<'_>) -> Option<Problem>] = &[initial_nodes_within_max, max_nodes_within_limit];
+/// What the template cannot express. A rule is one function and one line here.
+const RULES: &[fn(&RequestedParameters<'_>) -> Option<Problem>] = &[initial_nodes_within_max, max_nodes_within_limit];
 
-fn initial_nodes_within_max(order: &Order<'_>) -> Option<Problem> {
-    let (initial, most) = (order.number(INITIAL)?, order.number(MOST)?);
-    let limit = Number::from(order.settings.nodes_max);
-    let here = order.range_here(INITIAL).nearest(&initial);
-    (initial > here).then(|| Order::problem(INITIAL, &initial, Wrong::InitialNodes { most, limit, here }))
+fn initial_nodes_within_max(requested: &RequestedParameters<'_>) -> Option<Problem> {
+    let (initial, most) = (requested.number(INITIAL)?, requested.number(MOST)?);
+    let limit = Number::from(requested.settings.nodes_max);
+    let here = requested.range_here(INITIAL).nearest(&initial);
+    (initial > here).then(|| RequestedParameters::problem(INITIAL, &initial, Wrong::InitialNodes { most, limit, here }))
 }
 
-fn max_nodes_within_limit(order: &Order<'_>) -> Option<Problem> {
-    let most = order.number(MOST)?;
-    let limit = Number::from(order.settings.nodes_max);
-    let is_default = !order.given.contains_key(MOST);
-    (most > limit).then(|| Order::problem(MOST, &most, Wrong::MaxNodes { limit, is_default }))
+fn max_nodes_within_limit(requested: &RequestedParameters<'_>) -> Option<Problem> {
+    let most = requested.number(MOST)?;
+    let limit = Number::from(requested.settings.nodes_max);
+    let is_default = !requested.given.contains_key(MOST);
+    (most > limit).then(|| RequestedParameters::problem(MOST, &most, Wrong::MaxNodes { limit, is_default }))
 }
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
         read(&Body::Read(text.into()), &settings()).unwrap_err()
     }
 
-    /// The problem of an order that has only one, about a parameter.
+    /// The problem of a request that has only one, about a parameter.
     fn only_problem(text: &str) -> ParameterProblem {
         match &problems(text)[..] {
             [Problem::Parameter(problem)] => *problem.clone(),
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn the_founding_example_is_accepted() {
         let text = include_bytes!("../../../templates/example.cf-create");
-        let order = read(&Body::Read(text.to_vec()), &settings()).unwrap();
-        assert_eq!(order.len(), 9);
-        assert_eq!(order["ComputeInstanceTypeOther"], "r4.large-2C-15.25GB");
+        let choices = read(&Body::Read(text.to_vec()), &settings()).unwrap();
+        assert_eq!(choices.len(), 9);
+        assert_eq!(choices["ComputeInstanceTypeOther"], "r4.large-2C-15.25GB");
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn three_mistakes_are_told_in_one_answer() {
+    fn three_mistakes_are_reported_in_one_answer() {
         let got = problems(r#"{"MasterSystemVolumeSize": "15", "ComputeSpotPrize": 1, "AutoscalingPolicy": "on"}"#);
         assert_eq!(got.len(), 3, "{got:?}");
     }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn taken(name: &str, json: &str) -> Result<String, Vec<Problem>> {
-        read(&Body::Read(format!(r#"{{"{name}": {json}}}"#).into()), &settings()).map(|mut order| order.remove(name).unwrap())
+        read(&Body::Read(format!(r#"{{"{name}": {json}}}"#).into()), &settings()).map(|mut choices| choices.remove(name).unwrap())
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_wrong_together_are_told_so_that_both_answers_work_together() {
+    fn values_that_are_wrong_together_are_answered_so_that_both_answers_work_together() {
         for text in [
             r#"{"ComputeInitialNodes": "40", "ComputeMaxNodes": "33"}"#,
             r#"{"ComputeInitialNodes": "33", "ComputeMaxNodes": "33"}"#,
@@ -314,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_is_over_the_limit_is_told_with_what_works() {
+    fn a_default_that_is_over_the_limit_is_reported_with_what_works() {
         let mut small = settings();
         small.nodes_max = 2;
         let problem = read(&Body::Read(b"{}".to_vec()), &small).unwrap_err().remove(0);
-        assert_eq!(problem, Order::problem(MOST, &4.into(), over_limit(2, true)));
+        assert_eq!(problem, RequestedParameters::problem(MOST, &4.into(), over_limit(2, true)));
         let line = format!("{{{}}}", problem.corrected().unwrap());
         assert!(read(&Body::Read(line.into()), &small).is_ok());
     }
