@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::files::{MemberFile, MemberFiles};
-use super::gossip::{Gossip, Output, Refusals, Timer};
+use super::gossip::{Claim, Gossip, Output, Refusals, Timer};
 use super::hosts::{self, HostsError};
 use super::identity::Identity;
 use super::seal::{ClusterKey, DATAGRAM_BYTES_MAX};
@@ -32,7 +32,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How long a failed write waits.
 const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// How often dropped datagrams are told of, if there were any.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const TELL_EVERY: Duration = Duration::from_mins(1);
 /// The most datagrams that are read before timers get their turn.
 const BATCH: usize = 64;
 
@@ -295,7 +295,7 @@ impl Run {
                     self.timers.insert((Instant::now() + after, self.timer_count), timer);
                 }
                 Output::Change(change) => self.change(change),
-                Output::Rival(rival) => self.rival(rival),
+                Output::Name(claim) => self.claim(claim),
             }
         }
     }
@@ -313,15 +313,20 @@ impl Run {
         self.write_soon();
     }
 
-    fn rival(&mut self, rival: Option<Member>) {
-        match &rival {
-            Some(rival) => tracing::error!(
-                name = %rival.name(), address = %rival.address(),
-                "another node has this node's name and a later claim to it; this node is no member until that one has left: give one of them another name"
-            ),
-            None => tracing::info!("this node has its name again"),
-        }
-        self.rival = rival;
+    fn claim(&mut self, claim: Claim) {
+        self.rival = match claim {
+            Claim::Lost(rival) => {
+                tracing::error!(
+                    name = %rival.name(), address = %rival.address(),
+                    "another node has this node's name and a later claim to it; this node is no member while that one lives: give one of them another name"
+                );
+                Some(rival)
+            }
+            Claim::Regained => {
+                tracing::info!("this node has its name again");
+                None
+            }
+        };
         self.write_soon();
     }
 

@@ -8,7 +8,7 @@
 //!   name alternate by construction, and a boot that replaced another is a leave and a join.
 //! - **One name, two nodes.** foca alone would let them declare each other dead for ever. Here the lower claim to a name is told of the
 //!   higher one by whoever hears it. It takes the name where the higher claim is dead; otherwise it leaves the
-//!   cluster, says so ([`Output::Rival`]), and asks again every [`ASK_EVERY`], until the name is free.
+//!   cluster, says so ([`Output::Name`]), and asks again every [`ASK_EVERY`], until the name is free.
 //! - **An old name for us.** Who still speaks to an earlier boot of ours gets our present identity at once, not after a failed probe.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -71,8 +71,17 @@ pub enum Output {
     After(Duration, Timer),
     /// The membership changed.
     Change(Change),
-    /// Another node has this node's name (it and its address are given), or has it no more.
-    Rival(Option<Member>),
+    /// This node's name changed hands.
+    Name(Claim),
+}
+
+/// How this node's claim to its name goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// This other node has a later claim to the name. This node is no member while that one lives.
+    Lost(Member),
+    /// The name is this node's again.
+    Regained,
 }
 
 /// A timer of the driver, to hand back.
@@ -150,6 +159,9 @@ impl Gossip {
 
     /// Asks the nodes at these addresses to join, now and again while no member is known.
     pub fn announce(&mut self, seeds: &[SocketAddr]) -> Vec<Output> {
+        if self.left {
+            return Vec::new();
+        }
         for seed in seeds {
             self.add_contact(*seed);
         }
@@ -271,16 +283,17 @@ impl Gossip {
         let of_us = (sender.name() == me.name()).then(|| foca::Member::alive(me.clone()));
         let known = || self.foca.iter_membership_state().find(|known| known.id().name() == sender.name()).cloned();
         let Some(holder) = of_us.or_else(known) else { return };
-        if !holder.id().is_same_boot(sender) && holder.id().beats(sender) {
-            if let Ok(news) = wire::write_news(me, sender, &holder) {
-                effects.sends.insert(0, (sender.member().address(), news));
-            }
+        if !holder.id().is_same_boot(sender)
+            && holder.id().beats(sender)
+            && let Ok(news) = wire::write_news(me, sender, &holder)
+        {
+            effects.sends.insert(0, (sender.member().address(), news));
         }
     }
 
     fn set_rival(&mut self, rival: Option<Identity>, effects: &mut Effects) {
         if rival.as_ref().map(Identity::member) != self.rival.as_ref().map(Identity::member) {
-            effects.rival = Some(rival.as_ref().map(|rival| rival.member().clone()));
+            effects.claim = Some(rival.as_ref().map_or(Claim::Regained, |rival| Claim::Lost(rival.member().clone())));
         }
         self.rival = rival;
     }
@@ -319,9 +332,9 @@ impl Gossip {
         // A node that has members again has its name.
         if self.rival.is_some() && self.foca.num_members() > 0 {
             self.rival = None;
-            outputs.push(Output::Rival(None));
+            outputs.push(Output::Name(Claim::Regained));
         }
-        outputs.extend(effects.rival.map(Output::Rival));
+        outputs.extend(effects.claim.map(Output::Name));
         outputs
     }
 
@@ -352,7 +365,7 @@ struct Effects {
     timers: Vec<(Duration, foca::Timer<Identity>)>,
     changed: bool,
     ask: bool,
-    rival: Option<Option<Member>>,
+    claim: Option<Claim>,
 }
 
 impl foca::Runtime<Identity> for Effects {

@@ -58,9 +58,9 @@ fn disturb(seed: u64, size: u32, faults: Faults) -> (World, Result<Duration, Str
             (Some(_), 7) => {
                 let ends: Vec<SocketAddr> = world.nodes.keys().copied().collect();
                 for end in ends {
-                    let side = u8::from(world.random.random_bool(0.4));
+                    let cut_off = world.random.random_bool(0.4);
                     if let Some(node) = world.nodes.get_mut(&end) {
-                        node.side = side;
+                        node.side = u8::from(cut_off);
                     }
                 }
                 let length = world.random.random_range(1..60);
@@ -125,8 +125,8 @@ fn a_change_that_is_reported_twice_is_caught() {
 
 #[test]
 fn generations_that_do_not_count_are_caught() {
-    let caught = (0..4).filter(|seed| planted::with(Bug::GenerationIgnored, || disturb(*seed, 12, LOSSY).1).is_err());
-    assert!(caught.count() >= 3);
+    let caught = (0..2).filter(|seed| planted::with(Bug::GenerationIgnored, || disturb(*seed, 12, LOSSY).1).is_err());
+    assert_eq!(caught.count(), 2);
 }
 
 #[test]
@@ -171,12 +171,6 @@ fn false_leaves(seed: u64, size: u32, span: Duration) -> usize {
 }
 
 #[test]
-fn no_false_leave_in_ten_minutes_at_one_percent_loss_with_fifty_nodes() {
-    assert_eq!(false_leaves(1, 50, seconds(600)), 0);
-}
-
-#[test]
-#[ignore = "takes a minute: the full hour of the requirement"]
 fn no_false_leave_in_an_hour_at_one_percent_loss_with_fifty_nodes() {
     assert_eq!(false_leaves(2, 50, seconds(3_600)), 0);
 }
@@ -229,7 +223,7 @@ fn of_two_nodes_with_one_name_the_later_is_the_member_and_the_other_says_so_with
 }
 
 #[test]
-fn a_partition_of_an_hour_heals() {
+fn a_partition_of_ten_minutes_heals_within_half_a_minute() {
     for seed in seeds(3) {
         let mut world = cluster(seed, 20);
         for (place, node) in world.nodes.values_mut().enumerate() {
@@ -238,7 +232,7 @@ fn a_partition_of_an_hour_heals() {
         world.run(seconds(600));
         assert!(world.agrees(), "seed {seed}: each side lists its own: {}", lists(&world));
         world.nodes.values_mut().for_each(|node| node.side = 0);
-        let took = world.run_until(seconds(120), World::agrees);
+        let took = world.run_until(seconds(30), World::agrees);
         println!("seed {seed}: a partition of 20 nodes heals in {took:?}");
         assert!(took.is_some(), "seed {seed}: {}", lists(&world));
         assert_eq!(broken(&world), [""; 0]);

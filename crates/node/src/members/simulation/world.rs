@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::planted::{self, Bug};
-use crate::members::gossip::{Gossip, Output, Refusals, Timer};
+use crate::members::gossip::{Claim, Gossip, Output, Refusals, Timer};
 use crate::members::identity::Identity;
 use crate::members::seal::ClusterKey;
 use crate::members::{Change, Member, PORT};
@@ -16,6 +16,10 @@ use crate::node::NodeName;
 
 /// Virtual time, since the start.
 pub type Time = Duration;
+
+/// The most datagrams that nodes send in a second of one run, on average over the run and per node. A handshake, a probe, an
+/// announcement and some gossip are below ten; answers to answers without end are thousands.
+pub const DATAGRAMS_PER_SECOND_MAX: f64 = 60.0;
 
 /// What the network does to a datagram, in chances of 0 to 1.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +72,8 @@ pub struct World {
     /// Broken rules, as they were seen.
     pub broken: Vec<String>,
     pub delivered: u64,
+    /// The seconds that nodes have lived, together.
+    lived: f64,
     events: BTreeMap<(Time, u64), Event>,
     event_count: u64,
     boots: u32,
@@ -89,6 +95,7 @@ impl World {
             rivals: Vec::new(),
             broken: Vec::new(),
             delivered: 0,
+            lived: 0.0,
             events: BTreeMap::new(),
             event_count: 0,
             boots: 0,
@@ -137,7 +144,9 @@ impl World {
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
         self.watch_replays = self.faults.replayed > 0.0 || self.faults.doubled > 0.0;
-        while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) {
+        self.lived += span.as_secs_f64() * f64::from(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        while !self.is_storm() {
+            let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) else { break };
             self.now = entry.key().0;
             match entry.remove() {
                 Event::Datagram { from, to, bytes } => self.deliver(from, to, &bytes),
@@ -151,16 +160,26 @@ impl World {
         self.now = end;
     }
 
+    /// Whether nodes send without end; the first that is seen breaks a rule and ends the run.
+    fn is_storm(&mut self) -> bool {
+        let sent = f64::from(u32::try_from(self.delivered).unwrap_or(u32::MAX));
+        let storm = sent > 20_000.0 + DATAGRAMS_PER_SECOND_MAX * self.lived;
+        if storm && self.broken.last().is_none_or(|last| !last.ends_with("storm")) {
+            self.broken.push(format!("{:?}: {sent} datagrams are a storm", self.now));
+        }
+        storm
+    }
+
     /// Lets time pass until this holds, looking each 100 ms; how long it took, or `None` where it never did within the span.
     pub fn run_until(&mut self, span: Duration, holds: impl Fn(&Self) -> bool) -> Option<Duration> {
         let begin = self.now;
         while self.now < begin + span {
             if holds(self) {
-                return Some(self.now - begin);
+                return Some(self.now.saturating_sub(begin));
             }
             self.run(Duration::from_millis(100));
         }
-        holds(self).then(|| self.now - begin)
+        holds(self).then(|| self.now.saturating_sub(begin))
     }
 
     /// Whether every living node lists exactly the living ones of its side, at their addresses.
@@ -203,7 +222,8 @@ impl World {
             match output {
                 Output::Send(to, bytes) => self.send(at, side, to, bytes),
                 Output::After(after, timer) => self.schedule(after, Event::Timer { at, boot, timer }),
-                Output::Rival(rival) => self.rivals.push((self.now, by, rival.map(|rival| rival.address()))),
+                Output::Name(Claim::Lost(rival)) => self.rivals.push((self.now, by, Some(rival.address()))),
+                Output::Name(Claim::Regained) => self.rivals.push((self.now, by, None)),
                 Output::Change(change) => {
                     let report = Report { at: self.now, by, boot, change };
                     if planted::is(Bug::ReportedTwice) && self.reports.len() % 40 == 39 {
