@@ -1,10 +1,9 @@
 //! The task that takes part in the gossip: socket, clock, files. What to do is decided in [`super::gossip`].
 //!
 //! Files follow the members with a delay, so that many changes at once are one write. The changes go to the caller, who runs the
-//! scripts: at most one waits in the channel; what happens meanwhile is kept as the difference between what the caller was told
-//! and what is, a name at most once. So memory stays bounded while a script runs for an hour, and joins and leaves still alternate.
+//! scripts: at most one waits in the channel, the others in the [`Backlog`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::backlog::Backlog;
 use super::files::{MemberFile, MemberFiles};
 use super::gossip::{Claim, Gossip, Output, Refusals, Timer};
 use super::hosts::{self, HostsError};
@@ -179,10 +179,7 @@ struct Run {
     _lock: Lock,
     timers: BTreeMap<(Instant, u64), Timer>,
     timer_count: u64,
-    now: BTreeMap<NodeName, (Member, Timestamp)>,
-    told: BTreeMap<NodeName, Member>,
-    /// Names that may differ between the two, each once.
-    to_tell: VecDeque<NodeName>,
+    backlog: Backlog,
     rival: Option<Member>,
     write_at: Option<Instant>,
     written: Option<Instant>,
@@ -202,9 +199,7 @@ impl Run {
             _lock: lock,
             timers: BTreeMap::new(),
             timer_count: 0,
-            now: BTreeMap::new(),
-            told: BTreeMap::new(),
-            to_tell: VecDeque::new(),
+            backlog: Backlog::default(),
             rival: None,
             write_at: None,
             written: None,
@@ -226,9 +221,9 @@ impl Run {
                 _ = &mut left => break,
                 received = self.socket.recv_from(&mut buffer) => self.receive(received, &mut buffer),
                 () = tokio::time::sleep_until(next) => self.due(),
-                permit = changes.reserve(), if !self.to_tell.is_empty() && !changes.is_closed() => {
-                    if let Ok(permit) = permit {
-                        self.tell(permit);
+                permit = changes.reserve(), if self.backlog.is_pending() && !changes.is_closed() => {
+                    if let (Ok(permit), Some(change)) = (permit, self.backlog.next_change()) {
+                        permit.send(change);
                     }
                 }
                 result = end_of(&mut self.write) => self.wrote(result),
@@ -303,13 +298,7 @@ impl Run {
     fn change(&mut self, change: Change) {
         let name = change.member().name();
         tracing::info!(member = %name, address = %change.member().address(), "{}", if matches!(change, Change::Joined(_)) { "joined" } else { "left" });
-        match change {
-            Change::Joined(member) => self.now.insert(name, (member, Timestamp::now())),
-            Change::Left(_) => self.now.remove(&name),
-        };
-        if !self.to_tell.contains(&name) {
-            self.to_tell.push_back(name);
-        }
+        self.backlog.record(change, Timestamp::now());
         self.write_soon();
     }
 
@@ -336,30 +325,10 @@ impl Run {
         self.write_at = Some(self.write_at.map_or(at, |planned| planned.min(at)));
     }
 
-    /// Tells the caller the next difference between what is and what was told.
-    fn tell(&mut self, permit: mpsc::Permit<'_, Change>) {
-        while let Some(name) = self.to_tell.pop_front() {
-            match (self.told.get(&name).cloned(), self.now.get(&name).map(|(member, _)| member.clone())) {
-                (None, Some(member)) => {
-                    self.told.insert(name, member.clone());
-                    return permit.send(Change::Joined(member));
-                }
-                (Some(before), after) if after.as_ref() != Some(&before) => {
-                    self.told.remove(&name);
-                    if after.is_some() {
-                        self.to_tell.push_front(name);
-                    }
-                    return permit.send(Change::Left(before));
-                }
-                _ => {}
-            }
-        }
-    }
-
     /// Writes the files, away from the sockets: a disk may be slow.
     fn file_writer(&self) -> impl FnOnce() -> Result<(), String> + Send + 'static {
         let me = self.gossip.identity();
-        let entries = self.now.values().map(|(member, since)| Entry { member: member.clone(), role: member.role(), since: *since });
+        let entries = self.backlog.members().map(|(member, since)| Entry { member: member.clone(), role: member.role(), since });
         let state = State {
             name: me.name(),
             address: me.member().address(),
@@ -369,7 +338,7 @@ impl Run {
             members: entries.collect(),
             dropped: self.gossip.refusals().iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
         };
-        let addresses: BTreeMap<NodeName, IpAddr> = self.now.iter().map(|(name, (member, _))| (*name, member.ip())).collect();
+        let addresses: BTreeMap<NodeName, IpAddr> = self.backlog.members().map(|(member, _)| (member.name(), member.ip())).collect();
         let layout = self.layout.clone();
         move || {
             let hosts = hosts::update(&layout.hosts(), &addresses).map_err(|error: HostsError| error.to_string());
@@ -401,5 +370,59 @@ impl Run {
         }
         self.dropped = now.clone();
         self.unsent = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::member;
+    use super::*;
+
+    async fn run_below(folder: &std::path::Path) -> Run {
+        let layout = Layout::below(folder);
+        std::fs::create_dir_all(folder.join("etc")).unwrap();
+        let lock = Lock::take(&layout).unwrap().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let me = Identity::new(member(0, "127.0.0.1:7946"), 1, 1);
+        let (gossip, first) = Gossip::new(me, ClusterKey::new(&[1; 32]), [2; 32]).unwrap();
+        let mut run = Run::new(gossip, socket, layout, lock);
+        run.perform(first);
+        run
+    }
+
+    #[tokio::test]
+    async fn two_hundred_joins_at_once_are_one_write_and_later_ones_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = run_below(folder.path()).await;
+        let begin = Instant::now();
+        for rank in 1..200 {
+            run.change(Change::Joined(member(rank, &format!("10.0.0.{rank}:7946"))));
+        }
+        assert!(run.write_at.unwrap() <= begin + WRITE_AFTER + Duration::from_millis(200), "the last does not put the first off");
+        run.write_at = Some(begin);
+        run.due();
+        assert!(run.write_at.is_none());
+        let result = end_of(&mut run.write).await;
+        run.wrote(result);
+        assert!(run.write.is_none() && run.write_at.is_none() && run.write_error.is_none());
+        let hosts = std::fs::read_to_string(run.layout.hosts()).unwrap();
+        assert_eq!(hosts.lines().count(), 202);
+        assert_eq!(State::read(&run.layout).unwrap().members.len(), 200);
+        run.change(Change::Left(member(7, "10.0.0.7:7946")));
+        assert!(run.write_at.unwrap() >= run.written.unwrap() + WRITE_EVERY);
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_is_tried_again_and_the_list_is_written_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = run_below(folder.path()).await;
+        std::fs::create_dir(run.layout.hosts()).unwrap();
+        run.write_at = Some(Instant::now());
+        run.due();
+        let result = end_of(&mut run.write).await;
+        run.wrote(result);
+        assert!(run.write_error.as_ref().is_some_and(|error| error.contains("it is tried again")), "{:?}", run.write_error);
+        assert!(run.write_at.is_some());
+        assert_eq!(State::read(&run.layout).unwrap().members.len(), 1);
     }
 }

@@ -6,11 +6,12 @@
 //! - [`gossip`]: the driver around foca and the seal: datagrams and timers in, datagrams, timers and changes out (pure);
 //! - [`hosts`]: the members' block of `/etc/hosts`; [`files`]: the file of a member that scripts get; [`store`]: whole-file writes;
 //! - [`state`]: `members.json`, which `cf-node members` prints;
-//! - [`agent`]: the task with the socket, the clock and the files; [`command`]: the subcommands.
+//! - [`agent`]: the task with the socket, the clock and the files; [`backlog`]: what the scripts have yet to hear (pure); [`command`]: the subcommands.
 //!
 //! The protocol is SWIM, by the crate foca. Ours are the authentication and the glue.
 
 pub mod agent;
+pub mod backlog;
 pub mod command;
 pub mod files;
 pub mod gossip;

@@ -110,6 +110,19 @@ fn after_the_worst_every_living_node_lists_exactly_the_living_ones() {
 }
 
 #[test]
+fn sixty_nodes_agree_after_the_worst() {
+    let (_, result) = disturb(1, 60, WILD);
+    assert!(result.is_ok(), "{}", result.unwrap_err());
+}
+
+#[test]
+#[ignore = "takes most of a minute of processor time"]
+fn two_hundred_nodes_agree_after_the_worst() {
+    let (_, result) = disturb(1, 200, WILD);
+    assert!(result.is_ok(), "{}", result.unwrap_err());
+}
+
+#[test]
 fn a_window_that_accepts_replays_is_caught() {
     let caught =
         (0..3).filter(|seed| planted::with(Bug::ReplayAccepted, || disturb(*seed, 12, WILD).1).is_err_and(|told| told.contains("twice")));
