@@ -9,11 +9,15 @@
 //! - [`script`]: prepares a script for its run;
 //! - [`run`]: runs one script;
 //! - [`hooks`]: runs the scripts of an event;
-//! - [`try_out`]: runs an event of a profile on one's own machine.
+//! - [`try_out`]: runs an event of a profile on one's own machine;
+//! - [`members`]: who is in the cluster, by gossip;
+//! - [`link`]: authenticated requests between the nodes of a cluster;
+//! - [`exchange`]: steps in which all nodes get what each of them exported.
 
 pub mod event;
 pub mod hooks;
 pub mod instance_log;
+pub mod members;
 pub mod node;
 mod plain_file;
 pub mod profile;
