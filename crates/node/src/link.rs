@@ -237,7 +237,12 @@ where
 
 /// Sends one request and waits for its answer. `patience` bounds the handler's time on the other side, not connection and transfer,
 /// which have the bounds of [`Limits::default`].
-pub async fn ask<Q: Serialize, A: DeserializeOwned>(address: SocketAddr, key: &LinkKey, request: &Q, patience: Duration) -> Result<A, LinkError> {
+pub async fn ask<Q: Serialize, A: DeserializeOwned>(
+    address: SocketAddr,
+    key: &LinkKey,
+    request: &Q,
+    patience: Duration,
+) -> Result<A, LinkError> {
     let limits = Limits::default();
     let request = serde_json::to_vec(request).map_err(LinkError::Malformed)?;
     let connected = timeout(limits.handshake, TcpStream::connect(address)).await.map_err(|_| LinkError::Late("connection"))?;
@@ -385,3 +390,7 @@ async fn read_frame(stream: &mut TcpStream) -> Result<Vec<u8>, LinkError> {
     stream.read_exact(&mut message).await.map_err(LinkError::Closed)?;
     Ok(message)
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

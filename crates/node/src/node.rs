@@ -128,7 +128,9 @@ mod tests {
         for text in ["login1", "compute-1", "compute-200", "compute-4294967295"] {
             assert_eq!(text.parse::<NodeName>().unwrap().to_string(), text);
         }
-        for text in ["", "login", "login2", "compute-", "compute-0", "compute-01", "compute-+1", "compute-4294967296", "Compute-1", "compute-1 "] {
+        for text in
+            ["", "login", "login2", "compute-", "compute-0", "compute-01", "compute-+1", "compute-4294967296", "Compute-1", "compute-1 "]
+        {
             assert!(text.parse::<NodeName>().is_err(), "{text}");
         }
         assert_eq!(NodeName::compute(0), None);

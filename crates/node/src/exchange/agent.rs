@@ -163,7 +163,9 @@ impl Service {
         let unsaved = || Answer { refused: Some(Refusal::Unsaved), ..Answer::default() };
         let wait = std::mem::take(&mut poll.wait);
         let Some(answer) = self.handle(coordinator::Event::Poll(poll.clone())) else { return unsaved() };
-        let nothing = |answer: &Answer| answer.tasks.is_empty() && answer.acknowledged.is_none() && !answer.stale && answer.refused != Some(Refusal::Replaced);
+        let nothing = |answer: &Answer| {
+            answer.tasks.is_empty() && answer.acknowledged.is_none() && !answer.stale && answer.refused != Some(Refusal::Replaced)
+        };
         if !wait || !nothing(&answer) {
             return answer;
         }

@@ -333,7 +333,8 @@ impl Coordinator {
         self.expected = expected;
         self.changes += 1;
         decision.save = true;
-        let missed: Vec<NodeName> = self.open().map_or_else(Vec::new, |(_, round)| gone.into_iter().filter(|node| round.members.contains(node)).collect());
+        let missed: Vec<NodeName> =
+            self.open().map_or_else(Vec::new, |(_, round)| gone.into_iter().filter(|node| round.members.contains(node)).collect());
         if !missed.is_empty() {
             self.end_round(Failure::Gone { nodes: missed }, decision);
         }
@@ -463,7 +464,9 @@ impl Coordinator {
     fn tasks(&self, poll: &Poll, answer: &mut Answer) {
         for step in &self.plan {
             let Some(rounds) = self.steps.get(&step.key) else { continue };
-            let Some(round) = rounds.rounds.last().filter(|round| round.config == step.config && round.members.contains(&poll.node)) else { continue };
+            let Some(round) = rounds.rounds.last().filter(|round| round.config == step.config && round.members.contains(&poll.node)) else {
+                continue;
+            };
             let holds = poll.holds.get(&step.key) == Some(&round.config);
             if step.signal == Signal::None {
                 let phases = [Phase::Export, Phase::Populate].into_iter().filter(|phase| holds && step.script(*phase).is_some());
@@ -491,7 +494,9 @@ fn task(step: &Step, rounds: &Rounds, round: &Round, phase: Phase, limit_ms: u64
 fn map_of(step: &Step, round: &Round) -> ExchangeMap {
     let of = |name: &str, node: &NodeName| round.exports.get(node).and_then(|result| result.outputs.get(name)).cloned();
     let outputs = step.outputs.iter().filter(|output| !output.error);
-    ExchangeMap(outputs.map(|output| (output.name.clone(), round.members.iter().map(|node| (*node, of(&output.name, node))).collect())).collect())
+    ExchangeMap(
+        outputs.map(|output| (output.name.clone(), round.members.iter().map(|node| (*node, of(&output.name, node))).collect())).collect(),
+    )
 }
 
 /// Whether the outputs so far fit into variables.

@@ -241,9 +241,16 @@ fn list_scripts(folder: &Path) -> io::Result<BTreeSet<String>> {
 }
 
 /// The steps of one profile, from its text and the names of its scripts; their ids are not yet made.
-pub fn parse(profile: &str, folder: &Path, text: &str, listing: &Listing, given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
+pub fn parse(
+    profile: &str,
+    folder: &Path,
+    text: &str,
+    listing: &Listing,
+    given: &BTreeMap<String, Value>,
+) -> Result<Vec<Step>, Vec<Mistake>> {
     let whole = |text: String| Mistake { profile: profile.to_owned(), step: None, text };
-    let mut document: toml::Table = text.parse().map_err(|error: toml::de::Error| vec![whole(format!("profile.toml is no TOML: {}", one_line(&error)))])?;
+    let mut document: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| vec![whole(format!("profile.toml is no TOML: {}", one_line(&error)))])?;
     let entries = match document.remove("exchange") {
         None => Vec::new(),
         Some(toml::Value::Array(entries)) => entries,
@@ -255,7 +262,9 @@ pub fn parse(profile: &str, folder: &Path, text: &str, listing: &Listing, given:
         let named = entry.get("name").and_then(toml::Value::as_str).map_or_else(|| format!("number {}", at + 1), str::to_owned);
         let mut texts = Vec::new();
         match entry.try_into::<Declared>() {
-            Ok(declared) if steps.iter().any(|step| step.name == declared.name) => texts.push("there is another step of this name".to_owned()),
+            Ok(declared) if steps.iter().any(|step| step.name == declared.name) => {
+                texts.push("there is another step of this name".to_owned())
+            }
             Ok(declared) => steps.push(check(profile, folder, declared, listing, given, &mut texts)),
             Err(error) => texts.push(one_line(&error)),
         }
@@ -284,14 +293,24 @@ fn unused(steps: &[Step], listing: &Listing) -> impl Iterator<Item = String> {
     texts.into_iter()
 }
 
-fn check(profile: &str, folder: &Path, declared: Declared, listing: &Listing, given: &BTreeMap<String, Value>, texts: &mut Vec<String>) -> Step {
+fn check(
+    profile: &str,
+    folder: &Path,
+    declared: Declared,
+    listing: &Listing,
+    given: &BTreeMap<String, Value>,
+    texts: &mut Vec<String>,
+) -> Step {
     if !is_step_name(&declared.name) {
         texts.push("a step's name is of small letters, digits and hyphens, begins with a letter or digit, and has at most 63".to_owned());
     }
     let export = script(&declared.name, declared.export, Phase::Export, listing, texts);
     let populate = script(&declared.name, declared.populate, Phase::Populate, listing, texts);
     if texts.is_empty() && export.is_none() && populate.is_none() {
-        texts.push(format!("it has no script: there is no export.d/{0}, export.d/{0}.<ending>, populate.d/{0} or populate.d/{0}.<ending>", declared.name));
+        texts.push(format!(
+            "it has no script: there is no export.d/{0}, export.d/{0}.<ending>, populate.d/{0} or populate.d/{0}.<ending>",
+            declared.name
+        ));
     }
     let inputs = inputs(declared.inputs, given, texts);
     outputs(&declared.outputs, &inputs, texts);
@@ -335,7 +354,11 @@ fn script(step: &str, named: Option<String>, phase: Phase, listing: &Listing, te
         }
         return Some(path);
     }
-    let found: Vec<&String> = listing.of(phase).iter().filter(|name| name.strip_prefix(step).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))).collect();
+    let found: Vec<&String> = listing
+        .of(phase)
+        .iter()
+        .filter(|name| name.strip_prefix(step).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        .collect();
     if found.len() > 1 {
         texts.push(format!("{folder}/ has several scripts of this name; say which one with {phase} = \"{folder}/…\""));
     }
@@ -422,7 +445,8 @@ pub fn config_id(step: &Step) -> io::Result<ConfigId> {
 fn sorted(value: &Value) -> String {
     match value {
         Value::Object(entries) => {
-            let entries: BTreeMap<String, String> = entries.iter().map(|(key, value)| (Value::from(key.as_str()).to_string(), sorted(value))).collect();
+            let entries: BTreeMap<String, String> =
+                entries.iter().map(|(key, value)| (Value::from(key.as_str()).to_string(), sorted(value))).collect();
             format!("{{{}}}", entries.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(","))
         }
         Value::Array(values) => format!("[{}]", values.iter().map(sorted).collect::<Vec<_>>().join(",")),
@@ -514,9 +538,17 @@ mod tests {
         let none = Listing::default();
         assert!(mistakes("exchange = 1", &none)[0].contains("begin each step with a line [[exchange]]"));
         assert!(mistakes("[[exchange", &none)[0].contains("profile.toml is no TOML"));
-        assert_eq!(mistakes("", &listing(&[], &["10-x.sh"])), ["profile site: populate.d/10-x.sh belongs to no exchange step, so it would never run; name it in profile.toml, or take it away"]);
+        assert_eq!(
+            mistakes("", &listing(&[], &["10-x.sh"])),
+            [
+                "profile site: populate.d/10-x.sh belongs to no exchange step, so it would never run; name it in profile.toml, or take it away"
+            ]
+        );
         let many: String = (0..=STEPS_MAX).map(|nth| format!("[[exchange]]\nname = \"s{nth}\"\nexport = \"export.d/x\"\n")).collect();
-        assert_eq!(mistakes(&many, &listing(&["x"], &[])), [format!("profile site: it has {} exchange steps; {STEPS_MAX} is the most", STEPS_MAX + 1)]);
+        assert_eq!(
+            mistakes(&many, &listing(&["x"], &[])),
+            [format!("profile site: it has {} exchange steps; {STEPS_MAX} is the most", STEPS_MAX + 1)]
+        );
     }
 
     #[test]
@@ -545,7 +577,12 @@ mod tests {
         };
         let first = id("", "echo", &[]);
         assert_eq!(first, id("# a comment", "echo", &[]));
-        let others = [id("", "echo 1", &[]), id("timeout-seconds = 9", "echo", &[]), id("inputs = { a = 1 }", "echo", &[]), id("", "echo", &[("b", 1.into())])];
+        let others = [
+            id("", "echo 1", &[]),
+            id("timeout-seconds = 9", "echo", &[]),
+            id("inputs = { a = 1 }", "echo", &[]),
+            id("", "echo", &[("b", 1.into())]),
+        ];
         let distinct: BTreeSet<_> = others.iter().chain([&first]).collect();
         assert_eq!(distinct.len(), 5);
         assert_eq!(id("inputs = { a = 1 }", "echo", &[]), id("", "echo", &[("a", 1.into())]), "the value counts, not where it came from");

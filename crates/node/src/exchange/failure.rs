@@ -110,7 +110,9 @@ impl fmt::Display for Failure {
                     End::Exited { code } => write!(f, "ended with exit code {code}")?,
                     End::Killed { signal } => write!(f, "was ended by signal {signal}")?,
                     End::TimedOut => f.write_str("ran longer than the step's timeout-seconds, and was ended")?,
-                    End::Interrupted => f.write_str("was interrupted by the end of the agent or the node; it is not run again for this configuration")?,
+                    End::Interrupted => {
+                        f.write_str("was interrupted by the end of the agent or the node; it is not run again for this configuration")?
+                    }
                     End::NotRun { why } => write!(f, "could not be started: {why}")?,
                     End::BadOutput { why } => write!(f, "left an output that cannot be used: {why}")?,
                 }
@@ -178,7 +180,10 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_at_a_characters_border() {
-        assert_eq!((last("aéb", 3).as_str(), last("aéb", 2).as_str(), last("aéb", 9).as_str(), last("é", 0).as_str()), ("éb", "b", "aéb", ""));
+        assert_eq!(
+            (last("aéb", 3).as_str(), last("aéb", 2).as_str(), last("aéb", 9).as_str(), last("é", 0).as_str()),
+            ("éb", "b", "aéb", "")
+        );
         assert_eq!((first("aéb", 3).as_str(), first("aéb", 2).as_str(), first("", 2).as_str()), ("aé", "a", ""));
     }
 

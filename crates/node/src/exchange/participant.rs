@@ -148,7 +148,8 @@ impl Participant {
                 continue;
             }
             let Some(record) = self.find(&task.run) else {
-                let again = self.exports.contains_key(&task.run.step) && task.run.phase == Phase::Export || self.populates.contains_key(&task.run.step);
+                let again = self.exports.contains_key(&task.run.step) && task.run.phase == Phase::Export
+                    || self.populates.contains_key(&task.run.step);
                 self.start(&task);
                 return Decision { save: true, then: Then::Run { task, again } };
             };
@@ -164,7 +165,9 @@ impl Participant {
 
     /// A task of an earlier round than the one that asked for this step last is an answer that came late.
     fn is_stale(&self, task: &Task) -> bool {
-        let later = |record: &Record| record.run.step == task.run.step && record.round.epoch == task.round.epoch && record.round.number > task.round.number;
+        let later = |record: &Record| {
+            record.run.step == task.run.step && record.round.epoch == task.round.epoch && record.round.number > task.round.number
+        };
         self.records().any(later)
     }
 
@@ -201,7 +204,9 @@ impl Participant {
     /// Asks: at once with a result, else when the wait is over.
     fn poll(&self, save: bool, after_ms: u64) -> Decision {
         let owed = self.records().filter(|record| record.owed);
-        let report = owed.filter_map(|record| Some(Report { round: record.round.clone(), run: record.run.clone(), result: record.result.clone()? })).next();
+        let report = owed
+            .filter_map(|record| Some(Report { round: record.round.clone(), run: record.run.clone(), result: record.result.clone()? }))
+            .next();
         let wait = report.is_none();
         let last_of_each = self.exports.values().filter_map(|records| records.last()).chain(self.populates.values());
         let ran = last_of_each.filter(|record| record.detached).map(|record| record.run.clone()).collect();
@@ -217,3 +222,7 @@ impl Participant {
         self.exports.values_mut().flatten().chain(self.populates.values_mut())
     }
 }
+
+#[cfg(test)]
+#[path = "participant_tests.rs"]
+mod tests;

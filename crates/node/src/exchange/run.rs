@@ -36,16 +36,36 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// Variables that decide what programs do rather than what a script computes: no profile may set them.
 const RESERVED: [&str; 19] = [
-    "BASHOPTS", "BASH_ENV", "CDPATH", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "HOME", "IFS", "LANG", "LOCPATH", "LOGNAME", "NODE_OPTIONS", "PATH", "PS4",
-    "PWD", "SHELL", "SHELLOPTS", "TMPDIR", "USER",
+    "BASHOPTS",
+    "BASH_ENV",
+    "CDPATH",
+    "ENV",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "HOME",
+    "IFS",
+    "LANG",
+    "LOCPATH",
+    "LOGNAME",
+    "NODE_OPTIONS",
+    "PATH",
+    "PS4",
+    "PWD",
+    "SHELL",
+    "SHELLOPTS",
+    "TMPDIR",
+    "USER",
 ];
 
 /// Beginnings of such, and of the variables that a script gets from us.
-const RESERVED_PREFIXES: [&str; 12] = ["LD_", "DYLD_", "LC_", "MALLOC_", "PYTHON", "PERL", "RUBY", "BASH_FUNC", "cf_", "CF_", "deploy_", "heat_"];
+const RESERVED_PREFIXES: [&str; 12] =
+    ["LD_", "DYLD_", "LC_", "MALLOC_", "PYTHON", "PERL", "RUBY", "BASH_FUNC", "cf_", "CF_", "deploy_", "heat_"];
 
 /// Why a name cannot be a variable of a script; `None` where it can.
 pub fn variable_mistake(name: &str) -> Option<&'static str> {
-    let valid = name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let valid = name.len() <= 128
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
     if name.is_empty() || !valid {
         Some("is no name of a variable: letters, digits and underscores, not beginning with a digit, at most 128")
     } else if RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
@@ -212,7 +232,14 @@ pub struct PlainRunner;
 impl RunStep for PlainRunner {
     async fn run(&self, script: &Path, environment: &BTreeMap<String, String>, limit: Duration) -> Ran {
         let mut command = tokio::process::Command::new(script);
-        command.env_clear().envs(environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return Ran { end: End::NotRun { why: error.to_string() }, stdout: Vec::new(), stderr: Vec::new() },

@@ -58,14 +58,19 @@ fn scalars_are_plain_text_and_lists_tables_and_outputs_are_json() {
     assert_eq!((of("list"), of("table"), of("nothing")), (Some(r#"[1,"x"]"#), Some(r#"{"a":[true]}"#), None));
     assert_eq!(of("hosts"), Some(r#"{"0": "10.0.0.1 a\n"}"#));
     assert_eq!((of("heat_outputs_path"), of("cf_outputs_path")), (Some("/run/x/output"), Some("/run/x/output")));
-    assert_eq!((of("deploy_action"), of("deploy_resource_name"), of("cf_profile"), of("cf_phase")), (Some("CREATE"), Some("hosts"), Some("site"), Some("populate")));
+    assert_eq!(
+        (of("deploy_action"), of("deploy_resource_name"), of("cf_profile"), of("cf_phase")),
+        (Some("CREATE"), Some("hosts"), Some("site"), Some("populate"))
+    );
     let again = Context { again: true, ..bed.context(Phase::Export, None) };
     assert_eq!(environment(&again, Path::new("/x")).unwrap()["deploy_action"], "UPDATE");
 }
 
 #[test]
 fn names_that_are_none_or_the_systems_are_refused() {
-    for name in ["", "a-b", "1a", "é", "a=b", "a b", "PATH", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "deploy_action", "heat_outputs_path", "cf_x"] {
+    for name in
+        ["", "a-b", "1a", "é", "a=b", "a b", "PATH", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "deploy_action", "heat_outputs_path", "cf_x"]
+    {
         assert!(variable_mistake(name).is_some(), "{name}");
     }
     for name in ["a", "_", "HOSTS", "hosts_2", "path", "LDAP"] {
@@ -92,7 +97,9 @@ async fn the_largest_value_reaches_the_script() {
 
 #[tokio::test]
 async fn outputs_are_read_verbatim_and_only_declared_ones() {
-    let bed = Bed::new(r#"printf 'a\n\n' >$heat_outputs_path.hosts; echo x >$cf_outputs_path.other; echo out; echo err >&2; env | grep -c ^CARGO; exit 3"#);
+    let bed = Bed::new(
+        r#"printf 'a\n\n' >$heat_outputs_path.hosts; echo x >$cf_outputs_path.other; echo out; echo err >&2; env | grep -c ^CARGO; exit 3"#,
+    );
     let result = bed.run(Phase::Export, LONG).await;
     assert_eq!(result.end, End::Exited { code: 3 });
     assert_eq!(result.outputs, [("hosts".to_owned(), "a\n\n".to_owned())].into());

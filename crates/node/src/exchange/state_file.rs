@@ -17,7 +17,9 @@ pub enum StateError {
     #[error("the exchange's state in {0} cannot be read; which scripts have run is unknown, so none is started")]
     Read(PathBuf, #[source] io::Error),
     /// It holds something else.
-    #[error("{0} is no state of the exchange; which scripts have run is unknown, so none is started. To begin anew, and run every script again, remove the file")]
+    #[error(
+        "{0} is no state of the exchange; which scripts have run is unknown, so none is started. To begin anew, and run every script again, remove the file"
+    )]
     Malformed(PathBuf, #[source] serde_json::Error),
     /// It cannot be written.
     #[error("the exchange's state cannot be written to {0}; nothing is started until it can. Is the disk full?")]

@@ -88,7 +88,8 @@ pub fn read(layout: &Layout) -> Result<Status, StateError> {
     let mistakes: Vec<Mistake> = state_file::load(&folder.join("mistakes.json"))?.unwrap_or_default();
     let coordinator: Option<Coordinator> = state_file::load(&folder.join("coordinator.json"))?;
     let participant: Option<Participant> = state_file::load(&folder.join("participant.json"))?;
-    let mut steps: Vec<StepStatus> = coordinator.iter().flat_map(|state| state.steps()).map(|(step, rounds)| step_status(step, rounds)).collect();
+    let mut steps: Vec<StepStatus> =
+        coordinator.iter().flat_map(|state| state.steps()).map(|(step, rounds)| step_status(step, rounds)).collect();
     steps.sort_by_key(|step| step.rounds.last().map(|round| round.number));
     let own = participant.iter().flat_map(Participant::records).map(own_run).collect();
     Ok(Status { mistakes: mistakes.iter().map(ToString::to_string).collect(), steps, own })
@@ -151,10 +152,11 @@ pub fn render(status: &Status) -> String {
                 None => "-".to_owned(),
                 Some(end) => end.status_code().map_or_else(|| "?".to_owned(), |code| code.to_string()),
             };
-            let _ = writeln!(text, "  {node:<14} export {:<4} populate {}", code(&round.export), code(&round.populate));
+            let _ = writeln!(text, "  {:<14} export {:<4} populate {}", node.to_string(), code(&round.export), code(&round.populate));
         }
         for (output, ranks) in &step.outputs {
-            let nodes = ranks.iter().map(|(rank, content)| (NodeName::compute(*rank).unwrap_or(NodeName::LOGIN), content.clone())).collect();
+            let nodes =
+                ranks.iter().map(|(rank, content)| (NodeName::compute(*rank).unwrap_or(NodeName::LOGIN), content.clone())).collect();
             let _ = writeln!(text, "  output {output}: {}", by_rank(&nodes));
         }
     }

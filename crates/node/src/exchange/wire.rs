@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_map_is_json_by_rank_with_each_final_line_break() {
-        let nodes: BTreeMap<_, _> = [(10, None), (0, Some("10.0.0.1 a\n")), (2, Some("\"é\\"))].map(|(rank, text)| (node(rank), text.map(str::to_owned))).into();
+        let nodes: BTreeMap<_, _> =
+            [(10, None), (0, Some("10.0.0.1 a\n")), (2, Some("\"é\\"))].map(|(rank, text)| (node(rank), text.map(str::to_owned))).into();
         let text = by_rank(&nodes);
         assert_eq!(text, r#"{"0": "10.0.0.1 a\n", "2": "\"é\\", "10": null}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["0"], "10.0.0.1 a\n");
