@@ -98,7 +98,7 @@ impl Default for Limits {
             proven: 1024,
             handshake: Duration::from_secs(5),
             request: Duration::from_secs(10),
-            handler: Duration::from_secs(60),
+            handler: Duration::from_mins(1),
             answer: Duration::from_secs(10),
         }
     }
@@ -329,7 +329,7 @@ impl Channel {
     }
 
     async fn send(&mut self, stream: &mut TcpStream, body: &[u8]) -> Result<(), LinkError> {
-        let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= BODY_BYTES_MAX).ok_or(LinkError::Oversized(body.len()))?;
+        let length = body_length(body.len())?;
         let mut message = vec![0; MESSAGE_BYTES_MAX];
         let whole = [&length.to_be_bytes(), body].concat();
         for part in whole.chunks(MESSAGE_BYTES_MAX - TAG_BYTES) {
@@ -363,6 +363,11 @@ impl Channel {
 fn builder(key: &LinkKey) -> Result<Builder<'_>, LinkError> {
     let parameters = PATTERN.parse().map_err(|_| LinkError::Stranger)?;
     Builder::new(parameters).psk(0, &key.0).and_then(|builder| builder.prologue(PROLOGUE)).map_err(|_| LinkError::Stranger)
+}
+
+/// A body's length as it is sent.
+fn body_length(bytes: usize) -> Result<u32, LinkError> {
+    u32::try_from(bytes).ok().filter(|_| bytes <= BODY_BYTES_MAX).ok_or(LinkError::Oversized(bytes))
 }
 
 async fn write_handshake(stream: &mut TcpStream, noise: &mut HandshakeState) -> Result<(), LinkError> {

@@ -18,11 +18,11 @@ fn key(byte: u8) -> LinkKey {
 
 /// A server that answers a text with its length, and the text "wait" not at all.
 async fn server(limits: Limits) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
     let (counters, handled) = (Arc::new(Counters::default()), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&handled);
-    let handler = move |_, text: String| {
+    let answer = move |_, text: String| {
         count.fetch_add(1, Ordering::Relaxed);
         async move {
             if text == "wait" {
@@ -31,7 +31,7 @@ async fn server(limits: Limits) -> Server {
             text.len()
         }
     };
-    tokio::spawn(serve(listener, key(1), limits, Arc::clone(&counters), handler));
+    tokio::spawn(serve(socket, key(1), limits, Arc::clone(&counters), answer));
     Server { address, counters, handled }
 }
 
@@ -65,16 +65,28 @@ impl Server {
 async fn a_request_is_answered_whether_it_fits_into_one_message_or_needs_many() {
     let server = server(Limits::default()).await;
     let one_message = MESSAGE_BYTES_MAX - TAG_BYTES - 4 - 2;
-    for length in [0, 1, one_message - 1, one_message, one_message + 1, 3_000_000, BODY_BYTES_MAX - 2] {
+    for length in [0, 1, one_message - 1, one_message, one_message + 1, 1_000_000] {
         assert_eq!(server.ask(&"a".repeat(length)).await.unwrap(), length);
     }
-    assert_eq!((server.counters.answered.load(Ordering::Relaxed), server.counters.refused()), (7, 0));
+    assert_eq!((server.counters.answered.load(Ordering::Relaxed), server.counters.refused()), (6, 0));
 }
 
+/// The cipher is slow without optimisation, so that no body of this size is sent here.
 #[tokio::test]
-async fn one_byte_more_than_a_body_may_have_is_not_even_sent() {
+async fn a_body_has_its_longest_length_and_not_a_byte_more() {
+    assert_eq!(body_length(BODY_BYTES_MAX).unwrap(), 8 * 1024 * 1024);
+    assert!(matches!(body_length(BODY_BYTES_MAX + 1), Err(LinkError::Oversized(bytes)) if bytes == BODY_BYTES_MAX + 1));
     let server = server(Limits::default()).await;
-    assert!(matches!(server.ask(&"a".repeat(BODY_BYTES_MAX - 1)).await, Err(LinkError::Oversized(bytes)) if bytes == BODY_BYTES_MAX + 1));
+    for (bytes, truncated, oversized) in [(BODY_BYTES_MAX, 1, 0), (BODY_BYTES_MAX + 1, 1, 1)] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let mut channel = Channel::connect(&mut stream, &key(1)).await.unwrap();
+        let mut message = [0; 64];
+        let sent = channel.0.write_message(&u32::try_from(bytes).unwrap().to_be_bytes(), &mut message).unwrap();
+        write_frame(&mut stream, &message[..sent]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        server.counted(|counters| &counters.truncated, truncated).await;
+        server.counted(|counters| &counters.oversized, oversized).await;
+    }
 }
 
 #[tokio::test]
@@ -107,7 +119,9 @@ async fn a_server_with_another_key_learns_nothing() {
 #[tokio::test]
 async fn garbage_and_bytes_that_end_early_are_refused_without_an_answer() {
     let server = server(Limits::default()).await;
-    for bytes in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3_000).as_slice(), &[0, 0], &[0, 3, 1, 2, 3], &[0xff; 70_000]] {
+    for bytes in
+        [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3_000).as_slice(), &[0, 0], &[0, 3, 1, 2, 3], [0xff].repeat(70_000).as_slice()]
+    {
         assert_eq!(server.send(bytes).await, b"");
     }
     server.counted(|counters| &counters.strangers, 4).await;

@@ -16,7 +16,7 @@ use serde_json::Value;
 const EXPORT_HOSTS: &str = r#"#!/bin/sh
 echo "10.0.0.$deploy_server_id $cf_node" > "${heat_outputs_path}.hosts"
 "#;
-const POPULATE_HOSTS: &str = r#"#!/usr/bin/env python3
+const POPULATE_HOSTS: &str = r"#!/usr/bin/env python3
 import json, os
 BEGIN, END = '# exchange begin\n', '# exchange end\n'
 path = os.environ['table']
@@ -26,7 +26,7 @@ kept = before.split(BEGIN)[0]
 hosts = json.loads(os.environ['hosts'])
 block = ''.join(line.rstrip() + '\n' for line in hosts.values() if line is not None)
 open(path, 'w').write(kept + BEGIN + block + END)
-"#;
+";
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -71,7 +71,7 @@ impl Cluster {
         fs::write(profile.join("profile.toml"), toml).unwrap();
         for (path, text) in scripts {
             // In a child's hands this file must never be open for writing ("text file busy"): it is written before any child starts.
-            let text = text.replace("@", &self.folder.path().display().to_string());
+            let text = text.replace('@', &self.folder.path().display().to_string());
             fs::write(profile.join(path), text).unwrap();
             fs::set_permissions(profile.join(path), fs::Permissions::from_mode(0o755)).unwrap();
         }

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::exchange::coordinator::{self, Coordinator};
-use crate::exchange::declaration::{self, Step};
+use crate::exchange::declaration::Step;
+use crate::exchange::load;
 use crate::exchange::participant::{self, Participant, Then};
 use crate::exchange::run::{Context, RunStep, run_step};
 use crate::exchange::state_file::{self, StateError};
@@ -78,7 +79,7 @@ pub fn state_folder(layout: &Layout) -> PathBuf {
 /// The steps of the profiles. Mistakes are written where `exchange status` finds them, and then there is no step.
 fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
     let path = state_folder(layout).join("mistakes.json");
-    match declaration::load(&profiles.folders, &profiles.inputs) {
+    match load::load(&profiles.folders, &profiles.inputs) {
         Ok(steps) => {
             let _ = std::fs::remove_file(path);
             steps
@@ -139,7 +140,8 @@ impl Service {
             tracing::info!("exchange: {news}");
         }
         let clock = desk.coordinator.deadline_ms().is_some() && desk.saved.elapsed() >= CLOCK_SAVE;
-        if decision.save || desk.unsaved || clock {
+        let was_unsaved = desk.unsaved;
+        if decision.save || was_unsaved || clock {
             desk.saved = Instant::now();
             match state_file::save(&desk.path, &desk.coordinator) {
                 Ok(()) => desk.unsaved = false,
@@ -151,7 +153,7 @@ impl Service {
         }
         let unsaved = desk.unsaved;
         drop(desk);
-        if decision.save && !unsaved {
+        if (decision.save || was_unsaved) && !unsaved {
             self.changed.send_modify(|count| *count += 1);
         }
         if unsaved { None } else { Some(decision.answer.unwrap_or_default()) }
@@ -162,7 +164,7 @@ impl Service {
         let mut news = self.changed.subscribe();
         let unsaved = || Answer { refused: Some(Refusal::Unsaved), ..Answer::default() };
         let wait = std::mem::take(&mut poll.wait);
-        let Some(answer) = self.handle(coordinator::Event::Poll(poll.clone())) else { return unsaved() };
+        let Some(answer) = self.handle(coordinator::Event::Poll(Box::new(poll.clone()))) else { return unsaved() };
         let nothing = |answer: &Answer| {
             answer.tasks.is_empty() && answer.acknowledged.is_none() && !answer.stale && answer.refused != Some(Refusal::Replaced)
         };
@@ -174,7 +176,7 @@ impl Service {
                 if news.changed().await.is_err() {
                     return answer.clone();
                 }
-                let Some(answer) = self.handle(coordinator::Event::Poll(poll.clone())) else { return unsaved() };
+                let Some(answer) = self.handle(coordinator::Event::Poll(Box::new(poll.clone()))) else { return unsaved() };
                 if !nothing(&answer) {
                     return answer;
                 }
@@ -302,7 +304,7 @@ impl<R: RunStep> Participation<R> {
 /// The step of a task, if this node holds it in that configuration, with its scripts as they are now.
 fn step_of<'a>(plan: &'a [Step], task: &Task) -> Option<&'a Step> {
     let step = plan.iter().find(|step| step.key == task.run.step && step.config == task.run.config)?;
-    declaration::config_id(step).is_ok_and(|config| config == step.config).then_some(step)
+    load::config_id(step).is_ok_and(|config| config == step.config).then_some(step)
 }
 
 fn holds(plan: &[Step]) -> BTreeMap<String, ConfigId> {
@@ -317,3 +319,7 @@ fn clear_scratch(folder: &std::path::Path) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "agent_tests.rs"]
+mod tests;

@@ -10,49 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::exchange::declaration::{Signal, Step};
 use crate::exchange::failure::{Failure, Silence, judge, last};
-use crate::exchange::wire::{Answer, ConfigId, ExchangeMap, Phase, Poll, Refusal, Report, RoundId, Run, RunResult, Task, by_rank};
+use crate::exchange::round::{Round, RoundState, Rounds, Rules, fits, map_of, shorten};
+use crate::exchange::wire::{Answer, ConfigId, Phase, Poll, Refusal, Report, RoundId, Task};
 use crate::node::NodeName;
 
 /// What a node's report may take after the script's time is over, in milliseconds: its next poll, and a lost answer.
 pub const GRACE_MS: u64 = 10_000;
 
-/// The most bytes of a variable's value: Linux takes 131,072 bytes for `name=value` and its end (MAX_ARG_STRLEN).
-pub const VALUE_BYTES_MAX: usize = 131_072 - 256;
-
 /// The rounds of a step that are kept.
 pub const ROUNDS_KEPT: usize = 8;
 
-/// What is kept of the texts of rounds that are no longer the last.
-const OLD_TEXT_BYTES_MAX: usize = 512;
-
 /// The machines that are remembered as replaced, for each node.
 const RETIRED_KEPT: usize = 8;
-
-/// The comparisons on which all rests, exchangeable so that a test can show that it notices a wrong one.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Whether these results are all that the round waits for.
-    pub complete: fn(&BTreeSet<NodeName>, &BTreeMap<NodeName, RunResult>) -> bool,
-    /// Whether the time (first: now) is over.
-    pub expired: fn(u64, u64) -> bool,
-    /// Whether a report is for this open round, and the first of its node.
-    pub counts: fn(&Round, NodeName, &Report) -> bool,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            complete: |members, results| members.iter().all(|node| results.contains_key(node)),
-            expired: |now, deadline| now >= deadline,
-            counts: |round, node, report| {
-                round.phase().is_some_and(|phase| round.run(&report.run.step, phase) == report.run)
-                    && report.round == round.id
-                    && round.members.contains(&node)
-                    && !round.results(report.run.phase).contains_key(&node)
-            },
-        }
-    }
-}
 
 /// The state of all rounds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,84 +46,6 @@ pub struct Coordinator {
     rules: Rules,
 }
 
-/// The rounds of a step, the last at the end, and the map of the last that had one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rounds {
-    /// At most [`ROUNDS_KEPT`].
-    pub rounds: Vec<Round>,
-    /// The map that the populate scripts got last.
-    pub map: Option<ExchangeMap>,
-}
-
-/// A round of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Round {
-    /// Its identity.
-    pub id: RoundId,
-    /// The step's configuration.
-    pub config: ConfigId,
-    /// The membership's count when it opened.
-    pub changes: u64,
-    /// The nodes that were expected when it opened.
-    pub members: BTreeSet<NodeName>,
-    /// Where it stands.
-    pub state: RoundState,
-    /// When the open phase has failed, on the coordinator's clock.
-    pub deadline_ms: u64,
-    /// The map's identity, from the barrier on.
-    pub map: Option<crate::exchange::wire::MapId>,
-    /// The results of exports.
-    pub exports: BTreeMap<NodeName, RunResult>,
-    /// The results of populates.
-    pub populates: BTreeMap<NodeName, RunResult>,
-}
-
-/// Where a round stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "state")]
-pub enum RoundState {
-    /// Waits for exports.
-    Exporting,
-    /// Waits for populates.
-    Populating,
-    /// All is done.
-    Complete,
-    /// It failed.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-}
-
-impl Round {
-    /// The phase that is open.
-    pub fn phase(&self) -> Option<Phase> {
-        match self.state {
-            RoundState::Exporting => Some(Phase::Export),
-            RoundState::Populating => Some(Phase::Populate),
-            RoundState::Complete | RoundState::Failed { .. } => None,
-        }
-    }
-
-    /// The results of a phase.
-    pub fn results(&self, phase: Phase) -> &BTreeMap<NodeName, RunResult> {
-        match phase {
-            Phase::Export => &self.exports,
-            Phase::Populate => &self.populates,
-        }
-    }
-
-    /// What a member runs in a phase.
-    pub fn run(&self, step: &str, phase: Phase) -> Run {
-        let map = if phase == Phase::Populate { self.map.clone() } else { None };
-        Run { step: step.to_owned(), phase, config: self.config.clone(), map }
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.state = RoundState::Failed { failure };
-    }
-}
-
 /// What happens.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -163,7 +54,7 @@ pub enum Event {
     /// The nodes that are expected now.
     Expected(BTreeSet<NodeName>),
     /// A node asks.
-    Poll(Poll),
+    Poll(Box<Poll>),
     /// Time has passed.
     Tick,
 }
@@ -199,6 +90,7 @@ impl Coordinator {
     }
 
     /// The same with other rules: for tests that plant bugs.
+    #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
@@ -488,35 +380,6 @@ impl Coordinator {
 fn task(step: &Step, rounds: &Rounds, round: &Round, phase: Phase, limit_ms: u64) -> Task {
     let map = if phase == Phase::Populate { rounds.map.clone() } else { None };
     Task { round: round.id.clone(), run: round.run(&step.key, phase), limit_ms, map, report: step.signal == Signal::Wait }
-}
-
-/// Each output that is no error, with the content of each member's file.
-fn map_of(step: &Step, round: &Round) -> ExchangeMap {
-    let of = |name: &str, node: &NodeName| round.exports.get(node).and_then(|result| result.outputs.get(name)).cloned();
-    let outputs = step.outputs.iter().filter(|output| !output.error);
-    ExchangeMap(
-        outputs.map(|output| (output.name.clone(), round.members.iter().map(|node| (*node, of(&output.name, node))).collect())).collect(),
-    )
-}
-
-/// Whether the outputs so far fit into variables.
-fn fits(step: &Step, round: &Round) -> Result<(), Failure> {
-    for (output, nodes) in map_of(step, round).0 {
-        let bytes = by_rank(&nodes).len();
-        if bytes > VALUE_BYTES_MAX {
-            return Err(Failure::MapTooLarge { output, bytes, bytes_max: VALUE_BYTES_MAX });
-        }
-    }
-    Ok(())
-}
-
-/// Of a round that is no longer the last, codes and the ends of texts are kept.
-fn shorten(round: &mut Round) {
-    for result in round.exports.values_mut().chain(round.populates.values_mut()) {
-        result.stdout = last(&result.stdout, OLD_TEXT_BYTES_MAX);
-        result.stderr = last(&result.stderr, OLD_TEXT_BYTES_MAX);
-        result.outputs.clear();
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::exchange::declaration::{MissingOutput, Output};
-use crate::exchange::wire::End;
+use crate::exchange::round::{MAP_BYTES_MAX, OLD_TEXT_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::exchange::wire::{End, RunResult, by_rank};
 
 const GRACE: u64 = 500;
 const TIMEOUT_MS: u64 = 10_000;
@@ -59,7 +60,7 @@ impl Bed {
 
     fn ask(&mut self, rank: u32) -> Answer {
         let poll = self.poll(rank, None);
-        self.handle(Event::Poll(poll)).answer.unwrap()
+        self.handle(Event::Poll(Box::new(poll))).answer.unwrap()
     }
 
     /// The node's only task.
@@ -72,7 +73,7 @@ impl Bed {
     fn report(&mut self, rank: u32, task: &Task, result: RunResult) -> Decision {
         let report = Report { round: task.round.clone(), run: task.run.clone(), result };
         let poll = self.poll(rank, Some(report));
-        self.handle(Event::Poll(poll))
+        self.handle(Event::Poll(Box::new(poll)))
     }
 
     fn does(&mut self, rank: u32, phase: Phase) {
@@ -260,16 +261,16 @@ fn another_machine_of_the_same_name_is_a_change_and_the_old_one_is_sent_away() {
     bed.complete(&[0, 1]);
     let replaced = |bed: &Bed| Poll { instance: "i-new".to_owned(), ..bed.poll(1, None) };
     let poll = replaced(&bed);
-    bed.handle(Event::Poll(poll));
+    bed.handle(Event::Poll(Box::new(poll)));
     assert_eq!((bed.last("a").id.number, &bed.last("a").state), (2, &RoundState::Exporting));
     assert_eq!(bed.ask(1).refused, Some(Refusal::Replaced));
     let poll = replaced(&bed);
-    assert_eq!(bed.handle(Event::Poll(poll)).answer.unwrap().tasks.len(), 1);
+    assert_eq!(bed.handle(Event::Poll(Box::new(poll))).answer.unwrap().tasks.len(), 1);
 
     let mut open = Bed::new(vec![step("a")], 2);
     open.does(1, Phase::Export);
     let poll = replaced(&open);
-    open.handle(Event::Poll(poll));
+    open.handle(Event::Poll(Box::new(poll)));
     assert_eq!(open.coordinator.steps()["site/a"].rounds[0].state, RoundState::Failed { failure: Failure::Replaced { node: node(1) } });
 }
 
@@ -278,7 +279,7 @@ fn a_node_with_another_profile_gets_no_script_and_is_named_for_it() {
     let mut bed = Bed::new(vec![step("a")], 1);
     let mut poll = bed.poll(0, None);
     poll.holds.insert("site/a".to_owned(), ConfigId("older".to_owned()));
-    let answer = bed.handle(Event::Poll(poll)).answer.unwrap();
+    let answer = bed.handle(Event::Poll(Box::new(poll))).answer.unwrap();
     assert!(answer.stale && answer.tasks.is_empty());
     bed.now += TIMEOUT_MS + GRACE;
     bed.handle(Event::Tick);
@@ -312,6 +313,18 @@ fn a_map_that_no_variable_holds_ends_the_round_before_any_populate() {
 }
 
 #[test]
+fn all_maps_of_a_step_together_have_a_bound_too() {
+    let names: Vec<String> = (0..9).map(|nth| format!("o{nth}")).collect();
+    let outputs = names.iter().map(|name| Output { name: name.clone(), error: false }).collect();
+    let mut bed = Bed::new(vec![Step { outputs, ..step("a") }], 1);
+    let task = bed.task(0);
+    let value = "a".repeat(VALUE_BYTES_MAX - r#"{"0": ""}"#.len());
+    let outputs = names.into_iter().map(|name| (name, value.clone())).collect();
+    bed.report(0, &task, RunResult { outputs, ..RunResult::ended(End::Exited { code: 0 }) });
+    assert_eq!(*bed.failure("a"), Failure::MapsTooLarge { bytes: 9 * VALUE_BYTES_MAX, bytes_max: MAP_BYTES_MAX });
+}
+
+#[test]
 fn where_nobody_waits_the_step_is_complete_at_once_and_each_node_gets_both_scripts() {
     let mut bed = Bed::new(vec![Step { signal: Signal::None, ..step("a") }, step("b")], 2);
     assert_eq!(bed.last("a").state, RoundState::Complete);
@@ -320,7 +333,7 @@ fn where_nobody_waits_the_step_is_complete_at_once_and_each_node_gets_both_scrip
     assert_eq!(phases, [(Phase::Export, false), (Phase::Populate, false), (Phase::Export, true)]);
     assert_eq!(by_rank(&tasks[1].map.as_ref().unwrap().0["o"]), r#"{"0": null, "1": null}"#);
     let poll = Poll { ran: vec![tasks[0].run.clone(), tasks[1].run.clone()], ..bed.poll(0, None) };
-    assert_eq!(bed.handle(Event::Poll(poll)).answer.unwrap().tasks.len(), 1, "what it has started it is not asked again");
+    assert_eq!(bed.handle(Event::Poll(Box::new(poll))).answer.unwrap().tasks.len(), 1, "what it has started it is not asked again");
 }
 
 #[test]
@@ -353,7 +366,7 @@ fn a_restart_goes_on_where_the_state_was_written() {
 #[test]
 fn rounds_and_their_texts_are_bounded() {
     let mut bed = Bed::new(vec![step("a")], 2);
-    for turn in 0..ROUNDS_KEPT as u32 + 3 {
+    for turn in 0..u32::try_from(ROUNDS_KEPT).unwrap() + 3 {
         for rank in 0..=1 - turn % 2 {
             let task = bed.task(rank);
             bed.report(rank, &task, RunResult { stdout: "é".repeat(100_000), ..good(rank) });

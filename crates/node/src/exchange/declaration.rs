@@ -14,21 +14,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exchange::run::variable_mistake;
-use crate::exchange::wire::{ConfigId, Phase, digest};
-
-/// The most bytes of a `profile.toml`.
-pub const DECLARATION_BYTES_MAX: u64 = 256 * 1024;
-
-/// The most bytes of a script of a step.
-pub const SCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+use crate::exchange::wire::{ConfigId, Phase};
 
 /// The most steps of a profile, and of all profiles of a node.
 pub const STEPS_MAX: usize = 32;
@@ -151,7 +143,7 @@ impl Listing {
     }
 }
 
-fn folder_of(phase: Phase) -> &'static str {
+pub(super) fn folder_of(phase: Phase) -> &'static str {
     match phase {
         Phase::Export => "export.d",
         Phase::Populate => "populate.d",
@@ -173,71 +165,6 @@ struct Declared {
     timeout_seconds: Option<u64>,
     #[serde(default)]
     missing_output: MissingOutput,
-}
-
-/// The steps of several profiles, in the order of the profiles. `given` are values of inputs, also of undeclared ones: equal on all
-/// nodes of the cluster. All mistakes of all profiles are told at once, and then no step is left.
-pub fn load(profiles: &[(String, PathBuf)], given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
-    let mut steps = Vec::new();
-    for (profile, folder) in profiles {
-        match load_profile(profile, folder, given) {
-            Ok(of_profile) => steps.extend(of_profile),
-            Err(of_profile) => mistakes.extend(of_profile),
-        }
-    }
-    if steps.len() > STEPS_MAX {
-        let text = format!("the profiles of this cluster have {} exchange steps together; {STEPS_MAX} is the most", steps.len());
-        mistakes.push(Mistake { profile: profiles.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "), step: None, text });
-    }
-    if mistakes.is_empty() { Ok(steps) } else { Err(mistakes) }
-}
-
-fn load_profile(profile: &str, folder: &Path, given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
-    let unreadable = |what: &str, error: io::Error| {
-        vec![Mistake { profile: profile.to_owned(), step: None, text: format!("{what} cannot be read: {error}") }]
-    };
-    let text = read_declaration(&folder.join("profile.toml")).map_err(|error| unreadable("profile.toml", error))?;
-    let list = |phase| list_scripts(&folder.join(folder_of(phase))).map_err(|error| unreadable(folder_of(phase), error));
-    let listing = Listing { export: list(Phase::Export)?, populate: list(Phase::Populate)? };
-    let mut steps = parse(profile, folder, &text, &listing, given)?;
-    for step in &mut steps {
-        step.config = config_id(step).map_err(|error| unreadable(&format!("a script of step {:?}", step.name), error))?;
-    }
-    Ok(steps)
-}
-
-fn read_declaration(path: &Path) -> io::Result<String> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-        opened => opened?,
-    };
-    let mut text = String::new();
-    file.take(DECLARATION_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > DECLARATION_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {DECLARATION_BYTES_MAX} bytes")));
-    }
-    Ok(text)
-}
-
-/// The scripts of a folder, by the rule of all scripts of profiles. Links are not followed.
-fn list_scripts(folder: &Path) -> io::Result<BTreeSet<String>> {
-    let entries = match folder.read_dir() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        entries => entries?,
-    };
-    let mut names = BTreeSet::new();
-    for entry in entries {
-        let entry = entry?;
-        let metadata = entry.path().symlink_metadata()?;
-        if let Ok(name) = entry.file_name().into_string()
-            && metadata.is_file()
-            && cf_core::profile::is_script(&name, metadata.len())
-        {
-            names.insert(name);
-        }
-    }
-    Ok(names)
 }
 
 /// The steps of one profile, from its text and the names of its scripts; their ids are not yet made.
@@ -263,7 +190,7 @@ pub fn parse(
         let mut texts = Vec::new();
         match entry.try_into::<Declared>() {
             Ok(declared) if steps.iter().any(|step| step.name == declared.name) => {
-                texts.push("there is another step of this name".to_owned())
+                texts.push("there is another step of this name".to_owned());
             }
             Ok(declared) => steps.push(check(profile, folder, declared, listing, given, &mut texts)),
             Err(error) => texts.push(one_line(&error)),
@@ -416,188 +343,6 @@ fn one_line(error: &toml::de::Error) -> String {
     error.message().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The identity of a step: its declaration, its scripts' bytes, its input values. `folder` is left out: nodes may differ in it.
-pub fn config_id(step: &Step) -> io::Result<ConfigId> {
-    let mut parts = vec![b"exchange step 1".to_vec(), step.key.clone().into_bytes()];
-    for phase in [Phase::Export, Phase::Populate] {
-        if let Some(path) = step.script(phase) {
-            let file = File::open(step.folder.join(path))?;
-            let mut bytes = Vec::new();
-            file.take(SCRIPT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > SCRIPT_BYTES_MAX {
-                return Err(io::Error::other(format!("{path} has more than {SCRIPT_BYTES_MAX} bytes")));
-            }
-            parts.extend([phase.to_string().into_bytes(), path.to_owned().into_bytes(), bytes]);
-        }
-    }
-    for (name, value) in &step.inputs {
-        parts.extend([b"input".to_vec(), name.clone().into_bytes(), sorted(value).into_bytes()]);
-    }
-    for output in &step.outputs {
-        parts.extend([b"output".to_vec(), output.name.clone().into_bytes(), vec![u8::from(output.error)]]);
-    }
-    let rest = format!("{:?} {} {:?}", step.signal, step.timeout_seconds, step.missing_output);
-    parts.push(rest.into_bytes());
-    Ok(ConfigId(digest(parts.iter().map(Vec::as_slice))))
-}
-
-/// JSON with the keys of objects in order, whatever order this build of serde_json keeps.
-fn sorted(value: &Value) -> String {
-    match value {
-        Value::Object(entries) => {
-            let entries: BTreeMap<String, String> =
-                entries.iter().map(|(key, value)| (Value::from(key.as_str()).to_string(), sorted(value))).collect();
-            format!("{{{}}}", entries.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(","))
-        }
-        Value::Array(values) => format!("[{}]", values.iter().map(sorted).collect::<Vec<_>>().join(",")),
-        scalar => scalar.to_string(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listing(export: &[&str], populate: &[&str]) -> Listing {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Listing { export: names(export), populate: names(populate) }
-    }
-
-    fn mistakes(text: &str, listing: &Listing) -> Vec<String> {
-        let parsed = parse("site", Path::new("/p"), text, listing, &BTreeMap::new());
-        parsed.map_or_else(|mistakes| mistakes.iter().map(ToString::to_string).collect(), |_| Vec::new())
-    }
-
-    #[test]
-    fn steps_keep_their_order_and_find_their_scripts() {
-        let text = r#"
-            on-error = "stop" # what is not the exchange's is another reader's
-            [[exchange]]
-            name = "keys"
-            export = "export.d/10-ssh.sh"
-            outputs = [{ name = "keys" }, { name = "trouble", error = true }]
-            inputs = { ports = [80, 443], domain = "example.org", day = 2026-11-27 }
-            [[exchange]]
-            name = "hosts"
-            signal = "none"
-            timeout-seconds = 5
-        "#;
-        let steps = parse("site", Path::new("/p"), text, &listing(&["10-ssh.sh", "hosts.sh"], &["hosts"]), &BTreeMap::new()).unwrap();
-        assert_eq!(steps.iter().map(|step| step.key.as_str()).collect::<Vec<_>>(), ["site/keys", "site/hosts"]);
-        assert_eq!((steps[0].export.as_deref(), steps[0].populate.as_deref()), (Some("export.d/10-ssh.sh"), None));
-        assert_eq!((steps[1].export.as_deref(), steps[1].populate.as_deref()), (Some("export.d/hosts.sh"), Some("populate.d/hosts")));
-        assert_eq!((steps[0].timeout_seconds, steps[1].timeout_seconds), (600, 5));
-        assert_eq!((steps[0].signal, steps[1].signal), (Signal::Wait, Signal::None));
-        assert_eq!(steps[0].inputs["day"], "2026-11-27");
-        assert!(parse("site", Path::new("/p"), "", &Listing::default(), &BTreeMap::new()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn all_mistakes_are_told_with_their_steps() {
-        let text = r#"
-            [[exchange]]
-            name = "Hosts"
-            export = "export.d/../../etc/shadow"
-            timeout-seconds = 0
-            [[exchange]]
-            name = "keys"
-            outputs = [{ name = "PATH" }, { name = "a-b" }, { name = "twice" }, { name = "twice" }]
-            inputs = { twice = 1, big = inf }
-            [[exchange]]
-            name = "typo"
-            ouputs = []
-            [[exchange]]
-            export = "export.d/x"
-            [[exchange]]
-            name = "two"
-            [[exchange]]
-            name = "none"
-            [[exchange]]
-            name = "keys"
-        "#;
-        let told = mistakes(text, &listing(&["two.sh", "two.py", "keys"], &[]));
-        let has = |part: &str| assert!(told.iter().any(|mistake| mistake.contains(part)), "{part} is not in {told:#?}");
-        has("profile site, exchange step \"Hosts\": a step's name is of small letters");
-        has("export = \"export.d/../../etc/shadow\" is no script of this profile");
-        has("step \"Hosts\": timeout-seconds is from 1 to 86400");
-        has("step \"keys\": the output \"PATH\"");
-        has("the output \"a-b\"");
-        has("\"twice\" is declared twice");
-        has("\"twice\" is an input and an output");
-        has("the input big holds a number that JSON has not");
-        has("step \"typo\": unknown field `ouputs`");
-        has("step \"number 4\": missing field `name`");
-        has("step \"two\": export.d/ has several scripts of this name");
-        has("step \"none\": it has no script");
-        has("step \"keys\": there is another step of this name");
-        assert_eq!(told.len(), 13 + 1, "{told:#?}");
-    }
-
-    #[test]
-    fn a_profile_as_a_whole_can_be_wrong() {
-        let none = Listing::default();
-        assert!(mistakes("exchange = 1", &none)[0].contains("begin each step with a line [[exchange]]"));
-        assert!(mistakes("[[exchange", &none)[0].contains("profile.toml is no TOML"));
-        assert_eq!(
-            mistakes("", &listing(&[], &["10-x.sh"])),
-            [
-                "profile site: populate.d/10-x.sh belongs to no exchange step, so it would never run; name it in profile.toml, or take it away"
-            ]
-        );
-        let many: String = (0..=STEPS_MAX).map(|nth| format!("[[exchange]]\nname = \"s{nth}\"\nexport = \"export.d/x\"\n")).collect();
-        assert_eq!(
-            mistakes(&many, &listing(&["x"], &[])),
-            [format!("profile site: it has {} exchange steps; {STEPS_MAX} is the most", STEPS_MAX + 1)]
-        );
-    }
-
-    #[test]
-    fn bounds_hold_on_both_sides() {
-        let step = |rest: &str| mistakes(&format!("[[exchange]]\nname = \"x\"\n{rest}"), &listing(&["x"], &[]));
-        assert_eq!(step("timeout-seconds = 1"), [""; 0]);
-        assert_eq!(step("timeout-seconds = 86400"), [""; 0]);
-        assert_eq!(step("timeout-seconds = 86401").len(), 1);
-        let outputs = |count: usize| (0..count).map(|nth| format!("{{ name = \"o{nth}\" }}")).collect::<Vec<_>>().join(",");
-        assert_eq!(step(&format!("outputs = [{}]", outputs(OUTPUTS_MAX))), [""; 0]);
-        assert_eq!(step(&format!("outputs = [{}]", outputs(OUTPUTS_MAX + 1))).len(), 1);
-        assert_eq!(step("signal = \"none\"\nmissing-output = \"refuse\"").len(), 1);
-        assert_eq!(step("signal = \"maybe\"").len(), 1);
-        assert!(is_step_name(&"a".repeat(63)) && !is_step_name(&"a".repeat(64)) && !is_step_name("-a") && !is_step_name(""));
-    }
-
-    #[test]
-    fn an_id_changes_with_declaration_script_and_input_and_with_nothing_else() {
-        let id = |toml: &str, script: &str, given: &[(&str, Value)]| {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::create_dir(folder.path().join("export.d")).unwrap();
-            std::fs::write(folder.path().join("export.d/x.sh"), script).unwrap();
-            std::fs::write(folder.path().join("profile.toml"), format!("[[exchange]]\nname = \"x\"\n{toml}")).unwrap();
-            let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-            load(&[("site".to_owned(), folder.path().to_owned())], &given).unwrap()[0].config.clone()
-        };
-        let first = id("", "echo", &[]);
-        assert_eq!(first, id("# a comment", "echo", &[]));
-        let others = [
-            id("", "echo 1", &[]),
-            id("timeout-seconds = 9", "echo", &[]),
-            id("inputs = { a = 1 }", "echo", &[]),
-            id("", "echo", &[("b", 1.into())]),
-        ];
-        let distinct: BTreeSet<_> = others.iter().chain([&first]).collect();
-        assert_eq!(distinct.len(), 5);
-        assert_eq!(id("inputs = { a = 1 }", "echo", &[]), id("", "echo", &[("a", 1.into())]), "the value counts, not where it came from");
-    }
-
-    #[test]
-    fn a_link_is_no_script_and_a_long_declaration_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("export.d")).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("export.d/x")).unwrap();
-        std::fs::write(folder.path().join("profile.toml"), "[[exchange]]\nname = \"x\"\nexport = \"export.d/x\"").unwrap();
-        let profiles = [("site".to_owned(), folder.path().to_owned())];
-        let told = load(&profiles, &BTreeMap::new()).unwrap_err();
-        assert!(told[0].text.contains("is no script of this profile"), "{told:?}");
-        std::fs::write(folder.path().join("profile.toml"), " ".repeat(usize::try_from(DECLARATION_BYTES_MAX).unwrap() + 1)).unwrap();
-        assert!(load(&profiles, &BTreeMap::new()).unwrap_err()[0].text.contains("has more than"));
-    }
-}
+#[path = "declaration_tests.rs"]
+mod tests;

@@ -77,6 +77,13 @@ pub enum Failure {
         /// The most that it may have.
         bytes_max: usize,
     },
+    /// What all nodes wrote to all outputs does not fit into a process's variables.
+    MapsTooLarge {
+        /// Its JSON's bytes so far.
+        bytes: usize,
+        /// The most that it may have.
+        bytes_max: usize,
+    },
 }
 
 /// What is known of a node that did not answer.
@@ -111,7 +118,7 @@ impl fmt::Display for Failure {
                     End::Killed { signal } => write!(f, "was ended by signal {signal}")?,
                     End::TimedOut => f.write_str("ran longer than the step's timeout-seconds, and was ended")?,
                     End::Interrupted => {
-                        f.write_str("was interrupted by the end of the agent or the node; it is not run again for this configuration")?
+                        f.write_str("was interrupted by the end of the agent or the node; it is not run again for this configuration")?;
                     }
                     End::NotRun { why } => write!(f, "could not be started: {why}")?,
                     End::BadOutput { why } => write!(f, "left an output that cannot be used: {why}")?,
@@ -140,6 +147,12 @@ impl fmt::Display for Failure {
                 f,
                 "what all nodes wrote to the output {output} has {bytes} bytes as JSON, and an environment variable holds {bytes_max}; write less, or share a file"
             ),
+            Self::MapsTooLarge { bytes, bytes_max } => {
+                write!(
+                    f,
+                    "what all nodes wrote to all outputs has {bytes} bytes as JSON, and {bytes_max} is the most; write less, or share a file"
+                )
+            }
         }
     }
 }

@@ -16,7 +16,7 @@
 //! - A step with `signal = "none"` waits for nobody: its round is complete when it opens, each node runs export and populate when it
 //!   gets to it, and all outputs are null.
 //!
-//! Where to look: [`declaration`] (`profile.toml`), [`wire`] (messages), [`coordinator`] and [`participant`] (what is decided, pure),
+//! Where to look: [`declaration`] and [`load`] (`profile.toml`), [`wire`] (messages), [`round`], [`coordinator`] and [`participant`] (what is decided, pure),
 //! [`run`] (a script's environment and outputs), [`agent`] (clocks, disks, sockets), [`status`] (what people read), [`command`].
 
 pub mod agent;
@@ -24,7 +24,9 @@ pub mod command;
 pub mod coordinator;
 pub mod declaration;
 pub mod failure;
+pub mod load;
 pub mod participant;
+pub mod round;
 pub mod run;
 pub mod state_file;
 pub mod status;

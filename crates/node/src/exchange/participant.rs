@@ -203,10 +203,11 @@ impl Participant {
 
     /// Asks: at once with a result, else when the wait is over.
     fn poll(&self, save: bool, after_ms: u64) -> Decision {
-        let owed = self.records().filter(|record| record.owed);
-        let report = owed
-            .filter_map(|record| Some(Report { round: record.round.clone(), run: record.run.clone(), result: record.result.clone()? }))
-            .next();
+        let owes = |record: &Record| {
+            let result = record.result.clone().filter(|_| record.owed)?;
+            Some(Report { round: record.round.clone(), run: record.run.clone(), result })
+        };
+        let report = self.records().find_map(owes);
         let wait = report.is_none();
         let last_of_each = self.exports.values().filter_map(|records| records.last()).chain(self.populates.values());
         let ran = last_of_each.filter(|record| record.detached).map(|record| record.run.clone()).collect();

@@ -23,8 +23,8 @@ use rustix::fs::OFlags;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::exchange::coordinator::VALUE_BYTES_MAX;
 use crate::exchange::declaration::Step;
+use crate::exchange::round::VALUE_BYTES_MAX;
 use crate::exchange::wire::{End, ExchangeMap, OUTPUTS_BYTES_MAX, Phase, RunResult, TEXT_BYTES_MAX, by_rank};
 use crate::node::NodeName;
 

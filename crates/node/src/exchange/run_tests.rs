@@ -98,7 +98,7 @@ async fn the_largest_value_reaches_the_script() {
 #[tokio::test]
 async fn outputs_are_read_verbatim_and_only_declared_ones() {
     let bed = Bed::new(
-        r#"printf 'a\n\n' >$heat_outputs_path.hosts; echo x >$cf_outputs_path.other; echo out; echo err >&2; env | grep -c ^CARGO; exit 3"#,
+        r"printf 'a\n\n' >$heat_outputs_path.hosts; echo x >$cf_outputs_path.other; echo out; echo err >&2; env | grep -c ^CARGO; exit 3",
     );
     let result = bed.run(Phase::Export, LONG).await;
     assert_eq!(result.end, End::Exited { code: 3 });

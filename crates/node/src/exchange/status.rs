@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::exchange::agent::state_folder;
-use crate::exchange::coordinator::{Coordinator, Round, RoundState, Rounds};
+use crate::exchange::coordinator::Coordinator;
 use crate::exchange::declaration::Mistake;
 use crate::exchange::participant::{Participant, Record};
+use crate::exchange::round::{Round, RoundState, Rounds};
 use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::{End, Phase, RunResult, by_rank};
 use crate::node::{Layout, NodeName};
@@ -89,7 +90,7 @@ pub fn read(layout: &Layout) -> Result<Status, StateError> {
     let coordinator: Option<Coordinator> = state_file::load(&folder.join("coordinator.json"))?;
     let participant: Option<Participant> = state_file::load(&folder.join("participant.json"))?;
     let mut steps: Vec<StepStatus> =
-        coordinator.iter().flat_map(|state| state.steps()).map(|(step, rounds)| step_status(step, rounds)).collect();
+        coordinator.iter().flat_map(Coordinator::steps).map(|(step, rounds)| step_status(step, rounds)).collect();
     steps.sort_by_key(|step| step.rounds.last().map(|round| round.number));
     let own = participant.iter().flat_map(Participant::records).map(own_run).collect();
     Ok(Status { mistakes: mistakes.iter().map(ToString::to_string).collect(), steps, own })

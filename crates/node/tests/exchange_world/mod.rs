@@ -5,9 +5,10 @@ mod oracle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use cf_node::exchange::coordinator::{self, Coordinator, Rules};
+use cf_node::exchange::coordinator::{self, Coordinator};
 use cf_node::exchange::declaration::{MissingOutput, Output, Signal, Step};
 use cf_node::exchange::participant::{self, Participant, Then};
+use cf_node::exchange::round::{RoundState, Rules};
 use cf_node::exchange::wire::{Answer, ConfigId, End, Phase, Poll, RunResult, Task};
 use cf_node::node::NodeName;
 use oracle::Oracle;
@@ -150,7 +151,7 @@ impl World {
         let mut dice = Dice(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
         let nodes = if dice.percent(15) { 10 + dice.below(11) } else { 2 + dice.below(6) };
         let signal = if dice.percent(15) { Signal::None } else { Signal::Wait };
-        let plan = vec![step("first", 0, Signal::Wait), step("second", 0, signal), step("third", 0, Signal::Wait)];
+        let plan = [step("first", 0, Signal::Wait), step("second", 0, signal), step("third", 0, Signal::Wait)];
         let steps = usize::try_from(1 + dice.below(3)).unwrap_or(1);
         let mut world = Self {
             now_ms: 0,
@@ -245,11 +246,12 @@ impl World {
         let Some(coordinator) = &self.coordinator else { return Err("the coordinator did not come back".to_owned()) };
         for round in coordinator.steps().values().flat_map(|rounds| &rounds.rounds) {
             match round.state {
-                coordinator::RoundState::Complete => self.complete += 1,
+                RoundState::Complete => self.complete += 1,
                 _ => self.failed += 1,
             }
         }
-        self.oracle.at_the_end(coordinator, &self.plan, &self.expected)
+        let machines = self.machines.iter().map(|(node, machine)| (*node, machine.number)).collect();
+        self.oracle.at_the_end(coordinator, &self.plan, &self.expected, &machines)
     }
 
     fn happen(&mut self, what: What) -> Result<(), String> {
@@ -269,7 +271,7 @@ impl World {
             }
             What::Asks(node, moves, poll) => {
                 if self.machines.get(&node).is_some_and(|machine| machine.process.is_some() && machine.moves == moves) {
-                    self.send(node, What::Arrives(node, poll));
+                    self.send(&What::Arrives(node, poll));
                     let patience = 4_000;
                     self.after(patience, What::GivesUp(node, moves));
                 }
@@ -301,16 +303,16 @@ impl World {
                 Ok(())
             }
             What::CoordinatorStarts => self.coordinator_starts(),
-            What::Tick => self.decide(coordinator::Event::Tick).map(|_| ()),
+            What::Tick => self.decide(&coordinator::Event::Tick).map(|_| ()),
             What::Expected(expected) => {
-                self.expected = expected.clone();
-                self.decide(coordinator::Event::Expected(expected)).map(|_| ())
+                self.expected.clone_from(&expected);
+                self.decide(&coordinator::Event::Expected(expected)).map(|_| ())
             }
             What::OtherProfile => {
                 self.version += 1;
                 let at = usize::try_from(self.dice.below(self.plan.len() as u64)).unwrap_or(0);
                 self.plan[at] = step(&self.plan[at].name.clone(), self.version, self.plan[at].signal);
-                self.decide(coordinator::Event::Plan(self.plan.clone())).map(|_| ())
+                self.decide(&coordinator::Event::Plan(self.plan.clone())).map(|_| ())
             }
         }
     }
@@ -409,7 +411,7 @@ impl World {
 
     // --- the network
 
-    fn send(&mut self, _node: NodeName, what: What) {
+    fn send(&mut self, what: &What) {
         for _ in 0..if self.dice.percent(self.loss / 2) { 2 } else { 1 } {
             if self.dice.percent(self.loss) {
                 continue;
@@ -431,8 +433,8 @@ impl World {
         };
         self.coordinator_started_ms = self.now_ms - state.clock_ms().min(self.now_ms);
         self.coordinator = Some(state.with_rules(rules(self.bug)));
-        self.decide(coordinator::Event::Plan(self.plan.clone()))?;
-        self.decide(coordinator::Event::Expected(self.expected.clone()))?;
+        self.decide(&coordinator::Event::Plan(self.plan.clone()))?;
+        self.decide(&coordinator::Event::Expected(self.expected.clone()))?;
         Ok(())
     }
 
@@ -445,19 +447,19 @@ impl World {
     }
 
     fn asked(&mut self, node: NodeName, poll: Poll) -> Result<(), String> {
-        if let Some(answer) = self.decide(coordinator::Event::Poll(poll))? {
-            self.send(node, What::Answers(node, answer));
+        if let Some(answer) = self.decide(&coordinator::Event::Poll(Box::new(poll)))? {
+            self.send(&What::Answers(node, answer));
         }
         Ok(())
     }
 
     /// One event for the coordinator, with its crash points.
-    fn decide(&mut self, event: coordinator::Event) -> Result<Option<Answer>, String> {
+    fn decide(&mut self, event: &coordinator::Event) -> Result<Option<Answer>, String> {
         let clock = self.now_ms - self.coordinator_started_ms;
         let Some(coordinator) = self.coordinator.as_mut() else { return Ok(None) };
         let before = coordinator.deadline_ms();
         let decision = coordinator.handle(event.clone(), clock);
-        self.oracle.after_event(coordinator, &event, clock, decision.save)?;
+        self.oracle.after_event(coordinator, event, clock, decision.save)?;
         let deadline = coordinator.deadline_ms();
         let state = decision.save.then(|| serde_json::to_string(coordinator).expect("a state is JSON"));
         if deadline != before

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cf_node::exchange::coordinator::{Coordinator, Event, Round, RoundState};
+use cf_node::exchange::coordinator::{Coordinator, Event};
 use cf_node::exchange::declaration::{Signal, Step};
 use cf_node::exchange::failure::Failure;
+use cf_node::exchange::round::{Round, RoundState};
 use cf_node::exchange::wire::{End, ExchangeMap, Phase, RoundId, Run, RunResult, Task};
 use cf_node::node::NodeName;
 
@@ -104,7 +105,7 @@ impl Oracle {
             self.late_results += 1;
         }
         // A change that is not written would be seen sooner or later too; not at each event, for speed.
-        if !save && clock_ms % 16 != 0 {
+        if !save && !clock_ms.is_multiple_of(16) {
             return Ok(());
         }
         for (key, rounds) in coordinator.steps() {
@@ -196,7 +197,14 @@ impl Oracle {
     }
 
     /// When all is quiet again, nothing is open, and the first step that is not complete has a reason.
-    pub fn at_the_end(&self, coordinator: &Coordinator, plan: &[Step], expected: &BTreeSet<NodeName>) -> Result<(), String> {
+    /// Each machine then holds what the last map made of it. `machines` are the numbers of those that stand behind the names.
+    pub fn at_the_end(
+        &self,
+        coordinator: &Coordinator,
+        plan: &[Step],
+        expected: &BTreeSet<NodeName>,
+        machines: &BTreeMap<NodeName, u64>,
+    ) -> Result<(), String> {
         if let Some((step, round)) = coordinator.open() {
             return Err(format!("{}: round {} is open at the end ({} ms of grace)", step.key, round.id.number, GRACE_MS));
         }
@@ -212,6 +220,14 @@ impl Oracle {
             }
             if step.signal == Signal::Wait && round.populates.len() != expected.len() {
                 return Err(format!("{}: complete with {} of {} populates", step.key, round.populates.len(), expected.len()));
+            }
+            let last = round.run(&step.key, Phase::Populate);
+            for node in expected.iter().filter(|_| step.signal == Signal::Wait) {
+                let begun = machines.get(node).and_then(|machine| self.begun.get(machine)).map_or(&[][..], Vec::as_slice);
+                let populate = begun.iter().rev().find(|(_, run)| run.step == step.key && run.phase == Phase::Populate);
+                if populate.is_none_or(|(_, run)| *run != last) {
+                    return Err(format!("{node}: its last populate was {populate:?}, the last map is {:?}", last.map));
+                }
             }
         }
         Ok(())
