@@ -100,7 +100,7 @@ fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
 pub struct Service {
     desk: Mutex<Desk>,
     layout: Layout,
-    /// Counts changes, for who waits for news.
+    /// Counts news, for who waits for it.
     changed: watch::Sender<u64>,
 }
 
@@ -153,7 +153,8 @@ impl Service {
         }
         let unsaved = desk.unsaved;
         drop(desk);
-        if (decision.save || was_unsaved) && !unsaved {
+        // A result alone is no news to the others: only rounds that open or end, or pass the barrier, are.
+        if (!decision.news.is_empty() || was_unsaved) && !unsaved {
             self.changed.send_modify(|count| *count += 1);
         }
         if unsaved { None } else { Some(decision.answer.unwrap_or_default()) }
