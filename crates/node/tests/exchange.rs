@@ -273,7 +273,9 @@ fn f8_a_script_that_a_crash_interrupted_has_failed_and_none_runs_twice() {
     let export = "#!/bin/sh\necho $cf_node >> @/runs\n[ $deploy_server_id = 1 ] && { while [ ! -e @/go ]; do sleep 0.05; done; }\necho x > $heat_outputs_path.hosts\n";
     let mut cluster = Cluster::new(HOSTS, &[("export.d/hosts.sh", export), ("populate.d/hosts.sh", SEEN)]);
     cluster.run(&[0, 1]);
+    // The one is over and its end recorded, the other runs.
     cluster.wait_for("both exports", || cluster.read("runs").lines().count() == 2);
+    cluster.wait_for("the end of one", || cluster.status(0)["own"][0]["result"]["end"]["code"] == 0);
     cluster.kill(1);
     cluster.kill(0);
     cluster.start(0);
