@@ -15,8 +15,10 @@
 //! - [`exchange`]: steps in which all nodes get what each of them exported.
 
 pub mod event;
+pub mod exchange;
 pub mod hooks;
 pub mod instance_log;
+pub mod link;
 pub mod members;
 pub mod node;
 mod plain_file;
