@@ -174,6 +174,48 @@ mod tests {
     }
 
     #[test]
+    fn a_line_weighs_what_its_json_takes_up_and_little_more() {
+        for (clusters, logins) in [(0, 0), (1, 0), (1, 1), (30, 0), (30, 30)] {
+            let named = |n: usize| testing::cluster("u", &format!("{n:040}")).name;
+            let line = Line {
+                etag: ETag(format!("\"{}\"", "f".repeat(32))),
+                clusters: (0..clusters).map(|n| (named(n), EntrySummary::Ready)).collect(),
+                logins: (0..logins).map(|n| (named(n), "192.0.2.100".to_owned())).collect(),
+            };
+            let (weight, json) = (line.weight(&user("alice")), serde_json::to_string(&line).unwrap().len() + "\"alice\":,".len());
+            assert!((json..=json + json / 8 + 64).contains(&weight), "{clusters} and {logins}: {weight} for {json} bytes");
+        }
+    }
+
+    #[test]
+    fn a_cache_without_lines_is_empty() {
+        let line = Line { etag: ETag("\"9f\"".into()), clusters: BTreeMap::new(), logins: BTreeMap::new() };
+        let one = LedgerCache::of(&[(user("alice"), line)].into());
+        assert!(LedgerCache::default().is_empty());
+        assert!(!one.is_empty() && one.len() == 1);
+    }
+
+    /// What each entry says to a sweep; nothing of what is over.
+    #[test]
+    fn a_line_has_what_is_owed_ready_or_stuck() {
+        let of = |text: &str| EntrySummary::of(&serde_json::from_str(text).unwrap());
+        assert_eq!(of(r#"{"phase": {"is": "ready"}}"#), Some(EntrySummary::Ready));
+        assert_eq!(of(r#"{"phase": {"is": "stuck"}}"#), Some(EntrySummary::Stuck));
+        assert_eq!(of(r#"{"phase": {"is": "failing"}}"#), Some(EntrySummary::Owed));
+        assert_eq!(of("{}"), None);
+    }
+
+    #[test]
+    fn only_lines_of_the_listed_version_hold() {
+        let line = |etag: &str| Line { etag: ETag(etag.into()), clusters: BTreeMap::new(), logins: BTreeMap::new() };
+        let cache = LedgerCache::of(&[(user("alice"), line("a")), (user("bob"), line("b")), (user("carol"), line("c"))].into());
+        let listed = [("alice", "a"), ("bob", "b2"), ("dave", "d")].map(|(name, etag)| (user(name), ETag(etag.into())));
+        let (known, changed) = cache.split(listed.into());
+        assert_eq!(known, [(user("alice"), line("a"))].into());
+        assert_eq!(changed, [user("bob"), user("dave")].into());
+    }
+
+    #[test]
     fn it_stays_below_its_limit_whatever_users_have() {
         let etag = ETag(format!("\"{}\"", "f".repeat(32)));
         let many = |names: usize| Line {

@@ -5,8 +5,10 @@ mod made;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use cf_core::body::Choices;
 use cf_core::decide::state::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, Row, choose, decide};
+use cf_core::snapshot::ObservedStack;
 use cf_core::stack::StackStatus;
 use cf_core::testing;
 use jiff::SignedDuration;
@@ -156,4 +158,25 @@ fn only_an_answered_upload_that_s3_does_not_give_out_is_left_over() {
         assert_eq!(snapshot.is_left_over(&snapshot.uploads[0]), is_left_over, "{known:?}, withheld: {is_withheld}");
         assert_eq!(snapshot.left_over().count(), usize::from(is_left_over));
     }
+}
+
+/// A cluster that was found by its stack alone: what it has stands in the stack's parameters.
+#[test]
+fn a_request_differs_from_a_living_cluster_only_where_it_asks_for_something_else() {
+    let settings = testing::settings();
+    let scene = Scene { phase: PhaseKind::Ready, stack: StackKind::Ours(StackStatus::CreateComplete), is_recovered: true, ..NOTHING };
+    let mut snapshot = made::snapshot(&scene, &settings);
+    let ObservedStack::Ours(stack) = &mut snapshot.stack else { panic!("its stack") };
+    let names = &settings.template.metadata.user_parameters;
+    let default = |name: &String| (name.clone(), settings.effective(&Choices::new(), name).unwrap_or_default().to_owned());
+    stack.parameters.extend(names.iter().map(default));
+    let differing = |asked: &[(&str, &str)]| {
+        let choices: Choices = asked.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let found = state::differences(&snapshot, &snapshot.entry(), &choices);
+        found.into_iter().map(|d| (d.parameter, d.asked)).collect::<Vec<_>>()
+    };
+    assert_eq!(differing(&[]), []);
+    assert_eq!(differing(&[("ComputeMaxNodes", "7")]), [("ComputeMaxNodes".to_owned(), "7".to_owned())]);
+    let spelt = snapshot.stack().expect("its stack").parameters["ComputeMaxNodes"].clone() + ".0";
+    assert_eq!(differing(&[("ComputeMaxNodes", &spelt)]), [], "another spelling of the same number");
 }

@@ -22,7 +22,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// The cluster `demo` of alice, its entry, and its stack.
-fn look<'a>(settings: &'a Settings, entry: Entry, status: Option<StackStatus>) -> Snapshot<'a> {
+fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snapshot<'_> {
     let cluster = testing::cluster("alice", "demo");
     let stack = |status| Stack {
         id: StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/x/1".into()),
