@@ -7,11 +7,15 @@ use std::fmt::Write as _;
 
 use cf_core::body::Choices;
 use cf_core::decide::state::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::triage::is_to_be_validated;
 use cf_core::decide::{Action, Plan, Row, choose, decide};
-use cf_core::snapshot::ObservedStack;
+use cf_core::effect::Effect;
+use cf_core::key::Verb;
+use cf_core::message::Message;
+use cf_core::snapshot::{ObservedStack, Snapshot};
 use cf_core::stack::StackStatus;
 use cf_core::testing;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use made::{KNOWN, Known, MadeFor, Refused, Scene};
 use strum::VariantArray;
 
@@ -179,4 +183,67 @@ fn a_request_differs_from_a_living_cluster_only_where_it_asks_for_something_else
     assert_eq!(differing(&[("ComputeMaxNodes", "7")]), [("ComputeMaxNodes".to_owned(), "7".to_owned())]);
     let spelt = snapshot.stack().expect("its stack").parameters["ComputeMaxNodes"].clone() + ".0";
     assert_eq!(differing(&[("ComputeMaxNodes", &spelt)]), [], "another spelling of the same number");
+}
+
+/// What a superseded create is answered: the second in which it came, where it is unknown which was the later.
+fn tied(snapshot: &Snapshot<'_>) -> Option<Timestamp> {
+    let plan = decide(snapshot);
+    let answer = plan.effects.iter().find_map(|effect| match effect {
+        Effect::WriteAnswer { message: Message::Withdrawn { tied, .. }, .. } => Some(*tied),
+        _ => None,
+    });
+    answer.unwrap_or_else(|| panic!("no superseded create is answered: {plan}"))
+}
+
+#[test]
+fn a_create_and_a_delete_of_one_second_are_said_to_be_so_unless_a_later_delete_is_known() {
+    let settings = testing::settings();
+    let look = |last_delete: i64, delete: Option<i64>| {
+        let scene = Scene { create: Some((Known::New, 0)), delete: delete.map(|_| Known::New), elsewhere: true, ..NOTHING };
+        let mut snapshot = made::snapshot(&scene, &settings);
+        let created = snapshot.uploads[0].modified;
+        let mut entry = snapshot.entry();
+        entry.last_delete = Some(created + SignedDuration::from_secs(last_delete));
+        snapshot.ledger.clusters.insert(snapshot.cluster.name.clone(), entry);
+        if let Some(seconds) = delete {
+            snapshot.uploads[1].modified = created + SignedDuration::from_secs(seconds);
+        }
+        (tied(&snapshot), created)
+    };
+    for (last_delete, delete, is_tied) in
+        [(0, None, true), (1, None, false), (0, Some(0), true), (0, Some(1), false), (1, Some(0), false), (0, Some(-1), true)]
+    {
+        let (tied, created) = look(last_delete, delete);
+        assert_eq!(tied, is_tied.then_some(created), "{last_delete} s, {delete:?}");
+    }
+}
+
+#[test]
+fn a_create_that_was_withdrawn_is_owed_nothing_and_one_that_is_there_is() {
+    let settings = testing::settings();
+    for (known, is_owed) in [(Known::Withdrawn, false), (Known::Joined, true)] {
+        let stack = StackKind::Ours(StackStatus::DeleteComplete);
+        let scene = Scene { phase: PhaseKind::Deleting, stack, create: Some((known, 0)), delete: Some(Known::Joined), ..NOTHING };
+        let snapshot = made::snapshot(&scene, &settings);
+        let plan = decide(&snapshot);
+        let first = plan.effects.iter().find_map(|effect| match effect {
+            Effect::WriteLedger { ledger, .. } => Some(ledger.entry(&snapshot.cluster.name)),
+            _ => None,
+        });
+        let open: Vec<Verb> = first.expect("a ledger").open.iter().map(|open| open.key.verb).collect();
+        assert_eq!(open.contains(&Verb::Create), is_owed, "{known:?}: {plan}");
+        assert!(open.contains(&Verb::Delete));
+    }
+}
+
+#[test]
+fn only_a_new_create_has_to_meet_the_rules() {
+    let settings = testing::settings();
+    for (known, is_new) in [(Known::New, true), (Known::Answered, false), (Known::Joined, false), (Known::Accepted, false)] {
+        let scene = Scene { phase: PhaseKind::Creating, create: Some((known, 0)), delete: Some(Known::New), ..NOTHING };
+        let snapshot = made::snapshot(&scene, &settings);
+        let is_to_be_validated = |nth: usize| is_to_be_validated(&snapshot.entry(), &snapshot.uploads[nth]);
+        assert_eq!(is_to_be_validated(0), is_new, "{known:?}");
+        assert!(!is_to_be_validated(1), "a delete has no rules");
+    }
 }
