@@ -17,12 +17,12 @@ use crate::testing;
 
 const NO_CAPACITY: &str = "We currently do not have sufficient c4.large capacity (Service: Ec2; Error Code: InsufficientInstanceCapacity)";
 
-fn at(second: i64) -> Timestamp {
+pub(in crate::decide) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
 /// The cluster `demo` of alice, its entry, and its stack.
-fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snapshot<'_> {
+pub(in crate::decide) fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snapshot<'_> {
     let cluster = testing::cluster("alice", "demo");
     let stack = |status| Stack {
         id: StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/x/1".into()),
@@ -51,7 +51,7 @@ fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snaps
     }
 }
 
-fn in_phase(phase: Phase) -> Entry {
+pub(in crate::decide) fn in_phase(phase: Phase) -> Entry {
     Entry { phase, ..Entry::default() }
 }
 
