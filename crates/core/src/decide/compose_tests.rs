@@ -207,3 +207,14 @@ fn the_administrators_mail_has_every_reason_and_what_could_not_be_read() {
     snapshot.refusal = Some(Refusal::Delete(unread()));
     assert_eq!(logical(&full(&snapshot)), ["LoginNode", "Group", "The stack"]);
 }
+
+#[test]
+fn a_delete_of_no_cluster_is_answered_with_the_others_that_live() {
+    let settings = testing::settings();
+    let mut snapshot = look(&settings, in_phase(Phase::Ready), None);
+    for (name, phase) in [("other", Phase::Ready), ("gone", Phase::Gone { at: at(1), end: End::Deleted })] {
+        snapshot.ledger.clusters.insert(testing::cluster("alice", name).name, in_phase(phase));
+    }
+    let Message::NoSuchCluster { others, .. } = no_such(&snapshot, None) else { panic!("another message") };
+    assert_eq!(others, [testing::cluster("alice", "other").name]);
+}
