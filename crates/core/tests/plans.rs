@@ -10,7 +10,7 @@ use cf_core::decide::state::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
 use cf_core::decide::triage::{Delete, Triage, is_to_be_validated, triage};
 use cf_core::decide::{Action, Plan, Row, choose, decide};
 use cf_core::effect::Effect;
-use cf_core::key::Verb;
+use cf_core::key::{self, Reading, Verb};
 use cf_core::ledger::{FirstSeen, MailKind, Phase};
 use cf_core::message::Message;
 use cf_core::request::RequestId;
@@ -320,6 +320,11 @@ fn a_new_cluster_keeps_what_its_name_owes_and_nothing_of_the_one_before() {
     let scene = Scene { phase: PhaseKind::Gone, create: Some((Known::New, 0)), ..NOTHING };
     let mut snapshot = made::snapshot(&scene, &settings);
     let (upload, other) = (snapshot.uploads[0].clone(), RequestId::from_tag("00000000000000cc"));
+    // A second create, in another folder, waits for its turn.
+    let second = RequestId::from_tag("00000000000000dd");
+    let Reading::Request(key) = key::read("home/alice/x/demo.cf-create") else { panic!("a request") };
+    let later = upload.modified + SignedDuration::from_mins(1);
+    snapshot.uploads.push(Upload { key, request: second.clone(), modified: later, ..upload.clone() });
     let before = Timestamp::UNIX_EPOCH;
     let seen = |seen| Some(FirstSeen { folder: upload.key.folder.clone(), seen });
     let mut old = snapshot.entry();
@@ -333,7 +338,7 @@ fn a_new_cluster_keeps_what_its_name_owes_and_nothing_of_the_one_before() {
     let plan = decide(&snapshot);
     let Some(Effect::WriteLedger { ledger, .. }) = plan.effects.first() else { panic!("{plan}") };
     let new = ledger.entry(&snapshot.cluster.name);
-    assert_eq!(new.open.iter().map(|open| (&open.request, open.joined)).collect::<Vec<_>>(), [(&upload.request, true)]);
+    assert_eq!(new.open.iter().map(|open| (&open.request, open.joined)).collect::<Vec<_>>(), [(&upload.request, true), (&second, false)]);
     assert!(new.has_answered(&other) && new.left_over == [other.clone()] && new.mails.len() == 1, "{new:?}");
     assert_eq!((new.last_create, new.last_create_seen), (Some(upload.modified), seen(7)));
     assert_eq!((new.last_delete, new.last_delete_seen), (Some(before), seen(2)));
