@@ -95,6 +95,16 @@ impl Template {
 mod tests {
     use super::*;
 
+    /// Stacks of a deployment before this one name the older text's key.
+    #[test]
+    fn a_templates_key_is_made_of_its_text() {
+        use sha2::{Digest, Sha256};
+        let digest: String = Sha256::digest(DEFAULT_TEXT).iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = default_template().key();
+        let named = key.strip_prefix("templates/cluster-").and_then(|rest| rest.strip_suffix(".yaml"));
+        assert!(named.is_some_and(|named| !named.is_empty() && digest.starts_with(named)), "{key} of {digest}");
+    }
+
     #[test]
     fn the_default_template_names_only_parameters_that_it_has() {
         let card = default_template();

@@ -7,11 +7,17 @@ use std::fmt::Write as _;
 
 use cf_core::body::Choices;
 use cf_core::decide::state::{self, CreateAsk, DeleteAsk, PhaseKind, StackKind};
+use cf_core::decide::triage::{Delete, Triage, is_to_be_validated, triage};
 use cf_core::decide::{Action, Plan, Row, choose, decide};
-use cf_core::snapshot::ObservedStack;
+use cf_core::effect::Effect;
+use cf_core::key::{self, Reading, Verb};
+use cf_core::ledger::{FirstSeen, MailKind, Phase};
+use cf_core::message::Message;
+use cf_core::request::RequestId;
+use cf_core::snapshot::{ObservedStack, Snapshot, Upload};
 use cf_core::stack::StackStatus;
 use cf_core::testing;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use made::{KNOWN, Known, MadeFor, Refused, Scene};
 use strum::VariantArray;
 
@@ -179,4 +185,164 @@ fn a_request_differs_from_a_living_cluster_only_where_it_asks_for_something_else
     assert_eq!(differing(&[("ComputeMaxNodes", "7")]), [("ComputeMaxNodes".to_owned(), "7".to_owned())]);
     let spelt = snapshot.stack().expect("its stack").parameters["ComputeMaxNodes"].clone() + ".0";
     assert_eq!(differing(&[("ComputeMaxNodes", &spelt)]), [], "another spelling of the same number");
+}
+
+/// What a superseded create is answered: the second in which it came, where it is unknown which was the later.
+fn tied(snapshot: &Snapshot<'_>) -> Option<Timestamp> {
+    let plan = decide(snapshot);
+    let answer = plan.effects.iter().find_map(|effect| match effect {
+        Effect::WriteAnswer { message: Message::Withdrawn { tied, .. }, .. } => Some(*tied),
+        _ => None,
+    });
+    answer.unwrap_or_else(|| panic!("no superseded create is answered: {plan}"))
+}
+
+#[test]
+fn a_create_and_a_delete_of_one_second_are_said_to_be_so_unless_a_later_delete_is_known() {
+    let settings = testing::settings();
+    let look = |last_delete: i64, delete: Option<i64>| {
+        let scene = Scene { create: Some((Known::New, 0)), delete: delete.map(|_| Known::New), elsewhere: true, ..NOTHING };
+        let mut snapshot = made::snapshot(&scene, &settings);
+        let created = snapshot.uploads[0].modified;
+        let mut entry = snapshot.entry();
+        entry.last_delete = Some(created + SignedDuration::from_secs(last_delete));
+        snapshot.ledger.clusters.insert(snapshot.cluster.name.clone(), entry);
+        if let Some(seconds) = delete {
+            snapshot.uploads[1].modified = created + SignedDuration::from_secs(seconds);
+        }
+        (tied(&snapshot), created)
+    };
+    for (last_delete, delete, is_tied) in
+        [(0, None, true), (1, None, false), (0, Some(0), true), (0, Some(1), false), (1, Some(0), false), (0, Some(-1), true)]
+    {
+        let (tied, created) = look(last_delete, delete);
+        assert_eq!(tied, is_tied.then_some(created), "{last_delete} s, {delete:?}");
+    }
+}
+
+#[test]
+fn a_create_that_was_withdrawn_is_owed_nothing_and_one_that_is_there_is() {
+    let settings = testing::settings();
+    for (known, is_owed) in [(Known::Withdrawn, false), (Known::Joined, true)] {
+        let stack = StackKind::Ours(StackStatus::DeleteComplete);
+        let scene = Scene { phase: PhaseKind::Deleting, stack, create: Some((known, 0)), delete: Some(Known::Joined), ..NOTHING };
+        let snapshot = made::snapshot(&scene, &settings);
+        let plan = decide(&snapshot);
+        let first = plan.effects.iter().find_map(|effect| match effect {
+            Effect::WriteLedger { ledger, .. } => Some(ledger.entry(&snapshot.cluster.name)),
+            _ => None,
+        });
+        let open: Vec<Verb> = first.expect("a ledger").open.iter().map(|open| open.key.verb).collect();
+        assert_eq!(open.contains(&Verb::Create), is_owed, "{known:?}: {plan}");
+        assert!(open.contains(&Verb::Delete));
+    }
+}
+
+#[test]
+fn only_a_new_create_has_to_meet_the_rules() {
+    let settings = testing::settings();
+    for (known, is_new) in [(Known::New, true), (Known::Answered, false), (Known::Joined, false), (Known::Accepted, false)] {
+        let scene = Scene { phase: PhaseKind::Creating, create: Some((known, 0)), delete: Some(Known::New), ..NOTHING };
+        let snapshot = made::snapshot(&scene, &settings);
+        let is_to_be_validated = |nth: usize| is_to_be_validated(&snapshot.entry(), &snapshot.uploads[nth]);
+        assert_eq!(is_to_be_validated(0), is_new, "{known:?}");
+        assert!(!is_to_be_validated(1), "a delete has no rules");
+    }
+}
+
+#[test]
+fn without_a_script_in_the_profile_a_right_request_is_refused_too() {
+    let settings = testing::settings();
+    for (has_profile, body, action) in
+        [(true, 0, Action::Start), (false, 0, Action::RefuseInvalid), (true, 2, Action::RefuseInvalid), (false, 2, Action::RefuseInvalid)]
+    {
+        let snapshot = made::snapshot(&Scene { create: Some((Known::New, body)), has_profile, ..NOTHING }, &settings);
+        assert_eq!(decide(&snapshot).action, action, "profile: {has_profile}, body {body}");
+    }
+}
+
+/// An accepted delete goes on; a create that came after it waits for its end.
+#[test]
+fn a_create_that_came_after_the_accepted_delete_waits_for_its_end() {
+    let settings = testing::settings();
+    for (delete_is_later, is_awaited) in [(false, true), (true, false)] {
+        let stack = StackKind::Ours(StackStatus::DeleteInProgress);
+        let (create, delete) = (Some((Known::New, 0)), Some(Known::Joined));
+        let scene = Scene { phase: PhaseKind::Deleting, stack, create, delete, delete_is_later, ..NOTHING };
+        let snapshot = made::snapshot(&scene, &settings);
+        let Triage::Contenders(found) = triage(&snapshot) else { panic!("both contend") };
+        assert_eq!(matches!(found.delete, Delete::OwnAwaited(Some(_))), is_awaited, "{:?}", found.delete);
+        assert_eq!(matches!(found.delete, Delete::Own(_)), !is_awaited);
+    }
+}
+
+#[test]
+fn a_superseded_create_is_answered_with_the_delete_that_still_waits_for_its_answer() {
+    let settings = testing::settings();
+    let stack = StackKind::Ours(StackStatus::DeleteInProgress);
+    let scene = Scene { phase: PhaseKind::Deleting, stack, create: Some((Known::New, 0)), delete: Some(Known::Joined), ..NOTHING };
+    let mut snapshot = made::snapshot(&scene, &settings);
+    let mut entry = snapshot.entry();
+    entry.last_delete = Some(snapshot.uploads[1].modified);
+    snapshot.ledger.clusters.insert(snapshot.cluster.name.clone(), entry);
+    let superseded_by = |snapshot: &Snapshot<'_>| match triage(snapshot) {
+        Triage::CreateSuperseded { delete, .. } => delete.map(|delete| delete.request.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(superseded_by(&snapshot), Some(snapshot.uploads[1].request.clone()));
+    // One that nobody has taken up yet, though it is the younger.
+    let waiting = RequestId::from_tag("00000000000000cc");
+    let later = snapshot.uploads[1].modified + SignedDuration::from_mins(1);
+    snapshot.uploads.push(Upload { request: waiting.clone(), modified: later, ..snapshot.uploads[1].clone() });
+    assert_eq!(superseded_by(&snapshot), Some(waiting));
+}
+
+#[test]
+fn a_changed_address_is_written_where_the_old_one_stands_or_where_there_was_none() {
+    let settings = testing::settings();
+    for (before, stands, is_written) in [("192.0.2.1", true, true), ("192.0.2.1", false, false), ("", true, true), ("", false, true)] {
+        let stack = StackKind::Ours(StackStatus::CreateComplete);
+        let mut snapshot = made::snapshot(&Scene { phase: PhaseKind::Moved, stack, answers: stands, ..NOTHING }, &settings);
+        let mut entry = snapshot.entry();
+        entry.login = Some(before.to_owned());
+        snapshot.ledger.clusters.insert(snapshot.cluster.name.clone(), entry);
+        let plan = decide(&snapshot);
+        assert_eq!(plan.action, Action::Readdress);
+        let written = plan.effects.iter().any(|effect| matches!(effect, Effect::WriteAnswer { message: Message::Created { .. }, .. }));
+        assert_eq!(written, is_written, "{before:?}, answers: {stands}");
+    }
+}
+
+/// The name's next cluster: what is owed, answered and claimed stays, what was of the last one goes.
+#[test]
+fn a_new_cluster_keeps_what_its_name_owes_and_nothing_of_the_one_before() {
+    let settings = testing::settings();
+    let scene = Scene { phase: PhaseKind::Gone, create: Some((Known::New, 0)), ..NOTHING };
+    let mut snapshot = made::snapshot(&scene, &settings);
+    let (upload, other) = (snapshot.uploads[0].clone(), RequestId::from_tag("00000000000000cc"));
+    // A second create, in another folder, waits for its turn.
+    let second = RequestId::from_tag("00000000000000dd");
+    let Reading::Request(key) = key::read("home/alice/x/demo.cf-create") else { panic!("a request") };
+    let later = upload.modified + SignedDuration::from_mins(1);
+    snapshot.uploads.push(Upload { key, request: second.clone(), modified: later, ..upload.clone() });
+    let before = Timestamp::UNIX_EPOCH;
+    let seen = |seen| Some(FirstSeen { folder: upload.key.folder.clone(), seen });
+    let mut old = snapshot.entry();
+    old.note_answered(&other);
+    old.note_left_over(&other);
+    old.claim(&other, MailKind::Gone);
+    old.note_announced(&upload.key);
+    old.login = Some("192.0.2.1".into());
+    (old.last_create, old.last_create_seen, old.last_delete, old.last_delete_seen) = (Some(before), seen(1), Some(before), seen(2));
+    snapshot.ledger.clusters.insert(snapshot.cluster.name.clone(), old);
+    let plan = decide(&snapshot);
+    let Some(Effect::WriteLedger { ledger, .. }) = plan.effects.first() else { panic!("{plan}") };
+    let new = ledger.entry(&snapshot.cluster.name);
+    assert_eq!(new.open.iter().map(|open| (&open.request, open.joined)).collect::<Vec<_>>(), [(&upload.request, true), (&second, false)]);
+    assert!(new.has_answered(&other) && new.left_over == [other.clone()] && new.mails.len() == 1, "{new:?}");
+    assert_eq!((new.last_create, new.last_create_seen), (Some(upload.modified), seen(7)));
+    assert_eq!((new.last_delete, new.last_delete_seen), (Some(before), seen(2)));
+    assert_eq!(new.phase, Phase::Creating { since: snapshot.now });
+    assert_eq!(new.accepted.map(|accepted| (accepted.request, accepted.at)), Some((upload.request, snapshot.now)));
+    assert_eq!((new.login, new.announced, new.stack), (None, vec![], None));
 }

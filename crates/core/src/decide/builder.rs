@@ -302,3 +302,7 @@ impl<'a> Builder<'a> {
         claimed
     }
 }
+
+#[cfg(test)]
+#[path = "builder_tests.rs"]
+mod tests;

@@ -182,4 +182,4 @@ fn full(snapshot: &Snapshot<'_>) -> Full {
 
 #[cfg(test)]
 #[path = "compose_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -17,12 +17,12 @@ use crate::testing;
 
 const NO_CAPACITY: &str = "We currently do not have sufficient c4.large capacity (Service: Ec2; Error Code: InsufficientInstanceCapacity)";
 
-fn at(second: i64) -> Timestamp {
+pub(in crate::decide) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
 /// The cluster `demo` of alice, its entry, and its stack.
-fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snapshot<'_> {
+pub(in crate::decide) fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snapshot<'_> {
     let cluster = testing::cluster("alice", "demo");
     let stack = |status| Stack {
         id: StackId("arn:aws:cloudformation:eu-west-2:123456789012:stack/x/1".into()),
@@ -51,7 +51,7 @@ fn look(settings: &Settings, entry: Entry, status: Option<StackStatus>) -> Snaps
     }
 }
 
-fn in_phase(phase: Phase) -> Entry {
+pub(in crate::decide) fn in_phase(phase: Phase) -> Entry {
     Entry { phase, ..Entry::default() }
 }
 
@@ -206,4 +206,15 @@ fn the_administrators_mail_has_every_reason_and_what_could_not_be_read() {
     assert_eq!((logical(&read), read.unread), (vec!["LoginNode".to_owned(), "Group".to_owned()], vec![unread().to_string()]));
     snapshot.refusal = Some(Refusal::Delete(unread()));
     assert_eq!(logical(&full(&snapshot)), ["LoginNode", "Group", "The stack"]);
+}
+
+#[test]
+fn a_delete_of_no_cluster_is_answered_with_the_others_that_live() {
+    let settings = testing::settings();
+    let mut snapshot = look(&settings, in_phase(Phase::Ready), None);
+    for (name, phase) in [("other", Phase::Ready), ("gone", Phase::Gone { at: at(1), end: End::Deleted })] {
+        snapshot.ledger.clusters.insert(testing::cluster("alice", name).name, in_phase(phase));
+    }
+    let Message::NoSuchCluster { others, .. } = no_such(&snapshot, None) else { panic!("another message") };
+    assert_eq!(others, [testing::cluster("alice", "other").name]);
 }

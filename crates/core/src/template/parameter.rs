@@ -292,4 +292,26 @@ mod tests {
         assert!(p.check("P", "abc;reboot").is_some());
         assert!(p.check("P", "abc\nreboot").is_some());
     }
+
+    #[test]
+    fn a_value_has_as_many_characters_as_the_template_says_and_as_many_bytes_as_cloudformation_takes() {
+        let name = parameter(r#"{"Type": "String", "MinLength": 2, "MaxLength": "4"}"#);
+        let wrong = |value: &str| name.check("P", value).map(|problem| problem.wrong);
+        assert_eq!(wrong("a"), Some(Wrong::TooShort { has: 1, least: 2 }));
+        assert_eq!((wrong("ab"), wrong("éééé")), (None, None), "characters, not bytes");
+        assert_eq!(wrong("abcde"), Some(Wrong::TooLong { has: 5, most: 4 }));
+        let free = parameter(r#"{"Type": "String"}"#);
+        assert!(free.check("P", &"a".repeat(VALUE_BYTES_MAX)).is_none() && free.check("P", "").is_none());
+        let has = VALUE_BYTES_MAX + 1;
+        let problem = free.check("P", &"a".repeat(has)).expect("one byte too many");
+        assert_eq!(problem.wrong, Wrong::TooManyBytes { has, most: VALUE_BYTES_MAX });
+    }
+
+    #[test]
+    fn a_pattern_is_shown_as_the_template_has_it() {
+        let p = parameter(r#"{"Type": "String", "AllowedPattern": "[a-z]+", "ConstraintDescription": "small letters"}"#);
+        assert_eq!(p.pattern.as_ref().map(Pattern::as_str), Some("[a-z]+"));
+        let wrong = Wrong::Pattern { meaning: Some("small letters".into()), pattern: "[a-z]+".into() };
+        assert_eq!(p.check("P", "A").map(|problem| problem.wrong), Some(wrong));
+    }
 }
