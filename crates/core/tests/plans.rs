@@ -11,7 +11,7 @@ use cf_core::decide::triage::{Delete, Triage, is_to_be_validated, triage};
 use cf_core::decide::{Action, Plan, Row, choose, decide};
 use cf_core::effect::Effect;
 use cf_core::key::{self, Reading, Verb};
-use cf_core::ledger::{FirstSeen, MailKind, Phase};
+use cf_core::ledger::{End, FirstSeen, MailKind, Phase};
 use cf_core::message::Message;
 use cf_core::request::RequestId;
 use cf_core::snapshot::{ObservedStack, Snapshot, Upload};
@@ -345,4 +345,46 @@ fn a_new_cluster_keeps_what_its_name_owes_and_nothing_of_the_one_before() {
     assert_eq!(new.phase, Phase::Creating { since: snapshot.now });
     assert_eq!(new.accepted.map(|accepted| (accepted.request, accepted.at)), Some((upload.request, snapshot.now)));
     assert_eq!((new.login, new.announced, new.stack), (None, vec![], None));
+}
+
+/// A create that is taken up late: the later one that was answered before it stays the latest.
+#[test]
+fn a_late_create_does_not_pass_for_the_latest() {
+    let settings = testing::settings();
+    let scene = Scene { phase: PhaseKind::Gone, create: Some((Known::New, 0)), ..NOTHING };
+    let mut snapshot = made::snapshot(&scene, &settings);
+    let latest = snapshot.uploads[0].modified + SignedDuration::from_secs(1);
+    let seen = Some(FirstSeen { folder: snapshot.uploads[0].key.folder.clone(), seen: 3 });
+    let mut old = snapshot.entry();
+    (old.last_create, old.last_create_seen) = (Some(latest), seen.clone());
+    snapshot.ledger.clusters.insert(snapshot.cluster.name.clone(), old);
+    let plan = decide(&snapshot);
+    let Some(Effect::WriteLedger { ledger, .. }) = plan.effects.first() else { panic!("{plan}") };
+    let new = ledger.entry(&snapshot.cluster.name);
+    assert_eq!((new.last_create, new.last_create_seen), (Some(latest), seen));
+}
+
+#[test]
+fn what_cloudformation_says_of_a_refused_create_reaches_the_user() {
+    let settings = testing::settings();
+    let scene = Scene { phase: PhaseKind::Creating, create: Some((Known::Accepted, 0)), refused: Some(Refused::Create), ..NOTHING };
+    let plan = decide(&made::snapshot(&scene, &settings));
+    let said = plan.effects.iter().find_map(|effect| match effect {
+        Effect::WriteAnswer { message: Message::Declined { why, .. }, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    assert_eq!(said, Some("ValidationError: no such instance type"), "{plan}");
+}
+
+#[test]
+fn a_cluster_that_failed_ends_as_failed_and_one_that_somebody_removed_as_removed() {
+    let settings = testing::settings();
+    for (phase, is_recovered, expected) in [(PhaseKind::Failing, false, End::Failed), (PhaseKind::Ready, true, End::Removed)] {
+        let plan = decide(&made::snapshot(&Scene { phase, is_recovered, ..NOTHING }, &settings));
+        let last = plan.effects.iter().rev().find_map(|effect| match effect {
+            Effect::WriteLedger { ledger, .. } => Some(ledger.entry(&testing::cluster("alice", "demo").name).phase),
+            _ => None,
+        });
+        assert!(matches!(last, Some(Phase::Gone { end, .. }) if end == expected), "{plan}");
+    }
 }
