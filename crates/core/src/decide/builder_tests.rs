@@ -221,7 +221,7 @@ fn the_answer_about_a_tie_stands_beside_the_receipt_of_its_folder() {
         let mut snapshot = look(&settings, Entry { tied, ..accepted(Phase::Ready) }, None);
         snapshot.answers = [(key(CREATE).answer(Answer::Failed), etag("old"))].into();
         let deleted = Message::ClearedAway { cluster: snapshot.cluster.name.clone(), at: at(2) };
-        let (_, effects) = with(&snapshot, |b| b.answer(&key(DELETE), &deleted));
+        let ((), effects) = with(&snapshot, |b| b.answer(&key(DELETE), &deleted));
         assert_eq!(changes(&effects).contains(&"remove home/alice/demo.cf-failed".to_owned()), !stays, "{tied_at:?}");
     }
 }
@@ -248,7 +248,9 @@ fn a_settled_upload_goes_and_the_last_write_says_so() {
     snapshot.uploads = vec![upload(CREATE, "a"), upload(ELSEWHERE, "b")];
     for (settled, looks_again) in [(vec!["a"], true), (vec!["a", "b"], false), (vec![], true)] {
         let (again, effects) = with(&snapshot, |b| {
-            settled.iter().for_each(|id| b.settle(&request(id)));
+            for id in &settled {
+                b.settle(&request(id));
+            }
             b.close();
             b.look_again
         });
@@ -308,7 +310,7 @@ fn the_status_follows_the_life_of_the_accepted_create_and_never_goes_back() {
     let writes = |entry: Entry, file: Option<Status>, state: State| {
         let mut snapshot = look(&settings, entry, Some(StackStatus::CreateInProgress));
         snapshot.status_file = file;
-        let (_, effects) = with(&snapshot, |b| b.status(state, StateText::Starting, None));
+        let ((), effects) = with(&snapshot, |b| b.status(state, StateText::Starting, None));
         effects.len()
     };
     assert_eq!(writes(in_phase(creating()), None, State::Creating), 0, "nobody is known to wait");
@@ -319,7 +321,7 @@ fn the_status_follows_the_life_of_the_accepted_create_and_never_goes_back() {
     assert_eq!(writes(accepted(creating()), Some(shown(State::Ready, "a", "")), State::Ready), 1, "a final state is always rewritten");
     // The same words a second time: nothing.
     let mut snapshot = look(&settings, accepted(creating()), Some(StackStatus::CreateInProgress));
-    let (_, effects) = with(&snapshot, |b| b.status(State::Creating, StateText::Starting, None));
+    let ((), effects) = with(&snapshot, |b| b.status(State::Creating, StateText::Starting, None));
     let Some(Effect::WriteStatus { status, .. }) = effects.first() else { panic!("a status") };
     snapshot.status_file = Some(serde_json::from_str(&status.text()).unwrap());
     assert_eq!(with(&snapshot, |b| b.status(State::Creating, StateText::Starting, None)).1, []);
@@ -333,7 +335,7 @@ fn a_second_status_of_one_plan_expects_the_first_and_only_a_ready_one_has_the_lo
         stack.outputs.insert(settings.template.metadata.login_output.clone(), "192.0.2.1".into());
     }
     snapshot.statuses = [(key(CREATE).status(), etag("s"))].into();
-    let (_, effects) = with(&snapshot, |b| {
+    let ((), effects) = with(&snapshot, |b| {
         b.status(State::Creating, StateText::Starting, None);
         b.status(State::Ready, StateText::Ready { login: "192.0.2.1".into(), nodes: None }, None);
     });
