@@ -1,5 +1,5 @@
-//! The exchange's place in the world: clocks, disks and sockets around [`coordinator`](super::coordinator) and
-//! [`participant`](super::participant), which decide.
+//! The exchange's place in the world: clocks, disks and sockets around [`coordinator`] and
+//! [`participant`], which decide.
 //!
 //! State lies in `exchange/` below the agent's state: `coordinator.json` on the login node, `participant.json` on each node, and
 //! `mistakes.json` where the profiles' steps cannot be read.
