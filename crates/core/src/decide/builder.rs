@@ -173,13 +173,23 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The uploads beside which the login address was reported, or that there is none.
+    pub fn announced_in(&self) -> Vec<UploadKey> {
+        let accepted = self.entry.accepted.as_ref().map(|a| a.key.clone());
+        self.entry.announced.iter().cloned().chain(accepted).collect()
+    }
+
+    /// Removes `.cf-created` beside one upload.
+    pub fn remove_created_answer(&mut self, key: &UploadKey) {
+        self.remove_answers(key, &[Answer::Deleted, Answer::Failed]);
+    }
+
     /// Removes `.cf-created` from every folder that has it: the cluster is not ready any more.
     pub fn remove_created_answers(&mut self) {
-        let announced = std::mem::take(&mut self.entry.announced);
-        let accepted = self.entry.accepted.as_ref().map(|a| a.key.clone());
-        for key in announced.into_iter().chain(accepted) {
-            self.remove_answers(&key, &[Answer::Deleted, Answer::Failed]);
+        for key in self.announced_in() {
+            self.remove_created_answer(&key);
         }
+        self.entry.announced.clear();
     }
 
     /// Writes how a delete ended wherever `.cf-failed` reports resources that are left.

@@ -2,7 +2,7 @@
 
 use super::super::builder::Builder;
 use super::super::compose;
-use crate::key::{Answer, UploadKey, Verb};
+use crate::key::{Answer, Verb};
 use crate::ledger::{Accepted, MailKind, Phase};
 use crate::message::StateText;
 use crate::status::State;
@@ -59,19 +59,13 @@ fn end(b: &mut Builder<'_>, joined: &[crate::ledger::Open]) {
     b.close();
 }
 
-/// The uploads beside which the address was reported, or that there is none.
-fn announced_in(b: &Builder<'_>) -> Vec<UploadKey> {
-    let accepted = b.entry.accepted.as_ref().map(|a| a.key.clone());
-    b.entry.announced.iter().cloned().chain(accepted).collect()
-}
-
 /// Wherever the old address is, it is not true any more.
 pub fn readdress(b: &mut Builder<'_>) {
     let login = b.snapshot.login().unwrap_or_default().to_owned();
     b.write_ledger();
     // Where it was reported that there is none, `.cf-failed` says so. An address that its user has removed is not put there again.
     let none_was_reported = b.entry.login.as_deref() == Some("");
-    for key in announced_in(b) {
+    for key in b.announced_in() {
         if none_was_reported || b.snapshot.answer_etag(&key, Answer::Created).is_some() {
             b.answer(&key, &compose::created(&login));
         }
@@ -84,14 +78,14 @@ pub fn readdress(b: &mut Builder<'_>) {
 /// There is no address any more. The folders stay noted: one may come back.
 pub fn withdraw_address(b: &mut Builder<'_>) {
     b.write_ledger();
-    let announced = b.entry.announced.clone();
-    let keys = announced_in(b);
-    b.remove_created_answers();
+    let keys = b.announced_in();
+    for key in &keys {
+        b.remove_created_answer(key);
+    }
     for key in &keys {
         b.answer(key, &compose::no_login(b.snapshot));
     }
     b.status(State::Failed, StateText::NoLogin, None);
-    b.entry.announced = announced;
     b.entry.login = Some(String::new());
     b.close();
 }
