@@ -17,7 +17,9 @@ pub fn run(out: &Transcript) -> Result<()> {
 
 /// Every library that a `Cargo.toml` names is one that its crate uses.
 pub fn unused(out: &Transcript) -> Result<()> {
-    out.show(Command::new(Tool::Machete.program("cargo-machete")).current_dir(root()), "cargo machete")
+    // Without `CARGO`: a cargo-machete that finds it, and no package's variables, takes itself for started by cargo and
+    // expects its own name as the first argument.
+    out.show(Command::new(Tool::Machete.program("cargo-machete")).env_remove("CARGO").current_dir(root()), "cargo machete")
 }
 
 fn deny() -> Command {
