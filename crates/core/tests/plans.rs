@@ -18,24 +18,8 @@ use cf_core::snapshot::{ObservedStack, Snapshot, Upload};
 use cf_core::stack::StackStatus;
 use cf_core::testing;
 use jiff::{SignedDuration, Timestamp};
-use made::{KNOWN, Known, MadeFor, Refused, Scene};
+use made::{KNOWN, Known, MadeFor, NOTHING, Refused, Scene};
 use strum::VariantArray;
-
-/// Nothing at all.
-const NOTHING: Scene = Scene {
-    phase: PhaseKind::New,
-    stack: StackKind::Absent,
-    made_for: MadeFor::Accepted,
-    has_login: true,
-    create: None,
-    delete: None,
-    delete_is_later: true,
-    elsewhere: false,
-    has_profile: true,
-    is_recovered: false,
-    answers: false,
-    refused: None,
-};
 
 /// Every action that the table has, and those that follow a refused call.
 fn actions() -> BTreeSet<Action> {

@@ -2,8 +2,10 @@
 
 use jiff::SignedDuration;
 
+use super::super::action;
 use super::super::compose::tests::{at, in_phase, look};
-use super::super::triage::triage;
+use super::super::table::Action;
+use super::super::triage::{Triage, triage};
 use super::*;
 use crate::body::Body;
 use crate::key::{self, Reading};
@@ -65,6 +67,20 @@ fn a_mail_is_sent_by_the_plan_that_claims_it_first_and_only_where_there_is_a_rou
     assert_eq!(claims(&settings), ([true, false, true], 1));
     settings.mail = None;
     assert_eq!(claims(&settings), ([false; 3], 0));
+}
+
+#[test]
+fn an_upload_that_changes_nothing_is_answered_and_goes() {
+    let settings = testing::settings();
+    let mut snapshot = look(&settings, in_phase(Phase::Ready), None);
+    let upload = upload(CREATE, "a");
+    snapshot.uploads.push(upload.clone());
+    let aside = Triage::Aside(&upload, Box::new(Message::Overtaken { cluster: snapshot.cluster.name.clone() }));
+    let (action, effects) = with(&snapshot, |b| action::answer(b, &aside));
+    assert_eq!(action, Some(Action::AnswerAside));
+    let is_removed = |effect: &Effect| matches!(effect, Effect::RemoveUpload { etag, .. } if *etag == upload.etag);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::WriteAnswer { message: Message::Overtaken { .. }, .. })));
+    assert!(effects.iter().any(is_removed), "{effects:?}");
 }
 
 #[test]

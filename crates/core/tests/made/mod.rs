@@ -1,5 +1,7 @@
 //! Made-up looks at one cluster, built from a few choices.
 
+#![allow(dead_code, reason = "each file of tests takes a part of it")]
+
 use std::collections::BTreeMap;
 
 use cf_core::body::Body;
@@ -62,6 +64,22 @@ pub struct Scene {
     pub answers: bool,
     pub refused: Option<Refused>,
 }
+
+/// Nothing at all.
+pub const NOTHING: Scene = Scene {
+    phase: PhaseKind::New,
+    stack: StackKind::Absent,
+    made_for: MadeFor::Accepted,
+    has_login: true,
+    create: None,
+    delete: None,
+    delete_is_later: true,
+    elsewhere: false,
+    has_profile: true,
+    is_recovered: false,
+    answers: false,
+    refused: None,
+};
 
 /// A call that was refused for good at the look before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
