@@ -3,6 +3,8 @@
 //! It has the shape of the functions: observe, decide (pure), execute. The modules are:
 //!
 //! - [`node`]: what a node is (role, name, where its files lie);
+//! - [`settings`]: what the template tells a node;
+//! - [`store`]: the seam to S3;
 //! - [`event`]: the events of a node's life and the arguments that scripts get;
 //! - [`instance_log`]: the log that scripts' output goes to;
 //! - [`profile`]: which scripts of which profile an event runs;
@@ -25,4 +27,6 @@ mod plain_file;
 pub mod profile;
 pub mod run;
 pub mod script;
+pub mod settings;
+pub mod store;
 pub mod try_out;

@@ -6,6 +6,20 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A limit that a test waits for.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Limits that no test reaches, however busy the machine is: what is held stays held.
+const UNHURRIED: Limits = Limits {
+    unproven: 64,
+    unproven_per_address: 64,
+    proven: 64,
+    handshake: Duration::from_mins(10),
+    request: Duration::from_mins(10),
+    handler: Duration::from_mins(10),
+    answer: Duration::from_mins(10),
+};
+
 struct Server {
     address: SocketAddr,
     counters: Arc<Counters>,
@@ -40,8 +54,19 @@ impl Server {
         ask(self.address, &key(1), &text, PATIENCE).await
     }
 
+    /// Waits until so many requests have reached the handler.
+    async fn handles(&self, count: usize) {
+        for _ in 0..1000 {
+            if self.handled.load(Ordering::Relaxed) == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{:?}", self.counters);
+    }
+
     async fn counted(&self, counter: fn(&Counters) -> &AtomicU64, count: u64) {
-        for _ in 0..500 {
+        for _ in 0..1000 {
             if counter(&self.counters).load(Ordering::Relaxed) == count {
                 return;
             }
@@ -200,49 +225,49 @@ async fn a_member_that_sends_too_much_or_another_form_is_refused() {
 }
 
 #[tokio::test]
-async fn silent_strangers_hold_their_places_for_the_stated_time_and_no_longer() {
-    let short = Duration::from_millis(300);
-    let server = server(Limits { unproven: 3, unproven_per_address: 2, handshake: short, ..Limits::default() }).await;
+async fn one_address_holds_only_so_many_places_while_it_is_silent() {
+    let server = server(Limits { unproven: 3, unproven_per_address: 2, ..UNHURRIED }).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
         silent.push(TcpStream::connect(server.address).await.unwrap());
     }
-    // The third of one address is one too many.
     server.counted(|counters| &counters.busy, 1).await;
     assert!(matches!(server.ask("x").await, Err(LinkError::Closed(_))), "no place is free");
-    server.counted(|counters| &counters.late, 2).await;
+    drop(silent.drain(..2));
+    server.counted(|counters| &counters.truncated, 2).await;
     assert_eq!(server.ask("x").await.unwrap(), 1, "and then there is");
 }
 
 #[tokio::test]
+async fn a_silent_stranger_loses_its_place_after_the_stated_time() {
+    let server = server(Limits { unproven: 1, unproven_per_address: 1, handshake: SHORT, ..UNHURRIED }).await;
+    let _silent = TcpStream::connect(server.address).await.unwrap();
+    server.counted(|counters| &counters.late, 1).await;
+}
+
+#[tokio::test]
 async fn members_that_wait_hold_places_of_their_own() {
-    let limits = Limits { unproven: 1, unproven_per_address: 1, proven: 2, handler: Duration::from_millis(400), ..Limits::default() };
-    let server = Arc::new(server(limits).await);
-    let waiting: Vec<_> = (0..2_usize)
-        .map(|nth| {
-            let server = Arc::clone(&server);
-            tokio::spawn(async move {
-                while server.handled.load(Ordering::Relaxed) < nth {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                server.ask("wait").await
-            })
-        })
-        .collect();
-    while server.handled.load(Ordering::Relaxed) < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let server = Arc::new(server(Limits { unproven: 1, unproven_per_address: 1, proven: 2, ..UNHURRIED }).await);
+    for waiting in 1..=2 {
+        let asking = Arc::clone(&server);
+        tokio::spawn(async move { asking.ask("wait").await });
+        server.handles(waiting).await;
     }
     assert!(matches!(server.ask("x").await, Err(LinkError::Closed(_))), "both places are taken");
-    for waits in waiting {
-        assert!(matches!(waits.await.unwrap(), Err(LinkError::Closed(_))), "a handler ends at its limit");
-    }
-    server.counted(|counters| &counters.late, 2).await;
+    server.counted(|counters| &counters.busy, 1).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_end_gives_its_place_back_at_its_limit() {
+    let server = server(Limits { proven: 1, handler: SHORT, ..UNHURRIED }).await;
+    assert!(matches!(server.ask("wait").await, Err(LinkError::Closed(_))));
+    server.counted(|counters| &counters.late, 1).await;
     assert_eq!(server.ask("x").await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn a_slow_request_and_no_server_at_all_end_with_a_reason() {
-    let server = server(Limits { request: Duration::from_millis(200), ..Limits::default() }).await;
+    let server = server(Limits { request: SHORT, ..UNHURRIED }).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let _channel = Channel::connect(&mut stream, &key(1)).await.unwrap();
     server.counted(|counters| &counters.late, 1).await;

@@ -113,6 +113,11 @@ impl Layout {
         self.root.join("var/log/clusterware/instance.log")
     }
 
+    /// What the template tells the node.
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("etc/clusterdrop/node.json")
+    }
+
     /// The table of hosts.
     pub fn hosts(&self) -> PathBuf {
         self.root.join("etc/hosts")

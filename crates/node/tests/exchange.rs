@@ -28,7 +28,7 @@ block = ''.join(line.rstrip() + '\n' for line in hosts.values() if line is not N
 open(path, 'w').write(kept + BEGIN + block + END)
 ";
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A cluster on this machine: a folder for each node, one profile.
 struct Cluster {
@@ -210,17 +210,17 @@ fn f3_a_failed_export_ends_the_step_with_node_code_and_errors_and_no_populate() 
 
 #[test]
 fn f4_a_node_that_never_answers_is_named_at_the_stated_time() {
-    let toml = format!("{HOSTS}timeout-seconds = 1\n");
+    let toml = format!("{HOSTS}timeout-seconds = 3\n");
     let mut cluster = Cluster::new(&toml, &[("export.d/hosts.sh", EXPORT_HOSTS), ("populate.d/hosts.sh", SEEN)]);
     cluster.expect(&[0, 1, 2]);
     let begun = Instant::now();
     cluster.start(0);
     cluster.start(1);
     let round = cluster.ended("failed");
-    assert!(begun.elapsed() >= Duration::from_millis(1500), "one second, and half a second of grace");
+    assert!(begun.elapsed() >= Duration::from_millis(3500), "three seconds, and half a second of grace");
     assert_eq!(
         round["reason"],
-        "no result of the export script within 1 s from compute-2 (did not ask for the script; is its agent running?)"
+        "no result of the export script within 3 s from compute-2 (did not ask for the script; is its agent running?)"
     );
     assert!((0..3).all(|rank| !cluster.path(&format!("seen-{}", node(rank))).exists()));
 }

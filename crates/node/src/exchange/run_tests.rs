@@ -132,7 +132,7 @@ async fn an_output_that_cannot_be_used_is_a_failure_with_its_reason() {
 #[tokio::test]
 async fn a_script_that_runs_on_is_ended_with_all_its_processes() {
     let bed = Bed::new("sleep 60 & echo $! >&2; echo begun; sleep 60");
-    let result = bed.run(Phase::Export, Duration::from_millis(300)).await;
+    let result = bed.run(Phase::Export, Duration::from_secs(2)).await;
     assert_eq!((result.end, result.stdout.as_str()), (End::TimedOut, "begun\n"));
     let left = format!("/proc/{}/status", result.stderr.trim());
     let ended = || std::fs::read_to_string(&left).map_or(true, |status| status.contains("State:\tZ"));
