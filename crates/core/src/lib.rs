@@ -31,6 +31,7 @@ pub mod ledger_cache;
 mod lookalike;
 pub mod message;
 pub mod names;
+pub mod node_report;
 pub mod number;
 pub mod observe;
 pub mod plain;

@@ -73,7 +73,8 @@ pub enum NotScriptReason {
     Empty,
 }
 
-fn why_not(name: &str, size: u64) -> Option<NotScriptReason> {
+/// Why the nodes do not run a file of `configure.d/`; `None` where they do.
+pub fn why_not(name: &str, size: u64) -> Option<NotScriptReason> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || name.contains('/') {
         Some(NotScriptReason::Folder)

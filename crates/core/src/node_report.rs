@@ -1,0 +1,352 @@
+//! What a node says of itself: a small JSON object, which its agent writes and cf-watch reads.
+//!
+//! It lies in the system bucket at `nodes/<user>/<cluster>/<request>/<node>.json`. A node's role may write below its own cluster's
+//! folder and nowhere else, so the key tells whose it is, and nothing in the object does. Root on a node is the cluster's user, so
+//! the content is hostile: [`NodeReport::parse`] takes what fits the limits here and cuts the rest.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Cluster, ClusterName, User};
+use crate::plain::plain;
+use crate::request::RequestId;
+
+/// What all keys of reports begin with.
+pub const PREFIX: &str = "nodes/";
+
+/// A report is no longer: more is not read, and an agent cuts its own.
+pub const BYTES_MAX: usize = 64 * 1024;
+
+/// Scripts that failed, in one report; the first that failed are those that matter.
+pub const SCRIPTS_MAX: usize = 20;
+
+/// Last lines of the output of one script.
+pub const LINES_MAX: usize = 10;
+
+/// Characters of one such line, and of each other text of a report.
+pub const TEXT_CHARS_MAX: usize = 300;
+
+/// Host keys of one node: a key for each kind that sshd makes.
+pub const HOST_KEYS_MAX: usize = 6;
+
+/// Characters of a host key: one of RSA with 4096 bits has 720.
+pub const HOST_KEY_CHARS_MAX: usize = 1200;
+
+/// Where a node is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum NodeState {
+    /// Its agent has started.
+    Starting,
+    /// It fetches and runs its profiles.
+    Configuring,
+    /// It is configured.
+    Ready,
+    /// It is not to be used: [`NodeReport::failure`] says why.
+    Failed,
+    /// It ends.
+    Leaving,
+}
+
+/// Why a node failed, as a code: a signal to CloudFormation carries an id of at most 64 characters and no reason.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::VariantArray,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum FailureCode {
+    /// The agent's own settings could not be read.
+    SettingsUnreadable,
+    /// The agent is not the one whose digest the template names, or could not be fetched.
+    AgentRefused,
+    /// The system refused the user's account.
+    AccountRefused,
+    /// The cluster's secret could not be read.
+    SecretUnreadable,
+    /// The user's profile could not be fetched.
+    ProfileUnreadable,
+    /// The user's profile has nothing to run.
+    ProfileHasNoScripts,
+    /// A script failed whose profile says `fail-the-node`.
+    ScriptFailed,
+    /// No script wrote a key that the user can log in with.
+    NoUsableSshKey,
+    /// The login node did not answer in time.
+    NoConfiguration,
+    /// A step of the exchange failed.
+    ExchangeFailed,
+    /// The agent ended before the node was ready.
+    AgentFailed,
+}
+
+/// A script that failed, or was not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedScript {
+    /// The event's word, such as `configure`.
+    pub event: String,
+    /// Its profile.
+    pub profile: String,
+    /// Its file.
+    pub script: String,
+    /// What happened, after its name: `ended with exit code 3`.
+    pub outcome: String,
+    /// Its exit code, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The last lines that it printed, at most [`LINES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
+}
+
+/// What a node says of itself. A field that a later version adds is ignored by an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Where it is in its life.
+    pub state: NodeState,
+    /// Why it failed, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureCode>,
+    /// The same in a sentence, or what else the user ought to know.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Its EC2 id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    /// Its private address; compute nodes find the login node by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<std::net::IpAddr>,
+    /// Its public SSH host keys, each as `<type> <base64>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_keys: Vec<String>,
+    /// Scripts that failed, the first at most [`SCRIPTS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<FailedScript>,
+    /// How many more failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_scripts: u64,
+    /// When it was written, by the node's clock.
+    pub updated: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Why an object is no report.
+#[derive(Debug)]
+pub enum ReportError {
+    /// It has so many bytes, which is too many.
+    TooLong(usize),
+    /// It is not of its form.
+    Malformed(serde_json::Error),
+}
+
+impl fmt::Display for ReportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(bytes) => write!(f, "a report has at most {BYTES_MAX} bytes, and this one {bytes}"),
+            Self::Malformed(error) => write!(f, "it is no report of this form: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReportError {}
+
+impl NodeReport {
+    /// Reads a report. Texts are made fit to be shown (`plain`) and cut, lists too; an SSH host key that is none is left out.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ReportError> {
+        if bytes.len() > BYTES_MAX {
+            return Err(ReportError::TooLong(bytes.len()));
+        }
+        serde_json::from_slice(bytes).map(Self::bounded).map_err(ReportError::Malformed)
+    }
+
+    /// The same within the limits.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.message = plain(&self.message, TEXT_CHARS_MAX);
+        self.instance = plain(&self.instance, TEXT_CHARS_MAX);
+        self.host_keys.retain(|key| is_host_key(key));
+        self.host_keys.truncate(HOST_KEYS_MAX);
+        let more = self.scripts.len().saturating_sub(SCRIPTS_MAX);
+        self.more_scripts = self.more_scripts.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+        self.scripts.truncate(SCRIPTS_MAX);
+        for script in &mut self.scripts {
+            for text in [&mut script.event, &mut script.profile, &mut script.script, &mut script.outcome] {
+                *text = plain(text, TEXT_CHARS_MAX);
+            }
+            let unneeded = script.last_lines.len().saturating_sub(LINES_MAX);
+            script.last_lines.drain(..unneeded);
+            for line in &mut script.last_lines {
+                *line = plain(line, TEXT_CHARS_MAX);
+            }
+        }
+        self
+    }
+}
+
+/// `<type> <base64>`, and nothing that a known_hosts file could read otherwise.
+fn is_host_key(text: &str) -> bool {
+    let Some((kind, key)) = text.split_once(' ') else { return false };
+    let is_kind = kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-");
+    let is_word = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@' | b'.');
+    let is_base64 = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
+    text.len() <= HOST_KEY_CHARS_MAX && is_kind && kind.bytes().all(is_word) && key.len() >= 16 && key.bytes().all(is_base64)
+}
+
+/// The key of a report, read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReportKey {
+    /// Whose cluster.
+    pub cluster: Cluster,
+    /// The create that the cluster was made for.
+    pub request: RequestId,
+    /// The node: `login1`, or `compute-` and a number from 1 on.
+    pub node: String,
+}
+
+impl ReportKey {
+    /// Reads a key of the system bucket; `None` where it is none of a report.
+    pub fn read(key: &str) -> Option<Self> {
+        let parts: Vec<&str> = key.strip_prefix(PREFIX)?.split('/').collect();
+        let [user, cluster, request, file] = parts.as_slice() else { return None };
+        let node = file.strip_suffix(".json").filter(|node| is_node(node))?;
+        let is_request = request.len() == 16 && request.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let cluster = Cluster { user: User::parse(user).ok()?, name: ClusterName::parse(cluster).ok()? };
+        is_request.then(|| Self { cluster, request: RequestId::from_tag(request), node: (*node).to_owned() })
+    }
+
+    /// The folder of one life of a cluster, with its slash.
+    pub fn folder(cluster: &Cluster, request: &RequestId) -> String {
+        format!("{PREFIX}{}/{}/{}/", cluster.user.as_str(), cluster.name.as_str(), request.as_str())
+    }
+
+    /// The key.
+    pub fn key(&self) -> String {
+        format!("{}{}.json", Self::folder(&self.cluster, &self.request), self.node)
+    }
+}
+
+fn is_node(name: &str) -> bool {
+    let number = name.strip_prefix("compute-").filter(|n| !n.starts_with('0') && n.bytes().all(|b| b.is_ascii_digit()));
+    name == "login1" || number.is_some_and(|n| n.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn report() -> NodeReport {
+        NodeReport {
+            state: NodeState::Ready,
+            failure: None,
+            message: String::new(),
+            instance: "i-1".into(),
+            address: None,
+            host_keys: vec![],
+            scripts: vec![],
+            more_scripts: 0,
+            updated: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn failed(script: &str) -> FailedScript {
+        FailedScript {
+            event: "configure".into(),
+            profile: "alice".into(),
+            script: script.into(),
+            outcome: "ended with exit code 3".into(),
+            exit_code: Some(3),
+            last_lines: vec![],
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let scripts = vec![FailedScript { last_lines: vec!["E: no such package".into()], ..failed("10-emacs.sh") }];
+        let written = NodeReport { state: NodeState::Failed, failure: Some(FailureCode::ScriptFailed), scripts, ..report() };
+        let bytes = serde_json::to_vec(&written).unwrap();
+        assert_eq!(NodeReport::parse(&bytes).unwrap(), written);
+        let least = br#"{"state": "starting", "updated": "2026-11-21T09:00:00Z", "later": {"field": 1}}"#;
+        assert_eq!(NodeReport::parse(least).unwrap().state, NodeState::Starting);
+    }
+
+    #[test]
+    fn what_is_too_long_or_of_another_form_is_refused() {
+        let spaces = |bytes: usize| {
+            let mut text = serde_json::to_vec(&report()).unwrap();
+            text.resize(bytes, b' ');
+            NodeReport::parse(&text)
+        };
+        assert!(spaces(BYTES_MAX).is_ok());
+        assert!(matches!(spaces(BYTES_MAX + 1), Err(ReportError::TooLong(_))));
+        for text in ["", "[]", "{}", "\u{0}", r#"{"state": "gone", "updated": "2026-11-21T09:00:00Z"}"#, "[[[[[["] {
+            assert!(matches!(NodeReport::parse(text.as_bytes()), Err(ReportError::Malformed(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_hostile_node_writes_is_cut_and_carries_no_orders() {
+        let script = |nth: usize| FailedScript { last_lines: (0..=LINES_MAX).map(|n| format!("{nth} line {n}")).collect(), ..failed("x") };
+        let hostile = NodeReport {
+            message: format!("\u{1b}[31mred\r\n{}", "a".repeat(TEXT_CHARS_MAX)),
+            host_keys: vec![format!("ssh-rsa {}", "A".repeat(400)); HOST_KEYS_MAX + 1],
+            scripts: (0..=SCRIPTS_MAX).map(script).collect(),
+            ..report()
+        };
+        let read = NodeReport::parse(&serde_json::to_vec(&hostile).unwrap()).unwrap();
+        assert_eq!(read.message.chars().count(), TEXT_CHARS_MAX);
+        assert!(read.message.starts_with("red a"), "{}", read.message);
+        assert_eq!((read.host_keys.len(), read.scripts.len(), read.more_scripts), (HOST_KEYS_MAX, SCRIPTS_MAX, 1));
+        let last = &read.scripts[0].last_lines;
+        assert_eq!((last.len(), last[0].as_str(), last[LINES_MAX - 1].as_str()), (LINES_MAX, "0 line 1", "0 line 10"));
+    }
+
+    #[test]
+    fn only_a_host_key_passes_for_one() {
+        let key = "A".repeat(40);
+        for (text, is_key) in [
+            (format!("ssh-ed25519 {key}"), true),
+            (format!("ecdsa-sha2-nistp256 {key}="), true),
+            (format!("sk-ssh-ed25519@openssh.com {key}"), false),
+            (format!("ssh-ed25519 {key} comment"), false),
+            (format!("ssh-ed25519 {key}\n* ssh-rsa {key}"), false),
+            (format!("* ssh-ed25519 {key}"), false),
+            (format!("ssh-rsa {}", "A".repeat(HOST_KEY_CHARS_MAX - 8)), true),
+            (format!("ssh-rsa {}", "A".repeat(HOST_KEY_CHARS_MAX - 7)), false),
+            ("ssh-ed25519 short".into(), false),
+        ] {
+            assert_eq!(is_host_key(&text), is_key, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_is_printed_and_nothing_else_is_one() {
+        let cluster = testing::cluster("alice", "demo");
+        let request = RequestId::from_tag("00000000000000aa");
+        for node in ["login1", "compute-1", "compute-4294967295"] {
+            let key = ReportKey { cluster: cluster.clone(), request: request.clone(), node: node.into() };
+            assert_eq!(ReportKey::read(&key.key()), Some(key));
+        }
+        for key in [
+            "nodes/alice/demo/00000000000000aa/login1",
+            "nodes/alice/demo/00000000000000aa/login2.json",
+            "nodes/alice/demo/00000000000000aa/compute-0.json",
+            "nodes/alice/demo/00000000000000aa/compute-01.json",
+            "nodes/alice/demo/00000000000000aa/compute-4294967296.json",
+            "nodes/alice/demo/00000000000000aa/x/login1.json",
+            "nodes/alice/demo/00000000000000AA/login1.json",
+            "nodes/alice/demo/0000000000000aa/login1.json",
+            "nodes/alice/../00000000000000aa/login1.json",
+            "nodes/alice/demo/login1.json",
+            "home/alice/demo/00000000000000aa/login1.json",
+        ] {
+            assert_eq!(ReportKey::read(key), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Reads the steps of profiles from the disk, and gives each its identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::exchange::declaration::{Listing, Mistake, STEPS_MAX, Step, folder_of, parse};
+use crate::exchange::wire::{ConfigId, Phase, digest};
+
+/// The most bytes of a `profile.toml`.
+pub const DECLARATION_BYTES_MAX: u64 = 256 * 1024;
+
+/// The most bytes of a script of a step.
+pub const SCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The steps of several profiles, in the order of the profiles. `given` are values of inputs, also of undeclared ones: equal on all
+/// nodes of the cluster. All mistakes of all profiles are told at once, and then no step is left.
+pub fn load(profiles: &[(String, PathBuf)], given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let mut steps = Vec::new();
+    for (profile, folder) in profiles {
+        match load_profile(profile, folder, given) {
+            Ok(of_profile) => steps.extend(of_profile),
+            Err(of_profile) => mistakes.extend(of_profile),
+        }
+    }
+    for (at, (profile, _)) in profiles.iter().enumerate() {
+        if profiles[..at].iter().any(|(other, _)| other == profile) {
+            let text = "it is named twice; a step is known by its profile's name and its own".to_owned();
+            mistakes.push(Mistake { profile: profile.clone(), step: None, text });
+        }
+    }
+    if steps.len() > STEPS_MAX {
+        let text = format!("the profiles of this cluster have {} exchange steps together; {STEPS_MAX} is the most", steps.len());
+        mistakes.push(Mistake { profile: profiles.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "), step: None, text });
+    }
+    if mistakes.is_empty() { Ok(steps) } else { Err(mistakes) }
+}
+
+fn load_profile(profile: &str, folder: &Path, given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
+    let unreadable = |what: &str, error: io::Error| {
+        vec![Mistake { profile: profile.to_owned(), step: None, text: format!("{what} cannot be read: {error}") }]
+    };
+    let text = read_declaration(&folder.join("profile.toml")).map_err(|error| unreadable("profile.toml", error))?;
+    let list = |phase| list_scripts(&folder.join(folder_of(phase))).map_err(|error| unreadable(folder_of(phase), error));
+    let listing = Listing { export: list(Phase::Export)?, populate: list(Phase::Populate)? };
+    let mut steps = parse(profile, folder, &text, &listing, given)?;
+    for step in &mut steps {
+        step.config = config_id(step).map_err(|error| unreadable(&format!("a script of step {:?}", step.name), error))?;
+    }
+    Ok(steps)
+}
+
+fn read_declaration(path: &Path) -> io::Result<String> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        opened => opened?,
+    };
+    let mut text = String::new();
+    file.take(DECLARATION_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > DECLARATION_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {DECLARATION_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// The scripts of a folder, by the rule of all scripts of profiles. Links are not followed.
+fn list_scripts(folder: &Path) -> io::Result<BTreeSet<String>> {
+    let entries = match folder.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries?,
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let entry = entry?;
+        let metadata = entry.path().symlink_metadata()?;
+        if let Ok(name) = entry.file_name().into_string()
+            && metadata.is_file()
+            && cf_core::profile::is_script(&name, metadata.len())
+        {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The identity of a step: its declaration, its scripts' bytes, its input values. `folder` is left out: nodes may differ in it.
+pub fn config_id(step: &Step) -> io::Result<ConfigId> {
+    let mut parts = vec![b"exchange step 1".to_vec(), step.key.clone().into_bytes()];
+    for phase in [Phase::Export, Phase::Populate] {
+        if let Some(path) = step.script(phase) {
+            let file = File::open(step.folder.join(path))?;
+            let mut bytes = Vec::new();
+            file.take(SCRIPT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > SCRIPT_BYTES_MAX {
+                return Err(io::Error::other(format!("{path} has more than {SCRIPT_BYTES_MAX} bytes")));
+            }
+            parts.extend([phase.to_string().into_bytes(), path.to_owned().into_bytes(), bytes]);
+        }
+    }
+    for (name, value) in &step.inputs {
+        parts.extend([b"input".to_vec(), name.clone().into_bytes(), sorted(value).into_bytes()]);
+    }
+    for output in &step.outputs {
+        parts.extend([b"output".to_vec(), output.name.clone().into_bytes(), vec![u8::from(output.error)]]);
+    }
+    let rest = format!("{:?} {} {:?}", step.signal, step.timeout_seconds, step.missing_output);
+    parts.push(rest.into_bytes());
+    Ok(ConfigId(digest(parts.iter().map(Vec::as_slice))))
+}
+
+/// JSON with the keys of objects in order, whatever order this build of serde_json keeps.
+fn sorted(value: &Value) -> String {
+    match value {
+        Value::Object(entries) => {
+            let entries: BTreeMap<String, String> =
+                entries.iter().map(|(key, value)| (Value::from(key.as_str()).to_string(), sorted(value))).collect();
+            format!("{{{}}}", entries.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(","))
+        }
+        Value::Array(values) => format!("[{}]", values.iter().map(sorted).collect::<Vec<_>>().join(",")),
+        scalar => scalar.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_changes_with_declaration_script_and_input_and_with_nothing_else() {
+        let id = |toml: &str, script: &str, given: &[(&str, Value)]| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("export.d")).unwrap();
+            std::fs::write(folder.path().join("export.d/x.sh"), script).unwrap();
+            std::fs::write(folder.path().join("profile.toml"), format!("[[exchange]]\nname = \"x\"\n{toml}")).unwrap();
+            let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            load(&[("site".to_owned(), folder.path().to_owned())], &given).unwrap()[0].config.clone()
+        };
+        let first = id("", "echo", &[]);
+        assert_eq!(first, id("# a comment", "echo", &[]));
+        let others = [
+            id("", "echo 1", &[]),
+            id("timeout-seconds = 9", "echo", &[]),
+            id("inputs = { a = 1 }", "echo", &[]),
+            id("", "echo", &[("b", 1.into())]),
+        ];
+        let distinct: BTreeSet<_> = others.iter().chain([&first]).collect();
+        assert_eq!(distinct.len(), 5);
+        assert_eq!(id("inputs = { a = 1 }", "echo", &[]), id("", "echo", &[("a", 1.into())]), "the value counts, not where it came from");
+    }
+
+    #[test]
+    fn a_link_is_no_script_and_a_long_declaration_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("export.d")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("export.d/x")).unwrap();
+        std::fs::write(folder.path().join("profile.toml"), "[[exchange]]\nname = \"x\"\nexport = \"export.d/x\"").unwrap();
+        let profiles = [("site".to_owned(), folder.path().to_owned())];
+        let told = load(&profiles, &BTreeMap::new()).unwrap_err();
+        let twice = [profiles[0].clone(), profiles[0].clone()];
+        assert!(load(&twice, &BTreeMap::new()).unwrap_err().iter().any(|mistake| mistake.text.contains("named twice")));
+        assert!(told[0].text.contains("is no script of this profile"), "{told:?}");
+        std::fs::write(folder.path().join("profile.toml"), " ".repeat(usize::try_from(DECLARATION_BYTES_MAX).unwrap() + 1)).unwrap();
+        assert!(load(&profiles, &BTreeMap::new()).unwrap_err()[0].text.contains("has more than"));
+    }
+}

@@ -1,0 +1,56 @@
+//! The program `cf-node`: its command line, and nothing else.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use cf_node::{exchange, members, try_out};
+use clap::{Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "cf-node", version, about = "What every node of a clusterdrop cluster runs")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the scripts of one event of a profile on this machine, in a copy of its folder, before it goes to S3
+    #[command(after_help = "Exit status: 0 if all scripts did well, 1 if one failed, 2 for a wrong use.")]
+    Try(try_out::Options),
+    /// List the members of this node's cluster
+    Members(members::command::ListArgs),
+    /// All-to-all exchange: what nodes tell each other before they are configured
+    #[command(subcommand)]
+    Exchange(exchange::command::Exchange),
+    /// Take part in the gossip, and nothing else
+    #[command(hide = true)]
+    Gossip(members::command::GossipArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Try(options) => return in_runtime(async { Ok(ExitCode::from(try_out::run(&options).await)) }),
+        Command::Exchange(command) => {
+            tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+            return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
+        }
+        Command::Members(args) => members::command::list(&args),
+        Command::Gossip(args) => members::command::gossip(args),
+    };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// Runs a command on one thread: a node has other work for its processors.
+fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    ended(runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(command)))
+}
+
+fn ended(done: Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("cf-node: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,389 @@
+//! The driver around foca and the seal. Pure: datagrams and timers go in; datagrams, timers and changes come out as data.
+//!
+//! What it adds to SWIM:
+//!
+//! - **Joining by address.** A request to join names no member; who gets it puts itself in. While a node knows no other member, it
+//!   asks again every [`ASK_EVERY`].
+//! - **Changes by comparison.** After each input the members are compared with those that were reported, so joins and leaves of a
+//!   name alternate by construction, and a boot that replaced another is a leave and a join.
+//! - **One name, two nodes.** foca alone would let them declare each other dead for ever. Here the lower claim to a name is told of the
+//!   higher one by whoever hears it. It takes the name where the higher claim is dead; otherwise it leaves the
+//!   cluster, says so ([`Output::Name`]), and asks again every [`ASK_EVERY`], until the name is free.
+//! - **An old name for us.** Who still speaks to an earlier boot of ours gets our present identity at once, not after a failed probe.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+use foca::{Config, Foca, Message, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec, State};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::identity::Identity;
+use super::seal::{ClusterKey, Outgoing, PAYLOAD_BYTES_MAX, Refusal, Seal};
+use super::wire::{self, Packet};
+use super::{Change, Member, RANK_MAX};
+use crate::node::NodeName;
+
+/// How often a node that knows no member asks its contacts.
+pub const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// The most addresses that are asked: the seeds, and members of old.
+pub const CONTACTS_MAX: usize = 24;
+
+/// The protocol's constants, for 1 to some hundred members on one network.
+///
+/// A killed node is probed by some other within about a second, suspected one probe period later, and dead after 5 s of suspicion; the
+/// news takes below a second: some 8 s in all. A probe fails falsely at 1 % loss once in a million, and the suspect has 5 s to object,
+/// which it hears of within one. A shorter suspicion would make members leave that are only paused for a few seconds.
+pub fn config() -> Config {
+    let every = |seconds: f64, members: usize| {
+        Some(PeriodicParams {
+            frequency: Duration::from_secs_f64(seconds),
+            num_members: NonZeroUsize::new(members).unwrap_or(NonZeroUsize::MIN),
+        })
+    };
+    Config {
+        probe_period: Duration::from_secs(1),
+        probe_rtt: Duration::from_millis(400),
+        num_indirect_probes: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
+        // 4 × log10 of the members would be 9 at 200; more where datagrams are lost.
+        max_transmissions: NonZeroU8::new(12).unwrap_or(NonZeroU8::MIN),
+        suspect_to_down_after: Duration::from_secs(5),
+        // Never: the names are few, and the dead are asked again now and then, which is what heals a partition.
+        remove_down_after: None,
+        max_packet_size: NonZeroUsize::new(PAYLOAD_BYTES_MAX).unwrap_or(NonZeroUsize::MIN),
+        notify_down_members: true,
+        // An answer lists some ten members at random: what gossip missed is found within minutes.
+        periodic_announce: every(5.0, 1),
+        periodic_announce_to_down_members: every(8.0, 2),
+        periodic_gossip: every(0.2, 3),
+    }
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Send(SocketAddr, Vec<u8>),
+    /// Hand this timer back after this time.
+    After(Duration, Timer),
+    /// The membership changed.
+    Change(Change),
+    /// This node's name changed hands.
+    Name(Claim),
+}
+
+/// How this node's claim to its name goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// This other node has a later claim to the name. This node is no member while that one lives.
+    Lost(Member),
+    /// The name is this node's again.
+    Regained,
+}
+
+/// A timer of the driver, to hand back.
+#[derive(Debug, Clone)]
+pub struct Timer(Due);
+
+#[derive(Debug, Clone)]
+enum Due {
+    /// foca's, of its instance with this number.
+    Foca(u32, foca::Timer<Identity>),
+    /// See [`ASK_EVERY`].
+    Ask,
+}
+
+/// How many datagrams were dropped, by reason.
+pub type Refusals = BTreeMap<Refusal, u64>;
+
+/// One node's part in the gossip.
+pub struct Gossip {
+    foca: Foca<Identity, PostcardCodec, StdRng, NoCustomBroadcast>,
+    /// The number of the foca instance: a node that lost its name begins a new one.
+    instance: u32,
+    random: StdRng,
+    seal: Seal,
+    reported: BTreeMap<NodeName, Identity>,
+    contacts: VecDeque<SocketAddr>,
+    rival: Option<Identity>,
+    left: bool,
+    refusals: Refusals,
+    accepted: u64,
+}
+
+impl Gossip {
+    /// A node that starts, and what it does first: it reports itself as a member. The seed must be 32 fresh random bytes.
+    /// `None` never happens (see [`Seal::new`]).
+    pub fn new(me: Identity, key: ClusterKey, seed: [u8; 32]) -> Option<(Self, Vec<Output>)> {
+        let mut random = StdRng::from_seed(seed);
+        let seal = Seal::new(key, random.fork())?;
+        let foca = Foca::new(me.clone(), config(), random.fork(), PostcardCodec);
+        let joined = Output::Change(Change::Joined(me.member().clone()));
+        let gossip = Self {
+            foca,
+            instance: 0,
+            random,
+            seal,
+            reported: BTreeMap::from([(me.name(), me)]),
+            contacts: VecDeque::new(),
+            rival: None,
+            left: false,
+            refusals: Refusals::new(),
+            accepted: 0,
+        };
+        Some((gossip, vec![joined, Output::After(ASK_EVERY, Timer(Due::Ask))]))
+    }
+
+    /// Who this node is; its claim may have risen since it started.
+    pub fn identity(&self) -> &Identity {
+        self.foca.identity()
+    }
+
+    /// The members that were reported, with this node.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.reported.values().map(Identity::member)
+    }
+
+    /// How many datagrams were dropped, by reason.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// How many messages were accepted.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Asks the nodes at these addresses to join, now and again while no member is known.
+    pub fn announce(&mut self, seeds: &[SocketAddr]) -> Vec<Output> {
+        if self.left {
+            return Vec::new();
+        }
+        for seed in seeds {
+            self.add_contact(*seed);
+        }
+        let mut effects = Effects::default();
+        self.ask_contacts(&mut effects);
+        self.finish(effects)
+    }
+
+    /// Tells the others that this node leaves. Afterwards nothing is answered.
+    pub fn leave(&mut self) -> Vec<Output> {
+        let mut effects = Effects::default();
+        // Losing the news would cost the others a failed probe, so it goes to some more of them than foca alone tells.
+        if self.foca.leave_cluster(&mut effects).is_ok() {
+            let _ = self.foca.gossip(&mut effects);
+            let _ = self.foca.gossip(&mut effects);
+        }
+        self.left = true;
+        effects.timers.clear();
+        effects.changed = false;
+        self.finish(effects)
+    }
+
+    /// A datagram came.
+    pub fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<Output> {
+        if self.left {
+            return Vec::new();
+        }
+        let mut effects = Effects::default();
+        let opened = self.seal.open(from, bytes, &mut effects.sealed);
+        let result = opened.and_then(|payload| payload.map_or(Ok(()), |payload| self.message(&payload, &mut effects)));
+        if let Err(refusal) = result {
+            *self.refusals.entry(refusal).or_default() += 1;
+        }
+        self.finish(effects)
+    }
+
+    /// A timer is due.
+    pub fn timer(&mut self, timer: Timer) -> Vec<Output> {
+        let mut effects = Effects::default();
+        match timer.0 {
+            _ if self.left => {}
+            Due::Foca(instance, timer) if instance == self.instance => {
+                // Its errors here are probes out of step after a pause; foca goes on by itself.
+                let _ = self.foca.handle_timer(timer, &mut effects);
+            }
+            Due::Foca(..) => {}
+            Due::Ask => {
+                effects.ask = true;
+                if self.foca.num_members() == 0 {
+                    self.ask_contacts(&mut effects);
+                }
+            }
+        }
+        self.finish(effects)
+    }
+
+    /// A message that was sealed by a member of this cluster.
+    fn message(&mut self, payload: &[u8], effects: &mut Effects) -> Result<(), Refusal> {
+        self.accepted += 1;
+        let packet = wire::read(payload).map_err(|_| Refusal::Malformed)?;
+        if packet.claims().any(|(identity, _)| identity.name().rank() > RANK_MAX || identity.is_anyone()) {
+            return Err(Refusal::Malformed);
+        }
+        if self.name_is_claimed(&packet, effects) {
+            return Ok(());
+        }
+        // That the others count this name's lower claim as dead is known; foca would take the sender for a member of ours.
+        if self.rival.is_some() && packet.header.message == Message::TurnUndead {
+            return Ok(());
+        }
+        self.tell_loser(&packet, effects);
+        let header = &packet.header;
+        let me = self.foca.identity();
+        let rewritten = match header.message {
+            Message::Announce if header.dst.is_anyone() => Some(wire::write_announce(header, me.clone()).map_err(|_| Refusal::Malformed)?),
+            _ => None,
+        };
+        if header.dst.name() == me.name() && me.beats(&header.dst) && rewritten.is_none() {
+            let _ = self.foca.announce(header.src.clone(), &mut *effects);
+        }
+        let data = rewritten.as_deref().unwrap_or(payload);
+        self.foca.handle_data(data, effects).map_err(|_| Refusal::Malformed)
+    }
+
+    /// Whether the message is of a higher claim to this node's name; then it is not for foca.
+    fn name_is_claimed(&mut self, packet: &Packet, effects: &mut Effects) -> bool {
+        let me = self.foca.identity().clone();
+        let higher = packet.claims().filter(|(other, _)| other.name() == me.name() && !other.is_same_boot(&me) && other.beats(&me));
+        let Some((other, state)) =
+            higher.max_by(|(a, _), (b, _)| if a.beats(b) { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less })
+        else {
+            return false;
+        };
+        if state == State::Down {
+            let _ = self.foca.change_identity(me.above(other), &mut *effects);
+            effects.changed = true;
+            self.set_rival(None, effects);
+            self.ask_contacts(effects);
+            return true;
+        }
+        if self.rival.is_none() {
+            let known: Vec<SocketAddr> = self.members().map(Member::address).filter(|address| *address != me.member().address()).collect();
+            for address in known {
+                self.add_contact(address);
+            }
+            self.instance += 1;
+            self.foca = Foca::new(me.renewed(), config(), self.random.fork(), PostcardCodec);
+            effects.timers.clear();
+            effects.changed = true;
+        }
+        self.set_rival(Some(other.clone()), effects);
+        true
+    }
+
+    /// Tells the sender if its name has a higher claim. Without it the sender would only learn that it counts as dead.
+    fn tell_loser(&mut self, packet: &Packet, effects: &mut Effects) {
+        let sender = &packet.header.src;
+        let me = self.foca.identity();
+        let of_us = (sender.name() == me.name()).then(|| foca::Member::alive(me.clone()));
+        let known = || self.foca.iter_membership_state().find(|known| known.id().name() == sender.name()).cloned();
+        let Some(holder) = of_us.or_else(known) else { return };
+        if !holder.id().is_same_boot(sender)
+            && holder.id().beats(sender)
+            && let Ok(news) = wire::write_news(me, sender, &holder)
+        {
+            effects.sends.insert(0, (sender.member().address(), news));
+        }
+    }
+
+    fn set_rival(&mut self, rival: Option<Identity>, effects: &mut Effects) {
+        if rival.as_ref().map(Identity::member) != self.rival.as_ref().map(Identity::member) {
+            effects.claim = Some(rival.as_ref().map_or(Claim::Regained, |rival| Claim::Lost(rival.member().clone())));
+        }
+        self.rival = rival;
+    }
+
+    fn add_contact(&mut self, address: SocketAddr) {
+        if address == self.foca.identity().member().address() || self.contacts.contains(&address) {
+            return;
+        }
+        // The first are the seeds; they stay.
+        if self.contacts.len() < CONTACTS_MAX {
+            self.contacts.push_back(address);
+        }
+    }
+
+    fn ask_contacts(&mut self, effects: &mut Effects) {
+        let dead = self.foca.iter_membership_state().map(|dead| dead.id().member().address());
+        let all: Vec<SocketAddr> = self.contacts.iter().copied().chain(dead).take(CONTACTS_MAX).collect();
+        for address in all {
+            let _ = self.foca.announce(Identity::anyone_at(address), &mut *effects);
+        }
+    }
+
+    fn finish(&mut self, effects: Effects) -> Vec<Output> {
+        let mut sealed = effects.sealed;
+        for (to, payload) in effects.sends {
+            self.seal.send(to, &payload, &mut sealed);
+        }
+        let mut outputs: Vec<Output> = sealed.into_iter().map(|(to, datagram)| Output::Send(to, datagram)).collect();
+        outputs.extend(effects.timers.into_iter().map(|(after, timer)| Output::After(after, Timer(Due::Foca(self.instance, timer)))));
+        if effects.ask {
+            outputs.push(Output::After(ASK_EVERY, Timer(Due::Ask)));
+        }
+        if effects.changed {
+            self.report(&mut outputs);
+        }
+        // A node that has members again has its name.
+        if self.rival.is_some() && self.foca.num_members() > 0 {
+            self.rival = None;
+            outputs.push(Output::Name(Claim::Regained));
+        }
+        outputs.extend(effects.claim.map(Output::Name));
+        outputs
+    }
+
+    /// Reports what differs from what was reported.
+    fn report(&mut self, outputs: &mut Vec<Output>) {
+        let me = self.foca.identity();
+        let active = self.foca.iter_members().map(foca::Member::id).chain([me]);
+        let now: BTreeMap<NodeName, Identity> = active.map(|identity| (identity.name(), identity.clone())).collect();
+        for (name, before) in &self.reported {
+            if now.get(name).is_none_or(|after| !after.is_same_boot(before)) {
+                outputs.push(Output::Change(Change::Left(before.member().clone())));
+            }
+        }
+        for (name, after) in &now {
+            if self.reported.get(name).is_none_or(|before| !after.is_same_boot(before)) {
+                outputs.push(Output::Change(Change::Joined(after.member().clone())));
+            }
+        }
+        self.reported = now;
+    }
+}
+
+/// What one input leads to, as foca says it.
+#[derive(Default)]
+struct Effects {
+    sends: Vec<(SocketAddr, Vec<u8>)>,
+    sealed: Vec<Outgoing>,
+    timers: Vec<(Duration, foca::Timer<Identity>)>,
+    changed: bool,
+    ask: bool,
+    claim: Option<Claim>,
+}
+
+impl foca::Runtime<Identity> for Effects {
+    fn notify(&mut self, notification: Notification<'_, Identity>) {
+        // What changed is read from foca's list.
+        let _ = notification;
+        self.changed = true;
+    }
+
+    fn send_to(&mut self, to: Identity, data: &[u8]) {
+        self.sends.push((to.member().address(), data.to_vec()));
+    }
+
+    fn submit_after(&mut self, event: foca::Timer<Identity>, after: Duration) {
+        self.timers.push((after, event));
+    }
+}
+
+#[cfg(test)]
+#[path = "gossip_tests.rs"]
+mod tests;
