@@ -2,6 +2,9 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::channel::{MESSAGE_BYTES_MAX, TAG_BYTES, body_length, builder, read_handshake, write_frame};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,23 +59,22 @@ impl Server {
 
     /// Waits until so many requests have reached the handler.
     async fn handles(&self, count: usize) {
-        for _ in 0..1000 {
-            if self.handled.load(Ordering::Relaxed) == count {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{:?}", self.counters);
+        self.reaches(|| self.handled.load(Ordering::Relaxed) == count).await;
     }
 
     async fn counted(&self, counter: fn(&Counters) -> &AtomicU64, count: u64) {
+        self.reaches(|| counter(&self.counters).load(Ordering::Relaxed) == count).await;
+    }
+
+    /// Waits for a state, for ten seconds at most.
+    async fn reaches(&self, state: impl Fn() -> bool) {
         for _ in 0..1000 {
-            if counter(&self.counters).load(Ordering::Relaxed) == count {
+            if state() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{:?}", self.counters);
+        panic!("{:?}, handled {}", self.counters, self.handled.load(Ordering::Relaxed));
     }
 
     /// Sends these bytes and reads until the server closes.

@@ -201,7 +201,7 @@ impl Seal {
         }
     }
 
-    /// A hello: tells our session to who asks. Nothing of ours changes by it.
+    /// A hello: the reply names the session that datagrams to this node are sealed for. Nothing changes here by it.
     fn answer(&mut self, from: SocketAddr, head: &Head, body: &[u8], out: &mut Vec<Outgoing>) -> Result<(), Refusal> {
         let asked: [u8; 32] = body.try_into().map_err(|_| Refusal::Malformed)?;
         // Where we have a use for the asker's session and do not know it, the answer asks back.

@@ -1,5 +1,7 @@
 //! The simulated world of an exchange: one coordinator, up to twenty machines, a bad network, and the oracle.
 
+mod coordinating;
+mod inputs;
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +13,7 @@ use cf_node::exchange::participant::{self, Participant, Then};
 use cf_node::exchange::round::{RoundState, Rules};
 use cf_node::exchange::wire::{Answer, ConfigId, End, Phase, Poll, RunResult, Task};
 use cf_node::node::NodeName;
+use inputs::{Dice, name, rules, step};
 use oracle::Oracle;
 
 /// A bug that a test plants.
@@ -30,27 +33,6 @@ const WORLD_ENDS_MS: u64 = 600_000;
 
 /// After so long without an open round nothing more comes: whatever was lost has been asked for again.
 const QUIET_MS: u64 = 30_000;
-
-/// splitmix64: a world is its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-}
 
 #[derive(Debug, Clone)]
 enum What {
@@ -110,40 +92,6 @@ pub struct World {
     pub scripts: usize,
     pub crashes: usize,
     pub late_results: usize,
-}
-
-fn name(rank: u64) -> NodeName {
-    u32::try_from(rank).ok().and_then(NodeName::compute).unwrap_or(NodeName::LOGIN)
-}
-
-fn step(name: &str, version: u64, signal: Signal) -> Step {
-    Step {
-        key: format!("site/{name}"),
-        name: name.to_owned(),
-        folder: PathBuf::from("/p"),
-        export: Some("export.d/x".to_owned()),
-        populate: Some("populate.d/x".to_owned()),
-        inputs: BTreeMap::new(),
-        outputs: vec![Output { name: "o".to_owned(), error: false }],
-        signal,
-        timeout_seconds: TIMEOUT_SECONDS,
-        missing_output: MissingOutput::Null,
-        config: ConfigId(format!("{name}-{version}")),
-    }
-}
-
-fn rules(bug: Option<Bug>) -> Rules {
-    let mut rules = Rules::default();
-    match bug {
-        Some(Bug::BarrierOneShort) => rules.complete = |members, results| results.len() + 1 >= members.len(),
-        Some(Bug::ExpiresLate) => rules.expired = |now, deadline| now > deadline,
-        Some(Bug::ExpiresEarly) => rules.expired = |now, deadline| now + 1_000 >= deadline,
-        Some(Bug::LateResultCounts) => {
-            rules.counts = |round, node, report| round.phase() == Some(report.run.phase) && round.members.contains(&node);
-        }
-        _ => {}
-    }
-    rules
 }
 
 impl World {
@@ -422,67 +370,4 @@ impl World {
     }
 
     // --- the coordinator
-
-    fn coordinator_starts(&mut self) -> Result<(), String> {
-        if self.coordinator.is_some() {
-            return Ok(());
-        }
-        let state: Coordinator = match &self.disk {
-            Some(disk) => serde_json::from_str(disk).map_err(|error| error.to_string())?,
-            None => Coordinator::new("epoch".to_owned(), GRACE_MS),
-        };
-        self.coordinator_started_ms = self.now_ms - state.clock_ms().min(self.now_ms);
-        self.coordinator = Some(state.with_rules(rules(self.bug)));
-        self.decide(&coordinator::Event::Plan(self.plan.clone()))?;
-        self.decide(&coordinator::Event::Expected(self.expected.clone()))?;
-        Ok(())
-    }
-
-    fn coordinator_crashes(&mut self) {
-        if self.coordinator.take().is_some() {
-            self.crashes += 1;
-            let comes_back = self.dice.below(15_000);
-            self.after(comes_back, What::CoordinatorStarts);
-        }
-    }
-
-    fn asked(&mut self, node: NodeName, poll: Poll) -> Result<(), String> {
-        if let Some(answer) = self.decide(&coordinator::Event::Poll(Box::new(poll)))? {
-            self.send(&What::Answers(node, answer));
-        }
-        Ok(())
-    }
-
-    /// One event for the coordinator, with its crash points.
-    fn decide(&mut self, event: &coordinator::Event) -> Result<Option<Answer>, String> {
-        let clock = self.now_ms - self.coordinator_started_ms;
-        let Some(coordinator) = self.coordinator.as_mut() else { return Ok(None) };
-        let before = coordinator.deadline_ms();
-        let decision = coordinator.handle(event.clone(), clock);
-        self.oracle.after_event(coordinator, event, clock, decision.save)?;
-        let deadline = coordinator.deadline_ms();
-        let state = decision.save.then(|| serde_json::to_string(coordinator).expect("a state is JSON"));
-        if deadline != before
-            && let Some(deadline) = deadline
-        {
-            // On the very millisecond, and on both sides of it.
-            for at in [deadline - 1, deadline, deadline + 1] {
-                self.at(at + self.coordinator_started_ms, What::Tick);
-            }
-        }
-        if self.crash_now() {
-            self.coordinator_crashes();
-            self.oracle.forgotten();
-            return Ok(None);
-        }
-        if let Some(state) = state {
-            self.oracle.written();
-            self.disk = Some(state);
-        }
-        if self.crash_now() {
-            self.coordinator_crashes();
-            return Ok(None);
-        }
-        Ok(decision.answer)
-    }
 }
