@@ -289,13 +289,23 @@ async fn a_life_in_free_run_takes_no_invocation_and_no_call_too_many() -> Result
 
 /// Whether each look of an invocation makes no call that one pass of the table does not make, and none more often. Passes meet
 /// here: one finds the world between two steps of another and has less to do, or is broken off and looks again. It has found
-/// its cluster by then, and a mail that it has claimed is sent before.
+/// its cluster by then, and a mail that it has claimed is sent before. What the event's stack was a moment ago no longer holds:
+/// the next look asks for the stack by its name.
 fn is_known(one: &Invocation, known: &[Vec<String>]) -> bool {
+    let again: Vec<Vec<String>> = known.iter().map(|list| list.iter().map(|call| of_any_stack(call)).collect()).collect();
     one.looks().iter().enumerate().all(|(nth, look)| {
         let list: Vec<String> = look.iter().map(|call| call.what.replace("/free", "/life")).collect();
-        let list: Vec<String> = list.into_iter().filter(|call| nth == 0 || call != "ses.SendEmail").collect();
-        known.iter().any(|known| is_within(&list, known))
+        if nth == 0 {
+            return known.iter().any(|known| is_within(&list, known));
+        }
+        let list: Vec<String> = list.iter().filter(|call| *call != "ses.SendEmail").map(|call| of_any_stack(call)).collect();
+        again.iter().any(|known| is_within(&list, known))
     })
+}
+
+/// A call as it is whichever way the stack is named.
+fn of_any_stack(call: &str) -> String {
+    call.replace("DescribeStacks by name", "DescribeStacks by id")
 }
 
 fn is_within(list: &[String], known: &[String]) -> bool {
@@ -309,4 +319,27 @@ fn life_lists(snapshot: &str) -> Vec<Vec<String>> {
     let of_pass =
         |pass: &str| pass.lines().filter(is_call).map(|line| line.trim().split(" (").next().unwrap_or_default().to_owned()).collect();
     snapshot.split("\n\n").map(of_pass).collect()
+}
+
+/// Two passes meet when the cluster is ready, as they did once: the other has removed the request, and this one looks again.
+#[test]
+fn a_second_look_at_a_ready_cluster_is_known_and_one_that_creates_again_is_not() {
+    let known = life_lists(include_str!("snapshots/calls__life.snap"));
+    let call = |what: &str, status| Call { what: what.to_owned(), status };
+    let reads = |stack: &str| {
+        let calls = [stack, "s3.GetObject system/ledger/free.json", "s3.ListObjectsV2 users/home/free/demo.cf-*"];
+        calls.map(|what| call(what, 200)).to_vec()
+    };
+    let crossed = call("s3.PutObject users/home/free/demo.cf-status", 412);
+    let of = |stack: &str, last: &str| {
+        let first = [reads("cloudformation.DescribeStacks by id"), vec![crossed.clone()]].concat();
+        let second = [reads(stack), vec![call("s3.PutObject users/home/free/demo.cf-created", 200), call(last, 200)]].concat();
+        let calls = [first, second].concat();
+        let (function, by, about) = ("cf-watch".to_owned(), "clusterdrop-progress".to_owned(), "2".to_owned());
+        Invocation { n: 1, function, by, about, ms: Some(1.0), cold: false, peak_kib: None, error: None, calls }
+    };
+    let by_name = "cloudformation.DescribeStacks by name";
+    assert!(is_known(&of(by_name, "s3.PutObject users/home/free/demo.cf-status"), &known));
+    assert!(!is_known(&of(by_name, "cloudformation.CreateStack by name"), &known));
+    assert!(!is_known(&of("cloudformation.ListStacks", "s3.PutObject users/home/free/demo.cf-status"), &known));
 }
