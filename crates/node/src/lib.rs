@@ -5,6 +5,9 @@
 //! - [`node`]: what a node is (role, name, where its files lie);
 //! - [`settings`]: what the template tells a node;
 //! - [`store`]: the seam to S3;
+//! - [`cloud`]: the seam to the rest of AWS;
+//! - [`fetch`]: brings the profiles from S3 to the node;
+//! - [`account`]: the user's account and its SSH key;
 //! - [`event`]: the events of a node's life and the arguments that scripts get;
 //! - [`instance_log`]: the log that scripts' output goes to;
 //! - [`profile`]: which scripts of which profile an event runs;
@@ -16,8 +19,11 @@
 //! - [`link`]: authenticated requests between the nodes of a cluster;
 //! - [`exchange`]: steps in which all nodes get what each of them exported.
 
+pub mod account;
+pub mod cloud;
 pub mod event;
 pub mod exchange;
+pub mod fetch;
 pub mod hooks;
 pub mod instance_log;
 pub mod link;

@@ -1,0 +1,40 @@
+//! The seam to AWS beside S3: what the agent asks of it, and nothing else.
+
+use std::future::Future;
+use std::net::IpAddr;
+
+/// Which machine this is, from its instance metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its EC2 id, such as `i-0123456789abcdef0`.
+    pub instance: String,
+    /// Its private address.
+    pub address: IpAddr,
+}
+
+/// Why AWS gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloudError {
+    /// No right to it; with AWS's words.
+    #[error("AWS refuses it: {0}")]
+    Denied(String),
+    /// There is no such thing.
+    #[error("AWS has it not: {0}")]
+    Missing(String),
+    /// AWS could not be reached, or did not answer, after the attempts that are made.
+    #[error("AWS cannot be reached: {0}")]
+    Unreachable(String),
+}
+
+/// AWS beside S3. Each call has its own time limit and attempts.
+pub trait Cloud: Send + Sync + 'static {
+    /// Which machine this is.
+    fn identity(&self) -> impl Future<Output = Result<Identity, CloudError>> + Send;
+
+    /// The text of the cluster's secret, by its ARN.
+    fn secret(&self, arn: &str) -> impl Future<Output = Result<String, CloudError>> + Send;
+
+    /// Tells CloudFormation how the node's start ended. `id` is shown in the stack's events: at most 64 characters, the instance id
+    /// where it went well and a failure's code where it did not (SignalResource, CloudFormation API reference).
+    fn signal(&self, stack: &str, resource: &str, id: &str, ready: bool) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
