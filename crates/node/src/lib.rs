@@ -14,15 +14,18 @@
 //! - [`script`]: prepares a script for its run;
 //! - [`run`]: runs one script;
 //! - [`hooks`]: runs the scripts of an event;
+//! - [`failures`]: the journal of scripts that failed;
+//! - [`report`], [`reporter`]: what the node reports of itself;
 //! - [`try_out`]: runs an event of a profile on one's own machine;
 //! - [`members`]: who is in the cluster, by gossip;
-//! - [`link`]: authenticated requests between the nodes of a cluster;
+//! - [`link`]: authenticated requests between the nodes of a cluster; [`request`]: what they ask;
 //! - [`exchange`]: steps in which all nodes get what each of them exported.
 
 pub mod account;
 pub mod cloud;
 pub mod event;
 pub mod exchange;
+pub mod failures;
 pub mod fetch;
 pub mod hooks;
 pub mod instance_log;
@@ -31,6 +34,9 @@ pub mod members;
 pub mod node;
 mod plain_file;
 pub mod profile;
+pub mod report;
+pub mod reporter;
+pub mod request;
 pub mod run;
 pub mod script;
 pub mod settings;
