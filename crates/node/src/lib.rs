@@ -8,6 +8,7 @@
 //! - [`cloud`]: the seam to the rest of AWS;
 //! - [`fetch`]: brings the profiles from S3 to the node;
 //! - [`account`]: the user's account and its SSH key;
+//! - [`agent`]: the daemon, which boots the node and keeps it a member of its cluster;
 //! - [`event`]: the events of a node's life and the arguments that scripts get;
 //! - [`instance_log`]: the log that scripts' output goes to;
 //! - [`profile`]: which scripts of which profile an event runs;
@@ -22,6 +23,7 @@
 //! - [`exchange`]: steps in which all nodes get what each of them exported.
 
 pub mod account;
+pub mod agent;
 pub mod cloud;
 pub mod event;
 pub mod exchange;
