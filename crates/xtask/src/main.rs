@@ -1,11 +1,13 @@
 //! The chores of this project. `cargo xtask` alone lists them.
 
+mod checks;
 mod chore;
 mod demo;
 mod deny;
 mod deployable;
 #[cfg(test)]
 mod documents_tests;
+mod named;
 mod ours;
 mod partitions;
 mod policies;
