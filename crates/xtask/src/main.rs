@@ -61,7 +61,7 @@ enum Chore {
     },
     /// Measure cold start, latency and memory beside a floor and a baseline: some minutes, on a quiet machine
     Bench {
-        /// Passed on: --quick, --no-build, --turns N; `-- --help` tells of them
+        /// Passed on: --nodes for the node agent, --quick, --no-build, --turns N; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
