@@ -18,12 +18,13 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
-use foca::{Config, Foca, Message, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec, State};
+use foca::{Config, Foca, Message, NoCustomBroadcast, PeriodicParams, PostcardCodec, State};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::effects::Effects;
 use super::identity::Identity;
-use super::seal::{ClusterKey, Outgoing, PAYLOAD_BYTES_MAX, Refusal, Seal};
+use super::seal::{ClusterKey, PAYLOAD_BYTES_MAX, Refusal, Seal};
 use super::wire::{self, Packet};
 use super::{Change, Member, RANK_MAX};
 use crate::node::NodeName;
@@ -395,34 +396,6 @@ impl Gossip {
             }
         }
         self.reported = now;
-    }
-}
-
-/// What one input leads to, as foca says it.
-#[derive(Default)]
-struct Effects {
-    sends: Vec<(SocketAddr, Vec<u8>)>,
-    sealed: Vec<Outgoing>,
-    timers: Vec<(Duration, foca::Timer<Identity>)>,
-    changed: bool,
-    ask: bool,
-    learn: Option<(usize, u8)>,
-    claim: Option<Claim>,
-}
-
-impl foca::Runtime<Identity> for Effects {
-    fn notify(&mut self, notification: Notification<'_, Identity>) {
-        // What changed is read from foca's list.
-        let _ = notification;
-        self.changed = true;
-    }
-
-    fn send_to(&mut self, to: Identity, data: &[u8]) {
-        self.sends.push((to.member().address(), data.to_vec()));
-    }
-
-    fn submit_after(&mut self, event: foca::Timer<Identity>, after: Duration) {
-        self.timers.push((after, event));
     }
 }
 
