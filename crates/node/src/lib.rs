@@ -6,6 +6,8 @@
 //! - [`settings`]: what the template tells a node;
 //! - [`store`]: the seam to S3;
 //! - [`cloud`]: the seam to the rest of AWS;
+//! - [`aws`]: the SDK's configuration on a node;
+//! - [`secret`]: the keys that follow from the cluster's secret;
 //! - [`fetch`]: brings the profiles from S3 to the node;
 //! - [`account`]: the user's account and its SSH key;
 //! - [`event`]: the events of a node's life and the arguments that scripts get;
@@ -20,9 +22,12 @@
 //! - [`exchange`]: steps in which all nodes get what each of them exported.
 
 pub mod account;
+pub mod aws;
 pub mod cloud;
 pub mod event;
 pub mod exchange;
+#[cfg(test)]
+mod fake_http;
 pub mod fetch;
 pub mod hooks;
 pub mod instance_log;
@@ -31,8 +36,10 @@ pub mod members;
 pub mod node;
 mod plain_file;
 pub mod profile;
+mod programs;
 pub mod run;
 pub mod script;
+pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod try_out;
