@@ -19,11 +19,15 @@
 //! - [`try_out`]: runs an event of a profile on one's own machine;
 //! - [`members`]: who is in the cluster, by gossip;
 //! - [`link`]: authenticated requests between the nodes of a cluster;
+//! - [`turn`]: one process of a node at a time changes profiles or runs an event;
+//! - [`customize`]: live use: profiles and events on a running node;
+//! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported.
 
 pub mod account;
 pub mod aws;
 pub mod cloud;
+pub mod customize;
 pub mod event;
 pub mod exchange;
 #[cfg(test)]
@@ -31,15 +35,18 @@ mod fake_http;
 pub mod fetch;
 pub mod hooks;
 pub mod instance_log;
+pub mod jobs;
 pub mod link;
 pub mod members;
 pub mod node;
 mod plain_file;
 pub mod profile;
 mod programs;
+mod random;
 pub mod run;
 pub mod script;
 pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod try_out;
+pub mod turn;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use cf_node::{exchange, members, try_out};
+use cf_node::{customize, exchange, members, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -21,6 +21,8 @@ enum Command {
     Try(try_out::Options),
     /// List the members of this node's cluster
     Members(members::command::ListArgs),
+    /// The profiles of this node: list, apply, push, pull and trigger them, and the job queue
+    Customize(customize::command::Options),
     /// All-to-all exchange: what nodes tell each other before they are configured
     #[command(subcommand)]
     Exchange(exchange::command::Exchange),
@@ -32,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Try(options) => return in_runtime(async { Ok(ExitCode::from(try_out::run(&options).await)) }),
+        Command::Customize(options) => return in_runtime(async { Ok(customize::command::run(options).await) }),
         Command::Exchange(command) => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
