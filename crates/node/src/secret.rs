@@ -2,7 +2,7 @@
 //!
 //! The stack makes one secret for each cluster, a random text in Secrets Manager, which only this cluster's roles may read. Nothing else
 //! goes into a key: no name, no id, no time (acceptance check C16). Each use has a key of its own, by HKDF-SHA-256 (RFC 5869) with a
-//! label, so that one which leaks tells nothing of the others.
+//! label, so that one which leaks reveals nothing of the others.
 
 use ring::hkdf;
 

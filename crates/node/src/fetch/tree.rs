@@ -194,7 +194,7 @@ fn point(link: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // A folder that somebody else put there gives way.
+    // A folder in the link's place gives way: the agent makes none there.
     if fs::symlink_metadata(link).is_ok_and(|found| found.is_dir()) {
         fs::remove_dir_all(link)?;
     }
