@@ -73,7 +73,10 @@ async fn an_account_of_the_image_is_never_handed_to_a_user() {
 #[tokio::test]
 async fn a_crash_after_useradd_does_not_make_the_account_a_strangers() {
     let node = Node::new();
-    node.stand_ins.add("runuser", "exit 1");
+    // The account is made, and the agent ends before it knows that.
+    node.stand_ins.add("useradd", &format!("{USERADD}\nexit 1"));
+    assert!(node.make("alice").await.unwrap_err().reason.contains("useradd ended with exit code 1"));
+    node.stand_ins.add("useradd", USERADD).add("runuser", "exit 1");
     assert!(node.make("alice").await.unwrap_err().reason.contains("runuser ended with exit code 1"));
     node.stand_ins.add("runuser", RUNUSER);
     assert!(node.make("alice").await.unwrap().keys.exists());

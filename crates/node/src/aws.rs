@@ -42,7 +42,7 @@ impl Wire {
     }
 
     /// HTTPS through this proxy, `http://host:port`, by CONNECT: the proxy sees the endpoint's name and nothing else. Plain HTTP
-    /// still goes straight: instance metadata are nobody else's.
+    /// still goes straight: instance metadata answer on the node only.
     pub fn through(address: &str) -> Result<Self, ProxyError> {
         let proxy = ProxyConfig::https(address.to_owned());
         proxy.map(Self::by).map_err(|error| ProxyError { address: address.to_owned(), reason: error.to_string() })

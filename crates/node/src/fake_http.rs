@@ -139,7 +139,7 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Request> {
     Ok(Request { line, headers, body })
 }
 
-/// A configuration for an emulator at this address, with credentials of nobody, and almost without waiting.
+/// A configuration for an emulator at this address, with made-up credentials, and almost without waiting.
 pub async fn configuration(url: &str) -> aws_config::SdkConfig {
     use std::time::Duration;
 

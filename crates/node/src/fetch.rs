@@ -97,7 +97,7 @@ pub async fn fetch<S: Store>(store: &S, settings: &NodeSettings, layout: &Layout
 enum Need {
     /// Nothing.
     IfThere,
-    /// The user hears of it.
+    /// It is reported.
     Named,
     /// Without it, there is no node.
     Own,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use cf_node::{customize, exchange, members, try_out};
+use cf_node::{customize, exchange, install, members, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -19,6 +19,8 @@ enum Command {
     /// Run the scripts of one event of a profile on this machine, in a copy of its folder, before it goes to S3
     #[command(after_help = "Exit status: 0 if all scripts did well, 1 if one failed, 2 for a wrong use.")]
     Try(try_out::Options),
+    /// Put this program in its place on this node, and start it where systemd runs
+    Install(install::Options),
     /// List the members of this node's cluster
     Members(members::command::ListArgs),
     /// The profiles of this node: list, apply, push, pull and trigger them, and the job queue
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Try(options) => return in_runtime(async { Ok(ExitCode::from(try_out::run(&options).await)) }),
         Command::Customize(options) => return in_runtime(async { Ok(customize::command::run(options).await) }),
+        Command::Install(options) => return in_runtime(async { install::run(&options).await.map(|()| ExitCode::SUCCESS) }),
         Command::Exchange(command) => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });

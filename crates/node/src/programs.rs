@@ -149,7 +149,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_absent_fails_or_floods_is_told_apart() {
+    async fn a_program_that_is_absent_fails_or_floods_is_reported_as_that() {
         let stand_ins = StandIns::new();
         stand_ins.add("ok", "cat; echo done").add("fails", "echo 'no   such\tuser' >&2; exit 6");
         stand_ins.add("floods", "head -c 300000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero >&2; exit 3");

@@ -2,7 +2,7 @@
 //!
 //! The stack makes one secret for each cluster, a random text in Secrets Manager, which only this cluster's roles may read. Nothing else
 //! goes into a key: no name, no id, no time (acceptance check C16). Each use has a key of its own, by HKDF-SHA-256 (RFC 5869) with a
-//! label, so that one which leaks tells nothing of the others.
+//! label, so that one which leaks reveals nothing of the others.
 
 use ring::hkdf;
 
@@ -82,7 +82,11 @@ impl std::fmt::Debug for ClusterSecret {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
     use super::*;
+    use crate::members::seal::Seal;
 
     const SECRET: &str = "Zk3vQ8pTr6WmXc1dNy5hBf9jLs2gAe7u";
 
@@ -98,6 +102,20 @@ mod tests {
         assert_eq!(hex(&secret.key("link")), "6ad53b88c45ed3a7b3dbd169f99997ecadc0c5bb87ad8d3e2d2ae08675c9e38f");
         let other = ClusterSecret::parse(&SECRET.replace('Z', "z")).unwrap();
         assert_ne!(other.key("members"), secret.key("members"));
+    }
+
+    #[test]
+    fn gossip_and_links_have_the_keys_that_are_meant_for_them() {
+        let secret = ClusterSecret::parse(SECRET).unwrap();
+        assert_eq!(secret.link(), LinkKey::derive(&secret.key("link")));
+        // What a seal sends depends on its key and its randomness only.
+        let first_datagram = |key| {
+            let mut out = Vec::new();
+            Seal::new(key, StdRng::from_seed([1; 32])).unwrap().send("10.0.0.1:1".parse().unwrap(), b"x", &mut out);
+            out
+        };
+        assert_eq!(first_datagram(secret.members()), first_datagram(ClusterKey::new(&secret.key("members"))));
+        assert_ne!(first_datagram(secret.members()), first_datagram(ClusterKey::new(&secret.key("link"))));
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Whether a path in a profile is a file for the node; `None` where it is nothing to speak of: the mark of a folder, the queue's data.
+/// Whether a path in a profile is a file for the node; `None` where it is left out without a report: the mark of a
+/// folder, and the job queue's data.
 pub fn judge(path: &str) -> Option<Result<(), Reason>> {
     let mut parts = path.split('/');
     let is_queue = parts.clone().next().is_some_and(|first| OF_THE_QUEUE.contains(&first)) && path.contains('/');
@@ -126,8 +127,8 @@ pub fn of_listing(prefix: &str, objects: &[Object], room: u64) -> Choice {
     choice
 }
 
-/// Chooses from the lines of a `manifest.txt`: a relative path each. Several on one line, as older ones may have it, are told from one
-/// name with spaces by their slashes: each of them has one.
+/// Chooses from the lines of a `manifest.txt`: a relative path each. Several on one line, as older ones may have it, differ from one
+/// name with spaces by their slashes: each path has one.
 pub fn of_manifest(text: &str) -> Choice {
     let mut choice = Choice::default();
     let mut found = BTreeSet::new();

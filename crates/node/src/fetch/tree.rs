@@ -194,7 +194,7 @@ fn point(link: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // A folder that somebody else put there gives way.
+    // A folder in the link's place gives way: the agent makes none there.
     if fs::symlink_metadata(link).is_ok_and(|found| found.is_dir()) {
         fs::remove_dir_all(link)?;
     }
@@ -257,12 +257,23 @@ mod tests {
         let layout = Layout::below(root.path());
         let mut stage = Stage::begin(&layout).unwrap();
         stage.add("alice").unwrap();
-        for (path, etag) in [("same", "1"), ("edited", "1"), ("gone", "1"), ("other", "1"), ("linked", "1"), ("unknown", "")] {
+        for (path, etag) in [
+            ("same", "1"),
+            ("edited", "1"),
+            ("edited to the same length", "1"),
+            ("gone", "1"),
+            ("other", "1"),
+            ("linked", "1"),
+            ("unknown", ""),
+        ] {
             put(&mut stage, path, "content", etag);
         }
         stage.publish().unwrap();
         let at = |path: &str| layout.profiles().join("01-alice").join(path);
         fs::write(at("edited"), "content by a script").unwrap();
+        fs::write(at("edited to the same length"), "another").unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        File::options().write(true).open(at("edited to the same length")).unwrap().set_modified(later).unwrap();
         fs::remove_file(at("gone")).unwrap();
         fs::remove_file(at("linked")).unwrap();
         symlink("/etc/passwd", at("linked")).unwrap();
@@ -272,7 +283,15 @@ mod tests {
         assert_eq!(stage.reuse("same", "1"), None, "another profile's");
         stage.add("alice").unwrap();
         assert_eq!(stage.reuse("same", "1"), Some(7));
-        for (path, etag) in [("edited", "1"), ("gone", "1"), ("other", "2"), ("linked", "1"), ("unknown", ""), ("new", "1")] {
+        for (path, etag) in [
+            ("edited", "1"),
+            ("edited to the same length", "1"),
+            ("gone", "1"),
+            ("other", "2"),
+            ("linked", "1"),
+            ("unknown", ""),
+            ("new", "1"),
+        ] {
             assert_eq!(stage.reuse(path, etag), None, "{path}");
         }
         stage.publish().unwrap();

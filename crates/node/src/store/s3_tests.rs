@@ -72,8 +72,8 @@ async fn a_server_error_passes_and_silence_is_unreachable() {
     assert_eq!(server.asked().len(), 3);
     let (s3, _server) = store(|_, _| Answer::Silence).await;
     assert!(matches!(s3.get("bucket", "key", 7).await, Err(StoreError::Unreachable(_))));
-    let nobody = S3::new(&configuration("http://127.0.0.1:1").await, "123456789012", HASTE);
-    assert!(matches!(nobody.list("bucket", "p/", 1).await, Err(StoreError::Unreachable(_))));
+    let unreachable = S3::new(&configuration("http://127.0.0.1:1").await, "123456789012", HASTE);
+    assert!(matches!(unreachable.list("bucket", "p/", 1).await, Err(StoreError::Unreachable(_))));
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn b13_what_the_role_may_not_read_is_asked_for_without_a_signature() {
     let asked = server.asked();
     assert_eq!(asked.iter().map(Request::is_signed).collect::<Vec<_>>(), [true, false]);
     assert!(asked.iter().all(|request| request.header("x-amz-expected-bucket-owner") == "123456789012"));
-    // A listing is not: nobody's bucket is to be listed by everyone.
+    // A listing is never asked for without one.
     assert!(matches!(s3.list("bucket", "p/", 1).await, Err(StoreError::Denied(_))));
     assert_eq!(server.asked().len(), 3);
 }
@@ -152,7 +152,7 @@ async fn a_full_disk_is_this_nodes_own_failure() {
 }
 
 #[tokio::test]
-async fn a_write_says_what_it_expects_and_what_has_changed_is_told_apart() {
+async fn a_write_says_what_it_expects_and_another_state_than_expected_is_changed() {
     let (s3, server) = store(|number, _| match number {
         0 => Answer::Whole(200, vec![("etag", "\"new\"".into())], vec![]),
         1 => Answer::error(412, "PreconditionFailed"),
