@@ -17,7 +17,8 @@
 //! - [`try_out`]: runs an event of a profile on one's own machine;
 //! - [`members`]: who is in the cluster, by gossip;
 //! - [`link`]: authenticated requests between the nodes of a cluster;
-//! - [`exchange`]: steps in which all nodes get what each of them exported.
+//! - [`exchange`]: steps in which all nodes get what each of them exported;
+//! - [`publish`]: puts this program where nodes fetch it.
 
 pub mod account;
 pub mod cloud;
@@ -31,6 +32,7 @@ pub mod members;
 pub mod node;
 mod plain_file;
 pub mod profile;
+pub mod publish;
 pub mod run;
 pub mod script;
 pub mod settings;
