@@ -198,7 +198,7 @@ async fn fails_with(s: &TestUser, prepare: impl AsyncFnOnce(&Machine) -> Result<
 #[tokio::test]
 async fn without_a_key_nobody_could_log_in_and_the_user_is_told() -> Result<()> {
     let s = with_scripts("boot8", &[("10-first.sh", NOTE)]).await?;
-    let machine = fails_with(&s, async |_| Ok(()), "no-usable-ssh-key").await?;
+    let machine = fails_with(&s, async |_: &Machine| Ok(()), "no-usable-ssh-key").await?;
     assert_eq!(machine.read("ran"), "10-first.sh configure master demo\n");
     Ok(())
 }

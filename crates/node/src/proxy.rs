@@ -252,7 +252,7 @@ async fn connect(rules: &Rules) -> Result<TcpStream, Refusal> {
     let found = tokio::net::lookup_host(&rules.target).await.map_err(|_| Refusal::Unreachable)?;
     let (right, wrong): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(|address| (rules.reaches)(address.ip()));
     if right.is_empty() && !wrong.is_empty() {
-        tracing::warn!(target = rules.target, ?wrong, "the target's name leads to this machine");
+        tracing::warn!(host = rules.target, ?wrong, "the target's name leads to this machine");
         return Err(Refusal::NotAllowed);
     }
     TcpStream::connect(right.as_slice()).await.map_err(|_| Refusal::Unreachable)
