@@ -24,7 +24,9 @@
 //! - [`turn`]: one process of a node at a time changes profiles or runs an event;
 //! - [`customize`]: live use: profiles and events on a running node;
 //! - [`jobs`]: the job queue;
-//! - [`exchange`]: steps in which all nodes get what each of them exported.
+//! - [`exchange`]: steps in which all nodes get what each of them exported;
+//! - [`proxy`]: the way of compute nodes to the cluster's secret;
+//! - [`publish`]: puts this program where nodes fetch it.
 
 pub mod account;
 pub mod aws;
@@ -46,6 +48,8 @@ pub mod node;
 mod plain_file;
 pub mod profile;
 mod programs;
+pub mod proxy;
+pub mod publish;
 mod random;
 pub mod run;
 pub mod script;

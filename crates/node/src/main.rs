@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use cf_node::{customize, exchange, install, members, try_out};
+use anyhow::{Result, anyhow};
+use cf_node::{customize, exchange, install, members, publish, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -34,6 +34,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if publish::is_function() {
+        return in_runtime(async { publish::run().await.map(|()| ExitCode::SUCCESS).map_err(|error| anyhow!(error)) });
+    }
     let done = match Arguments::parse().command {
         Command::Try(options) => return in_runtime(async { Ok(ExitCode::from(try_out::run(&options).await)) }),
         Command::Customize(options) => return in_runtime(async { Ok(customize::command::run(options).await) }),
