@@ -5,7 +5,7 @@ import { list, names, placeOf, statementName, written } from './lib/policies.mjs
 import { awsData, readYaml } from './lib/tools.mjs'
 
 // Of all that IAM can do, a function hands the service role to CloudFormation and nothing else.
-const functions = ['cf-create', 'cf-delete', 'cf-watch']
+const functions = ['cf-create', 'cf-delete', 'cf-watch', 'agent-publisher']
 const identityActions = ['iam:PassRole']
 // A function sees machines through CloudFormation alone.
 const machineServices = ['ec2', 'autoscaling', 'ssm', 'sts', 'lambda']

@@ -225,6 +225,25 @@ async fn a_custom_resource_is_always_answered() -> Result<()> {
     Ok(())
 }
 
+/// What publishes the nodes' program is another function. Where it fails three times, its event comes to cf-watch by the failure queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_another_function_gives_cloudformation_no_answer_cf_watch_does() -> Result<()> {
+    let s = stage("custom2").await?;
+    for (name, expected) in [("custom-resource-create.json", "FAILED"), ("custom-resource-delete.json", "SUCCESS")] {
+        let mut receiver = RuntimeApi::start(ANSWER_TIME_MAX).await?;
+        let mut event = sample(name)?;
+        event["ResponseURL"] = json!(receiver.answer_url());
+        event["ResourceType"] = json!("Custom::NodeAgent");
+        event["LogicalResourceId"] = json!("AgentX86");
+        let told = s.invoke("cf-watch", &json!({"requestPayload": event}))?;
+        assert_eq!(told.error, None, "{name}: {told:?}");
+        let answer: Value = serde_json::from_str(&receiver.answer()?)?;
+        assert_eq!((&answer["Status"], &answer["LogicalResourceId"]), (&json!(expected), &json!("AgentX86")), "{answer}");
+        assert_eq!(expected == "FAILED", answer["Reason"].as_str().is_some_and(|r| r.contains("the function behind AgentX86")), "{answer}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_cannot_be_understood_is_an_error_and_not_silence() -> Result<()> {
     let s = stage("garbage").await?;

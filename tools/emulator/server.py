@@ -32,10 +32,10 @@ def _patched_app():
         sys.exit(f"emulator: it needs MiniStack 1.5.33, whose insides it patches; this is {version('ministack')}.")
     from emulator import (
         admission, bus, control, creation, deletion, existence, functions, instances, invocations, metrics, network, queues,
-        reading, schedules, templates)
+        reading, schedules, secret_names, templates)
 
     # The bus comes first: all others tell their events through it.
-    for module in (bus, queues, functions, invocations, schedules, instances, network, admission, existence, deletion,
+    for module in (bus, queues, functions, invocations, schedules, instances, network, secret_names, admission, existence, deletion,
                    creation, reading, metrics, templates):
         module.install()
     return control.app(ministack.app)

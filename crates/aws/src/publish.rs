@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use crate::client::Aws;
 use crate::fault::fault;
 
+/// The type of the one resource that is cf-watch's.
+const OWN_TYPE: &str = "Custom::ClusterTemplate";
+
 /// So many clusters are named in a refusal: CloudFormation cuts long reasons.
 const NAMED_MAX: usize = 10;
 
@@ -23,6 +26,8 @@ impl Aws {
     /// up for an hour.
     pub(crate) async fn publish(&self, request: &Value, now: Timestamp) -> Result<(), Fault> {
         let done = match request["RequestType"].as_str() {
+            // From a failure queue: the function that it was for has failed three times, and CloudFormation still waits.
+            kind if request["ResourceType"].as_str().is_some_and(|own| own != OWN_TYPE) => failed_elsewhere(request, kind),
             // A look that failed is no answer: Lambda tries twice more, within the time that CloudFormation gives.
             Some("Delete") => match observe::living(self, &self.settings).await {
                 Ok(living) => refuse_while_clusters_live(&living),
@@ -70,6 +75,12 @@ impl Aws {
         let request = request.content_type("application/yaml").expected_bucket_owner(&self.account);
         request.body(ByteStream::from_static(DEFAULT_TEXT.as_bytes())).send().await.map(drop).map_err(|e| fault(&e).to_string())
     }
+}
+
+/// The answer in place of a function that could not give one. None of them removes anything, so a removal is done.
+fn failed_elsewhere(request: &Value, kind: Option<&str>) -> Result<(), String> {
+    let name = request["LogicalResourceId"].as_str().unwrap_or_default();
+    if kind == Some("Delete") { Ok(()) } else { Err(format!("the function behind {name} failed three times; its log shows why")) }
 }
 
 /// The deployment may go only when nobody needs it any more. (The published templates stay in any case.)

@@ -16,12 +16,15 @@ pub struct SettingError {
 }
 
 /// Settings that go into parameters of every cluster as they are. Unset ones are left to the template's own defaults.
-const FIXED: [(&str, SystemValue); 5] = [
+const FIXED: [(&str, SystemValue); 8] = [
     ("CLUSTERDROP_ACCESS_NETWORK", SystemValue::AccessNetwork),
     ("CLUSTERDROP_VPC", SystemValue::Vpc),
     ("CLUSTERDROP_SUBNET", SystemValue::Subnet),
     ("CLUSTERDROP_COMPUTE_SUBNET", SystemValue::ComputeSubnet),
     ("CLUSTERDROP_NODE_BOUNDARY", SystemValue::NodeBoundary),
+    ("CLUSTERDROP_SITE_PROFILES", SystemValue::SiteProfiles),
+    ("CLUSTERDROP_AGENT_X86_64", SystemValue::AgentX86),
+    ("CLUSTERDROP_AGENT_ARM64", SystemValue::AgentArm),
 ];
 
 /// Settings with the type of nodes where a file names none, and the parameter of the template that each stands for.
@@ -49,6 +52,7 @@ pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, function: Function
         system_bucket: required("CLUSTERDROP_SYSTEM_BUCKET")?,
         service_role: required("CLUSTERDROP_SERVICE_ROLE")?,
         nodes_max: number("CLUSTERDROP_NODES_MAX")?,
+        node_logs: optional("CLUSTERDROP_NODE_LOGS").as_deref() == Some("yes"),
         fixed: FIXED.iter().filter_map(|(name, value)| Some((*value, optional(name)?))).collect::<BTreeMap<_, _>>(),
         timeout_seconds: i64::from(number("CLUSTERDROP_TIMEOUT_SECONDS")?),
         mail,
@@ -150,7 +154,8 @@ mod tests {
         let ours: Vec<String> = asked.take().into_iter().filter(|name| name.starts_with("CLUSTERDROP_")).collect();
         assert!(ours.len() > 10, "{ours:?}");
         for name in ours {
-            assert!(deployment.contains(&format!("\n        {name}: ")), "{name}");
+            // The agents' digests are each function's own, two levels deeper.
+            assert!(["\n        ", "\n          "].iter().any(|indent| deployment.contains(&format!("{indent}{name}: "))), "{name}");
         }
         for (name, parameter) in [("COMPUTE", "DefaultComputeInstanceType"), ("LOGIN", "DefaultLoginInstanceType")] {
             assert!(deployment.contains(&format!("CLUSTERDROP_DEFAULT_{name}_TYPE: !Ref {parameter}\n")), "{parameter}");

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::body::Choices;
+use crate::key::UploadKey;
 use crate::names::{Cluster, StackName};
 use crate::region::Region;
+use crate::request::RequestId;
 use crate::template::{SystemValue, Template};
 
 /// What only some functions may do. What a function may not is left on the ledger for cf-watch.
@@ -74,6 +76,8 @@ pub struct Settings {
     pub service_role: String,
     /// The most compute nodes that one cluster may have.
     pub nodes_max: u32,
+    /// Whether login nodes write their logs beside the request.
+    pub node_logs: bool,
     /// Values for the template's system parameters that are the same for every cluster.
     pub fixed: BTreeMap<SystemValue, String>,
     /// The longest of the functions' timeouts: no pass lives longer.
@@ -87,6 +91,9 @@ pub struct Settings {
     /// Where the clusters are, and which machines there are.
     pub region: Region,
 }
+
+/// The template takes 900 bytes after `home/`, the cluster's name among them, and S3's keys end at 1,024.
+const LOGS_FOLDER_BYTES_MAX: usize = 800;
 
 /// Who writes to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,16 +110,31 @@ impl Settings {
         StackName::of(&self.prefix, &self.user_bucket, cluster)
     }
 
-    /// The value of a system parameter for one cluster. An unset one is empty: the template's pattern judges it.
-    pub fn system_value(&self, value: SystemValue, cluster: &Cluster) -> String {
+    /// The value of a system parameter for the cluster that this create asks for. An unset one is empty: the template's pattern
+    /// judges it.
+    pub fn system_value(&self, value: SystemValue, key: &UploadKey, request: &RequestId) -> String {
+        let cluster = &key.cluster;
         match value {
             SystemValue::Cluster => cluster.name.to_string(),
             SystemValue::User => cluster.user.to_string(),
             SystemValue::LoginName => cluster.user.login(),
             SystemValue::Deployment => self.deployment.clone(),
             SystemValue::CustomizerBucket => self.customizer_bucket.clone(),
+            SystemValue::SystemBucket => self.system_bucket.clone(),
+            SystemValue::UserBucket => self.user_bucket.clone(),
+            SystemValue::Request => request.to_string(),
+            SystemValue::NodeLogs => self.logs(key).unwrap_or_default(),
             fixed => self.fixed.get(&fixed).cloned().unwrap_or_default(),
         }
+    }
+
+    /// The folder that a cluster's login node writes its logs to, beside the request: `home/alice/demo.logs/`. None where the
+    /// administrator wants none, or the folder has characters that mean something in a policy of IAM, in JSON or in a shell.
+    fn logs(&self, key: &UploadKey) -> Option<String> {
+        let folder = key.folder.as_str();
+        let is_plain =
+            folder.len() <= LOGS_FOLDER_BYTES_MAX && folder.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@=+,~/ ".contains(c));
+        (self.node_logs && is_plain).then(|| format!("{folder}{}.logs/", key.cluster.name))
     }
 
     /// A user parameter's value: the one given, the Region's default, or the template's.
@@ -131,6 +153,42 @@ mod tests {
     use strum::VariantArray;
 
     use super::*;
+    use crate::key::{self, Reading};
+    use crate::testing;
+
+    fn logs(settings: &Settings, key: &str) -> String {
+        let Reading::Request(key) = key::read(key) else { panic!("{key} is a request's key") };
+        settings.system_value(SystemValue::NodeLogs, &key, &RequestId::from_tag("00000000000000aa"))
+    }
+
+    #[test]
+    fn logs_go_beside_the_request_unless_its_folder_means_something_to_a_policy_or_a_shell() {
+        let settings = testing::settings();
+        assert_eq!(logs(&settings, "home/alice/demo.cf-create"), "home/alice/demo.logs/");
+        assert_eq!(logs(&settings, "home/a@b.c/my runs/x=1/demo.cf-create"), "home/a@b.c/my runs/x=1/demo.logs/");
+        for folder in ["it's", "a\"b", "*", "a?", "${aws:username}", "$(id)", "é"] {
+            assert_eq!(logs(&settings, &format!("home/alice/{folder}/demo.cf-create")), "", "{folder}");
+        }
+        let longest = "a".repeat(LOGS_FOLDER_BYTES_MAX - "home/alice//".len());
+        assert_eq!(logs(&settings, &format!("home/alice/{longest}/demo.cf-create")), format!("home/alice/{longest}/demo.logs/"));
+        assert_eq!(logs(&settings, &format!("home/alice/a{longest}/demo.cf-create")), "");
+        assert_eq!(logs(&Settings { node_logs: false, ..settings }, "home/alice/demo.cf-create"), "");
+    }
+
+    /// What the functions put into the template is what it takes: CloudFormation would refuse all clusters otherwise.
+    #[test]
+    fn the_template_takes_every_value_of_the_system() {
+        let settings = testing::settings();
+        let longest = format!("home/{}/{}/{}.cf-create", "a".repeat(64), "b c".repeat(240), "d".repeat(40));
+        for key in ["home/alice/demo.cf-create", "home/a@b.c=d/x y/9.cf-create", longest.as_str()] {
+            let Reading::Request(key) = key::read(key) else { panic!("{key} is a request's key") };
+            for (name, value) in &settings.template.metadata.system_parameters {
+                let value = settings.system_value(*value, &key, &RequestId::from_tag("00000000000000aa"));
+                let parameter = &settings.template.parameters[name];
+                assert_eq!(parameter.check(name, &value), None, "{name}: {value:?}");
+            }
+        }
+    }
 
     /// The table that is put to the policies of IAM says the same (`tests/iam/effects.yaml`).
     #[test]

@@ -67,6 +67,15 @@ pub enum SystemValue {
     ComputeSubnet,
     NodeBoundary,
     Deployment,
+    Request,
+    SystemBucket,
+    UserBucket,
+    SiteProfiles,
+    NodeLogs,
+    #[serde(rename = "agent-x86-64")]
+    AgentX86,
+    #[serde(rename = "agent-arm64")]
+    AgentArm,
 }
 
 impl Template {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::key::{self, Reading, UploadKey};
 use crate::names::{Cluster, ClusterName, User};
 use crate::region::Region;
 use crate::settings::{Function, MailRoute, Settings};
@@ -18,11 +19,13 @@ pub fn settings() -> Settings {
         system_bucket: "cluster-service-system".into(),
         service_role: "arn:aws:iam::123456789012:role/clusterdrop-service".into(),
         nodes_max: 32,
+        node_logs: true,
         fixed: BTreeMap::from([
             (SystemValue::AccessNetwork, "192.0.2.0/24".into()),
             (SystemValue::Vpc, "vpc-0a1b2c3d".into()),
             (SystemValue::Subnet, "subnet-0a1b2c3d".into()),
             (SystemValue::ComputeSubnet, "subnet-0a1b2c3d".into()),
+            (SystemValue::AgentX86, "0a".repeat(32)),
         ]),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),
@@ -35,6 +38,14 @@ pub fn settings() -> Settings {
 /// A Region, with the defaults that it has by itself.
 pub fn region(name: &str) -> Region {
     Region::new(name, default_template(), &BTreeMap::new())
+}
+
+/// The key of a create in the user's home itself.
+pub fn create_key(cluster: &Cluster) -> UploadKey {
+    match key::read(&format!("home/{}/{}.cf-create", cluster.user, cluster.name)) {
+        Reading::Request(key) => key,
+        reading => panic!("{reading:?} of a legal name"),
+    }
 }
 
 /// A cluster by its two names, which must be legal.

@@ -28,6 +28,9 @@ pub fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
 }
 
+/// The program of the nodes, which publishes itself.
+pub const AGENT: &str = "cf-node";
+
 /// The functions.
 pub const FUNCTIONS: [&str; 3] = ["cf-create", "cf-delete", "cf-watch"];
 
@@ -60,13 +63,19 @@ fn compiling_for_here(command: &mut Command) {
 
 /// Compiles the functions as `sam build` does, which then finds them compiled. It needs no SAM, so SAM can be installed meanwhile.
 pub fn compile() -> Result<()> {
+    compile_in(&root(), &FUNCTIONS)?;
+    // By itself, as SAM does it: packages that are built together share their features.
+    compile_in(&root().join("crates/node"), &[AGENT])
+}
+
+fn compile_in(folder: &Path, programs: &[&str]) -> Result<()> {
     let mut command = Command::new(Tool::CargoLambda.program("cargo-lambda"));
     compiling_for_here(&mut command);
-    command.args(["lambda", "build", "--release"]);
+    command.current_dir(folder).args(["lambda", "build", "--release"]);
     if cfg!(target_arch = "aarch64") {
         command.arg("--arm64");
     }
-    command.args(FUNCTIONS.iter().flat_map(|name| ["--bin", name]));
+    command.args(programs.iter().flat_map(|name| ["--bin", name]));
     run(&mut command, "cargo lambda build", "see the last lines of its output below")?;
     Ok(())
 }
@@ -74,20 +83,25 @@ pub fn compile() -> Result<()> {
 /// Where the local build's results go: a `sam deploy` to AWS must never find them.
 pub const BUILT: &str = "target/local-sam";
 
+/// The parameters of a deployment to this machine: nothing is built for another one.
+fn architectures() -> [String; 2] {
+    ["Architecture", "AgentArchitectures"].map(|name| format!("{name}={}", architecture()))
+}
+
 /// `sam build` for this machine.
 pub fn build() -> Result<()> {
-    let architecture = format!("Architecture={}", architecture());
-    let args = ["build", "--config-env", "local", "--build-dir", BUILT, "--parameter-overrides", &architecture];
+    let [functions, agent] = architectures();
+    let args = ["build", "--config-env", "local", "--build-dir", BUILT, "--parameter-overrides", &functions, &agent];
     run(&mut sam(&args, &Scratch::new("sam")?), "sam build", "see the last lines of its output below")?;
     Ok(())
 }
 
 /// `sam deploy` to the emulator, with what `overrides` adds to the demo's parameters.
 pub fn deploy(endpoint: &str, overrides: &[&str]) -> Result<()> {
-    let architecture = format!("Architecture={}", architecture());
+    let [functions, agent] = architectures();
     let (users, profiles) = (format!("UserBucket={USER_BUCKET}"), format!("CustomizerBucket={CUSTOMIZER_BUCKET}"));
     let (admin, sender) = (format!("AdminEmail={ADMIN}"), format!("MailSender={ADMIN}"));
-    let mut parameters = vec![architecture.as_str(), &users, &profiles, &admin, &sender, "AccessNetwork=192.0.2.0/24"];
+    let mut parameters = vec![functions.as_str(), &agent, &users, &profiles, &admin, &sender, "AccessNetwork=192.0.2.0/24"];
     parameters.extend_from_slice(overrides);
     // An upgrade finds it there.
     if aws(endpoint, &["s3api", "head-bucket", "--bucket", BUILD_RESULTS]).is_err() {

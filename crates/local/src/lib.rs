@@ -7,6 +7,7 @@ pub mod emulator;
 pub mod emulator_client;
 pub mod interruption;
 pub mod localemu;
+pub mod node;
 pub mod scratch;
 pub mod tools;
 pub mod wait;

@@ -20,6 +20,8 @@ pub const INSTANCE_CHARS_MAX: usize = 64;
 pub enum Request {
     /// A compute node asks which node it is: [`Configuration`].
     Configuration(Asks),
+    /// A command on another node asks for a profile to be applied: [`Answer`](crate::customize::remote::Answer).
+    Customize(crate::customize::remote::Request),
     /// A participant of the exchange asks what to run: [`Answer`](crate::exchange::wire::Answer).
     Exchange(Box<Poll>),
 }
@@ -70,6 +72,9 @@ pub enum Refusal {
     /// The login node's disk does not take the assignment, and nothing is answered that could be forgotten.
     #[error("the login node cannot write down which machine is which node; is its disk full?")]
     Unsaved,
+    /// A compute node was asked.
+    #[error("this is no login node")]
+    NoLoginNode,
     /// It is no instance id.
     #[error("an instance id has 1 to {INSTANCE_CHARS_MAX} letters, digits and hyphens")]
     NoInstance,

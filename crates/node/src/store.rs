@@ -1,9 +1,10 @@
-//! The seam to S3: what the agent needs of it, and nothing else. [`folder`] is one in a folder, for tests and for `cf-node try`.
+//! The seam to S3: what the agent needs of it, and nothing else. [`s3`] is the real one, [`folder`] one in a folder for tests.
 
 use std::future::Future;
 use std::path::Path;
 
 pub mod folder;
+pub mod s3;
 
 /// What a listing tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

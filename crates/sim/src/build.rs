@@ -4,6 +4,7 @@ use cf_core::decide::state::{PhaseKind as P, StackKind as K};
 use cf_core::key::{self, Answer, Reading, UploadKey, Verb};
 use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase, RequestTime};
 use cf_core::names::Cluster;
+use cf_core::node_reports::NodesShown;
 use cf_core::request::RequestId;
 use cf_core::stack::{Stack, StackId, StackState, StackStatus, tags};
 use cf_core::status::{State as Word, Status};
@@ -267,10 +268,11 @@ impl Builder {
             (_, Some(accepted), _) => accepted.request.clone(),
         };
         let template = settings.template;
+        let key = self.entry.accepted.as_ref().map_or_else(|| testing::create_key(&self.cluster), |accepted| accepted.key.clone());
         let mut parameters: std::collections::BTreeMap<_, _> =
             template.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?))).collect();
         for (name, value) in &template.metadata.system_parameters {
-            parameters.insert(name.clone(), settings.system_value(*value, &self.cluster));
+            parameters.insert(name.clone(), settings.system_value(*value, &key, &made_for));
         }
         let login = (template.metadata.login_output.clone(), "198.51.100.7".to_owned());
         let is_up = !matches!(status, StackStatus::CreateInProgress | StackStatus::ReviewInProgress);
@@ -308,6 +310,7 @@ impl Builder {
             progress: None,
             login: None,
             types: [].into(),
+            reported: NodesShown::default(),
             stack: settings.stack_name(&self.cluster).to_string(),
             request: accepted.request.clone(),
             since: accepted.at,

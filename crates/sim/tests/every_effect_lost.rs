@@ -26,7 +26,7 @@ fn subject(event: &Event) -> (Function, Subject) {
             let function = key.verb.spec().function;
             (function, Subject { cluster, upload: Some(key), stack: None })
         }
-        Event::Stack(_) | Event::Sweep => (Function::Watch, Subject { cluster, upload: None, stack: None }),
+        Event::Stack(_) | Event::Report(_) | Event::Sweep => (Function::Watch, Subject { cluster, upload: None, stack: None }),
     }
 }
 

@@ -16,12 +16,14 @@ function template(path) {
   return templates.get(path)
 }
 
-// What CloudFormation computes becomes a placeholder: {"Ref": "X"} and {"Fn::GetAtt": "X"} are ${X}.
+// What CloudFormation computes becomes a placeholder: {"Ref": "X"} and {"Fn::GetAtt": "X"} are ${X}, and so are the names that one
+// Fn::Sub alone knows. Of an Fn::If it is the side where the condition holds.
 function flat(node) {
   if (Array.isArray(node)) return node.map(flat)
   if (node === null || typeof node !== 'object') return node
   const [[key, value], ...more] = Object.entries(node)
-  if (more.length === 0 && key === 'Fn::Sub') return value
+  if (more.length === 0 && key === 'Fn::Sub') return list(value)[0]
+  if (more.length === 0 && key === 'Fn::If') return flat(value[1])
   if (more.length === 0 && (key === 'Ref' || key === 'Fn::GetAtt')) return `\${${value}}`
   return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, flat(v)]))
 }

@@ -59,12 +59,12 @@ pub trait Words: ContractWorld {
     /// The stack that alice's `demo` would have, for the request of this name.
     fn new_stack(&self, request: &str) -> NewStack {
         let (settings, cluster) = (self.settings(), self.cluster());
-        let request = RequestId::from_tag(request);
+        let (key, request) = (testing::create_key(&cluster), RequestId::from_tag(request));
         let parameters = &settings.template.metadata.system_parameters;
         NewStack {
             name: settings.stack_name(&cluster),
             token: request.token("create"),
-            parameters: parameters.iter().map(|(name, value)| (name.clone(), settings.system_value(*value, &cluster))).collect(),
+            parameters: parameters.iter().map(|(name, value)| (name.clone(), settings.system_value(*value, &key, &request))).collect(),
             tags: tags(&cluster, &request, &settings.deployment),
             template: settings.template.key(),
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use anyhow::{Context, Result, bail};
 use cf_aws::Aws;
 use cf_aws::handle::handle;
+use cf_aws::reports::Deadline;
 use cf_core::key::Answer;
 use cf_core::settings::Function;
 use serde_json::{Value, json};
@@ -199,7 +200,7 @@ impl<'a> Runner<'a> {
     async fn deliver(&mut self, event: &Event, spoil: bool) -> Result<()> {
         let json = event.json(self.account)?;
         if spoil {
-            let done = Box::pin(handle(self.spoiled.of(event), &json)).await;
+            let done = Box::pin(handle(self.spoiled.of(event), &json, Deadline::default())).await;
             self.wire.pass_is_over();
             match done {
                 Ok(_) => return Ok(()),
@@ -207,6 +208,6 @@ impl<'a> Runner<'a> {
                 Err(e) => self.errors.push(e.to_string()),
             }
         }
-        Box::pin(handle(self.calm.of(event), &json)).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
+        Box::pin(handle(self.calm.of(event), &json, Deadline::default())).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
     }
 }

@@ -218,3 +218,18 @@ def a_stack_can_be_told_how_long_it_takes():
     ends(id_, "CREATE_COMPLETE")
     assert time.monotonic() - started > 1.4
     assert control("GET", f"calls?call=CreateStack&stack={name}")["count"] == 1
+
+
+@check
+def a_secret_is_known_by_its_arn_and_goes_with_its_stack_at_once():
+    name = unique("secret")
+    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {
+        "Name": f"clusterdrop/{name}", "GenerateSecretString": {"PasswordLength": 64, "ExcludePunctuation": True}}}
+    _, id_ = create({"Key": secret}, name, {"Outputs": {"Arn": {"Value": {"Ref": "Key"}}}})
+    arn = ends(id_, "CREATE_COMPLETE")["Outputs"][0]["OutputValue"]
+    assert arn.startswith(f"arn:aws:secretsmanager:eu-west-1:000000000000:secret:clusterdrop/{name}-"), arn
+    text = aws("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    assert len(text) == 64 and text.isprintable(), text
+    aws("cloudformation").delete_stack(StackName=name)
+    ends(id_, "DELETE_COMPLETE")
+    assert not aws("secretsmanager").list_secrets(IncludePlannedDeletion=True)["SecretList"]

@@ -31,11 +31,13 @@ pub struct Node<W> {
     /// AWS and the system.
     pub world: W,
     /// Runs scripts.
-    pub hooks: Hooks,
+    pub hooks: Arc<Hooks>,
     /// What the node reports.
     pub reporter: Reporter,
     /// Changes when there is a signal to give.
     pub signal: Notify,
+    /// Changes when the boot was concluded.
+    pub concluded: Notify,
     /// Whether the scripts of `configure` have ended in this boot: member scripts wait for it.
     pub configured: watch::Sender<bool>,
     life: Mutex<Life>,
@@ -45,8 +47,8 @@ impl<W: World> Node<W> {
     /// A node whose boot is yet to run.
     pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
         let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
-        let (settings, signal) = (Arc::new(settings), Notify::new());
-        Self { options, settings, world, hooks, reporter, signal, configured, life: Mutex::new(life) }
+        let (settings, hooks, signal) = (Arc::new(settings), Arc::new(hooks), Notify::new());
+        Self { options, settings, world, hooks, reporter, signal, concluded: Notify::new(), configured, life: Mutex::new(life) }
     }
 
     /// What is remembered of it.
@@ -74,16 +76,21 @@ impl<W: World> Node<W> {
         let first_boot = self.life().boot.first;
         let facts = Facts { role: self.settings.role, cluster: self.settings.cluster.clone(), first_boot };
         let report = self.hooks.run(occasion, &facts, deadline).await;
-        if report.failures().next().is_some() || !report.scripts.is_empty() {
-            if let Err(error) = failures::append(&self.options.layout, &report) {
+        self.record(&report);
+        report
+    }
+
+    /// Takes up what failed.
+    pub fn record(&self, report: &EventReport) {
+        if !report.scripts.is_empty() {
+            if let Err(error) = failures::append(&self.options.layout, report) {
                 tracing::warn!(%error, "the journal of failed scripts cannot be written; this agent's report has them all the same");
             }
-            self.reporter.change(|contents| contents.failures.record(&Entry::from(&report)));
+            self.reporter.change(|contents| contents.failures.record(&Entry::from(report)));
         }
         for problem in &report.problems {
             self.reporter.problem(problem);
         }
-        report
     }
 }
 
@@ -270,6 +277,7 @@ impl<W: World> Boot<W> {
             (contents.state, contents.failure, contents.host_keys) = (state, failure, host_keys);
         });
         self.node.signal.notify_one();
+        self.node.concluded.notify_one();
     }
 }
 

@@ -67,7 +67,7 @@ pub fn run<W: World>(args: BootArgs, world: impl AsyncFnOnce(Arc<NodeSettings>, 
 
 /// The agent's own log: standard error, which is systemd's journal, and a file. A panic goes there too, before the process ends.
 fn write_log(layout: &Layout) {
-    let file = layout.root().join("var/log/clusterdrop.log");
+    let file = layout.root().join(crate::logs::AGENT_LOG);
     match open(&file) {
         Ok(log) => tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr.and(Mutex::new(log))).init(),
         Err(error) => {

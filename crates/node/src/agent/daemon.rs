@@ -25,6 +25,7 @@ use crate::event::Event;
 use crate::failures::Journal;
 use crate::hooks::{Hooks, Listener, LogListener};
 use crate::instance_log::InstanceLog;
+use crate::logs::Logs;
 use crate::node::{Layout, NodeName, Role};
 use crate::report::Contents;
 use crate::reporter::Reporter;
@@ -233,42 +234,39 @@ impl<W: World> Tasks<W> {
     fn start(&mut self, journal: Journal) {
         let node = Arc::clone(&self.node);
         self.set.spawn(async move {
-            node.reporter.follow(node.world.store(), &node.settings, node.options.timing.pace).await;
+            node.reporter.follow(node.world.store().as_ref(), &node.settings, node.options.timing.pace).await;
             Ok(())
         });
-        let node = Arc::clone(&self.node);
-        self.set.spawn(async move {
-            services::signals(node).await;
-            Ok(())
-        });
-        let node = Arc::clone(&self.node);
-        self.set.spawn(async move {
-            services::failures(node, journal).await;
-            Ok(())
-        });
+        self.spawn(services::signals(Arc::clone(&self.node)));
+        self.spawn(services::failures(Arc::clone(&self.node), journal));
     }
 
     /// What begins with the configuration.
     fn configured(&mut self, found: Found) {
-        let node = || Arc::clone(&self.node);
+        let shared = Arc::clone(&self.node);
+        let node = || Arc::clone(&shared);
         let profiles = watch::Sender::new(services::read_profiles(&self.node.options.layout, &found.given.inputs));
         self.set.spawn(services::members(node(), found.clone(), self.stop.subscribe()));
         if found.given.name == NodeName::LOGIN {
             self.set.spawn(services::login_node(node(), found.clone(), profiles.subscribe()));
+            self.spawn(services::proxy(node(), found.clone()));
+            self.spawn(services::logs(node()));
         } else {
+            self.set.spawn(services::compute_node(node(), found.clone()));
             self.set.spawn(services::renamed(node(), found.clone()));
             if found.is_last_answer {
                 self.set.spawn(services::confirm(node(), found.clone()));
             }
         }
-        let exchange = services::exchange(node(), found.clone(), profiles.subscribe());
+        self.spawn(services::exchange(node(), found.clone(), profiles.subscribe()));
+        self.spawn(services::jobs(node(), found.clone()));
+        self.spawn(services::profiles(node(), found, profiles));
+    }
+
+    /// A task that ends with the set only.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.set.spawn(async move {
-            exchange.await;
-            Ok(())
-        });
-        let profiles = services::profiles(node(), found, profiles);
-        self.set.spawn(async move {
-            profiles.await;
+            task.await;
             Ok(())
         });
     }
@@ -290,8 +288,8 @@ impl<W: World> Tasks<W> {
             }
         };
         let flushed = async { node.settings.role == Role::Slave || node.reporter.flush(node.options.timing.leave).await };
-        let bounded = async { tokio::join!(timeout(node.options.timing.leave, left), flushed) };
-        let (_, flushed) = bounded.await;
+        let uploaded = async { timeout(node.options.timing.leave, services::upload(&node, &mut Logs::new(&node.options.layout))).await };
+        let (_, flushed, _) = tokio::join!(timeout(node.options.timing.leave, left), flushed, uploaded);
         if !flushed {
             tracing::warn!("the report that the login node leaves is not written");
         }

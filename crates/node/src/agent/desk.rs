@@ -10,6 +10,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::assignment::{Assignment, Rules};
+use crate::customize::lists::ProfileList;
+use crate::customize::remote;
 use crate::exchange::agent::Service;
 use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::Answer;
@@ -44,8 +46,19 @@ struct Book {
 pub enum Reply {
     /// To a machine that asks which node it is.
     Configuration(Configuration),
+    /// To a command on another node.
+    Customize(remote::Answer),
     /// To a participant of the exchange.
     Exchange(Box<Answer>),
+}
+
+/// Answers on a compute node, which is no login node: it gives no names, and no exchange has its rounds there.
+pub async fn answer_on_compute_node(request: Request, customize: &remote::Desk) -> Reply {
+    match request {
+        Request::Customize(request) => Reply::Customize(customize.handle(request).await),
+        Request::Exchange(_) => Reply::Exchange(Box::default()),
+        Request::Configuration(_) => Reply::Configuration(Configuration::Refused(Refusal::NoLoginNode)),
+    }
 }
 
 /// Where the book lies.
@@ -76,13 +89,14 @@ impl Desk {
         self.expected.subscribe()
     }
 
-    /// Answers one question.
-    pub async fn answer(&self, request: Request) -> Reply {
+    /// Answers one question; `customize` answers those that every node answers.
+    pub async fn answer(&self, request: Request, customize: &remote::Desk) -> Reply {
         match request {
             Request::Exchange(poll) => {
                 let Some(exchange) = &self.exchange else { return Reply::Exchange(Box::default()) };
                 Reply::Exchange(Box::new(exchange.answer(*poll).await))
             }
+            Request::Customize(request) => Reply::Customize(customize.handle(request).await),
             Request::Configuration(asks) => Reply::Configuration(self.configuration(&asks)),
         }
     }
@@ -147,9 +161,11 @@ fn members(layout: &Layout) -> BTreeMap<NodeName, Asks> {
     state.members.into_iter().filter_map(machine).collect()
 }
 
-/// The profiles that compute nodes get beside the others.
-fn profiles_of_compute_nodes(_layout: &Layout) -> Vec<String> {
-    Vec::new()
+/// The profiles that compute nodes get beside the others: `cf-node customize slave`.
+fn profiles_of_compute_nodes(layout: &Layout) -> Vec<String> {
+    let names =
+        ProfileList::for_slaves(layout).read().inspect_err(|error| tracing::error!("{error}; compute nodes get no further profiles"));
+    names.unwrap_or_default().into_iter().map(String::from).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use super::world::World;
 use super::{Options, link_address};
 use crate::account::Account;
 use crate::cloud::Identity;
+use crate::customize::lists::{self, ProfileList};
+use crate::customize::profile_name::ProfileName;
 use crate::exchange::state_file;
 use crate::link::{self, LinkError, LinkKey};
 use crate::members::seal::ClusterKey;
@@ -19,6 +21,7 @@ use crate::node::{Layout, NodeName, Role};
 use crate::reporter;
 use crate::request::{Asks, Configuration, Given, Request};
 use crate::settings::NodeSettings;
+use crate::turn::Turn;
 
 /// How long the login node may take to answer which node a machine is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,7 +66,7 @@ pub enum Progress {
 }
 
 /// Those of gossip and links.
-type Keys = (ClusterKey, LinkKey);
+pub type Keys = (ClusterKey, LinkKey);
 
 /// The search.
 #[derive(Debug)]
@@ -88,8 +91,15 @@ fn secret_path(layout: &Layout) -> PathBuf {
 }
 
 /// The keys of the secret that an earlier boot has left.
-fn kept_keys(layout: &Layout) -> Option<Keys> {
+pub fn kept_keys(layout: &Layout) -> Option<Keys> {
     keys(&state_file::load::<String>(&secret_path(layout)).ok()??).ok()
+}
+
+/// Keeps the list of the profiles that the login node gave, for the fetch here and for those of commands. A name that is none of a
+/// profile is left out.
+fn take_given(layout: &Layout, profiles: &[String]) -> Option<String> {
+    let names: Vec<ProfileName> = profiles.iter().filter_map(|name| ProfileName::parse(name).ok()).take(lists::PROFILES_MAX).collect();
+    ProfileList::given(layout).write(&names).err().map(|error| error.to_string())
 }
 
 fn blocked(code: FailureCode, text: String) -> Progress {
@@ -136,8 +146,7 @@ impl Search {
             };
         };
         if self.fetched.is_none() {
-            let more = self.last.as_ref().map(|last| last.given.profiles.clone()).unwrap_or_default();
-            return self.fetch(world, more).await;
+            return self.fetch(world, &options.layout).await;
         }
         match settings.role {
             Role::Master => self.login_node(world, &options.layout, identity).await,
@@ -145,11 +154,20 @@ impl Search {
         }
     }
 
-    async fn fetch<W: World>(&mut self, world: &W, more: Vec<String>) -> Progress {
+    /// Fetches the profiles, also those that the login node gave to this node and those that were applied to it.
+    async fn fetch<W: World>(&mut self, world: &W, layout: &Layout) -> Progress {
+        // A command may be at it.
+        let _turn =
+            match Turn::take(layout, || tracing::info!("another process of this node is at its profiles; they are fetched then")).await {
+                Ok(turn) => turn,
+                Err(error) => return blocked(FailureCode::ProfileUnreadable, error.to_string()),
+            };
+        let (more, mut problems) = lists::more(layout);
         match world.fetch(&more).await {
             Ok(fetched) => {
                 self.fetched = Some(more);
-                Progress::Step(fetched.problems)
+                problems.extend(fetched.problems);
+                Progress::Step(problems)
             }
             Err(error) => blocked(FailureCode::ProfileUnreadable, error.to_string()),
         }
@@ -204,8 +222,13 @@ impl Search {
                 progress => progress,
             };
         };
-        if self.fetched.as_ref() != Some(&given.profiles) {
-            return self.fetch(world, given.profiles).await;
+        let problem = take_given(&options.layout, &given.profiles);
+        if self.fetched.as_ref() != Some(&lists::more(&options.layout).0) {
+            let progress = self.fetch(world, &options.layout).await;
+            return match progress {
+                Progress::Step(problems) => Progress::Step(problems.into_iter().chain(problem).collect()),
+                progress => progress,
+            };
         }
         let (Some(login), Some(keys)) = (self.login, self.keys.clone()) else {
             // Both were there when the login node answered.
@@ -218,7 +241,7 @@ impl Search {
     /// Finds the login node, the secret, and asks which node this machine is: one of these a step.
     async fn ask<W: World>(&mut self, world: &W, settings: &NodeSettings, options: &Options, identity: &Identity) -> Progress {
         let Some(login) = self.login else {
-            return match reporter::read(world.store(), settings, NodeName::LOGIN)
+            return match reporter::read(world.store().as_ref(), settings, NodeName::LOGIN)
                 .await
                 .map(|report| report.and_then(|report| report.address))
             {

@@ -10,22 +10,28 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::boot::Node;
-use super::desk::{Desk, INSTANCE_TAG};
+use super::desk::{Desk, INSTANCE_TAG, answer_on_compute_node};
 use super::life::LastAnswer;
 use super::link_address;
 use super::seek::{Found, ask_login_node};
 use super::world::World;
+use crate::customize::apply::{Applier, Fetch};
+use crate::customize::remote;
 use crate::event::{Event, Occasion};
 use crate::exchange::agent::{Participation, Profiles, Service};
 use crate::exchange::run::PlainRunner;
 use crate::failures::Journal;
+use crate::fetch::{FetchError, Fetched};
+use crate::jobs::poller::Poller;
 use crate::link::{self, Counters, Limits};
+use crate::logs::Logs;
 use crate::members::{self, Change, Member, agent as gossip};
 use crate::node::{Layout, NodeName};
 use crate::profile::listing::Observed;
+use crate::proxy;
 
 /// Between two tries to start a service.
 const START_AGAIN: Duration = Duration::from_secs(10);
@@ -38,6 +44,12 @@ const SIGNAL_AGAIN: Duration = Duration::from_secs(30);
 
 /// Files follow a change of the members within some two seconds. One that a later change has overtaken is not waited for longer.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Between two looks for jobs: a job begins within five minutes (acceptance check B20), and each look is a listing that costs money.
+const JOBS_EVERY: Duration = Duration::from_mins(1);
+
+/// Between two uploads of logs that grow.
+const LOGS_EVERY: Duration = Duration::from_hours(1);
 
 /// Between two tries of a node that started with the login node's last answer.
 const CONFIRM_EVERY: Duration = Duration::from_secs(30);
@@ -196,10 +208,10 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
     }
     let desk = Arc::new(desk);
     let listener = listen(&node, &found).await;
-    let answering = Arc::clone(&desk);
+    let (answering, customize) = (Arc::clone(&desk), Arc::new(customize_desk(&node)));
     let handler = move |_, request| {
-        let desk = Arc::clone(&answering);
-        async move { desk.answer(request).await }
+        let (desk, customize) = (Arc::clone(&answering), Arc::clone(&customize));
+        async move { desk.answer(request, &customize).await }
     };
     let follow_exchange = async {
         match &exchange {
@@ -213,6 +225,99 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
         () = follow_exchange => {}
     }
     Err("the login node's answers ended by themselves".to_owned())
+}
+
+/// Answers other nodes on a compute node: `cf-node customize apply --all` asks every node.
+pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+    let listener = listen(&node, &found).await;
+    let customize = Arc::new(customize_desk(&node));
+    let handler = move |_, request| {
+        let customize = Arc::clone(&customize);
+        async move { answer_on_compute_node(request, &customize).await }
+    };
+    link::serve(listener, found.link_key, Limits::default(), Arc::new(Counters::default()), handler).await;
+    Err("the node's answers ended by themselves".to_owned())
+}
+
+/// Applies profiles that commands on other nodes ask for.
+fn customize_desk<W: World>(node: &Arc<Node<W>>) -> remote::Desk {
+    let node = Arc::clone(node);
+    remote::Desk::new(Arc::new(move |profile| {
+        let node = Arc::clone(&node);
+        Box::pin(async move {
+            let recording = Arc::clone(&node);
+            let applier = Applier {
+                store: Arc::clone(node.world.store()),
+                fetch: ByWorld(Arc::clone(&node)),
+                settings: node.settings.as_ref().clone(),
+                layout: node.options.layout.clone(),
+                hooks: Arc::clone(&node.hooks),
+                failures: Arc::new(move |report| recording.record(report)),
+            };
+            applier.apply(&profile).await.map_err(|error| error.to_string())
+        })
+    }))
+}
+
+/// Fetches as the boot does.
+struct ByWorld<W>(Arc<Node<W>>);
+
+impl<W: World> Fetch for ByWorld<W> {
+    async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
+        self.0.world.fetch(more).await
+    }
+}
+
+/// Opens the way of compute nodes to the cluster's secret.
+pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
+    let Some(rules) = proxy::Rules::secrets_of(&node.settings.region, proxy::Network::PRIVATE.to_vec()).await else {
+        node.reporter
+            .problem(&format!("compute nodes have no way to the cluster's secret: the agent knows no Region {}", node.settings.region));
+        return std::future::pending().await;
+    };
+    let mut reported: Option<String> = None;
+    loop {
+        match TcpListener::bind((found.identity.address, proxy::PORT)).await {
+            Ok(listener) => {
+                solved(&node, reported.as_deref());
+                proxy::serve(listener, rules).await;
+                return;
+            }
+            Err(error) => report_once(&node, &mut reported, format!("compute nodes have no way to the cluster's secret: {error}")),
+        }
+        sleep(START_AGAIN).await;
+    }
+}
+
+/// Works through the node's job queues.
+pub async fn jobs<W: World>(node: Arc<Node<W>>, found: Found) {
+    // As member scripts: a job may need what `configure` installs.
+    let _ = node.configured.subscribe().wait_for(|configured| *configured).await;
+    let (name, instance) = (found.given.name, &found.identity.instance);
+    match Poller::new(Arc::clone(node.world.store()), &node.settings, &node.options.layout, name, instance) {
+        Ok(poller) => Arc::new(poller).run(JOBS_EVERY).await,
+        Err(error) => {
+            tracing::error!("{error}");
+            node.reporter.problem(&format!("the node does not look for jobs: {error}"));
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Uploads the login node's logs when the boot is concluded, and hourly.
+pub async fn logs<W: World>(node: Arc<Node<W>>) {
+    let mut logs = Logs::new(&node.options.layout);
+    loop {
+        let _ = timeout(LOGS_EVERY, node.concluded.notified()).await;
+        upload(&node, &mut logs).await;
+    }
+}
+
+/// Uploads the logs.
+pub async fn upload<W: World>(node: &Node<W>, logs: &mut Logs) {
+    for problem in logs.upload(node.world.store().as_ref(), &node.settings).await {
+        tracing::warn!("{problem}");
+    }
 }
 
 async fn listen<W: World>(node: &Node<W>, found: &Found) -> TcpListener {

@@ -2,28 +2,33 @@
 //! without either.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
+
 use crate::account::{self, Account, AccountError};
-use crate::cloud::{Cloud, CloudError, Identity};
+use crate::cloud::{self, Cloud as _, CloudError, Identity};
 use crate::fetch::{self, FetchError, Fetched};
 use crate::node::Layout;
 use crate::settings::NodeSettings;
 use crate::store::Store;
+use crate::store::s3::{self, S3};
+use crate::{aws, proxy};
 
 /// The world of one node. Each call has its own time limit and attempts.
 pub trait World: Send + Sync + 'static {
-    /// Where reports go.
+    /// S3.
     type Store: Store;
 
-    /// Where reports go.
-    fn store(&self) -> &Self::Store;
+    /// S3: where profiles come from, and reports go to.
+    fn store(&self) -> &Arc<Self::Store>;
 
     /// Which machine this is.
     fn identity(&self) -> impl Future<Output = Result<Identity, CloudError>> + Send;
 
-    /// The text of the cluster's secret. `login`: the login node's address, through which a compute node may have to ask.
+    /// The text of the cluster's secret. `login`: the login node's address, through whose proxy a compute
+    /// node asks, for it may have no other way out.
     fn secret(&self, login: Option<IpAddr>) -> impl Future<Output = Result<String, CloudError>> + Send;
 
     /// Tells CloudFormation how the node's start ended.
@@ -44,21 +49,28 @@ pub trait World: Send + Sync + 'static {
 
 /// The world of a real node.
 #[derive(Debug)]
-pub struct Aws<S, C> {
-    /// S3.
-    pub store: S,
-    /// The rest.
-    pub cloud: C,
-    /// The node's settings.
-    pub settings: Arc<NodeSettings>,
-    /// Where its files lie.
-    pub layout: Layout,
+pub struct Aws {
+    store: Arc<S3>,
+    cloud: cloud::aws::Aws,
+    config: SdkConfig,
+    settings: Arc<NodeSettings>,
+    layout: Layout,
 }
 
-impl<S: Store, C: Cloud> World for Aws<S, C> {
-    type Store = S;
+impl Aws {
+    /// Clients as the node's settings have it.
+    pub async fn new(settings: Arc<NodeSettings>, layout: &Layout) -> Self {
+        let config = aws::configuration(&settings.region).await;
+        let store = Arc::new(S3::new(&config, &settings.account, s3::Patience::default()));
+        let cloud = cloud::aws::Aws::new(&config, None, cloud::aws::Patience::default());
+        Self { store, cloud, config, settings, layout: layout.clone() }
+    }
+}
 
-    fn store(&self) -> &S {
+impl World for Aws {
+    type Store = S3;
+
+    fn store(&self) -> &Arc<S3> {
         &self.store
     }
 
@@ -66,8 +78,12 @@ impl<S: Store, C: Cloud> World for Aws<S, C> {
         self.cloud.identity().await
     }
 
-    async fn secret(&self, _login: Option<IpAddr>) -> Result<String, CloudError> {
-        self.cloud.secret(&self.settings.secret).await
+    async fn secret(&self, login: Option<IpAddr>) -> Result<String, CloudError> {
+        let Some(login) = login else { return self.cloud.secret(&self.settings.secret).await };
+        let address = format!("http://{}", SocketAddr::new(login, proxy::PORT));
+        let wire = aws::Wire::through(&address).map_err(|error| CloudError::Unreachable(error.to_string()))?;
+        let cloud = cloud::aws::Aws::new(&self.config, Some(wire), cloud::aws::Patience::default());
+        cloud.secret(&self.settings.secret).await
     }
 
     async fn signal(&self, id: &str, ready: bool) -> Result<(), CloudError> {
@@ -75,7 +91,7 @@ impl<S: Store, C: Cloud> World for Aws<S, C> {
     }
 
     async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
-        fetch::fetch(&self.store, &self.settings, &self.layout, more).await
+        fetch::fetch(self.store.as_ref(), &self.settings, &self.layout, more).await
     }
 
     async fn account(&self) -> Result<Account, AccountError> {
@@ -87,6 +103,6 @@ impl<S: Store, C: Cloud> World for Aws<S, C> {
     }
 
     fn host_keys(&self) -> Vec<String> {
-        Vec::new()
+        account::host_keys(&self.layout)
     }
 }

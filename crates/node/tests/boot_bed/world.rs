@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cf_node::account::{Account, AccountError};
@@ -10,7 +11,7 @@ use cf_node::agent::assignment::Rules;
 use cf_node::agent::world::World;
 use cf_node::agent::{Options, Timing, daemon};
 use cf_node::cloud::{CloudError, Identity};
-use cf_node::fetch::{FetchError, Fetched};
+use cf_node::fetch::{self, FetchError, Fetched};
 use cf_node::node::{Layout, NodeName};
 use cf_node::reporter::{self, Pace};
 use cf_node::settings::NodeSettings;
@@ -52,7 +53,7 @@ impl Store for Bucket {
 }
 
 struct TestWorld {
-    bucket: Bucket,
+    bucket: Arc<Bucket>,
     settings: NodeSettings,
     layout: Layout,
 }
@@ -60,7 +61,7 @@ struct TestWorld {
 impl World for TestWorld {
     type Store = Bucket;
 
-    fn store(&self) -> &Bucket {
+    fn store(&self) -> &Arc<Bucket> {
         &self.bucket
     }
 
@@ -74,7 +75,7 @@ impl World for TestWorld {
     }
 
     async fn signal(&self, id: &str, ready: bool) -> Result<(), CloudError> {
-        let report = reporter::read(&self.bucket, &self.settings, NodeName::LOGIN).await;
+        let report = reporter::read(self.bucket.as_ref(), &self.settings, NodeName::LOGIN).await;
         let report = report.map_err(|error| CloudError::Unreachable(error.to_string()))?;
         let state = report.map_or("absent".to_owned(), |report| report.state.to_string());
         let mut file = std::fs::File::options().create(true).append(true).open(self.bucket.folder.join("signals")).unwrap();
@@ -83,35 +84,7 @@ impl World for TestWorld {
     }
 
     async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
-        let site = self.settings.site_profiles.iter().chain(more);
-        let names: Vec<String> = site.chain([&self.settings.profile]).cloned().collect();
-        let unreadable = |reason: String| FetchError::Unreadable { profile: self.settings.profile.clone(), reason };
-        let fresh = self.layout.state().join("profiles.fresh");
-        let _ = std::fs::remove_dir_all(&fresh);
-        for (place, name) in names.iter().enumerate() {
-            let prefix = format!("customizer/{name}/");
-            let listed = self.bucket.list("profiles", &prefix, 1000).await;
-            let (objects, _) = match listed {
-                Ok(listed) => listed,
-                Err(error) if self.layout.profiles().exists() => {
-                    let problems = vec![format!("no customisation was fetched: {error}")];
-                    return Ok(Fetched { profiles: names, problems });
-                }
-                Err(error) => return Err(unreadable(error.to_string())),
-            };
-            if objects.is_empty() && *name == self.settings.profile {
-                return Err(unreadable("it has no objects".to_owned()));
-            }
-            for object in objects {
-                let to = fresh.join(format!("{place:02}-{name}")).join(object.key.strip_prefix(&prefix).unwrap());
-                std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-                self.bucket.fetch("profiles", &object.key, 1 << 30, &to).await.map_err(|error| unreadable(error.to_string()))?;
-                super::executable(&to);
-            }
-        }
-        let _ = std::fs::remove_dir_all(self.layout.profiles());
-        std::fs::rename(fresh, self.layout.profiles()).unwrap();
-        Ok(Fetched { profiles: names, problems: Vec::new() })
+        fetch::fetch(self.bucket.as_ref(), &self.settings, &self.layout, more).await
     }
 
     async fn account(&self) -> Result<Account, AccountError> {
@@ -152,7 +125,7 @@ pub fn run_agent() {
     };
     let options = Options { identity: Some(identity), boot: variable("AGENT_BOOT"), timing, ..Options::new(layout.clone()) };
     let settings = NodeSettings::read(&layout).unwrap();
-    let bucket = Bucket { folder: store.clone().into(), store: FolderStore::new(store) };
+    let bucket = Arc::new(Bucket { folder: store.clone().into(), store: FolderStore::new(store) });
     let world = TestWorld { bucket, settings: settings.clone(), layout };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async {

@@ -65,7 +65,7 @@ fn create_stack(b: &mut Builder<'_>) {
     parameters.extend(accepted.parameters.clone());
     // The system's values last: nothing that a user wrote can stand in their place.
     for (name, value) in &settings.template.metadata.system_parameters {
-        parameters.insert(name.clone(), settings.system_value(*value, cluster));
+        parameters.insert(name.clone(), settings.system_value(*value, &accepted.key, &accepted.request));
     }
     b.effects.push(Effect::CreateStack(Box::new(NewStack {
         name: settings.stack_name(cluster),

@@ -1,0 +1,181 @@
+//! A node of a cluster on this machine: its real user data, run by bash, and the agent that they fetch and install. What would be the
+//! machine's own, files and instance metadata, lies below a folder of the test and on the emulator.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::emulator::REGION;
+use crate::{children, root};
+
+/// EC2 takes no more user data than this.
+pub const USER_DATA_BYTES_MAX: usize = 16 * 1024;
+
+/// The issue's limit for the shell that is left in user data, in lines.
+pub const USER_DATA_LINES_MAX: usize = 39;
+
+/// A machine with nothing on it but the system's programs. Where one of them would need root or an account, `tests/node` has another
+/// of the same name, which notes its call in the file `calls`.
+#[derive(Debug)]
+pub struct Machine {
+    folder: PathBuf,
+    url: String,
+    script: String,
+}
+
+/// An agent at work. It is ended with this value.
+#[derive(Debug)]
+pub struct Agent(Child);
+
+impl Machine {
+    /// A machine that is about to boot with these user data, as text. The folder is made anew.
+    pub fn new(folder: &Path, user_data: &str, url: &str) -> Result<Self> {
+        if !user_data.starts_with("#!/bin/bash\n") || user_data.len() > USER_DATA_BYTES_MAX {
+            bail!("EC2 runs no such user data: {} bytes that begin with {:?}", user_data.len(), user_data.lines().next());
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        for inner in ["var/log", "etc", "opt", "dev"] {
+            fs::create_dir_all(folder.join(inner))?;
+        }
+        fs::write(folder.join("passwd"), "root:x:0:0:root:/root:/bin/bash\n")?;
+        Ok(Self { folder: folder.to_owned(), url: url.to_owned(), script: on_this_machine(user_data, folder, url)? })
+    }
+
+    /// Where the files of this machine lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs the user data, with these variables in the environment; whether they ended well.
+    pub fn boot(&self, environment: &[(&str, &str)]) -> Result<bool> {
+        let user_data = self.folder.join("user-data");
+        fs::write(&user_data, &self.script)?;
+        let status = self.command("bash").arg(user_data).envs(environment.iter().copied()).status();
+        Ok(status.context("bash is on every machine that this runs on")?.success())
+    }
+
+    /// Starts the agent that the user data have fetched, as its unit does. It is told which machine this is; `arguments` are more of
+    /// its options.
+    pub fn start(&self, instance: &str, address: &str, arguments: &[&str]) -> Result<Agent> {
+        let mut command = self.command(self.agent());
+        command.arg("boot").arg("--root").arg(&self.folder).args(["--instance", instance, "--address", address]).args(arguments);
+        let log = fs::File::create(self.folder.join("agent-output"))?;
+        let started = children::spawn(command.stdout(log.try_clone()?).stderr(log));
+        Ok(Agent(started.with_context(|| format!("{} could not be started", self.agent().display()))?))
+    }
+
+    /// The agent that the user data have fetched.
+    pub fn agent(&self) -> PathBuf {
+        self.folder.join("opt/clusterdrop/fetched")
+    }
+
+    /// A file of this machine; empty where it is not there.
+    pub fn read(&self, path: &str) -> String {
+        fs::read(self.folder.join(path)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(program);
+        command
+            .env("PATH", format!("{}:{path}", root().join("tests/node").display()))
+            .env("BOOT", &self.folder)
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &self.url)
+            .env("AWS_REGION", REGION);
+        // The node's keys are its role's, from the metadata.
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
+impl Agent {
+    /// Ends it as a reboot or a removal does, by SIGTERM, and waits for its end.
+    pub fn end(mut self) -> Result<()> {
+        children::terminate(self.0.id());
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// Ends it as a lost machine ends, by SIGKILL.
+    pub fn lose(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        children::forget(self.0.id());
+    }
+}
+
+/// The user data with every place of the machine moved into the folder, and AWS to the emulator. A place that is not there any more is
+/// an error: what it became would be this machine's own.
+fn on_this_machine(user_data: &str, folder: &Path, url: &str) -> Result<String> {
+    let to = folder.display();
+    let mut script = user_data.to_owned();
+    for (there, here) in [
+        ("/var/log/clusterdrop.log", format!("{to}/var/log/clusterdrop.log")),
+        ("/dev/console", format!("{to}/dev/console")),
+        ("/etc/clusterdrop", format!("{to}/etc/clusterdrop")),
+        ("/opt/clusterdrop", format!("{to}/opt/clusterdrop")),
+        ("./fetched install", format!("./fetched install --root {to}")),
+        ("http://169.254.169.254/latest", format!("{url}/latest")),
+        ("https://s3.$region.$suffix", url.to_owned()),
+        ("https://cloudformation.$region.$suffix/", format!("{url}/")),
+    ] {
+        if !script.contains(there) {
+            bail!("the user data have no {there} any more: bring crates/local/src/node.rs up to date");
+        }
+        script = script.replace(there, &here);
+    }
+    match script.lines().find(|line| line.contains("https://")) {
+        Some(line) => bail!("the user data go to AWS itself: {line}"),
+        None => Ok(script),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER_DATA: &str = "#!/bin/bash\ntee -a /var/log/clusterdrop.log /dev/console\nx=http://169.254.169.254/latest\n\
+        cd /etc/clusterdrop /opt/clusterdrop\n./fetched install\n\"https://s3.$region.$suffix/x\" \"https://cloudformation.$region.$suffix/\"\n";
+
+    #[test]
+    fn user_data_that_would_reach_this_machine_or_aws_are_not_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = |text: &str| Machine::new(&folder.path().join("node"), text, "http://127.0.0.1:1").unwrap_err().to_string();
+        assert!(refused(&USER_DATA.replace("/dev/console", "/dev/tty1")).contains("no /dev/console any more"));
+        assert!(refused(&format!("{USER_DATA}curl https://example.com\n")).contains("go to AWS itself"));
+        assert!(refused("echo").contains("runs no such user data"));
+        assert!(refused(&format!("{USER_DATA}{}", "#".repeat(USER_DATA_BYTES_MAX))).contains("runs no such user data"));
+    }
+
+    #[test]
+    fn every_place_of_the_machine_is_moved_below_the_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = Machine::new(&folder.path().join("node"), USER_DATA, "http://127.0.0.1:1").expect("user data that can be moved");
+        for word in machine.script.split_whitespace().filter(|word| word.starts_with('/')) {
+            assert!(word.starts_with(&folder.path().display().to_string()), "{word}");
+        }
+        assert!(machine.script.contains("\"http://127.0.0.1:1/x\" \"http://127.0.0.1:1/\""), "{}", machine.script);
+    }
+}
