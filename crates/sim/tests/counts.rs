@@ -193,7 +193,7 @@ fn removal() -> (Subject, World, World) {
     let now = cloud.world.now();
     let login = cloud.world.settings.template.metadata.login_output.clone();
     while !cloud.world.state().stacks.step(&login, now).is_empty() {}
-    let subject = Subject { cluster: testing::cluster("alice", "demo"), upload: None, stack: None };
+    let subject = Subject { cluster: testing::cluster("alice", "demo"), upload: None, stack: None, reports: false };
     let claiming = Claiming { world: &cloud.world, copy: Mutex::default() };
     let outcome =
         reconcile(&claiming, &cloud.world.settings, &subject, Purpose::Cluster, &cloud.world).now_or_never().expect("nothing waits");

@@ -205,7 +205,7 @@ fn a_full_ledger_is_read_changed_and_written() {
     for body in [&b"{}"[..], b"no order"] {
         cloud.drop_file("home/alice/demo.cf-create", body);
         let key = upload_key("", "demo");
-        let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None };
+        let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None, reports: false };
         bounded("a pass over it", || {
             let world = Forgetful(&cloud.world);
             let outcome =

@@ -53,7 +53,7 @@ fn cloud() -> Cloud {
 
 fn subject(key: &str) -> Subject {
     let Reading::Request(upload) = read(key) else { panic!("{key} is no request") };
-    Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }
+    Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None, reports: false }
 }
 
 fn pass_in<W: Observe + Execute>(world: &W, cloud: &Cloud, key: &str) -> Result<Outcome, Fault> {

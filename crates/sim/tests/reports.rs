@@ -179,7 +179,8 @@ fn reports_that_come_again_and_again_are_shown_once_a_minute_and_the_last_one_is
         let state = if nth % 2 == 0 { NodeState::Configuring } else { NodeState::Ready };
         let key = key(&cloud, "login1");
         let bytes = serde_json::to_vec(&report(state)).unwrap();
-        cloud.world.state().store.put(Bucket::System, &key, &bytes, cloud.world.now());
+        let at = cloud.world.now();
+        cloud.world.state().store.put(Bucket::System, &key, &bytes, at);
         let _ = cloud.deliver(&Event::Report(key));
         cloud.world.wait(1);
     }
@@ -285,5 +286,6 @@ fn a_report_of_a_cluster_that_is_not_there_ends_where_it_came() {
         ReportKey { cluster: testing::cluster("alice", "demo"), request: RequestId::from_tag("00000000000000aa"), node: "login1".into() };
     cloud.put_report(&key.key(), &serde_json::to_vec(&report(NodeState::Ready)).unwrap());
     cloud.drain();
-    assert_eq!((cloud.world.state().effects.len(), cloud.keys().len(), cloud.faults.len()), (0, 0, 0));
+    let effects = cloud.world.state().effects.len();
+    assert_eq!((effects, cloud.keys().len(), cloud.faults.len()), (0, 0, 0));
 }

@@ -49,6 +49,8 @@ pub struct Subject {
     pub upload: Option<UploadKey>,
     /// The stack that the event named, as it was seen a moment ago: the first look does not ask for it again.
     pub stack: Option<Box<Stack>>,
+    /// Whether the event is a node's report.
+    pub reports: bool,
 }
 
 /// Takes a snapshot of one cluster. Reads that do not need each other go together.
@@ -140,7 +142,7 @@ pub async fn look<'a, W: Observe>(
         reports: ObservedReports::default(),
         refusal,
     };
-    read_details(world, &mut snapshot).await?;
+    read_details(world, &mut snapshot, subject.reports).await?;
     Ok(snapshot)
 }
 
@@ -175,12 +177,14 @@ const fn details_to_read(phase: PhaseKind, state: StackState, has_create: bool, 
 }
 
 /// Whether the nodes' reports are read: where a status file or `.cf-failed` may show them. Only cf-watch may read them (`iam/`); where
-/// another function writes a status file, what was shown of them stays.
-const fn shows_reports(phase: PhaseKind, state: StackState, function: Function) -> bool {
+/// another function writes a status file, what was shown of them stays. `is_asked`: a report has come, or a create is there.
+const fn shows_reports(phase: PhaseKind, state: StackState, is_asked: bool, function: Function) -> bool {
     use {PhaseKind as P, StackState as S};
     let is_shown = match (phase, state) {
         (P::Creating | P::Failing, S::Deleting | S::InReview) | (P::Failing, S::Creating | S::Available | S::Changing) => false,
-        (P::Creating | P::Failing, _) | (P::Ready | P::Moved, S::Creating | S::Available | S::Changing) => true,
+        (P::Creating | P::Failing, _) | (P::Moved, S::Available) => true,
+        // Most passes over a ready cluster write no status file.
+        (P::Ready, S::Available | S::Changing) => is_asked,
         // One that stands and then fails: its answer says why.
         (P::Ready | P::Moved, S::RollingBack | S::Failed) => true,
         _ => false,
@@ -189,14 +193,15 @@ const fn shows_reports(phase: PhaseKind, state: StackState, function: Function) 
 }
 
 /// Completes a look. None of it waits for a list that cannot be read.
-async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result<(), Fault> {
+async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_reports: bool) -> Result<(), Fault> {
     let Some(stack) = snapshot.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
     let is_delete_refused = matches!(snapshot.refusal, Some(Refusal::Delete(_)));
     let entry = snapshot.entry();
     let has_create = snapshot.uploads.iter().any(|u| u.key.verb == Verb::Create) || entry.joined(Verb::Create).next().is_some();
     let kind = phase(snapshot, &entry);
-    let life = life(snapshot, &entry).filter(|_| shows_reports(kind, state, snapshot.settings.function));
+    let is_shown = shows_reports(kind, state, is_of_reports || has_create, snapshot.settings.function);
+    let life = life(snapshot, &entry).filter(|_| is_shown);
     let total = snapshot.settings.template.resources;
     let (details, reports) = join!(
         async {

@@ -143,7 +143,8 @@ async fn upload<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
         Reading::Request(upload) => {
             let cluster = upload.cluster.clone();
             let world = env.world(Scope::Upload(Some(&cluster)));
-            pass(env, &world, Subject { cluster: cluster.clone(), upload: Some(upload), stack: None }, Purpose::Cluster).await
+            pass(env, &world, Subject { cluster: cluster.clone(), upload: Some(upload), stack: None, reports: false }, Purpose::Cluster)
+                .await
         }
         Reading::Refused { problem, .. } => {
             env.report(Report::InvalidKey(key, &problem));
@@ -175,7 +176,7 @@ async fn stack<E: Environment>(env: &E, id: &StackId) -> Result<(), Fault> {
         return Ok(());
     };
     let world = env.world(Scope::StackOf(&cluster));
-    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack) }, Purpose::Cluster).await
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack), reports: false }, Purpose::Cluster).await
 }
 
 /// What CloudFormation calls the group of a cluster's compute nodes: the stack's name, this, and letters of its own.
@@ -192,7 +193,8 @@ async fn instance<E: Environment>(env: &E, group: &str, news: &NodeNews) -> Resu
         return Ok(());
     };
     let world = env.world(Scope::StackOf(&cluster));
-    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack) }, Purpose::Instances(news)).await
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack), reports: false }, Purpose::Instances(news))
+        .await
 }
 
 /// A node's report. Its key says whose it is: a node's role may write below its own cluster's folder and nowhere else.
@@ -202,7 +204,7 @@ async fn report<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
         return Ok(());
     };
     let world = env.world(Scope::Report(&cluster));
-    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None }, Purpose::Reports).await
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None, reports: true }, Purpose::Reports).await
 }
 
 /// One pass over one cluster, and its report.

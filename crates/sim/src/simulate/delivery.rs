@@ -56,7 +56,7 @@ impl Delivery {
             (Queue::Lambda, 2) => (2 * MINUTE, Queue::Lambda),
             (Queue::Lambda, _) => (MINUTE, Queue::Failures),
             (Queue::Progress, ..5) => (12 * MINUTE, Queue::Progress),
-            (Queue::Reports, ..5) => (130_000, Queue::Reports),
+            (Queue::Reports, ..5) => (3 * MINUTE, Queue::Reports),
             (Queue::Failures, ..4) => (3 * MINUTE, Queue::Failures),
             (Queue::Failures, _) => (3 * MINUTE, Queue::Late),
             (Queue::Late, ..12) => (60 * MINUTE, Queue::Late),

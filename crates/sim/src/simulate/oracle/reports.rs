@@ -47,6 +47,12 @@ impl NodeHistory {
     pub fn why_untrue(&self, cluster: &Cluster, status: &Status<StateText>, state: &State, settings: &Settings) -> Option<String> {
         let NodesShown { nodes, failed_nodes, failed_scripts, known_hosts, .. } = &status.reported;
         let of = |node| self.of(cluster, &status.request, node);
+        let stood = |s: &SimStack| {
+            s.stack.request().as_ref() == Some(&status.request) && s.history.iter().any(|(_, was)| was.state() == StackState::Available)
+        };
+        if status.state == Word::Ready && !state.stacks.all().iter().any(stood) {
+            return Some("it never was ready".to_owned());
+        }
         let most = nodes_max(cluster, state, settings);
         if let Some((node, word)) =
             nodes.iter().find(|(node, word)| node.0 > most || of(**node).all(|report| report.state.to_string() != **word))
