@@ -18,6 +18,7 @@
 //! - [`members`]: who is in the cluster, by gossip;
 //! - [`link`]: authenticated requests between the nodes of a cluster;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
+//! - [`proxy`]: the way of compute nodes to the cluster's secret;
 //! - [`publish`]: puts this program where nodes fetch it.
 
 pub mod account;
@@ -32,6 +33,7 @@ pub mod members;
 pub mod node;
 mod plain_file;
 pub mod profile;
+pub mod proxy;
 pub mod publish;
 pub mod run;
 pub mod script;
