@@ -1,22 +1,22 @@
-//! The boot of a node: its user data, as EC2 would hand it over, run on this machine (see `tests/node`). What it fetches and
-//! signals goes over the wire to the emulator, so a cluster here is ready because its login node says so.
+//! The boot of a node: its user data, as EC2 would hand them over, and the agent that they fetch, run on this machine
+//! (`crates/local/src/node.rs`). What they fetch and signal goes over the wire to the emulator, so a cluster here is ready because its
+//! login node says so.
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use cf_core::message::Advice;
-use cf_core::profile;
 use cf_e2e::messages;
-use cf_local::deploy::{CUSTOMIZER_BUCKET, aws};
-use cf_local::root;
-use cf_local::tools::{Tool, path_with};
+use cf_local::deploy::{CUSTOMIZER_BUCKET, USER_BUCKET, aws};
+use cf_local::node::{Machine, USER_DATA_LINES_MAX};
+use cf_node::node::{Layout, Role};
+use cf_node::publish::PREFIX;
+use cf_node::settings::NodeSettings;
 use common::{TestUser, stage_without_profile};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 /// Writes the key that the user logs in with.
 const KEY: &str = r#"#!/bin/bash
@@ -27,71 +27,8 @@ ssh-keygen -q -t ed25519 -N '' -f "$BOOT/key" && cat "$BOOT/key.pub" >> "$home/.
 /// Notes that it ran, and with which arguments.
 const NOTE: &str = "#!/bin/bash\necho \"${0##*/} $*\" >> \"$BOOT/ran\"\n";
 
-/// A machine with nothing but our programs, and what happened on it.
-struct Node {
-    boot: PathBuf,
-    script: String,
-    url: String,
-}
-
-impl Node {
-    /// A machine about to boot with these user data (base64, as EC2 takes them).
-    fn new(s: &TestUser, user_data: &str) -> Result<Self> {
-        let boot = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("boot-{}", s.user));
-        if boot.exists() {
-            fs::remove_dir_all(&boot)?;
-        }
-        for folder in ["log", "opt", "etc"] {
-            fs::create_dir_all(boot.join(folder))?;
-        }
-        fs::write(boot.join("passwd"), "root:x:0:0:root:/root:/bin/bash\n")?;
-        fs::write(boot.join("login"), &s.user)?;
-        let mut script = String::from_utf8(aws_smithy_types::base64::decode(user_data.trim())?)?;
-        assert!(script.starts_with("#!/bin/bash\n") && script.len() < 16 * 1024, "EC2 takes 16 KiB: {}", script.len());
-        let to = boot.display();
-        for (there, here) in [
-            ("/var/log/clusterdrop.log", format!("{to}/log/clusterdrop.log")),
-            ("/dev/console", format!("{to}/console")),
-            ("/opt/clusterdrop", format!("{to}/opt/clusterdrop")),
-            ("/etc/motd.d", format!("{to}/etc/motd.d")),
-        ] {
-            assert!(script.contains(there), "the boot script has no {there} any more: mend this test");
-            script = script.replace(there, &here);
-        }
-        Ok(Self { boot, script, url: s.deployment.url.clone() })
-    }
-
-    /// Boots; whether the script ended well.
-    fn boot(&self, instance: &str, environment: &[(&str, &str)]) -> Result<bool> {
-        let programs = format!("{}:{}", root().join("tests/node").display(), path_with(&[Tool::Emulator]));
-        let user_data = self.boot.join("user-data");
-        fs::write(&user_data, &self.script)?;
-        let status = Command::new("bash")
-            .arg(user_data)
-            .env("PATH", programs)
-            .env("BOOT", &self.boot)
-            .env("BOOT_INSTANCE", instance)
-            .env("AWS_ENDPOINT_URL", &self.url)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .envs(environment.iter().copied())
-            .status()
-            .context("bash is on every machine that this runs on")?;
-        Ok(status.success())
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.boot.join(path)).unwrap_or_default()
-    }
-
-    /// Waits for a line in the log, which a second process writes.
-    async fn logged(&self, s: &TestUser, text: &str) -> Result<()> {
-        let seen = s.deployment.until(text, async || Ok(self.read("log/clusterdrop.log").contains(text).then_some(()))).await;
-        seen.with_context(|| self.read("log/clusterdrop.log"))?;
-        assert!(self.read("console").contains(text), "the console has what the log has");
-        Ok(())
-    }
-}
+/// In place of the agent: notes how it was called.
+const STAND_IN: &str = "#!/bin/bash\necho \"$1\" >> \"$BOOT/ran\"\n";
 
 /// A user with these scripts.
 async fn with_scripts(user: &str, scripts: &[(&str, &str)]) -> Result<TestUser> {
@@ -103,8 +40,8 @@ async fn with_scripts(user: &str, scripts: &[(&str, &str)]) -> Result<TestUser> 
     Ok(s)
 }
 
-/// Drops a request, waits until its login node is there, and gives that node and its instance id. Nobody signals but the node.
-async fn login_node(s: &TestUser) -> Result<(Node, String)> {
+/// Drops a request whose login node nobody signals for, waits until it is there, and gives its user data and its id.
+async fn login_node(s: &TestUser) -> Result<(String, String)> {
     s.drop("demo.cf-create", "{}").await?;
     let instance = s
         .deployment
@@ -118,157 +55,181 @@ async fn login_node(s: &TestUser) -> Result<(Node, String)> {
         .await?;
     let asked = ["ec2", "describe-instance-attribute", "--attribute", "userData", "--query", "UserData.Value", "--output", "text"];
     let user_data = aws(&s.deployment.url, &[&asked[..], &["--instance-id", &instance]].concat())?;
-    Ok((Node::new(s, &user_data)?, instance))
+    Ok((decoded(&user_data)?, instance))
 }
 
-/// The answer gives the verdict that the login node signalled, among AWS's words.
-async fn verdict_is_told(s: &TestUser, verdict: &str) -> Result<()> {
-    let answer = s.answer("demo.cf-failed").await?;
-    let told = messages::failed("demo", &messages::login_node("<reason>", Advice::CheckScripts));
-    let reason = told.iter().find_map(|message| messages::in_place_of("<reason>", message, &answer));
-    assert!(reason.is_some_and(|reason| reason.contains(verdict)), "{answer}");
-    Ok(())
+fn decoded(user_data: &str) -> Result<String> {
+    Ok(String::from_utf8(aws_smithy_types::base64::decode(user_data.trim())?)?)
+}
+
+fn machine(s: &TestUser, user_data: &str) -> Result<Machine> {
+    let machine = Machine::new(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("boot-{}", s.user)), user_data, &s.deployment.url)?;
+    std::fs::write(machine.folder().join("login"), &s.user)?;
+    Ok(machine)
+}
+
+/// The digest that user data name for this machine.
+fn digest(user_data: &str) -> Result<&str> {
+    let variable = if cfg!(target_arch = "aarch64") { "arm='" } else { "x86='" };
+    let digest = user_data.split_once(variable).and_then(|(_, rest)| rest.split_once('\'')).map(|(digest, _)| digest);
+    digest.filter(|digest| digest.len() == 64).with_context(|| format!("no digest after {variable} in {user_data}"))
+}
+
+/// Publishes another agent, under this digest or its own; and the user data that name it.
+async fn naming(s: &TestUser, user_data: &str, agent: &str, name: Option<&str>) -> Result<String> {
+    let own: String = Sha256::digest(agent).iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = name.unwrap_or(&own);
+    let put = s.deployment.s3.put_object().bucket(&s.deployment.system_bucket).key(format!("{PREFIX}{name}"));
+    put.body(agent.as_bytes().to_vec().into()).send().await?;
+    Ok(user_data.replace(digest(user_data)?, name))
 }
 
 fn silent(s: &TestUser) -> serde_json::Value {
     json!({"kind": "node", "stack": format!("clusterdrop-{}-", s.user), "signal": "never"})
 }
 
-#[tokio::test]
-async fn a_login_node_makes_the_account_runs_the_scripts_in_order_tells_of_a_bad_one_and_signals() -> Result<()> {
-    let broken = "#!/bin/bash\necho 'no such package: gromacs'\nexit 3\n";
-    let s = with_scripts(
-        "boot1",
-        &[
-            // As S3's console makes a folder.
-            ("", ""),
-            ("30-last.sh", NOTE),
-            ("10-first.sh", NOTE),
-            ("20-broken.sh", broken),
-            ("25-key", KEY),
-            (".hidden.sh", NOTE),
-            ("30-last.sh~", NOTE),
-            ("lib/helper.sh", NOTE),
-            ("README.txt", NOTE),
-            ("7-placeholder.sh", ""),
-            ("5-before-ten-only-in-numbers.sh", NOTE),
-        ],
-    )
-    .await?;
-    let _silent = s.fault(&silent(&s))?;
-    let (node, instance) = login_node(&s).await?;
-    assert!(s.text("demo.cf-created").await?.is_none(), "nobody can log in yet");
-    assert!(node.boot(&instance, &[])?);
-    s.answer("demo.cf-created").await?;
-    assert_eq!(
-        node.read("ran"),
-        "10-first.sh configure master demo\n30-last.sh configure master demo\n5-before-ten-only-in-numbers.sh configure master demo\n"
-    );
-    node.logged(&s, "script 20-broken.sh ended with code 3").await?;
-    node.logged(&s, "no such package: gromacs").await?;
-    node.logged(&s, "verdict: ready").await?;
-    let greeting = node.read("etc/motd.d/clusterdrop");
-    assert!(greeting.contains("Cluster demo, master node.") && greeting.contains("20-broken.sh (exit code 3)"), "{greeting}");
-    assert!(node.read("calls").contains("useradd --create-home --shell /bin/bash boot1\n"), "{}", node.read("calls"));
+/// The answer gives the code that the login node signalled, among AWS's words.
+async fn code_is_reported(s: &TestUser, code: &str) -> Result<()> {
+    let answer = s.answer("demo.cf-failed").await?;
+    let possible = messages::failed("demo", &messages::login_node("<reason>", Advice::CheckScripts));
+    let reason = possible.iter().find_map(|message| messages::in_place_of("<reason>", message, &answer));
+    assert!(reason.is_some_and(|reason| reason.contains(code)) || answer.contains(code), "{answer}");
     Ok(())
 }
 
 #[tokio::test]
-async fn without_a_key_nobody_could_log_in_and_the_user_is_told() -> Result<()> {
-    let s = with_scripts("boot2", &[("10-first.sh", NOTE)]).await?;
+async fn a_cluster_is_ready_because_the_agent_of_its_login_node_signals() -> Result<()> {
+    let s = with_scripts("boot1", &[("30-last.sh", NOTE), ("10-first.sh", NOTE), ("25-key", KEY), ("lib/helper.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
-    let (node, instance) = login_node(&s).await?;
-    assert!(!node.boot(&instance, &[])?);
-    verdict_is_told(&s, "no-usable-ssh-key").await?;
+    let (user_data, instance) = login_node(&s).await?;
+    let machine = machine(&s, &user_data)?;
+    assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
+    assert!(s.text("demo.cf-created").await?.is_none(), "nobody can log in yet");
+    let agent = machine.start(&instance, "127.0.0.1", &[])?;
+    s.answer("demo.cf-created").await.with_context(|| machine.read("agent-output"))?;
+    assert_eq!(machine.read("ran"), "10-first.sh configure master demo\n30-last.sh configure master demo\n");
+    assert!(machine.read("calls").contains("useradd --create-home --shell /bin/bash boot1\n"), "{}", machine.read("calls"));
+    agent.end()
+}
+
+#[tokio::test]
+async fn user_data_are_short_and_tell_the_agent_what_it_is() -> Result<()> {
+    let s = with_scripts("boot2", &[("user.sh", NOTE)]).await?;
+    let _silent = s.fault(&silent(&s))?;
+    let (user_data, _) = login_node(&s).await?;
+    assert!(user_data.lines().count() <= USER_DATA_LINES_MAX, "{}", user_data.lines().count());
+    let machine = machine(&s, &naming(&s, &user_data, STAND_IN, None).await?)?;
+    assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
+    assert_eq!(machine.read("ran"), "install\n");
+    assert_eq!(machine.read("dev/console"), machine.read("var/log/clusterdrop.log"));
+    let settings = NodeSettings::read(&Layout::below(machine.folder()))?;
+    let stack = s.only_stack("demo").await?;
+    let request = stack.tags().iter().find(|tag| tag.key() == Some("clusterdrop:request")).and_then(|tag| tag.value());
+    assert_eq!((settings.role, settings.cluster.as_str(), settings.user.as_str()), (Role::Master, "demo", "boot2"));
+    assert_eq!((Some(settings.request.as_str()), settings.login.as_str()), (request, "boot2"));
+    assert_eq!((Some(settings.stack.as_str()), settings.resource.as_str()), (stack.stack_id(), "LoginNode"));
+    assert_eq!(settings.profiles().collect::<Vec<_>>(), ["boot2"]);
+    assert_eq!((settings.customizer_bucket.as_str(), &settings.system_bucket), (CUSTOMIZER_BUCKET, &s.deployment.system_bucket));
+    assert_eq!((settings.logs.as_str(), settings.user_bucket.as_str()), ("home/boot2/demo.logs/", USER_BUCKET));
+    assert_eq!(settings.nodes_max, 4);
+    let text = aws(&s.deployment.url, &["secretsmanager", "get-secret-value", "--query", "SecretString", "--secret-id", &settings.secret])?;
+    assert!(text.trim().len() >= 64, "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_of_another_digest_is_not_started_and_the_user_is_told() -> Result<()> {
+    let s = with_scripts("boot3", &[("user.sh", NOTE)]).await?;
+    let _silent = s.fault(&silent(&s))?;
+    let (user_data, _) = login_node(&s).await?;
+    let wrong = "3".repeat(64);
+    let machine = machine(&s, &naming(&s, &user_data, STAND_IN, Some(&wrong)).await?)?;
+    assert!(!machine.boot(&[])?);
+    assert_eq!(machine.read("ran"), "", "what was fetched has not run");
+    assert!(machine.read("var/log/clusterdrop.log").contains("is not the agent of this digest"));
+    code_is_reported(&s, "agent-refused").await
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_fetch_its_agent_gives_up_in_time() -> Result<()> {
+    let s = with_scripts("boot4", &[("user.sh", NOTE)]).await?;
+    let _silent = s.fault(&silent(&s))?;
+    let (user_data, _) = login_node(&s).await?;
+    let machine = machine(&s, &user_data.replace(digest(&user_data)?, &"4".repeat(64)))?;
+    // Bash counts on from here: all but a second of the four minutes is over.
+    assert!(!machine.boot(&[("SECONDS", "240")])?);
+    assert!(machine.read("var/log/clusterdrop.log").contains("cannot be fetched"));
+    code_is_reported(&s, "agent-refused").await
+}
+
+#[tokio::test]
+async fn a_new_role_that_s3_does_not_know_yet_and_a_signal_that_is_lost_are_tried_again() -> Result<()> {
+    let s = with_scripts("boot5", &[("user.sh", NOTE)]).await?;
+    let _silent = s.fault(&silent(&s))?;
+    let (user_data, _) = login_node(&s).await?;
+    let failing = "#!/bin/bash\necho \"$1\" >> \"$BOOT/ran\"\nexit 1\n# boot5\n";
+    let user_data = naming(&s, &user_data, failing, None).await?;
+    let name = digest(&user_data)?.to_owned();
+    let unknown = json!({"kind": "call", "call": "s3.GetObject", "text": name, "error": "AccessDenied", "status": 403, "times": 2});
+    let lost = json!({"kind": "call", "call": "cloudformation.SignalResource", "text": "agent-failed", "error": "Throttling", "times": 2});
+    let (_unknown, _lost) = (s.fault(&unknown)?, s.fault(&lost)?);
+    let machine = machine(&s, &user_data)?;
+    assert!(!machine.boot(&[])?);
+    assert_eq!(machine.read("ran"), "install\n");
+    assert_eq!(
+        machine.read("calls").lines().filter(|call| call.starts_with("sleep")).collect::<Vec<_>>(),
+        ["sleep 3", "sleep 3", "sleep 10", "sleep 10"]
+    );
+    code_is_reported(&s, "agent-failed").await
+}
+
+/// Boots a login node, lets its real agent start, and waits for the failure that it signals.
+async fn fails_with(s: &TestUser, prepare: impl AsyncFnOnce(&Machine) -> Result<()>, code: &str) -> Result<Machine> {
+    let _silent = s.fault(&silent(s))?;
+    let (user_data, instance) = login_node(s).await?;
+    let machine = machine(s, &user_data)?;
+    prepare(&machine).await?;
+    assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
+    let _agent = machine.start(&instance, "127.0.0.1", &[])?;
+    code_is_reported(s, code).await.with_context(|| machine.read("agent-output"))?;
+    Ok(machine)
+}
+
+#[tokio::test]
+async fn without_a_key_nobody_could_log_in_and_the_user_is_told() -> Result<()> {
+    let s = with_scripts("boot8", &[("10-first.sh", NOTE)]).await?;
+    let machine = fails_with(&s, async |_: &Machine| Ok(()), "no-usable-ssh-key").await?;
+    assert_eq!(machine.read("ran"), "10-first.sh configure master demo\n");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
-    let s = with_scripts("boot3", &[(".hidden.sh", NOTE), ("lib/helper.sh", NOTE), ("user.sh", NOTE)]).await?;
-    let _silent = s.fault(&silent(&s))?;
-    let (node, instance) = login_node(&s).await?;
+    let s = with_scripts("boot9", &[(".hidden.sh", NOTE), ("lib/helper.sh", NOTE), ("user.sh", NOTE)]).await?;
     // Past triage, and then somebody takes the only script away.
-    s.deployment.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key("customizer/boot3/configure.d/user.sh").send().await?;
-    assert!(!node.boot(&instance, &[])?);
-    verdict_is_told(&s, "profile-has-no-scripts").await?;
-    assert_eq!(node.read("ran"), "");
-    Ok(())
-}
-
-/// The functions' triage and the boot script, put to one list of names.
-#[test]
-fn the_gate_and_the_node_choose_the_same_scripts() -> Result<()> {
-    let text = cf_core::template::DEFAULT_TEXT;
-    let begin = text.find("        is_script() {").context("the boot script has the rule")?;
-    let end = begin + text[begin..].find("\n        }\n").context("which ends somewhere")?;
-    let rule = format!("{}\n}}\n", text[begin..end].replace("\n        ", "\n"));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rule");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(folder.join("a-folder.sh"))?;
-    for (name, size, _) in profile::EXAMPLES {
-        fs::write(folder.join(name), "\n".repeat(usize::try_from(*size)?))?;
-    }
-    let run = format!(
-        "set -uo pipefail; export LC_ALL=C\n{rule}for s in \"$1\"/*; do is_script \"$s\" && printf '%s\\0' \"${{s##*/}}\"; done; true"
-    );
-    let output = Command::new("bash").args(["-c", &run, "bash"]).arg(&folder).output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(output.stdout)?;
-    let chosen: BTreeSet<&str> = printed.split_terminator('\0').collect();
-    let expected: BTreeSet<&str> = profile::EXAMPLES.iter().filter(|(_, _, runs)| *runs).map(|(name, ..)| *name).collect();
-    assert_eq!(chosen, expected);
-    assert!(profile::EXAMPLES.iter().all(|(name, size, runs)| profile::is_script(name, *size) == *runs));
+    let take_away = async |_: &Machine| {
+        let key = "customizer/boot9/configure.d/user.sh";
+        s.deployment.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key(key).send().await?;
+        Ok(())
+    };
+    let machine = fails_with(&s, take_away, "profile-has-no-scripts").await?;
+    assert_eq!(machine.read("ran"), "");
     Ok(())
 }
 
 #[tokio::test]
 async fn an_account_of_the_image_is_never_handed_to_a_user() -> Result<()> {
-    let s = with_scripts("boot4", &[("10-key.sh", KEY)]).await?;
-    let _silent = s.fault(&silent(&s))?;
-    let (node, instance) = login_node(&s).await?;
-    fs::write(node.boot.join("passwd"), "boot4:x:995:995::/var/lib/boot4:/sbin/nologin\n")?;
-    assert!(!node.boot(&instance, &[])?);
-    verdict_is_told(&s, "login-name-is-taken").await?;
-    assert_eq!(node.read("ran") + &node.read("key.pub"), "", "nothing of the profile ran");
+    let s = with_scripts("boot10", &[("10-key.sh", KEY)]).await?;
+    let with_account =
+        async |machine: &Machine| Ok(std::fs::write(machine.folder().join("passwd"), "boot10:x:995:995::/var/lib/boot10:/sbin/nologin\n")?);
+    let machine = fails_with(&s, with_account, "account-refused").await?;
+    assert_eq!(machine.read("ran") + &machine.read("key.pub"), "", "nothing of the profile ran");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_signal_that_is_lost_is_sent_again() -> Result<()> {
-    let s = with_scripts("boot5", &[("10-key.sh", KEY)]).await?;
-    let _silent = s.fault(&silent(&s))?;
-    let (node, instance) = login_node(&s).await?;
-    fs::write(node.boot.join("signals-lost"), "1\n2\n")?;
-    assert!(node.boot(&instance, &[])?);
-    s.answer("demo.cf-created").await?;
-    let signals = node.read("calls").lines().filter(|l| l.starts_with("cfn-signal --exit-code 0")).count();
-    assert_eq!(signals, 3);
-    Ok(())
-}
-
-#[tokio::test]
-async fn scripts_that_hang_cannot_keep_the_node_from_signalling_in_time() -> Result<()> {
-    let hangs = "#!/bin/bash\nexec /bin/sleep 600\n";
-    let s = with_scripts("boot6", &[("10-key.sh", KEY), ("20-hangs.sh", hangs), ("30-late.sh", NOTE)]).await?;
-    let _silent = s.fault(&silent(&s))?;
-    let (node, instance) = login_node(&s).await?;
-    // Bash counts on from here: 24 minutes are 1,440 s, and the scripts find all but 25 of them used.
-    assert!(node.boot(&instance, &[("SECONDS", "1415")])?);
-    s.answer("demo.cf-created").await?;
-    node.logged(&s, "script 20-hangs.sh ended with code 124").await?;
-    node.logged(&s, "script 30-late.sh is not run: no time is left").await?;
-    let greeting = node.read("etc/motd.d/clusterdrop");
-    assert!(greeting.contains("20-hangs.sh (exit code 124)") && greeting.contains("30-late.sh (not run"), "{greeting}");
-    assert_eq!(node.read("ran"), "");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_compute_node_runs_the_same_scripts_and_signals_nothing() -> Result<()> {
-    let s = with_scripts("boot7", &[("10-key.sh", KEY), ("20-note.sh", NOTE)]).await?;
+async fn a_compute_node_fetches_the_same_agent_and_signals_nothing() -> Result<()> {
+    let s = with_scripts("boot7", &[("user.sh", NOTE)]).await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
     let stack = s.only_stack("demo").await?;
@@ -277,9 +238,14 @@ async fn a_compute_node_runs_the_same_scripts_and_signals_nothing() -> Result<()
     let Some(template) = template.stack_resources().first().and_then(|r| r.physical_resource_id()) else { bail!("no launch template") };
     let asked = ["ec2", "describe-launch-template-versions", "--output", "text"];
     let asked = [&asked[..], &["--query", "LaunchTemplateVersions[0].LaunchTemplateData.UserData", "--launch-template-id", template]];
-    let node = Node::new(&s, &aws(&s.deployment.url, &asked.concat())?)?;
-    assert!(node.boot("i-0compute", &[])?);
-    assert_eq!(node.read("ran"), "20-note.sh configure slave demo\n");
-    assert!(!node.read("calls").contains("cfn-signal"), "{}", node.read("calls"));
-    node.logged(&s, "verdict: ready").await
+    let user_data = decoded(&aws(&s.deployment.url, &asked.concat())?)?;
+    let good = machine(&s, &naming(&s, &user_data, STAND_IN, None).await?)?;
+    assert!(good.boot(&[])?);
+    let settings = NodeSettings::read(&Layout::below(good.folder()))?;
+    assert_eq!((settings.role, settings.resource.as_str(), settings.logs.as_str()), (Role::Slave, "", ""));
+    let wrong = machine(&s, &naming(&s, &user_data, STAND_IN, Some(&"7".repeat(64))).await?)?;
+    assert!(!wrong.boot(&[])?);
+    assert_eq!(wrong.read("ran"), "");
+    assert!(s.calls("call=cloudformation.SignalResource")?.iter().all(|call| !call.to_string().contains("boot7")));
+    Ok(())
 }

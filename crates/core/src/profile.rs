@@ -1,6 +1,6 @@
 //! Which files of a profile are scripts.
 //!
-//! **The rule**, which the nodes' boot script (`is_script` in `templates/cluster.yaml`) has word for word. A script lies directly
+//! **The rule**, which the nodes' agent shares. A script lies directly
 //! in `configure.d/`: folders are not looked into. It holds more than a line break: an empty object is the mark of a folder, or a
 //! placeholder. Its name does not begin with a dot (hidden files), does not end with `~` (left-overs of editors), is no longer
 //! than 255 bytes (the most that a file's name may have), has no ending of texts, data and archives ([`NO_SCRIPTS`]) and is no name
@@ -9,7 +9,7 @@
 
 use crate::message::OtherFiles;
 
-/// Endings of what is no script, in small letters. Sorted, as in the boot script.
+/// Endings of what is no script, in small letters. Sorted.
 pub const NO_SCRIPTS: [&str; 26] = [
     ".bak",
     ".cfg",
@@ -129,7 +129,7 @@ impl Profile {
     }
 }
 
-/// Names as they occur, whether the nodes run them, and their sizes. The boot script is put to the same list.
+/// Names as they occur, whether the nodes run them, and their sizes. The agent is put to the same list.
 pub const EXAMPLES: &[(&str, u64, bool)] = &[
     ("user.sh", 10, true),
     ("10-first", 10, true),
