@@ -58,7 +58,9 @@ pub enum ApplyError {
     #[error("the profile {0} has no files in the bucket; cf-node customize avail lists those that there are")]
     Missing(ProfileName),
     /// It cannot be read.
-    #[error("the profile {0} cannot be read: {1}")]
+    #[error(
+        "the profile {0} cannot be read: {1}. A node may read its user's profile, default, and the site's; ask an administrator to make it one of those"
+    )]
     Unreadable(ProfileName, StoreError),
     /// A boot's.
     #[error(

@@ -2,6 +2,7 @@
 //! use or a refusal; `push` has the old tool's codes besides (facts B.10).
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use tokio::task::JoinSet;
 use super::apply::{Applier, ApplyError, FromStore, members};
 use super::lists::ProfileList;
 use super::profile_name::ProfileName;
-use super::push::{self, PushError, local::LocalError};
 use super::remote::{self, Pace};
 use super::screen::{Screen, complain, print};
 use super::seams::{self, ByLink};
@@ -28,17 +28,12 @@ use crate::profile::shown;
 use crate::settings::NodeSettings;
 use crate::store::Store;
 
+mod push;
 mod queue;
 
 /// Exit statuses.
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
-
-/// The old tool's, of `push`.
-const UNKNOWN_REPOSITORY: u8 = 1;
-const UNKNOWN_TYPE: u8 = 3;
-const PUSH_FAILED: u8 = 4;
-const NO_FOLDERS: u8 = 5;
 
 /// So many nodes are asked at once.
 const NODES_AT_ONCE: usize = 32;
@@ -79,7 +74,7 @@ enum Verb {
         profile: ProfileName,
     },
     /// Put a script or a profile's folder into the bucket, with your own AWS credentials
-    Push(Push),
+    Push(push::Options),
     /// Fetch all profiles of this node again; no script runs
     Pull,
     /// Run the scripts of an event on this node now
@@ -98,28 +93,6 @@ enum Verb {
     /// The job queue: files that a node runs once each
     #[command(subcommand, infer_subcommands = true, visible_alias = "job-queue")]
     Queue(queue::Verb),
-}
-
-#[derive(Debug, Args)]
-struct Push {
-    /// The script, whose profile has its name without the ending; or the profile's folder
-    source: PathBuf,
-    /// The repository; "account" is the only one
-    repository: Option<String>,
-    /// The event of a script
-    hook: Option<String>,
-    /// Replace files that differ and that no push wrote
-    #[arg(long)]
-    overwrite: bool,
-    /// The customizer bucket, where this machine is no node
-    #[arg(long)]
-    bucket: Option<String>,
-    /// The AWS account that owns the bucket, where this machine is no node
-    #[arg(long)]
-    account: Option<String>,
-    /// The bucket's Region, where this machine is no node
-    #[arg(long)]
-    region: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,15 +122,15 @@ pub(crate) struct Ending {
 type Done = Result<u8, Ending>;
 
 impl Ending {
-    fn new(code: u8, text: impl ToString) -> Self {
+    fn new(code: u8, text: impl Display) -> Self {
         Self { code, text: text.to_string() }
     }
 
-    fn failed(error: impl ToString) -> Self {
+    fn failed(error: impl Display) -> Self {
         Self::new(FAILED, error)
     }
 
-    fn refused(error: impl ToString) -> Self {
+    fn refused(error: impl Display) -> Self {
         Self::new(REFUSED, error)
     }
 }
@@ -167,12 +140,12 @@ pub async fn run(options: Options) -> ExitCode {
     let layout = Layout::below(options.root);
     let done = match options.verb {
         Verb::List { with_events } => {
-            list::lines(&layout, with_events).iter().for_each(|line| print(line));
+            print_all(list::lines(&layout, with_events));
             Ok(0)
         }
         Verb::Avail { repository } => available(&layout, repository.as_deref()).await,
         Verb::Apply { nodes, all, profile } => apply(&layout, &nodes, all, &profile).await,
-        Verb::Push(push) => push_profile(&layout, push).await,
+        Verb::Push(options) => push::run(&layout, options).await,
         Verb::Pull => pull(&layout).await,
         Verb::Trigger { members, event, profile } => trigger_event(&layout, &event, profile.as_ref(), members.into_iter().collect()).await,
         Verb::Slave(verb) => slave(&layout, &verb),
@@ -187,6 +160,12 @@ pub async fn run(options: Options) -> ExitCode {
 
 fn settings(layout: &Layout) -> Result<NodeSettings, Ending> {
     NodeSettings::read(layout).map_err(Ending::failed)
+}
+
+fn print_all(lines: impl IntoIterator<Item = String>) {
+    for line in lines {
+        print(&line);
+    }
 }
 
 /// What changes the node is root's.
@@ -210,8 +189,10 @@ async fn available(layout: &Layout, repository: Option<&str>) -> Done {
     let store = seams::open_store(&settings).await.map_err(Ending::failed)?;
     let installed: Vec<String> = list::installed(layout).iter().map(|folder| folder.name.to_string_lossy().into_owned()).collect();
     let available = avail::available(&store, &settings.customizer_bucket, &installed).await.map_err(Ending::failed)?;
-    available.notes.iter().for_each(|note| complain(note));
-    available.lines.iter().for_each(|line| print(line));
+    for note in available.notes {
+        complain(&note);
+    }
+    print_all(available.lines);
     Ok(0)
 }
 
@@ -279,7 +260,7 @@ async fn apply_there(layout: &Layout, others: Vec<Entry>, profile: &ProfileName)
         let (node, answer) = answer.map_err(Ending::failed)?;
         match answer {
             Ok(summary) => {
-                summary.lines().iter().for_each(|line| print(&format!("{node}: {line}")));
+                print_all(summary.lines().iter().map(|line| format!("{node}: {line}")));
                 code = code.max(if summary.is_well() { 0 } else { FAILED });
             }
             Err(error) => {
@@ -292,7 +273,7 @@ async fn apply_there(layout: &Layout, others: Vec<Entry>, profile: &ProfileName)
 }
 
 fn show(summary: &Summary) -> u8 {
-    summary.lines().iter().for_each(|line| print(line));
+    print_all(summary.lines());
     if summary.is_well() { 0 } else { FAILED }
 }
 
@@ -301,7 +282,9 @@ async fn pull(layout: &Layout) -> Done {
     let settings = settings(layout)?;
     let store = seams::open_store(&settings).await.map_err(Ending::failed)?;
     let fetched = applier(store, settings, layout).pull().await.map_err(Ending::failed)?;
-    fetched.problems.iter().for_each(|problem| complain(problem));
+    for problem in &fetched.problems {
+        complain(problem);
+    }
     print(&format!("{} profiles are on this node now; nothing was run", fetched.profiles.len()));
     Ok(if fetched.problems.is_empty() { 0 } else { FAILED })
 }
@@ -326,7 +309,7 @@ fn slave(layout: &Layout, verb: &Slave) -> Done {
     need_login_node(&settings(layout)?)?;
     let list = ProfileList::for_slaves(layout);
     match verb {
-        Slave::List => list.read().map_err(Ending::failed)?.iter().for_each(|name| print(&format!("{REPOSITORY}/{name}"))),
+        Slave::List => print_all(list.read().map_err(Ending::failed)?.iter().map(|name| format!("{REPOSITORY}/{name}"))),
         Slave::Add { profile } => {
             need_root(layout, "slave add")?;
             if !list.add(profile).map_err(Ending::failed)? {
@@ -353,141 +336,5 @@ fn need_login_node(settings: &NodeSettings) -> Result<(), Ending> {
     }
 }
 
-async fn push_profile(layout: &Layout, options: Push) -> Done {
-    let hook = push_hook(options.repository.as_deref(), options.hook.as_deref())?;
-    let node = NodeSettings::read(layout).ok();
-    let of_node = |option: Option<String>, value: fn(&NodeSettings) -> &String, name: &str| {
-        let missing = || Ending::refused(format!("this machine is no node, or its settings cannot be read; add --{name}"));
-        option.or_else(|| node.as_ref().map(|settings| value(settings).clone())).ok_or_else(missing)
-    };
-    let bucket = of_node(options.bucket, |settings| &settings.customizer_bucket, "bucket")?;
-    let account = of_node(options.account, |settings| &settings.account, "account")?;
-    let region = of_node(options.region, |settings| &settings.region, "region")?;
-    let bucket = bucket.trim_start_matches("s3://").trim_end_matches('/');
-    let store = seams::open_store_as_caller(&region, &account).await.map_err(|error| Ending::new(PUSH_FAILED, format!("{error:#}")))?;
-    let pushed = push::push(&store, bucket, &options.source, hook, options.overwrite).await;
-    let pushed = pushed.map_err(|error| Ending::new(push_code(&error), &error))?;
-    pushed.notes.iter().for_each(|note| complain(note));
-    pushed.written.iter().for_each(|path| print(&format!("written  {path}")));
-    pushed.removed.iter().for_each(|path| print(&format!("removed  {path}")));
-    print(&format!(
-        "the profile {} is in {bucket}: {} written, {} removed, {} unchanged",
-        pushed.profile,
-        pushed.written.len(),
-        pushed.removed.len(),
-        pushed.unchanged
-    ));
-    Ok(0)
-}
-
-/// The event of a pushed script: `push foo.sh account start`, or without the repository, `push foo.sh start`.
-fn push_hook(repository: Option<&str>, hook: Option<&str>) -> Result<Event, Ending> {
-    let hook = match (repository, hook) {
-        (None | Some(REPOSITORY), hook) => hook,
-        (Some(event), None) if event.parse::<Event>().is_ok() => Some(event),
-        (other, _) => {
-            need_repository(other, UNKNOWN_REPOSITORY)?;
-            hook
-        }
-    };
-    let Some(hook) = hook else { return Ok(Event::Configure) };
-    hook.trim_end_matches(".d").parse().map_err(|_| {
-        Ending::refused(format!("there is no event {}; a script is for configure, start, or another event of nodes", shown(hook.as_ref())))
-    })
-}
-
-fn push_code(error: &PushError) -> u8 {
-    match error {
-        PushError::Local(LocalError::Empty(_)) => NO_FOLDERS,
-        PushError::Local(LocalError::Kind(_)) => UNKNOWN_TYPE,
-        PushError::Local(_) | PushError::Foreign { .. } => REFUSED,
-        _ => PUSH_FAILED,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::customize::testing::{Node, settings};
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn verb(line: &str) -> Result<Verb, String> {
-        Line::try_parse_from(std::iter::once("x").chain(line.split(' '))).map(|line| line.options.verb).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn verbs_may_be_cut_as_long_as_they_are_clear() {
-        assert!(matches!(verb("l --with-events"), Ok(Verb::List { with_events: true })));
-        assert!(matches!(verb("pul"), Ok(Verb::Pull)));
-        assert!(matches!(verb("s a account/foo"), Ok(Verb::Slave(Slave::Add { .. }))));
-        assert!(matches!(verb("job-queue list-q"), Ok(Verb::Queue(_))));
-        assert!(matches!(verb("t -m compute-1,compute-2 member-join"), Ok(Verb::Trigger { members, .. }) if members.len() == 2));
-        assert!(verb("pu").is_err(), "push or pull");
-        assert!(verb("apply feature/foo").unwrap_err().contains("there is no repository \"feature\""));
-        assert!(verb("apply -n compute-0 foo").unwrap_err().contains("is not the name of a node"));
-        assert!(verb("apply -n compute-1 --all foo").is_err());
-    }
-
-    #[test]
-    fn b16_a_pushed_script_is_for_configure_or_for_the_event_that_is_named() {
-        let hook = |repository, hook| push_hook(repository, hook).map_err(|ending| ending.code);
-        assert_eq!(hook(None, None), Ok(Event::Configure));
-        assert_eq!(hook(Some("account"), None), Ok(Event::Configure));
-        assert_eq!(hook(Some("account"), Some("start")), Ok(Event::Start));
-        assert_eq!(hook(Some("start"), None), Ok(Event::Start));
-        assert_eq!(hook(Some("other"), Some("start")), Err(UNKNOWN_REPOSITORY));
-        assert_eq!(hook(Some("account"), Some("boot")), Err(REFUSED));
-    }
-
-    #[test]
-    fn apply_reaches_the_nodes_that_are_named_or_all_and_no_others() {
-        let node = Node::new();
-        node.members(&[0, 1, 2]);
-        let state = State::read(&node.layout).unwrap();
-        let names = |nodes: &[&str]| {
-            let nodes: Vec<NodeName> = nodes.iter().map(|name| name.parse().unwrap()).collect();
-            targets(&state, &nodes)
-                .map(|(here, others)| (here, others.iter().map(|entry| entry.member.name().to_string()).collect::<Vec<_>>()))
-        };
-        assert_eq!(names(&[]), Ok((true, vec!["compute-1".into(), "compute-2".into()])));
-        assert_eq!(names(&["compute-2"]), Ok((false, vec!["compute-2".into()])));
-        assert_eq!(names(&["login1"]), Ok((true, vec![])));
-        assert!(names(&["compute-3"]).unwrap_err().contains("compute-3 is not a member"));
-    }
-
-    #[test]
-    fn b18_the_list_for_compute_nodes_is_the_login_nodes_and_holds_no_profile_twice() {
-        assert!(need_login_node(&settings(Role::Master)).is_ok());
-        assert_eq!(need_login_node(&settings(Role::Slave)).unwrap_err().code, REFUSED);
-        let node = Node::new();
-        let write = |role| {
-            let path = node.layout.settings();
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let mut text = serde_json::json!({
-                "role": role, "cluster": "demo", "user": "alice", "request": "00000000000000aa", "login": "alice", "region": "r",
-                "account": "1", "stack": "s", "customizer_bucket": "profiles", "profile": "alice", "system_bucket": "system", "secret": "x",
-                "nodes_max": 4,
-            });
-            text["site_profiles"] = serde_json::json!([]);
-            std::fs::write(path, text.to_string()).unwrap();
-        };
-        write("master");
-        let foo: ProfileName = "account/foo".parse().unwrap();
-        assert_eq!(slave(&node.layout, &Slave::Add { profile: foo.clone() }).unwrap(), 0);
-        assert_eq!(slave(&node.layout, &Slave::Add { profile: foo.clone() }).unwrap_err().code, REFUSED);
-        assert_eq!(ProfileList::for_slaves(&node.layout).read().unwrap(), std::slice::from_ref(&foo));
-        assert_eq!(super::super::lists::more(&node.layout).0, [""; 0], "this node runs as before");
-        assert_eq!(slave(&node.layout, &Slave::Remove { profile: foo.clone() }).unwrap(), 0);
-        assert_eq!(slave(&node.layout, &Slave::Remove { profile: foo.clone() }).unwrap_err().code, REFUSED);
-        write("slave");
-        assert_eq!(slave(&node.layout, &Slave::Add { profile: foo }).unwrap_err().code, REFUSED);
-        assert_eq!(slave(&node.layout, &Slave::List).unwrap_err().code, REFUSED);
-    }
-}
+mod tests;

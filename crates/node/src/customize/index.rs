@@ -98,7 +98,9 @@ impl Index {
                 match value.as_array().filter(|items| !items.is_empty()) {
                     Some(items) => {
                         text += &format!("    {}:\n", json!(key));
-                        items.iter().for_each(|item| text += &format!("      - {item}\n"));
+                        for item in items {
+                            text += &format!("      - {item}\n");
+                        }
                     }
                     None => text += &format!("    {}: {value}\n", json!(key)),
                 }

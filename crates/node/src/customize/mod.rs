@@ -6,7 +6,7 @@
 //! - [`apply`]: brings one profile to this node and runs it, and fetches all again (`pull`); [`remote`]: the same on other nodes;
 //! - [`trigger`]: runs the scripts of one event;
 //! - [`push`]: puts a profile into the bucket, with the caller's own rights;
-//! - [`summary`]: what came of scripts; [`screen`]: what is printed meanwhile;
+//! - [`credentials`]: those of the caller; [`summary`]: what came of scripts; [`screen`]: what is printed meanwhile;
 //! - [`command`]: the command line; [`seams`]: what it takes from the rest of the agent.
 //!
 //! The job queue is [`crate::jobs`].
@@ -14,6 +14,7 @@
 pub mod apply;
 pub mod avail;
 pub mod command;
+pub mod credentials;
 pub mod index;
 pub mod list;
 pub mod lists;

@@ -48,10 +48,14 @@ impl Summary {
                 *text = plain(text, TEXT_CHARS_MAX);
             }
             script.last_lines.truncate(LINES_MAX);
-            script.last_lines.iter_mut().for_each(|line| *line = plain(line, TEXT_CHARS_MAX));
+            for line in &mut script.last_lines {
+                *line = plain(line, TEXT_CHARS_MAX);
+            }
         }
         self.problems.truncate(PROBLEMS_MAX);
-        self.problems.iter_mut().for_each(|text| *text = plain(text, TEXT_CHARS_MAX));
+        for text in &mut self.problems {
+            *text = plain(text, TEXT_CHARS_MAX);
+        }
         self
     }
 

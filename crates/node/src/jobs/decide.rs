@@ -93,7 +93,7 @@ fn unfinished(claim: &Claim, journal: Option<&Journal>, me: &Owner, limit: Durat
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_mins(60);
+    const LIMIT: Duration = Duration::from_hours(1);
 
     fn owner(instance: &str, run: &str) -> Owner {
         Owner { instance: instance.into(), run: run.into() }

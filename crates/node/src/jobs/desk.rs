@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::claim::{self, Claim, Verdict};
 use super::{JOB_BYTES_MAX, JOBS_MAX, Job, JobId, Keys, QueueName};
 use crate::node::NodeName;
-use crate::store::{Expect, Store, StoreError};
+use crate::store::{Expect, Store, StoreError, get_if_there};
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
@@ -114,10 +114,9 @@ impl<S: Store> Desk<'_, S> {
     }
 
     async fn claim(&self, job: &Job) -> Result<Option<Option<Claim>>, DeskError> {
-        match self.store.get(self.bucket, &self.keys.claim(job), claim::BYTES_MAX).await {
+        match get_if_there(self.store, self.bucket, &self.keys.claim(job), claim::BYTES_MAX).await {
             // A claim that cannot be read is one all the same.
-            Ok((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes).ok())),
-            Err(StoreError::Missing(_)) => Ok(None),
+            Ok(got) => Ok(got.map(|(bytes, _)| serde_json::from_slice(&bytes).ok())),
             Err(StoreError::TooLong(_)) => Ok(Some(None)),
             Err(error) => Err(failed(format!("the state of the job {job} cannot be read"))(error)),
         }
@@ -147,10 +146,9 @@ impl<S: Store> Desk<'_, S> {
     /// Why a job was rejected, or how it ended.
     pub async fn report(&self, job: &Job) -> Result<Option<String>, DeskError> {
         for key in [format!("{}status", self.keys.completed(job)), self.keys.reason(job)] {
-            match self.store.get(self.bucket, &key, claim::BYTES_MAX).await {
-                Ok((bytes, _)) => return Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-                Err(StoreError::Missing(_)) => {}
-                Err(error) => return Err(failed(format!("the end of the job {job} cannot be read"))(error)),
+            let got = get_if_there(self.store, self.bucket, &key, claim::BYTES_MAX).await;
+            if let Some((bytes, _)) = got.map_err(failed(format!("the end of the job {job} cannot be read")))? {
+                return Ok(Some(String::from_utf8_lossy(&bytes).into_owned()));
             }
         }
         Ok(None)
@@ -169,11 +167,9 @@ impl<S: Store> Desk<'_, S> {
     /// One of them.
     pub async fn result(&self, job: &Job, name: &str) -> Result<Vec<u8>, DeskError> {
         let key = format!("{}{name}", self.keys.completed(job));
-        match self.store.get(self.bucket, &key, super::work::OUTPUT_FILE_BYTES_MAX).await {
-            Ok((bytes, _)) => Ok(bytes),
-            Err(StoreError::Missing(_)) => Err(DeskError::NoResult(job.clone(), super::shown(name))),
-            Err(error) => Err(failed(format!("the result {} of the job {job} cannot be read", super::shown(name)))(error)),
-        }
+        let got = get_if_there(self.store, self.bucket, &key, super::work::OUTPUT_FILE_BYTES_MAX).await;
+        let got = got.map_err(failed(format!("the result {} of the job {job} cannot be read", super::shown(name))))?;
+        got.map(|(bytes, _)| bytes).ok_or_else(|| DeskError::NoResult(job.clone(), super::shown(name)))
     }
 
     /// Removes a job that does not run, and all that is left of it. Its id is free then; the claim goes last, so that it is not

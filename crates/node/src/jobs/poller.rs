@@ -25,7 +25,7 @@ use crate::profile::settings::LIMIT_SECONDS_MAX;
 use crate::random::{self, NoRandom};
 use crate::run::Bounds;
 use crate::settings::NodeSettings;
-use crate::store::{Expect, Store, StoreError};
+use crate::store::{Expect, Store, StoreError, get_if_there};
 
 /// Between two looks. A job is to be begun within five minutes (acceptance check B20).
 pub const INTERVAL: Duration = Duration::from_mins(1);
@@ -126,8 +126,9 @@ impl<S: Store> Poller<S> {
             while passes.try_join_next().is_some() {}
             let poller = Arc::clone(&self);
             passes.spawn(async move {
-                let concluded = poller.pass().await;
-                concluded.problems.iter().for_each(|problem| tracing::warn!("job queue: {problem}"));
+                for problem in poller.pass().await.problems {
+                    tracing::warn!("job queue: {problem}");
+                }
             });
         }
     }
@@ -267,16 +268,11 @@ impl<S: Store> Poller<S> {
     }
 
     async fn claim(&self, job: &Job) -> Result<Option<(Claim, String)>, String> {
-        match self.store.get(&self.system_bucket, &self.keys.claim(job), claim::BYTES_MAX).await {
-            Ok((bytes, etag)) => {
-                let claim = serde_json::from_slice(&bytes).map_err(|error| {
-                    format!("its claim is not one that an agent wrote ({error}); remove the job by cf-node customize queue rm")
-                })?;
-                Ok(Some((claim, etag)))
-            }
-            Err(StoreError::Missing(_)) => Ok(None),
-            Err(error) => Err(format!("its claim cannot be read: {error}")),
-        }
+        let got = get_if_there(self.store.as_ref(), &self.system_bucket, &self.keys.claim(job), claim::BYTES_MAX).await;
+        let Some((bytes, etag)) = got.map_err(|error| format!("its claim cannot be read: {error}"))? else { return Ok(None) };
+        let claim = serde_json::from_slice(&bytes)
+            .map_err(|error| format!("its claim is not one that an agent wrote ({error}); remove the job by cf-node customize queue rm"))?;
+        Ok(Some((claim, etag)))
     }
 
     async fn pending(&self, job: &Job) -> Result<Option<(Upload, u64)>, String> {
@@ -293,13 +289,12 @@ impl<S: Store> Poller<S> {
             Ok(_) | Err(StoreError::Missing(_) | StoreError::TooLong(_)) => return Ok(false),
             Err(error) => return Err(format!("it cannot be fetched: {error}")),
         };
-        let share = match share {
-            Some(share) => share,
-            None => {
-                let folder = self.folder.join("share").join(job.queue.as_str());
-                let fetched = share::fetch(self.store.as_ref(), &self.customizer_bucket, &job.queue, &folder).await;
-                share.insert(fetched.map_err(|error| error.to_string())?)
-            }
+        let share = if let Some(share) = share {
+            share
+        } else {
+            let folder = self.folder.join("share").join(job.queue.as_str());
+            let fetched = share::fetch(self.store.as_ref(), &self.customizer_bucket, &job.queue, &folder).await;
+            share.insert(fetched.map_err(|error| error.to_string())?)
         };
         // Before it is claimed: a full disk is no reason to give a job up.
         state_file::private_folder(&self.folder).map_err(|error| error.to_string())?;

@@ -172,7 +172,8 @@ pub fn outputs(folder: &Folder) -> (Vec<(String, PathBuf)>, Vec<String>) {
     let mut found = Found::default();
     found.walk(&folder.output(), "", 0);
     if found.left_out > found.notes.len() {
-        found.notes.push(format!("{} files of the output are left out in all", found.left_out));
+        let bound = format!("a job keeps at most {OUTPUT_FILES_MAX} files and {OUTPUT_BYTES_MAX} bytes");
+        found.notes.push(format!("{} files of the output are left out in all; {bound}", found.left_out));
     }
     found.files.sort();
     (found.files, found.notes)
@@ -216,7 +217,7 @@ impl Found {
             } else if metadata.len() > OUTPUT_FILE_BYTES_MAX {
                 self.leave_out(&path, &format!("it has {} bytes, and a file at most {OUTPUT_FILE_BYTES_MAX}", metadata.len()));
             } else if self.files.len() == OUTPUT_FILES_MAX || self.bytes + metadata.len() > OUTPUT_BYTES_MAX {
-                self.leave_out(&path, &format!("a job keeps at most {OUTPUT_FILES_MAX} files and {OUTPUT_BYTES_MAX} bytes"));
+                self.left_out += 1;
             } else {
                 self.bytes += metadata.len();
                 self.files.push((path, entry.path()));

@@ -86,10 +86,16 @@ pub(super) async fn run(layout: &Layout, verb: Verb) -> Done {
 
 async fn act<S: Store>(desk: &Desk<'_, S>, verb: Verb) -> Done {
     match verb {
-        Verb::ListQueues => desk.queues().await.map_err(Ending::failed)?.iter().for_each(|queue| print(queue.as_str())),
+        Verb::ListQueues => {
+            for queue in desk.queues().await.map_err(Ending::failed)? {
+                print(queue.as_str());
+            }
+        }
         Verb::ListJobs { queue, on } => {
             let jobs = desk.jobs(&queue, on.node).await.map_err(Ending::failed)?;
-            jobs.iter().for_each(|(id, state)| print(&format!("{id} {state}")));
+            for (id, state) in jobs {
+                print(&format!("{id} {state}"));
+            }
         }
         Verb::Put { queue, file, id, on } => {
             let content = read(&file).map_err(|error| Ending::failed(format!("the job {} cannot be read: {error}", file.display())))?;
@@ -106,12 +112,16 @@ async fn act<S: Store>(desk: &Desk<'_, S>, verb: Verb) -> Done {
             let Some(state) = desk.state(&job).await.map_err(Ending::failed)? else { return Ok(FAILED) };
             print(&state.to_string());
             if let Some(report) = desk.report(&job).await.map_err(Ending::failed)? {
-                report.lines().for_each(|line| complain(&cf_core::characters::shown(line, 0, 1000)));
+                for line in report.lines() {
+                    complain(&cf_core::characters::shown(line, 0, 1000));
+                }
             }
         }
         Verb::ListOutput(one) => {
             let names = desk.results(&one.job()).await.map_err(Ending::failed)?;
-            names.iter().for_each(|name| print(&cf_core::characters::shown(name, 0, 1000)));
+            for name in names {
+                print(&cf_core::characters::shown(&name, 0, 1000));
+            }
         }
         Verb::GetOutput { queue, id, file, on } => {
             let job = Job { node: on.node, queue, id };

@@ -16,7 +16,7 @@ use super::index::{self, Index, IndexError};
 use super::profile_name::ProfileName;
 use crate::event::Event;
 use crate::random::NoRandom;
-use crate::store::{Expect, Object, Store, StoreError};
+use crate::store::{Expect, Object, Store, StoreError, get_if_there};
 use local::{LocalError, LocalFile, Source};
 use plan::Plan;
 use record::RecordError;
@@ -174,10 +174,10 @@ impl<S: Store> Push<'_, S> {
     async fn index(&self, manifest: &[String]) -> Result<(), PushError> {
         let profile = &self.local.profile;
         for attempt in 1..=INDEX_ATTEMPTS {
-            let (mut index, expect) = match self.store.get(self.bucket, index::KEY, index::BYTES_MAX).await {
-                Ok((bytes, etag)) => (Index::parse(&bytes).map_err(|error| PushError::Index(profile.clone(), error))?, Expect::Is(etag)),
-                Err(StoreError::Missing(_)) => (Index::default(), Expect::Absent),
-                Err(error) => return Err(self.failed(index::KEY)(error)),
+            let got = get_if_there(self.store, self.bucket, index::KEY, index::BYTES_MAX).await;
+            let (mut index, expect) = match got.map_err(self.failed(index::KEY))? {
+                Some((bytes, etag)) => (Index::parse(&bytes).map_err(|error| PushError::Index(profile.clone(), error))?, Expect::Is(etag)),
+                None => (Index::default(), Expect::Absent),
             };
             index.set(profile.as_str(), manifest, &tags(&self.local.tags, manifest));
             match self.store.put(self.bucket, index::KEY, index.text().into_bytes(), "application/yaml", expect).await {

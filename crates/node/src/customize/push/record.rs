@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::customize::profile_name::ProfileName;
-use crate::store::{Expect, Store, StoreError};
+use crate::store::{Expect, Store, StoreError, get_if_there};
 
 /// Its name in the profile's folder.
 pub const FILE: &str = ".pushed.json";
@@ -43,14 +43,10 @@ fn key(profile: &ProfileName) -> String {
 
 /// Reads the record, with what must be there for it to be written again.
 pub async fn read<S: Store>(store: &S, bucket: &str, profile: &ProfileName) -> Result<(Record, Expect), RecordError> {
-    match store.get(bucket, &key(profile), BYTES_MAX).await {
-        Ok((bytes, etag)) => {
-            let record = serde_json::from_slice(&bytes).map_err(|error| RecordError::Broken(profile.clone(), error))?;
-            Ok((record, Expect::Is(etag)))
-        }
-        Err(StoreError::Missing(_)) => Ok((Record::default(), Expect::Absent)),
-        Err(error) => Err(RecordError::Read(profile.clone(), error)),
-    }
+    let got = get_if_there(store, bucket, &key(profile), BYTES_MAX).await.map_err(|error| RecordError::Read(profile.clone(), error))?;
+    let Some((bytes, etag)) = got else { return Ok((Record::default(), Expect::Absent)) };
+    let record = serde_json::from_slice(&bytes).map_err(|error| RecordError::Broken(profile.clone(), error))?;
+    Ok((record, Expect::Is(etag)))
 }
 
 /// Writes the record.
