@@ -83,7 +83,7 @@ pub fn login_node(reason: &str, advice: Advice) -> Cause {
 
 /// A resource that could not be made.
 pub fn cause(logical: &str, kind: &str, reason: &str, advice: Advice) -> Cause {
-    Cause { logical: logical.into(), kind: kind.into(), physical: String::new(), reason: reason.into(), advice }
+    Cause { logical: logical.into(), kind: kind.into(), physical: String::new(), reason: reason.into(), advice, node: None }
 }
 
 /// The answers to a creation that failed for one cause: written as soon as it is seen, during the rollback or after it.

@@ -121,6 +121,7 @@ impl TestUser {
             physical: text(detail.physical_resource_id()),
             reason: reason.to_owned(),
             advice: Advice::TellAdministrator,
+            node: None,
         })
     }
 

@@ -13,7 +13,7 @@ use cf_local::wait;
 use serde::Deserialize;
 
 /// How long a cluster may take to agree on who is in it.
-const AGREE_MAX: Duration = Duration::from_secs(300);
+const AGREE_MAX: Duration = Duration::from_mins(5);
 
 /// Some running agents. They end when this is dropped.
 pub struct Agents {

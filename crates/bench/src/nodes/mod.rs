@@ -24,8 +24,8 @@ const MANY: u32 = 200;
 const KILLS: usize = 7;
 
 /// How long a cluster of [`MANY`] is left alone, and then watched.
-const SETTLE: Duration = Duration::from_secs(60);
-const WATCH: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
+const WATCH: Duration = Duration::from_mins(1);
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,7 @@ pub use node::Agent;
 pub use world::run_agent;
 
 /// A lost node is known after some seven seconds; a busy machine may take its time.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The cluster's name.
 pub const CLUSTER: &str = "demo";
