@@ -17,7 +17,7 @@ use crate::settings::NodeSettings;
 use crate::store::folder::FolderStore;
 
 /// The TCP port at which the agents of a cluster answer each other.
-pub const LINK_PORT: u16 = crate::members::PORT;
+pub const LINK_PORT: u16 = 7947;
 
 /// S3 with the node's role.
 #[expect(clippy::unused_async, reason = "the SDK's configuration is read asynchronously")]
