@@ -80,9 +80,9 @@ mod tests {
             async move { Turn::take(&layout, || waits.store(true, Ordering::SeqCst)).await }
         });
         while !waits.load(Ordering::SeqCst) {
+            assert!(!second.is_finished(), "two have the turn");
             tokio::task::yield_now().await;
         }
-        assert!(!second.is_finished());
         drop(first);
         assert!(tokio::time::timeout(Duration::from_mins(1), second).await.unwrap().unwrap().is_ok());
     }

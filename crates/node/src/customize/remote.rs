@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::apply::{Applier, Fetch};
 use super::profile_name::ProfileName;
 use super::summary::Summary;
 use crate::link::LinkError;
 use crate::random::{self, NoRandom};
+use crate::store::Store;
 
 /// How long an answer waits for the end of the work: well below the link's limit for handlers.
 const NEWS_WAIT: Duration = Duration::from_secs(25);
@@ -137,6 +139,14 @@ impl Desk {
         Self { work, state: Arc::new(watch::Sender::new(State::default())), begin: Mutex::default() }
     }
 
+    /// One that applies profiles to this node.
+    pub fn applying<S: Store, F: Fetch>(applier: Arc<Applier<S, F>>) -> Self {
+        Self::new(Arc::new(move |profile| {
+            let applier = Arc::clone(&applier);
+            Box::pin(async move { applier.apply(&profile).await.map_err(|error| error.to_string()) })
+        }))
+    }
+
     /// Answers a request. It takes at most 25 s.
     pub async fn handle(&self, request: Request) -> Answer {
         match request {
@@ -234,9 +244,13 @@ pub async fn apply(node: &impl Ask, profile: &ProfileName, pace: Pace) -> Result
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tokio::net::TcpListener;
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::customize::seams::ByLink;
+    use crate::customize::testing::Node;
+    use crate::link::{self, Limits, LinkKey};
 
     /// A node whose work waits for a permit, and a way to it that loses every other answer.
     struct Far {
@@ -335,6 +349,35 @@ mod tests {
         desk.handle(request.clone()).await;
         let Request::Apply { id, .. } = request else { unreachable!() };
         assert!(matches!(desk.handle(Request::Follow { id }).await, Answer::Refused(reason) if reason.contains("agent failed")));
+    }
+
+    #[tokio::test]
+    async fn b17_a_profile_is_applied_on_another_node_by_the_link_and_for_no_stranger() {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Received {
+            Customize(Request),
+        }
+        let node = Node::new();
+        node.script("alice", "configure.d/own.sh");
+        node.script("foo", "configure.d/a.sh");
+        node.script("foo", "member-join.d/b.sh");
+        node.members(&[0, 1]);
+        let desk = Arc::new(Desk::applying(Arc::clone(&node.applier)));
+        let (key, listener) = (LinkKey::derive(&[7; 32]), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let address = listener.local_addr().unwrap();
+        let handler = move |_, Received::Customize(request): Received| {
+            let desk = Arc::clone(&desk);
+            async move { desk.handle(request).await }
+        };
+        let server = tokio::spawn(link::serve(listener, key.clone(), Limits::default(), Arc::default(), handler));
+        let stranger = ByLink { address, key: LinkKey::derive(&[8; 32]) };
+        assert!(matches!(apply(&stranger, &foo(), QUICK).await, Err(RemoteError::Silent(_))));
+        assert_eq!(node.out(), "");
+        let summary = apply(&ByLink { address, key }, &foo(), Pace::default()).await.unwrap();
+        assert_eq!((summary.scripts, summary.failed), (3, 0), "{summary:?}");
+        assert!(node.out().starts_with("foo a.sh: configure master demo\nfoo b.sh: member-join "), "{}", node.out());
+        server.abort();
     }
 
     #[test]
