@@ -234,4 +234,54 @@ mod tests {
         }
         assert!(machine.script.contains("\"http://127.0.0.1:1/x\" \"http://127.0.0.1:1/\""), "{}", machine.script);
     }
+
+    /// A machine whose agent is this shell script.
+    fn machine_with(folder: &Path, agent: &str) -> Machine {
+        use std::os::unix::fs::PermissionsExt as _;
+        let machine = Machine::new(&folder.join("node"), USER_DATA, "http://127.0.0.1:1").expect("user data that can be moved");
+        fs::create_dir_all(machine.folder().join("opt/clusterdrop")).expect("a folder");
+        fs::write(machine.agent(), format!("#!/bin/bash\n{agent}\n")).expect("a script");
+        fs::set_permissions(machine.agent(), fs::Permissions::from_mode(0o755)).expect("a script that can be run");
+        machine
+    }
+
+    #[test]
+    fn an_agent_is_given_its_machine_and_its_first_boot_and_ends_when_it_is_asked_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = machine_with(folder.path(), "echo \"$*\" > \"$BOOT/given\" && exec /bin/sleep 60");
+        let given = |arguments: &[&str]| {
+            let mut agent = machine.start("i-1", "127.0.77.1", arguments).expect("an agent");
+            let given = wait::until("its arguments", END_MAX, || Ok(Some(machine.read("given")).filter(|given| given.ends_with('\n'))));
+            assert!(agent.runs().expect("its state"));
+            agent.end().expect("its end");
+            fs::remove_file(machine.folder().join("given")).expect("the file was there");
+            given.expect("arguments")
+        };
+        let root = machine.folder().display().to_string();
+        assert_eq!(given(&[]), format!("boot --root {root} --instance i-1 --address 127.0.77.1 --boot boot-1\n"));
+        assert_eq!(given(&["--boot", "2"]), format!("boot --root {root} --instance i-1 --address 127.0.77.1 --boot 2\n"));
+    }
+
+    #[test]
+    fn a_lost_agent_runs_no_more_and_leaves_the_end_of_its_output() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = machine_with(folder.path(), "trap '' TERM; echo ready; while :; do /bin/sleep 0.05; done");
+        let agent = machine.start("i-1", "127.0.77.1", &[]).expect("an agent");
+        wait::until("its output", END_MAX, || Ok((machine.end_of_log() == "ready").then_some(()))).expect("output");
+        let id = agent.0.id();
+        agent.lose().expect("its end");
+        assert!(!children::is_alive(id));
+        fs::write(machine.folder().join(LOG), "the log\n").expect("a log");
+        assert_eq!(machine.end_of_log(), "the log");
+    }
+
+    #[test]
+    fn a_command_of_a_node_is_answered_or_its_words_are_the_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = machine_with(folder.path(), "[ \"$1\" = members ] && echo \"$*\" || { echo no such thing >&2; exit 2; }");
+        let root = machine.folder().display();
+        assert_eq!(machine.ask(&["members", "--json"]).expect("an answer"), format!("members --json --root {root}\n"));
+        let error = machine.ask(&["weather"]).unwrap_err().to_string();
+        assert!(error.starts_with("cf-node weather ended with") && error.ends_with("no such thing"), "{error}");
+    }
 }
