@@ -78,8 +78,10 @@ impl Call {
         let call = told["call"].as_str().unwrap_or_default();
         let asked = |name: &str| told["asked"][name].as_str();
         let about = match (asked("bucket"), asked("key").filter(|key| !key.is_empty()), asked("prefix")) {
-            (Some(bucket), Some(key), _) => format!("{}/{key}", bucket_word(bucket, system_bucket)),
-            (Some(bucket), None, prefix) => format!("{}/{}*", bucket_word(bucket, system_bucket), prefix.unwrap_or_default()),
+            (Some(bucket), Some(key), _) => format!("{}/{}", bucket_word(bucket, system_bucket), without_request(key)),
+            (Some(bucket), None, prefix) => {
+                format!("{}/{}*", bucket_word(bucket, system_bucket), without_request(prefix.unwrap_or_default()))
+            }
             (None, ..) => match asked("stack") {
                 Some(id) if id.starts_with("arn:") => "by id".to_owned(),
                 Some(_) => "by name".to_owned(),
@@ -98,6 +100,15 @@ impl Call {
     fn is_read(&self) -> bool {
         let action = self.what.split(['.', ' ']).nth(1).unwrap_or_default();
         ["Get", "Head", "List", "Describe"].iter().any(|verb| action.starts_with(verb))
+    }
+}
+
+/// Where nodes report, without the request's id, which is another in each run.
+fn without_request(key: &str) -> String {
+    let parts: Vec<&str> = key.split('/').collect();
+    match parts.as_slice() {
+        ["nodes", user, cluster, _, rest @ ..] => format!("nodes/{user}/{cluster}/<request>/{}", rest.join("/")),
+        _ => key.to_owned(),
     }
 }
 

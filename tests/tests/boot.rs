@@ -176,8 +176,55 @@ async fn a_new_role_that_s3_does_not_know_yet_and_a_signal_that_is_lost_are_trie
     let machine = machine(&s, &user_data)?;
     assert!(!machine.boot(&[])?);
     assert_eq!(machine.read("ran"), "install\n");
-    assert_eq!(machine.read("calls").lines().filter(|call| call.starts_with("sleep")).collect::<Vec<_>>(), ["sleep 3", "sleep 3", "sleep 10", "sleep 10"]);
+    assert_eq!(
+        machine.read("calls").lines().filter(|call| call.starts_with("sleep")).collect::<Vec<_>>(),
+        ["sleep 3", "sleep 3", "sleep 10", "sleep 10"]
+    );
     code_is_reported(&s, "agent-failed").await
+}
+
+/// Boots a login node, lets its real agent start, and waits for the failure that it signals.
+async fn fails_with(s: &TestUser, prepare: impl AsyncFnOnce(&Machine) -> Result<()>, code: &str) -> Result<Machine> {
+    let _silent = s.fault(&silent(s))?;
+    let (user_data, instance) = login_node(s).await?;
+    let machine = machine(s, &user_data)?;
+    prepare(&machine).await?;
+    assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
+    let _agent = machine.start(&instance, "127.0.0.1", &[])?;
+    code_is_reported(s, code).await.with_context(|| machine.read("agent-output"))?;
+    Ok(machine)
+}
+
+#[tokio::test]
+async fn without_a_key_nobody_could_log_in_and_the_user_is_told() -> Result<()> {
+    let s = with_scripts("boot8", &[("10-first.sh", NOTE)]).await?;
+    let machine = fails_with(&s, async |_: &Machine| Ok(()), "no-usable-ssh-key").await?;
+    assert_eq!(machine.read("ran"), "10-first.sh configure master demo\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_profile_of_nothing_that_runs_is_told() -> Result<()> {
+    let s = with_scripts("boot9", &[(".hidden.sh", NOTE), ("lib/helper.sh", NOTE), ("user.sh", NOTE)]).await?;
+    // Past triage, and then somebody takes the only script away.
+    let take_away = async |_: &Machine| {
+        let key = "customizer/boot9/configure.d/user.sh";
+        s.deployment.s3.delete_object().bucket(CUSTOMIZER_BUCKET).key(key).send().await?;
+        Ok(())
+    };
+    let machine = fails_with(&s, take_away, "profile-has-no-scripts").await?;
+    assert_eq!(machine.read("ran"), "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_of_the_image_is_never_handed_to_a_user() -> Result<()> {
+    let s = with_scripts("boot10", &[("10-key.sh", KEY)]).await?;
+    let with_account =
+        async |machine: &Machine| Ok(std::fs::write(machine.folder().join("passwd"), "boot10:x:995:995::/var/lib/boot10:/sbin/nologin\n")?);
+    let machine = fails_with(&s, with_account, "account-refused").await?;
+    assert_eq!(machine.read("ran") + &machine.read("key.pub"), "", "nothing of the profile ran");
+    Ok(())
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use crate::client::Aws;
+use crate::reports::Deadline;
 use crate::{handle, log, settings};
 
 /// Runs a function until Lambda ends it.
@@ -17,7 +18,7 @@ pub async fn run(function: Function) -> Result<(), Error> {
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let aws = &aws;
         // Boxed: the type is deeper than the compiler likes.
-        Box::pin(async move { handle::handle(aws, &event.payload).await })
+        Box::pin(async move { handle::handle(aws, &event.payload, Deadline::at(event.context.deadline)).await })
     }))
     .await
 }

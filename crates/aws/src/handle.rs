@@ -22,16 +22,25 @@ use serde_json::Value;
 use crate::client::Aws;
 use crate::event::{self, Unreadable, Work};
 use crate::log;
+use crate::reports::{Batch, Deadline};
 
 /// Handles one invocation. An error gives the event back: Lambda tries it again, and it ends in the failure queue.
-pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::Error> {
+pub async fn handle(aws: &Aws, event: &Value, deadline: Deadline) -> Result<Value, lambda_runtime::Error> {
     let mut errors = Vec::new();
     let mut again = SqsBatchResponse::default();
     let mut seen = BTreeSet::new();
+    let mut reports = Batch::default();
     for work in event::read(event) {
         match work {
             Ok(Work::Message { id, work }) => {
                 for part in work {
+                    let part = match part {
+                        Ok(Work::Upload { bucket, key }) if bucket == aws.settings.system_bucket => {
+                            reports.add(key, &id);
+                            continue;
+                        }
+                        part => part,
+                    };
                     if let Err(error) = one(aws, part, &mut seen).await {
                         tracing::error!(message = id, error, "failed; SQS delivers the message again");
                         again.add_failure(id);
@@ -42,6 +51,7 @@ pub async fn handle(aws: &Aws, event: &Value) -> Result<Value, lambda_runtime::E
             work => errors.extend(one(aws, work, &mut seen).await.err()),
         }
     }
+    reports.run(aws, deadline, &mut again).await;
     if errors.is_empty() { Ok(serde_json::to_value(again)?) } else { Err(errors.join("; ").into()) }
 }
 
@@ -88,8 +98,11 @@ async fn true_key<'k>(aws: &Aws, key: &'k str) -> Result<Cow<'k, str>, Fault> {
     Ok(Cow::Owned(decoded))
 }
 
-/// One upload: the pass that its event starts.
+/// One upload, or one node's report: the pass that its event starts.
 async fn upload(aws: &Aws, bucket: &str, key: &str) -> Result<(), Fault> {
+    if bucket == aws.settings.system_bucket {
+        return wake(aws, &Wake::Report(key.to_owned())).await;
+    }
     if bucket != aws.settings.user_bucket {
         return Err(Fault::new(
             Kind::Rejected,

@@ -12,6 +12,7 @@ pub mod handle;
 mod log;
 mod publish;
 mod queries;
+pub mod reports;
 mod settings;
 mod stacks;
 mod wire;

@@ -35,6 +35,10 @@ pub fn report(report: &Report<'_>) {
         Report::InvalidKey(key, problem) => tracing::info!(key, problem = %problem, "the key cannot be a request's"),
         Report::LookAlike(key, problem) => tracing::info!(key, problem = %problem, "only looks like a request"),
         Report::NotOurs(what, why) => tracing::info!(what, why, "nothing to do"),
+        Report::NoReport(key) => {
+            tracing::info!(key, "no node's report has such a key");
+            measure(&[Measured { name: "ReportsIgnored", unit: "Count", value: json!(1) }]);
+        }
         Report::Probe => tracing::info!(key = PROBE, "S3 tells of uploads"),
         Report::Found(found) => self::found(found),
         Report::FirstHour(look, failed) => first_hour(look, *failed),
@@ -70,11 +74,19 @@ fn passed(cluster: &Cluster, outcome: &Outcome) {
         ("Conflicts", outcome.conflicts),
         ("PassesHandedOver", usize::from(outcome.is_handed_over)),
         ("ListsUnread", outcome.lists_unread.len()),
+        ("ReportsIgnored", outcome.reports_ignored),
     ];
     let mut measured: Vec<Measured> =
         counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect();
     measured.extend(outcome.ready_seconds.map(|s| Measured { name: "TimeToReady", unit: "Seconds", value: json!(s) }));
     measure(&measured);
+}
+
+/// A batch of nodes' reports: one line for all of them, because a node may write a million.
+pub fn reports(count: usize, clusters: usize, ignored: usize) {
+    tracing::info!(count, clusters, ignored, "reports of nodes");
+    let counts = [("Reports", count), ("ReportsIgnored", ignored)].into_iter().filter(|(_, n)| *n > 0);
+    measure(&counts.map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect::<Vec<_>>());
 }
 
 /// A fault that keeps something from being done.

@@ -11,9 +11,10 @@ use cf_core::fault::{Call, Fault, Kind};
 use cf_core::ledger::{self, Ledger};
 use cf_core::ledger_cache;
 use cf_core::names::User;
+use cf_core::node_report;
 use cf_core::observe::query::{
-    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache,
-    ReadProfile, ReadStatus, ReadUpload, StackById, StackByName,
+    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListReports, ListResources, ListStacks, ReadFirstHour, ReadLedger,
+    ReadLedgerCache, ReadProfile, ReadReport, ReadStatus, ReadUpload, StackById, StackByName,
 };
 use cf_core::observe::{Listed, Object, Page, RunQuery};
 use cf_core::profile::Profile;
@@ -33,13 +34,13 @@ impl RunQuery<ReadLedger> for Aws {
 
 impl RunQuery<ReadUpload> for Aws {
     async fn run_query(&self, query: ReadUpload) -> Result<Option<Object>, Fault> {
-        if query.body { self.get(&query.key).await } else { self.head(&query.key).await }
+        if query.body { self.get(&self.settings.user_bucket, &query.key, BODY_BYTES_MAX).await } else { self.head(&query.key).await }
     }
 }
 
 impl RunQuery<ListFolder> for Aws {
     async fn run_query(&self, query: ListFolder) -> Result<Page<Listed>, Fault> {
-        self.folder(&query.0).await
+        self.folder(&self.settings.user_bucket, &query.0).await
     }
 }
 
@@ -116,6 +117,18 @@ impl RunQuery<ListHomes> for Aws {
     }
 }
 
+impl RunQuery<ListReports> for Aws {
+    async fn run_query(&self, query: ListReports) -> Result<Page<Listed>, Fault> {
+        self.folder(&self.settings.system_bucket, &query.0).await
+    }
+}
+
+impl RunQuery<ReadReport> for Aws {
+    async fn run_query(&self, query: ReadReport) -> Result<Option<Object>, Fault> {
+        self.get(&self.settings.system_bucket, &query.0, node_report::BYTES_MAX).await
+    }
+}
+
 /// A page has 1,000 names. After 100 pages without a script the user is treated as having none.
 const PROFILE_PAGES_MAX: usize = 100;
 
@@ -152,9 +165,9 @@ impl Aws {
         }
     }
 
-    /// A file of a user. `Rejected` where S3 does not give this one out.
-    async fn fetch_file(&self, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
-        let got = self.s3.get_object().bucket(&self.settings.user_bucket).key(key).expected_bucket_owner(&self.account).send().await;
+    /// A file of a user, or of a user's node. `Rejected` where S3 does not give this one out.
+    async fn fetch_file(&self, bucket: &str, key: &str) -> Result<Option<GetObjectOutput>, Fault> {
+        let got = self.s3.get_object().bucket(bucket).key(key).expected_bucket_owner(&self.account).send().await;
         match got {
             Ok(output) => Ok(Some(output)),
             Err(e) if is_missing(&code(&e)) => Ok(None),
@@ -162,13 +175,13 @@ impl Aws {
         }
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Object>, Fault> {
-        let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
+    async fn get(&self, bucket: &str, key: &str, most: usize) -> Result<Option<Object>, Fault> {
+        let Some(output) = self.fetch_file(bucket, key).await? else { return Ok(None) };
         Ok(Some(Object {
             version: output.version_id().map(str::to_owned),
             etag: etag(Call::GetObject, output.e_tag())?,
             modified: timestamp(output.last_modified()),
-            body: read_bounded(output, BODY_BYTES_MAX).await?,
+            body: read_bounded(output, most).await?,
         }))
     }
 
@@ -196,7 +209,7 @@ impl Aws {
     }
 
     async fn status(&self, key: &str) -> Result<Option<(Vec<u8>, ETag)>, Fault> {
-        let Some(output) = self.fetch_file(key).await? else { return Ok(None) };
+        let Some(output) = self.fetch_file(&self.settings.user_bucket, key).await? else { return Ok(None) };
         let etag = etag(Call::GetObject, output.e_tag())?;
         Ok(Some(match read_bounded(output, BODY_BYTES_MAX).await? {
             Body::Read(bytes) => (bytes, etag),
@@ -248,10 +261,10 @@ impl Aws {
         page_of(&listed, |o| o.key().map(str::to_owned))
     }
 
-    /// The first page of a user's files whose keys begin so. Deeper folders are one line each; keys come encoded, because a user
+    /// The first page of the objects whose keys begin so. Deeper folders are one line each; keys come encoded, because a user or a node
     /// may put characters into one that XML cannot carry, and then no line of the page could be read.
-    async fn folder(&self, prefix: &str) -> Result<Page<Listed>, Fault> {
-        let request = self.s3.list_objects_v2().bucket(&self.settings.user_bucket).prefix(prefix).delimiter("/");
+    async fn folder(&self, bucket: &str, prefix: &str) -> Result<Page<Listed>, Fault> {
+        let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).delimiter("/");
         let request = request.encoding_type(EncodingType::Url).expected_bucket_owner(&self.account);
         let listed = request.send().await.map_err(|e| fault(&e))?;
         page_of(&listed, |o| event::decode(o.key()?))

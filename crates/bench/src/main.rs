@@ -10,6 +10,7 @@ mod figures;
 mod instructions;
 mod lambda;
 mod libraries;
+mod nodes;
 mod run;
 mod share;
 mod start;
@@ -39,6 +40,9 @@ enum Work {
 
 #[derive(Args)]
 struct Measure {
+    /// The node agent's figures instead of the functions'
+    #[arg(long, conflicts_with = "turns")]
+    nodes: bool,
     /// A few processes only, for a look
     #[arg(long)]
     quick: bool,
@@ -56,7 +60,10 @@ async fn main() -> Result<()> {
     match Work::parse() {
         Work::Counts { deep: false } => counts::check().await,
         Work::Counts { deep: true } => counts::check_deep().await,
-        Work::Measure(Measure { quick, no_build, turns }) => {
+        Work::Measure(Measure { nodes: true, quick, no_build, .. }) => {
+            tokio::task::spawn_blocking(move || nodes::run(nodes::Options { quick, build: !no_build })).await?
+        }
+        Work::Measure(Measure { quick, no_build, turns, .. }) => {
             let how = if quick { RunOptions::QUICK } else { RunOptions::FULL };
             run::run(RunOptions { build: !no_build, turns: turns.unwrap_or(how.turns), ..how }).await
         }

@@ -32,6 +32,8 @@ mod lookalike;
 pub mod message;
 pub mod names;
 pub mod node_report;
+pub mod node_reports;
+pub mod node_signal;
 pub mod number;
 pub mod observe;
 pub mod plain;

@@ -225,6 +225,11 @@ impl ReportKey {
         format!("{PREFIX}{}/{}/{}/", cluster.user.as_str(), cluster.name.as_str(), request.as_str())
     }
 
+    /// The node's number: 0 for the login node, and a compute node's own.
+    pub fn rank(&self) -> Option<u32> {
+        rank(&self.node)
+    }
+
     /// The key.
     pub fn key(&self) -> String {
         format!("{}{}.json", Self::folder(&self.cluster, &self.request), self.node)
@@ -232,8 +237,16 @@ impl ReportKey {
 }
 
 fn is_node(name: &str) -> bool {
-    let number = name.strip_prefix("compute-").filter(|n| !n.starts_with('0') && n.bytes().all(|b| b.is_ascii_digit()));
-    name == "login1" || number.is_some_and(|n| n.parse::<u32>().is_ok())
+    rank(name).is_some()
+}
+
+/// The number of the node of this name: 0 for `login1`, N for `compute-N`; `None` where it is no node's.
+pub fn rank(name: &str) -> Option<u32> {
+    if name == "login1" {
+        return Some(0);
+    }
+    let number = name.strip_prefix("compute-").filter(|n| !n.starts_with('0') && n.bytes().all(|b| b.is_ascii_digit()))?;
+    number.parse().ok()
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use crate::settings::Settings;
 const WHOLE: [&str; 3] = [INITIAL, MOST, "MasterSystemVolumeSize"];
 
 const INITIAL: &str = "ComputeInitialNodes";
-const MOST: &str = "ComputeMaxNodes";
+
+/// The parameter that bounds how many compute nodes a cluster may have.
+pub const MOST: &str = "ComputeMaxNodes";
 
 /// Parses and validates the parameters of a `.cf-create`. Numbers come out in their canonical form. Returns all problems at once, sorted.
 pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {

@@ -10,6 +10,7 @@ use crate::fault::{Fault, Kind};
 use crate::key::{Answer, AnswerKey, StatusKey, UploadKey};
 use crate::ledger::{Entry, FirstSeen, Ledger, RequestTime};
 use crate::names::Cluster;
+use crate::node_reports::ObservedReports;
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
 use crate::settings::Settings;
@@ -45,6 +46,8 @@ pub struct Snapshot<'a> {
     pub causes: Causes,
     /// Resources finished; read only while a stack is being made, and missing where the list could not be read.
     pub progress: Option<Progress>,
+    /// What its nodes report; read only where it may be shown.
+    pub reports: ObservedReports,
     /// An effect of this pass's last plan that will never succeed.
     pub refusal: Option<Refusal>,
 }

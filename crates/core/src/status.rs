@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::node_reports::NodesShown;
 use crate::request::RequestId;
 
 /// The content of a `.cf-status` file: with its sentence as a value where it is written, as a text where it was read.
@@ -28,6 +29,9 @@ pub struct Status<M = String> {
     /// The EC2 type of each kind of node, whether the file names it or a default was taken.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, String>,
+    /// What its nodes report.
+    #[serde(flatten)]
+    pub reported: NodesShown,
     /// The stack's name, for the administrator.
     pub stack: String,
     /// The request that this is the state of.

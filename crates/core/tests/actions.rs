@@ -2,12 +2,16 @@
 
 mod made;
 
+use std::collections::BTreeMap;
+
 use cf_core::decide::state::{PhaseKind, StackKind};
-use cf_core::decide::{Action, Plan, decide, decide_nodes};
+use cf_core::decide::{Action, Plan, decide, decide_nodes, decide_reports};
 use cf_core::effect::Effect;
 use cf_core::key::{self, Reading};
 use cf_core::ledger::{Entry, NodeNews, Phase};
-use cf_core::message::Message;
+use cf_core::message::{Message, node_failure};
+use cf_core::node_report::{NodeReport, NodeState};
+use cf_core::node_reports::{LOGIN, NodeReports, NodesShown, ObservedReports};
 use cf_core::request::{ETag, RequestId};
 use cf_core::snapshot::{ObservedStack, Snapshot, Upload};
 use cf_core::stack::StackStatus;
@@ -219,6 +223,89 @@ fn after_a_refused_delete_a_create_that_waits_for_it_is_looked_at() {
     }
 }
 
+/// Whether a report leads to a status file, and whether it comes too early, so many seconds after the last one.
+fn reported(scene: &Scene, state: State, seconds: i64, before: Option<NodeReport>, now: Option<NodeReport>) -> (bool, bool) {
+    let settings = testing::settings();
+    let mut snapshot = made::snapshot(scene, &settings);
+    let of = |report: Option<NodeReport>| NodeReports { by_node: report.map(|report| (LOGIN, report)).into_iter().collect(), ignored: 0 };
+    let login = snapshot.login().map(str::to_owned).filter(|_| state == State::Ready);
+    // The file as an earlier pass has written it.
+    let mut shown = status_file(&snapshot, state);
+    shown.stack = settings.stack_name(&snapshot.cluster).to_string();
+    shown.message = login.as_ref().map_or("The cluster is being made.".into(), |login| format!("The cluster is ready: log in at {login}."));
+    shown.since = snapshot.entry().accepted.expect("a request").at;
+    shown.types = BTreeMap::new();
+    shown.updated = snapshot.now - SignedDuration::from_secs(seconds);
+    shown.reported = NodesShown::of(&of(before), login.as_deref(), node_failure);
+    shown.login = login;
+    snapshot.status_file = Some(shown.clone());
+    // What else it shows is taken over from what a pass writes.
+    snapshot.reports = ObservedReports::Read(of(Some(report(NodeState::Leaving))));
+    snapshot.status_file.as_mut().expect("it was set").updated = snapshot.now - SignedDuration::from_secs(100);
+    if let Some(Effect::WriteStatus { status, .. }) = decide_reports(&snapshot).effects.first() {
+        shown.types = status.types.clone();
+    }
+    snapshot.status_file = Some(shown);
+    snapshot.reports = ObservedReports::Read(of(now));
+    let plan = decide_reports(&snapshot);
+    assert!(plan.effects.iter().all(|effect| matches!(effect, Effect::WriteStatus { status, .. } if status.state == state)), "{plan}");
+    (!plan.effects.is_empty(), plan.comes_too_early)
+}
+
+fn report(state: NodeState) -> NodeReport {
+    serde_json::from_value(serde_json::json!({"state": state, "updated": "2026-11-21T09:00:00Z"})).expect("a report")
+}
+
+#[test]
+fn reports_are_shown_once_a_minute_and_a_new_failure_after_ten_seconds() {
+    let (starting, ready, failed) =
+        (|| Some(report(NodeState::Starting)), || Some(report(NodeState::Ready)), || Some(report(NodeState::Failed)));
+    let (written, early, nothing) = ((true, false), (false, true), (false, false));
+    let creating = Scene { phase: PhaseKind::Creating, stack: StackKind::Ours(StackStatus::CreateInProgress), ..READY };
+    for (scene, state) in [(&READY, State::Ready), (&creating, State::Creating)] {
+        for (seconds, before, now, expected) in [
+            (59, starting(), ready(), early),
+            (60, starting(), ready(), written),
+            (9, ready(), failed(), early),
+            (10, ready(), failed(), written),
+            // The same failure is no new one, and one that has gone is none.
+            (59, failed(), ready(), early),
+            (600, ready(), ready(), nothing),
+            (0, ready(), ready(), nothing),
+            // A time to come, which only a user can have written.
+            (-600, ready(), starting(), written),
+            (60, None, ready(), written),
+            (60, ready(), None, written),
+        ] {
+            assert_eq!(
+                reported(scene, state, seconds, before.clone(), now.clone()),
+                expected,
+                "{state:?}, {seconds} s: {before:?}, {now:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_report_waits_where_another_pass_is_about_to_report_the_address_and_ends_where_nothing_is_shown() {
+    let settings = testing::settings();
+    let available = StackKind::Ours(StackStatus::CreateComplete);
+    for (phase, stack, waits) in [
+        (PhaseKind::Creating, available, true),
+        (PhaseKind::Moved, available, true),
+        (PhaseKind::Creating, StackKind::Ours(StackStatus::RollbackInProgress), false),
+        (PhaseKind::Deleting, StackKind::Ours(StackStatus::DeleteInProgress), false),
+        (PhaseKind::Gone, StackKind::Absent, false),
+        (PhaseKind::New, StackKind::Foreign, false),
+        (PhaseKind::Ready, StackKind::WithoutLogin(StackStatus::CreateComplete), false),
+    ] {
+        let mut snapshot = made::snapshot(&Scene { phase, stack, ..READY }, &settings);
+        snapshot.reports = ObservedReports::Read(NodeReports { by_node: [(LOGIN, report(NodeState::Ready))].into(), ignored: 0 });
+        let plan = decide_reports(&snapshot);
+        assert_eq!((plan.effects.len(), plan.comes_too_early), (0, waits), "{plan}");
+    }
+}
+
 fn status_file(snapshot: &Snapshot<'_>, state: State) -> Status {
     Status {
         cluster: "demo".into(),
@@ -227,6 +314,7 @@ fn status_file(snapshot: &Snapshot<'_>, state: State) -> Status {
         progress: None,
         login: None,
         types: [].into(),
+        reported: NodesShown::default(),
         stack: String::new(),
         request: snapshot.entry().accepted.expect("a request").request,
         since: snapshot.now,

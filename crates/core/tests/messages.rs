@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use cf_core::body::{Body, Mistake};
 use cf_core::key::{Reading, UploadKey, read};
 use cf_core::message::{
-    Advice, Cause, Difference, FailedCreation, FileProblem, Format, Full, KeyProblem, Mail, Message, News, NodesMissing, ParameterProblem,
-    Problem, RegionAdvice, Remains, Rest, StackReason, StateText, Wrong,
+    Advice, Cause, Difference, FailedCreation, FileProblem, Format, Full, KeyProblem, Mail, Message, News, NodeFailure, NodesMissing,
+    ParameterProblem, Problem, RegionAdvice, Remains, Rest, StackReason, StateText, Wrong,
 };
 use cf_core::names::{ClusterName, StackName};
+use cf_core::node_report::{FailedScript, FailureCode};
 use cf_core::profile::Profile;
 use cf_core::requested_parameters;
 use cf_core::settings::Settings;
@@ -43,12 +44,41 @@ fn wrong_key(text: &str) -> KeyProblem {
 }
 
 fn cause(logical: &str, kind: &str, physical: &str, reason: &str, advice: Advice) -> Cause {
-    Cause { logical: logical.into(), kind: kind.into(), physical: physical.into(), reason: reason.into(), advice }
+    Cause { logical: logical.into(), kind: kind.into(), physical: physical.into(), reason: reason.into(), advice, node: None }
 }
 
 fn no_capacity() -> Cause {
     let reason = "We currently do not have sufficient r4.large capacity in the Availability Zone you requested (eu-west-2a).";
     cause("LoginNode", "AWS::EC2::Instance", "i-0a1b2c", reason, Advice::TryLater { zones: vec!["eu-west-2b".into()] })
+}
+
+/// A login node that gave up, with its signal's code, and with all that its report may add.
+fn login_failures() -> Vec<Message> {
+    let script = |script: &str, exit_code, lines: &[&str]| FailedScript {
+        event: "configure".into(),
+        profile: "alice".into(),
+        script: script.into(),
+        outcome: if exit_code == Some(3) { "ended with exit code 3" } else { "did not end within 600 s" }.into(),
+        exit_code,
+        last_lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    let full = || NodeFailure {
+        code: FailureCode::ScriptFailed,
+        message: "2 of 5 scripts failed".into(),
+        scripts: vec![
+            script("10-emacs.sh", Some(3), &["Reading package lists", "E: Unable to locate package emcas"]),
+            script("20-data.sh", None, &[]),
+        ],
+        more_scripts: 4,
+    };
+    let bare = |code: &FailureCode| NodeFailure { code: *code, message: String::new(), scripts: vec![], more_scripts: 0 };
+    let failed = |node: NodeFailure| {
+        let words = format!("Received FAILURE signal with UniqueId {}", node.code);
+        let cause =
+            Cause { node: Some(Box::new(node)), ..cause("LoginNode", "AWS::EC2::Instance", "i-0a1b2c", &words, Advice::CheckScripts) };
+        Message::Failed { cluster: cluster(), causes: vec![cause], stack: None, rest: Rest::Going }
+    };
+    FailureCode::VARIANTS.iter().map(bare).chain([full()]).map(failed).collect()
 }
 
 fn left() -> Cause {
@@ -199,6 +229,7 @@ fn answers() -> Vec<Message> {
         undeletable(false, creation(true)),
         undeletable(false, creation(false)),
     ]);
+    all.extend(login_failures());
     all
 }
 

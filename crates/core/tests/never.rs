@@ -4,12 +4,15 @@ mod made;
 
 use cf_core::body::Body;
 use cf_core::decide::state::{PhaseKind, StackKind};
-use cf_core::decide::{Action, Plan, decide};
+use cf_core::decide::{Action, Plan, decide, decide_reports};
 use cf_core::effect::{Effect, Expect};
 use cf_core::key::{self, Answer, Reading};
+use cf_core::node_reports::{NodeName, NodeReports, NodesShown, ObservedReports};
 use cf_core::settings::{Function, Right, Settings};
 use cf_core::snapshot::{ObservedStack, Snapshot};
+use cf_core::status::{State, Status};
 use cf_core::testing;
+use jiff::SignedDuration;
 use made::{BODIES, KNOWN, MadeFor, Refused, Scene};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -48,6 +51,33 @@ fn is_answered(snapshot: &Snapshot<'_>, plan: &Plan, at: usize, upload: &str) ->
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_report_never_leads_to_more_than_the_status_file_that_is_there(scene in scene(), settings in settings(), seconds in 0i64..200) {
+        let mut snapshot = made::snapshot(&scene, &settings);
+        let report = |state: &str| serde_json::from_value(serde_json::json!({"state": state, "updated": "2026-11-21T09:00:00Z"})).expect("a report");
+        let by_node = [(NodeName(0), report("ready")), (NodeName(1), report("failed"))].into();
+        snapshot.reports = ObservedReports::Read(NodeReports { by_node, ignored: 1 });
+        for state in [State::Creating, State::Ready, State::Failed, State::Deleting, State::Deleted] {
+            snapshot.status_file = snapshot.entry().accepted.map(|accepted| Status {
+                cluster: "demo".into(),
+                state,
+                message: String::new(),
+                progress: None,
+                login: None,
+                types: [].into(),
+                reported: NodesShown::default(),
+                stack: String::new(),
+                request: accepted.request,
+                since: snapshot.now,
+                updated: snapshot.now - SignedDuration::from_secs(seconds),
+            });
+            let plan = decide_reports(&snapshot);
+            let is_same = |effect: &Effect| matches!(effect, Effect::WriteStatus { status, .. } if status.state == state);
+            prop_assert!(plan.effects.iter().all(is_same) && plan.effects.len() <= 1, "{}", plan);
+            prop_assert!(!plan.look_again && !plan.left_for_watch);
+        }
+    }
 
     #[test]
     fn a_plan_never_acts_on_a_cluster_before_it_is_on_the_ledger(scene in scene(), settings in settings()) {

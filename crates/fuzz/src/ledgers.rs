@@ -4,6 +4,7 @@ use arbitrary::Unstructured;
 use cf_core::key::{self, Reading, UploadKey};
 use cf_core::ledger::{ANSWERED_MAX, Accepted, End, Entry, HISTORY_MAX, Ledger, MailKind, OPEN_MAX, Phase};
 use cf_core::names::ClusterName;
+use cf_core::node_reports::NodesShown;
 use cf_core::request::RequestId;
 use cf_core::stack::StackId;
 use cf_core::status::{Progress, State, Status};
@@ -146,6 +147,7 @@ fn status(u: &mut Unstructured<'_>) -> Status {
         progress: (upto(u, 1) == 0).then(|| Progress { done: upto(u, 99), total: upto(u, 99) }),
         login: (upto(u, 1) == 0).then(|| text(u)),
         types: (0..upto(u, 2)).map(|_| (text(u), text(u))).collect(),
+        reported: NodesShown::default(),
         stack: text(u),
         request: request(u),
         since: time(u),

@@ -1,7 +1,9 @@
-//! The seam to AWS beside S3: what the agent asks of it, and nothing else.
+//! The seam to AWS beside S3: what the agent asks of it, and nothing else. [`aws`] is the real one.
 
 use std::future::Future;
 use std::net::IpAddr;
+
+pub mod aws;
 
 /// Which machine this is, from its instance metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]

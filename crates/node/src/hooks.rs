@@ -19,6 +19,7 @@ use crate::profile::settings::OnError;
 use crate::profile::{EventPlan, ProfilePlan, shown};
 use crate::run::{self, Bounds, Ended, Job, Outcome, Sink, Stream, variable};
 use crate::script::{self, PrepareError};
+use crate::turn::{self, Turn};
 
 /// How long all scripts of a boot may take: CloudFormation waits for 30 minutes, and the node's signal must come before that.
 pub const BOOT_LIMIT: Duration = Duration::from_mins(24);
@@ -140,8 +141,25 @@ impl Hooks {
 
     /// Runs all scripts of an event, after those of the events before it. `deadline`: when a boot's scripts have no time left.
     pub async fn run(&self, occasion: &Occasion<'_>, facts: &Facts, deadline: Option<Instant>) -> EventReport {
+        self.run_of(None, occasion, facts, deadline).await
+    }
+
+    /// The same of one profile alone, where one is named.
+    pub async fn run_of(&self, profile: Option<&str>, occasion: &Occasion<'_>, facts: &Facts, deadline: Option<Instant>) -> EventReport {
         let _turn = self.turn.lock().await;
-        let plan = self.plan(occasion.event(), facts.first_boot);
+        let event = occasion.event();
+        // Commands run events in processes of their own.
+        let _turn_of_node = match Turn::take(&self.layout, || self.listener.note(event, turn::WAITING)).await {
+            Ok(turn) => Some(turn),
+            Err(error) => {
+                self.listener.note(event, &error.to_string());
+                None
+            }
+        };
+        let mut plan = self.plan(event, facts.first_boot);
+        if let Some(name) = profile {
+            plan.profiles.retain(|profile| profile.folder.name == name);
+        }
         self.announce(&plan);
         self.execute(plan, occasion, facts, deadline).await
     }

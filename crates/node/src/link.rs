@@ -42,6 +42,7 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The key of the links of one cluster, made from the cluster's key. It is never printed.
 #[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq))]
 pub struct LinkKey([u8; 32]);
 
 impl std::fmt::Debug for LinkKey {

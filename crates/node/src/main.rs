@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use cf_node::{exchange, members, publish, try_out};
+use cf_node::{agent, customize, exchange, install, members, publish, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -16,11 +16,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make this machine a node of its cluster, and keep it one: what systemd starts
+    Boot(agent::command::BootArgs),
     /// Run the scripts of one event of a profile on this machine, in a copy of its folder, before it goes to S3
     #[command(after_help = "Exit status: 0 if all scripts did well, 1 if one failed, 2 for a wrong use.")]
     Try(try_out::Options),
+    /// Put this program in its place on this node, and start it where systemd runs
+    Install(install::Options),
     /// List the members of this node's cluster
     Members(members::command::ListArgs),
+    /// The profiles of this node: list, apply, push, pull and trigger them, and the job queue
+    Customize(customize::command::Options),
     /// All-to-all exchange: what nodes tell each other before they are configured
     #[command(subcommand)]
     Exchange(exchange::command::Exchange),
@@ -35,10 +41,13 @@ fn main() -> ExitCode {
     }
     let done = match Arguments::parse().command {
         Command::Try(options) => return in_runtime(async { Ok(ExitCode::from(try_out::run(&options).await)) }),
+        Command::Customize(options) => return in_runtime(async { Ok(customize::command::run(options).await) }),
+        Command::Install(options) => return in_runtime(async { install::run(&options).await.map(|()| ExitCode::SUCCESS) }),
         Command::Exchange(command) => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
         }
+        Command::Boot(args) => agent::command::run(args, async |settings, layout| Ok(agent::world::Aws::new(settings, layout).await)),
         Command::Members(args) => members::command::list(&args),
         Command::Gossip(args) => members::command::gossip(args),
     };

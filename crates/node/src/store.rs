@@ -1,9 +1,10 @@
-//! The seam to S3: what the agent needs of it, and nothing else. [`folder`] is one in a folder, for tests and for `cf-node try`.
+//! The seam to S3: what the agent needs of it, and nothing else. [`s3`] is the real one, [`folder`] one in a folder for tests.
 
 use std::future::Future;
 use std::path::Path;
 
 pub mod folder;
+pub mod s3;
 
 /// What a listing tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,4 +76,36 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes an object; one that is not there is no error.
     fn remove(&self, bucket: &str, key: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The content of a small object, and its `ETag`; `None` where there is none. A role that may list only below a prefix is refused an
+/// object that is not there (S3 returns 403 for it), so then a listing of its key decides.
+pub async fn get_if_there<S: Store>(store: &S, bucket: &str, key: &str, most: u64) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+    match store.get(bucket, key, most).await {
+        Ok(got) => Ok(Some(got)),
+        Err(StoreError::Missing(_)) => Ok(None),
+        Err(StoreError::Denied(denied)) => match store.list(bucket, key, 1).await {
+            Ok((objects, _)) if objects.first().is_none_or(|object| object.key != key) => Ok(None),
+            _ => Err(StoreError::Denied(denied)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_that_is_not_there_is_none_also_where_s3_refuses_to_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder::FolderStore::new(folder.path());
+        store.put("b", "job-10", b"x".to_vec(), "", Expect::Absent).await.unwrap();
+        assert_eq!(get_if_there(&store, "b", "job-1", 9).await.unwrap(), None);
+        store.refuse("get ");
+        assert_eq!(get_if_there(&store, "b", "job-1", 9).await.unwrap(), None);
+        assert!(matches!(get_if_there(&store, "b", "job-10", 9).await, Err(StoreError::Denied(_))));
+        store.refuse("list ");
+        assert!(matches!(get_if_there(&store, "b", "job-1", 9).await, Err(StoreError::Denied(_))));
+    }
 }

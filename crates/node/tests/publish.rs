@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cf-node");
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// S3, as far as a publisher meets it: objects by path, written only where nothing is.
 #[derive(Clone, Default)]

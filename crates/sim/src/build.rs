@@ -4,6 +4,7 @@ use cf_core::decide::state::{PhaseKind as P, StackKind as K};
 use cf_core::key::{self, Answer, Reading, UploadKey, Verb};
 use cf_core::ledger::{self, Accepted, End, Entry, Ledger, OPEN_MAX, Phase, RequestTime};
 use cf_core::names::Cluster;
+use cf_core::node_reports::NodesShown;
 use cf_core::request::RequestId;
 use cf_core::stack::{Stack, StackId, StackState, StackStatus, tags};
 use cf_core::status::{State as Word, Status};
@@ -309,6 +310,7 @@ impl Builder {
             progress: None,
             login: None,
             types: [].into(),
+            reported: NodesShown::default(),
             stack: settings.stack_name(&self.cluster).to_string(),
             request: accepted.request.clone(),
             since: accepted.at,

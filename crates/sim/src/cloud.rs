@@ -25,6 +25,8 @@ pub enum Event {
     Upload(String),
     /// CloudFormation: a stack changed its status.
     Stack(StackId),
+    /// S3: a node's report was created at this key.
+    Report(String),
     /// The clock.
     Sweep,
 }
@@ -131,6 +133,14 @@ impl Cloud {
         self.queue.push_back(Event::Upload(key.to_owned()));
     }
 
+    /// A node puts something into the system bucket; S3 reports it.
+    pub fn put_report(&mut self, key: &str, bytes: &[u8]) {
+        self.world.wait(1);
+        let at = self.world.now();
+        self.world.state().store.put(Bucket::System, key, bytes, at);
+        self.queue.push_back(Event::Report(key.to_owned()));
+    }
+
     /// The text of an object in the user bucket.
     pub fn text(&self, key: &str) -> Option<String> {
         self.world.state().store.text(Bucket::User, key)
@@ -167,6 +177,7 @@ impl Cloud {
         let (function, wake) = match event {
             Event::Upload(key) => (function_of(key), Wake::Upload(key.clone())),
             Event::Stack(id) => (Function::Watch, Wake::Stack(id.clone())),
+            Event::Report(key) => (Function::Watch, Wake::Report(key.clone())),
             Event::Sweep => (Function::Watch, Wake::Sweep),
         };
         let function =

@@ -41,6 +41,14 @@ pub enum FindingKind {
     LastRequestNotCarriedOut,
     /// A create of one second with a delete has no answer of its own.
     TieUnanswered,
+    /// A status file shows of nodes what none of this life's nodes has reported.
+    UntrueReport,
+    /// A node's report leads to more than a line in a status file, or to too many of them.
+    ReportActed,
+    /// A look reads more reports than the cluster may have nodes.
+    ReportsUnbounded,
+    /// At rest, a status file does not show what the nodes report.
+    ReportNotShown,
 }
 
 /// Something that was found wrong.

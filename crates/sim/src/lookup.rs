@@ -9,9 +9,10 @@ use cf_core::first_hour;
 use cf_core::key::HOME;
 use cf_core::ledger::{self, Ledger};
 use cf_core::ledger_cache;
+use cf_core::node_report;
 use cf_core::observe::query::{
-    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache,
-    ReadProfile, ReadStatus, ReadUpload, StackById, StackByName,
+    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListReports, ListResources, ListStacks, ReadFirstHour, ReadLedger,
+    ReadLedgerCache, ReadProfile, ReadReport, ReadStatus, ReadUpload, StackById, StackByName,
 };
 use cf_core::observe::{Listed, Object, Page};
 use cf_core::profile::Profile;
@@ -36,10 +37,10 @@ fn line((key, version): (&String, &Version)) -> Listed {
     Listed { key: key.clone(), etag: version.etag(), size: version.bytes.len() as u64, modified: version.modified }
 }
 
-fn object(version: &Version, body: bool) -> Object {
+fn object(version: &Version, body: bool, most: usize) -> Object {
     let body = match (body, version.bytes.len()) {
         (false, _) => Body::Unread,
-        (true, size) if size > BODY_BYTES_MAX => Body::TooLarge(size as u64),
+        (true, size) if size > most => Body::TooLarge(size as u64),
         (true, _) => Body::Read(version.bytes.to_vec()),
     };
     Object { version: version.id.clone(), etag: version.etag(), modified: version.modified, body }
@@ -66,7 +67,7 @@ impl Lookup for ReadUpload {
     fn look_up(self, state: &mut State) -> Result<Option<Object>, Fault> {
         match state.store.get(Bucket::User, &self.key) {
             Some(version) if version.is_withheld => Err(Fault::new(Kind::Rejected, Call::GetObject, "InvalidRequest: SSE-C")),
-            version => Ok(version.map(|v| object(v, self.body))),
+            version => Ok(version.map(|v| object(v, self.body, BODY_BYTES_MAX))),
         }
     }
 
@@ -243,5 +244,30 @@ impl Lookup for ListHomes {
 
     fn touches(&self) -> String {
         HOME.to_owned()
+    }
+}
+
+impl Lookup for ListReports {
+    /// With a delimiter, whatever is in a folder is one line of a listing, and no object.
+    fn look_up(self, state: &mut State) -> Result<Page<Listed>, Fault> {
+        let all = state.store.list(Bucket::System, &self.0).filter(|(key, _)| !key[self.0.len()..].contains('/'));
+        Ok(page(all, state.pages.files, None, line))
+    }
+
+    fn touches(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Lookup for ReadReport {
+    fn look_up(self, state: &mut State) -> Result<Option<Object>, Fault> {
+        match state.store.get(Bucket::System, &self.0) {
+            Some(version) if version.is_withheld => Err(Fault::new(Kind::Rejected, Call::GetObject, "InvalidRequest: SSE-C")),
+            version => Ok(version.map(|v| object(v, true, node_report::BYTES_MAX))),
+        }
+    }
+
+    fn touches(&self) -> String {
+        self.0.clone()
     }
 }

@@ -10,7 +10,7 @@ use cf_core::ledger::Ledger;
 use cf_core::observe::RunQuery;
 use cf_core::observe::Subject;
 use cf_core::observe::query::ReadLedger;
-use cf_core::reconcile::{Counts, reconcile};
+use cf_core::reconcile::{Counts, Purpose, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud, FaultTiming, Lookup, StackBehaviour, World};
@@ -193,9 +193,10 @@ fn removal() -> (Subject, World, World) {
     let now = cloud.world.now();
     let login = cloud.world.settings.template.metadata.login_output.clone();
     while !cloud.world.state().stacks.step(&login, now).is_empty() {}
-    let subject = Subject { cluster: testing::cluster("alice", "demo"), upload: None, stack: None };
+    let subject = Subject { cluster: testing::cluster("alice", "demo"), upload: None, stack: None, reports: false };
     let claiming = Claiming { world: &cloud.world, copy: Mutex::default() };
-    let outcome = reconcile(&claiming, &cloud.world.settings, &subject, None, &cloud.world).now_or_never().expect("nothing waits");
+    let outcome =
+        reconcile(&claiming, &cloud.world.settings, &subject, Purpose::Cluster, &cloud.world).now_or_never().expect("nothing waits");
     assert_eq!((outcome.counts.gone, outcome.counts.mails_in_doubt), (1, 0));
     let claimed = claiming.copy.into_inner().expect("nobody panicked").expect("it wrote something");
     (subject, cloud.world, claimed)
@@ -204,7 +205,7 @@ fn removal() -> (Subject, World, World) {
 #[test]
 fn a_mail_is_in_doubt_once_another_pass_has_closed_what_its_claimant_left() {
     let (subject, _, claimed) = removal();
-    let outcome = reconcile(&claimed, &claimed.settings, &subject, None, &claimed).now_or_never().expect("nothing waits");
+    let outcome = reconcile(&claimed, &claimed.settings, &subject, Purpose::Cluster, &claimed).now_or_never().expect("nothing waits");
     assert_eq!((outcome.counts.gone, outcome.counts.mails_in_doubt), (1, 1));
 }
 
@@ -214,7 +215,7 @@ fn a_conflict_puts_no_mail_in_doubt() {
     let (subject, closed, claimed) = removal();
     let earlier = claimed.run_query(ReadLedger(subject.cluster.user.clone())).now_or_never().expect("nothing waits");
     let late = Late { world: &closed, ledger: Mutex::new(earlier.expect("a ledger")) };
-    let outcome = reconcile(&late, &closed.settings, &subject, None, &closed).now_or_never().expect("nothing waits");
+    let outcome = reconcile(&late, &closed.settings, &subject, Purpose::Cluster, &closed).now_or_never().expect("nothing waits");
     assert_eq!(outcome.actions().collect::<Vec<_>>(), [Action::ReportDeleted, Action::Wait], "it has decided to do the same");
     assert_eq!((outcome.conflicts, outcome.counts), (1, Counts::default()));
 }

@@ -24,9 +24,11 @@ fn subject(event: &Event) -> (Function, Subject) {
         Event::Upload(key) => {
             let key = build::upload_key(key);
             let function = key.verb.spec().function;
-            (function, Subject { cluster, upload: Some(key), stack: None })
+            (function, Subject { cluster, upload: Some(key), stack: None, reports: false })
         }
-        Event::Stack(_) | Event::Sweep => (Function::Watch, Subject { cluster, upload: None, stack: None }),
+        Event::Stack(_) | Event::Report(_) | Event::Sweep => {
+            (Function::Watch, Subject { cluster, upload: None, stack: None, reports: false })
+        }
     }
 }
 

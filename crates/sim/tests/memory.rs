@@ -13,7 +13,7 @@ use cf_core::ledger::{self, ANSWERED_MAX, Accepted, Claim, End, Entry, HISTORY_M
 use cf_core::names::{ClusterName, User};
 use cf_core::observe::RunQuery;
 use cf_core::observe::Subject;
-use cf_core::reconcile::reconcile;
+use cf_core::reconcile::{Purpose, reconcile};
 use cf_core::request::{ETag, RequestId};
 use cf_core::requested_parameters;
 use cf_core::status::Status;
@@ -205,10 +205,11 @@ fn a_full_ledger_is_read_changed_and_written() {
     for body in [&b"{}"[..], b"no order"] {
         cloud.drop_file("home/alice/demo.cf-create", body);
         let key = upload_key("", "demo");
-        let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None };
+        let subject = Subject { cluster: key.cluster.clone(), upload: Some(key), stack: None, reports: false };
         bounded("a pass over it", || {
             let world = Forgetful(&cloud.world);
-            let outcome = reconcile(&world, &testing::settings(), &subject, None, &cloud.world).now_or_never().expect("nothing waits");
+            let outcome =
+                reconcile(&world, &testing::settings(), &subject, Purpose::Cluster, &cloud.world).now_or_never().expect("nothing waits");
             assert_eq!(outcome.fault, None);
         });
     }

@@ -13,7 +13,7 @@ use cf_core::ledger::NodeNews;
 use cf_core::message::StateText;
 use cf_core::observe::query::{FindObject, ListFolder, ReadUpload};
 use cf_core::observe::{self, Listed, Object, Observe, Page, RunQuery, Subject};
-use cf_core::reconcile::{Outcome, reconcile};
+use cf_core::reconcile::{Outcome, Purpose, reconcile};
 use cf_core::request::ETag;
 use cf_core::testing;
 use cf_sim::{Bucket, Cloud, Lookup, World};
@@ -53,11 +53,12 @@ fn cloud() -> Cloud {
 
 fn subject(key: &str) -> Subject {
     let Reading::Request(upload) = read(key) else { panic!("{key} is no request") };
-    Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None }
+    Subject { cluster: upload.cluster.clone(), upload: Some(upload), stack: None, reports: false }
 }
 
 fn pass_in<W: Observe + Execute>(world: &W, cloud: &Cloud, key: &str) -> Result<Outcome, Fault> {
-    let outcome = reconcile(world, &cloud.world.settings, &subject(key), None, &cloud.world).now_or_never().expect("nothing waits");
+    let outcome =
+        reconcile(world, &cloud.world.settings, &subject(key), Purpose::Cluster, &cloud.world).now_or_never().expect("nothing waits");
     outcome.fault.clone().map_or(Ok(outcome), Err)
 }
 
@@ -191,7 +192,8 @@ fn a_pass_whose_create_call_took_long_is_no_error() {
     };
     let world = cloud.world.clone();
     let slow = Meanwhile { world: &world, sees: |_: &dyn Any, _: &World, _: &mut dyn Any| {}, done };
-    let outcome = reconcile(&slow, &cloud.world.settings, &subject(CREATE), None, &world).now_or_never().expect("nothing waits");
+    let outcome =
+        reconcile(&slow, &cloud.world.settings, &subject(CREATE), Purpose::Cluster, &world).now_or_never().expect("nothing waits");
     assert!(outcome.is_handed_over && outcome.fault.is_none());
     cloud.world = world;
     cloud.settle();
@@ -204,7 +206,7 @@ fn news(cloud: &Cloud, accepted: Timestamp, seconds: i64, failure: Option<&str>)
     let subject = Subject { upload: None, ..subject(CREATE) };
     let news = NodeNews { at: accepted + SignedDuration::from_secs(seconds), failure: failure.map(str::to_owned) };
     let world = &cloud.world;
-    let outcome = reconcile(world, &world.settings, &subject, Some(&news), world).now_or_never().expect("nothing waits");
+    let outcome = reconcile(world, &world.settings, &subject, Purpose::Instances(&news), world).now_or_never().expect("nothing waits");
     assert_eq!(outcome.fault, None);
     match cloud.state_text("home/alice/demo.cf-status") {
         Some(StateText::Ready { nodes, .. }) => nodes.map(|missing| missing.reason),

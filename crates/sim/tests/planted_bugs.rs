@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use cf_core::causes::StackEvent;
 use cf_core::effect::{Effect, Expect};
@@ -10,10 +11,12 @@ use cf_core::fault::{Fault, Kind};
 use cf_core::key::{Answer, AnswerKey, Reading, RequestFileKey, Verb, read};
 use cf_core::ledger::{self, Ledger, OPEN_MAX, Open, Phase};
 use cf_core::message::{Advice, Message};
-use cf_core::observe::query::{ListEvents, ReadUpload};
+use cf_core::node_reports::LOGIN;
+use cf_core::observe::query::{ListEvents, ListReports, ReadReport, ReadUpload};
 use cf_core::observe::{Listed, Object, Page};
 use cf_core::request::{ETag, RequestId};
 use cf_core::stack::{Stack, StackState, TAG_REQUEST, tags};
+use cf_core::status::State as Word;
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
 use cf_sim::simulate::{Bug, FaultKind, RunSettings, run, shrink, tally};
@@ -69,6 +72,11 @@ caught! {
     a_receipt_that_takes_a_ties_answer_away_is_caught: TieForgotten finds FindingKind::TieUnanswered,
     an_answer_that_waits_for_a_list_that_cannot_be_read_is_caught: ListAwaited with StackFails 6000 with ListUnreadable 6000 finds FindingKind::Restless | FindingKind::NeverAnswered | FindingKind::StillOwes | FindingKind::LedgerUntrue,
     a_cause_dropped_for_the_word_cancelled_is_caught: CancelledDropped with StackFails 6000 finds FindingKind::UntrueAnswer("failed"),
+    a_report_of_another_life_that_is_shown_is_caught: ANOTHERS_REPORT finds FindingKind::UntrueReport | FindingKind::UntrueAnswer("failed"),
+    a_nodes_own_word_for_its_address_is_caught: AddressOfTheNode finds FindingKind::UntrueReport,
+    reports_of_more_nodes_than_there_may_be_are_caught: UnboundedReports finds FindingKind::ReportsUnbounded | FindingKind::UntrueReport,
+    a_report_that_makes_a_cluster_ready_is_caught: ReadyByReport finds FindingKind::UntrueReport,
+    a_login_node_that_is_left_out_is_caught: LoginNodeLeftOut finds FindingKind::ReportNotShown,
     advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 finds FindingKind::UntrueAnswer("failed"),
 }
 
@@ -301,6 +309,72 @@ impl Bug for AdviceByAWord {
             }
         }
         vec![effect]
+    }
+}
+
+/// Shows the report that was read last, whoever's it is.
+struct AnothersReport(Mutex<Option<Object>>);
+static ANOTHERS_REPORT: AnothersReport = AnothersReport(Mutex::new(None));
+impl Bug for AnothersReport {
+    fn sees(&self, query: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let (true, Some(Some(object))) = (query.is::<ReadReport>(), answer.downcast_mut::<Option<Object>>()) {
+            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = object.clone();
+            if let Some(last) = last.as_ref() {
+                object.body = last.body.clone();
+            }
+            *last = Some(now);
+        }
+    }
+}
+
+/// Writes the address that the login node names into the lines for known_hosts.
+struct AddressOfTheNode;
+impl Bug for AddressOfTheNode {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteStatus { status, .. } = &mut effect {
+            for line in &mut status.reported.known_hosts {
+                *line = line.split_once(' ').map(|(_, key)| format!("192.0.2.66 {key}")).unwrap_or_default();
+            }
+        }
+        vec![effect]
+    }
+}
+
+/// Takes the number of nodes from nowhere.
+struct UnboundedReports;
+impl Bug for UnboundedReports {
+    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let Some(Some(stack)) = answer.downcast_mut::<Option<Box<Stack>>>() {
+            stack.parameters.insert("ComputeMaxNodes".into(), "400".into());
+        }
+    }
+}
+
+/// Calls a cluster ready once its login node does.
+struct ReadyByReport;
+impl Bug for ReadyByReport {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteStatus { status, .. } = &mut effect
+            && status.reported.nodes.get(&LOGIN).is_some_and(|state| state == "ready")
+        {
+            status.state = Word::Ready;
+        }
+        vec![effect]
+    }
+}
+
+/// Overlooks the login node, whose report comes last in a listing.
+struct LoginNodeLeftOut;
+impl Bug for LoginNodeLeftOut {
+    fn sees(&self, query: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if query.is::<ListReports>()
+            && let Some(page) = answer.downcast_mut::<Page<Listed>>()
+        {
+            page.items.retain(|listed| !listed.key.ends_with("login1.json"));
+        }
     }
 }
 

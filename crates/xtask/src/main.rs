@@ -1,11 +1,13 @@
 //! The chores of this project. `cargo xtask` alone lists them.
 
+mod checks;
 mod chore;
 mod demo;
 mod deny;
 mod deployable;
 #[cfg(test)]
 mod documents_tests;
+mod named;
 mod ours;
 mod partitions;
 mod policies;
@@ -52,7 +54,7 @@ enum Chore {
     },
     /// Measure cold start, latency and memory beside a floor and a baseline: some minutes, on a quiet machine
     Bench {
-        /// Passed on: --quick, --no-build, --turns N; `-- --help` tells of them
+        /// Passed on: --nodes for the node agent, --quick, --no-build, --turns N; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

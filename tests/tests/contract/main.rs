@@ -89,6 +89,8 @@ clauses! {
         a_ledger_comes_back_as_it_was_written,
         a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one,
         a_profile_is_a_script_and_not_its_folder,
+        reports_are_listed_without_what_lies_deeper_or_elsewhere,
+        a_report_is_read_up_to_its_limit_and_not_beyond,
         a_mail_arrives_as_it_was_written,
     }
     stacks {

@@ -10,7 +10,9 @@ use cf_core::key::StatusKey;
 use cf_core::ledger::{self, End, Entry, Ledger, Phase};
 use cf_core::message::{Advice, Full, Mail, Message, News, StateText};
 use cf_core::names::User;
-use cf_core::observe::query::{ListLedgers, ReadLedger, ReadProfile, ReadStatus};
+use cf_core::node_report::BYTES_MAX;
+use cf_core::node_reports::NodesShown;
+use cf_core::observe::query::{ListLedgers, ListReports, ReadLedger, ReadProfile, ReadReport, ReadStatus};
 use cf_core::request::{ETag, RequestId};
 use cf_core::status::{State, Status};
 use jiff::Timestamp;
@@ -176,6 +178,7 @@ pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_o
         progress: None,
         login: None,
         types: BTreeMap::new(),
+        reported: NodesShown::default(),
         stack: "clusterdrop-alice-demo".to_owned(),
         request,
         since: at,
@@ -215,6 +218,46 @@ pub async fn a_ledger_comes_back_as_it_was_written<S: ContractWorld>(s: &S) -> R
 pub async fn a_ledger_that_cannot_be_read_is_a_fault_and_not_an_empty_one<S: ContractWorld>(s: &S) -> Result<()> {
     s.put(Place::System, &ledger::key(&alice()), b"{ torn").await?;
     ensure!(kind(s.run_query(ReadLedger(alice())).await) == Some(Kind::Retry));
+    Ok(())
+}
+
+/// The folder of one life of alice's `demo`.
+const REPORTS: &str = "nodes/alice/demo/00000000000000aa/";
+
+pub async fn reports_are_listed_without_what_lies_deeper_or_elsewhere<S: ContractWorld>(s: &S) -> Result<()> {
+    let listed = async || anyhow::Ok(s.run_query(ListReports(REPORTS.to_owned())).await?);
+    let nothing = listed().await?;
+    ensure!(nothing.items.is_empty() && nothing.next.is_none(), "nobody has reported yet");
+    let names = ["compute-1.json", "compute-10.json", "compute-2.json", "login1.json", "\u{e9} +%.json"];
+    for name in names {
+        s.put(Place::System, &format!("{REPORTS}{name}"), b"{}").await?;
+    }
+    for deeper in ["compute-1/login1.json", "jobs/login1.json", "login1.json/x.json"] {
+        s.put(Place::System, &format!("{REPORTS}{deeper}"), b"{}").await?;
+    }
+    for elsewhere in ["demo/00000000000000aab", "demo/00000000000000ab", "demo2/00000000000000aa"] {
+        s.put(Place::System, &format!("nodes/alice/{elsewhere}/login1.json"), b"{}").await?;
+    }
+    s.put(Place::User, &format!("{REPORTS}login1.json"), b"{}").await?;
+    let page = listed().await?;
+    let keys: Vec<&str> = page.items.iter().filter_map(|listed| listed.key.strip_prefix(REPORTS)).collect();
+    ensure!(keys == names, "{keys:?}");
+    ensure!(page.next.is_none() && page.items.iter().all(|listed| listed.size == 2));
+    Ok(())
+}
+
+pub async fn a_report_is_read_up_to_its_limit_and_not_beyond<S: ContractWorld>(s: &S) -> Result<()> {
+    let key = format!("{REPORTS}login1.json");
+    let read = async || anyhow::Ok(s.run_query(ReadReport(key.clone())).await?.map(|object| object.body));
+    ensure!(read().await?.is_none(), "nobody has reported yet");
+    for (size, is_read) in [(0, true), (BYTES_MAX, true), (BYTES_MAX + 1, false), (4 * BYTES_MAX, false)] {
+        s.put(Place::System, &key, &vec![b' '; size]).await?;
+        match read().await? {
+            Some(Body::Read(bytes)) => ensure!(is_read && bytes.len() == size, "{size}"),
+            Some(Body::TooLarge(bytes)) => ensure!(!is_read && bytes > BYTES_MAX as u64, "{size}: {bytes}"),
+            other => anyhow::bail!("{size}: {other:?}"),
+        }
+    }
     Ok(())
 }
 

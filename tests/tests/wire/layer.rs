@@ -1,7 +1,7 @@
 //! The fault layer: an HTTP client of the SDK around the real one. It numbers every request, retries included, and spoils
 //! the one that it was told to spoil.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::config::{AsyncSleep, Sleep};
@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use regex_lite::Regex;
 
 use crate::bare::Way;
 
@@ -134,6 +135,10 @@ impl Wire {
     }
 }
 
+/// Where reports lie, in a path or in the prefix of a listing.
+static REQUEST: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("nodes(?:/|%2F)([a-z]+)(?:/|%2F)demo(?:/|%2F)[0-9a-f]{16}(?:/|%2F)([^&]*)").expect("a pattern of ours"));
+
 /// `PUT users/home/a/demo.cf-created`, `CreateStack`.
 fn describe(request: &HttpRequest, account: &str) -> (&'static str, String) {
     let action = request.body().bytes().and_then(|body| {
@@ -145,6 +150,8 @@ fn describe(request: &HttpRequest, account: &str) -> (&'static str, String) {
         Some(action) => ("cloudformation", action.to_owned()),
         None => {
             let at = request.uri().splitn(4, '/').nth(3).unwrap_or_default().replace(&format!("-{account}"), "");
+            // Reports lie below their request, whose id no two runs share.
+            let at = REQUEST.replace_all(&at, "nodes/$1/demo/<request>/$2");
             ("s3", format!("{} {at}", request.method()))
         }
     }

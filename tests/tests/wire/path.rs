@@ -1,12 +1,17 @@
-//! Three paths through a cluster's life, driven by the events that Lambda would get: first undisturbed, then spoiled.
+//! Four paths through a cluster's life, driven by the events that Lambda would get: first undisturbed, then spoiled.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::{Context, Result, bail};
 use cf_aws::Aws;
 use cf_aws::handle::handle;
+use cf_aws::reports::Deadline;
 use cf_core::key::Answer;
+use cf_core::names::{Cluster, ClusterName, User};
+use cf_core::node_report::ReportKey;
 use cf_core::settings::Function;
+use cf_core::status::Status;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::bare::Account;
@@ -22,6 +27,8 @@ pub enum Path {
     Failure,
     /// It stands, and is deleted.
     Delete,
+    /// It stands, and its login node reports.
+    Report,
 }
 
 impl Path {
@@ -31,13 +38,14 @@ impl Path {
             Self::Create => "carl",
             Self::Failure => "fay",
             Self::Delete => "dee",
+            Self::Report => "rae",
         }
     }
 
     /// The one final answer.
     pub const fn answer(self) -> Answer {
         match self {
-            Self::Create => Answer::Created,
+            Self::Create | Self::Report => Answer::Created,
             Self::Failure => Answer::Failed,
             Self::Delete => Answer::Deleted,
         }
@@ -59,6 +67,7 @@ const SWEEPS_MAX: usize = 3;
 enum Event {
     Upload(String),
     Stack(String, String),
+    Report(String),
     Sweep,
 }
 
@@ -79,6 +88,11 @@ impl Event {
                 event["detail"]["status-details"]["status"] = json!(status);
                 event
             }
+            Self::Report(key) => json!({"Records": [{
+                "eventSource": "aws:s3",
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": account.settings.system_bucket}, "object": {"key": key}},
+            }]}),
             Self::Sweep => serde_json::from_str(include_str!("../../../events/sweep.json"))?,
         })
     }
@@ -103,7 +117,7 @@ impl Hands {
         match event {
             Event::Upload(key) if key.ends_with(".cf-create") => &self.create,
             Event::Upload(_) => &self.delete,
-            Event::Stack(..) | Event::Sweep => &self.watch,
+            Event::Stack(..) | Event::Report(_) | Event::Sweep => &self.watch,
         }
     }
 }
@@ -143,7 +157,7 @@ impl<'a> Runner<'a> {
         let spoiled = Hands::on(account, wire, attempts).await;
         let (queue, told) = (VecDeque::new(), BTreeMap::new());
         let mut runner = Self { path, account, wire, spoiled, calls, calm, queue, told, errors: Vec::new() };
-        if path == Path::Delete {
+        if matches!(path, Path::Delete | Path::Report) {
             runner.drop_file("cf-create", b"{}").await?;
             runner.until_quiet(false).await?;
         }
@@ -155,6 +169,7 @@ impl<'a> Runner<'a> {
         match self.path {
             Path::Create | Path::Failure => self.drop_file("cf-create", b"{}").await?,
             Path::Delete => self.drop_file("cf-delete", b"").await?,
+            Path::Report => self.report().await?,
         }
         self.until_quiet(true).await?;
         let mut was_swept = false;
@@ -175,6 +190,22 @@ impl<'a> Runner<'a> {
         let key = self.path.key(suffix);
         self.account.put(&self.account.settings.user_bucket, &key, bytes).await?;
         self.queue.push_back(Event::Upload(key));
+        Ok(())
+    }
+
+    /// The login node reports, long after the status file was written last.
+    async fn report(&mut self) -> Result<()> {
+        let (bucket, key) = (&self.account.settings.user_bucket, self.path.key("cf-status"));
+        let files = self.account.objects(bucket, &key).await?;
+        let text = files.into_iter().find(|(at, _)| *at == key).context("there is a status file")?.1;
+        let mut status: Status = serde_json::from_str(&text)?;
+        status.updated -= SignedDuration::from_hours(1);
+        self.account.put(bucket, &key, status.text().as_bytes()).await?;
+        let cluster = Cluster { user: User::parse(self.path.user())?, name: ClusterName::parse("demo")? };
+        let report = ReportKey { cluster, request: status.request, node: "login1".into() };
+        let bytes = br#"{"state": "ready", "updated": "2026-11-21T09:00:00Z"}"#;
+        self.account.put(&self.account.settings.system_bucket, &report.key(), bytes).await?;
+        self.queue.push_back(Event::Report(report.key()));
         Ok(())
     }
 
@@ -199,7 +230,7 @@ impl<'a> Runner<'a> {
     async fn deliver(&mut self, event: &Event, spoil: bool) -> Result<()> {
         let json = event.json(self.account)?;
         if spoil {
-            let done = Box::pin(handle(self.spoiled.of(event), &json)).await;
+            let done = Box::pin(handle(self.spoiled.of(event), &json, Deadline::default())).await;
             self.wire.pass_is_over();
             match done {
                 Ok(_) => return Ok(()),
@@ -207,6 +238,6 @@ impl<'a> Runner<'a> {
                 Err(e) => self.errors.push(e.to_string()),
             }
         }
-        Box::pin(handle(self.calm.of(event), &json)).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
+        Box::pin(handle(self.calm.of(event), &json, Deadline::default())).await.map(drop).map_err(|e| anyhow::anyhow!("{e}"))
     }
 }

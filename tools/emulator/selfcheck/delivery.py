@@ -95,6 +95,28 @@ def a_direct_notification_reaches_a_function():
 
 
 @check
+def a_direct_notification_reaches_a_queue_and_by_its_mapping_a_function():
+    url, _ = queue()
+    name, function_arn = function(f"aws('sqs').send_message(QueueUrl='{url}', MessageBody=json.dumps(event))")
+    _, reports = queue("s3.amazonaws.com")
+    aws("lambda").create_event_source_mapping(
+        EventSourceArn=reports, FunctionName=name, BatchSize=1000, MaximumBatchingWindowInSeconds=10,
+        FunctionResponseTypes=["ReportBatchItemFailures"], ScalingConfig={"MaximumConcurrency": 2})
+    home = bucket(QueueConfigurations=[{
+        "QueueArn": reports, "Events": ["s3:ObjectCreated:*"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "nodes/"}, {"Name": "suffix", "Value": ".json"}]}}}])
+    for key in ("nodes/a/x.txt", "ledger/a.json", "nodes/a/x+y z.json"):
+        aws("s3").put_object(Bucket=home, Key=key, Body=b"{}")
+    bodies = [json.loads(record["body"]) for record in message(url, 60)["Body"]["Records"]]
+    # S3's message for a test may be among them.
+    keys = [record["s3"]["object"]["key"] for body in bodies for record in body.get("Records", [])]
+    if not keys:
+        bodies = [json.loads(record["body"]) for record in message(url, 60)["Body"]["Records"]]
+        keys = [record["s3"]["object"]["key"] for body in bodies for record in body.get("Records", [])]
+    assert keys == ["nodes/a/x%2By+z.json"], keys
+
+
+@check
 def a_failing_function_is_tried_three_times_and_then_told_of():
     url, arn = queue()
     name, function_arn = function("raise ValueError('never works')")

@@ -9,12 +9,20 @@ use super::triage::{Contenders, Triage};
 use crate::body::Choices;
 use crate::cluster_parameters::ClusterParameters;
 use crate::effect::{Effect, Expect};
-use crate::key::{Answer, UploadKey, Verb};
+use crate::key::{Answer, StatusKey, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, MailKind, Open, Phase, RequestTime, Tied, UNREADABLE_SECONDS};
-use crate::message::{Mail, Message, News, StateText};
+use crate::message::{Mail, Message, News, StateText, node_failure};
+use crate::node_reports::NodesShown;
 use crate::request::RequestId;
 use crate::snapshot::{Snapshot, Upload};
 use crate::status::{Progress, State, Status};
+
+/// A status file is written so far apart where nothing but what nodes report changes.
+pub const REPORTED_SECONDS: i64 = 60;
+
+/// So far apart where a failure is new. Somebody waits for that; and a node that reports another one each time costs a write in
+/// this time and no more.
+pub const FAILURE_SECONDS: i64 = 10;
 
 /// Builds the effects of one action. The first write of the ledger claims and notes; the last one moves the phase and
 /// closes what was answered, so that a pass that dies in between is taken up at the same row.
@@ -30,10 +38,18 @@ pub struct Builder<'a> {
     pub effects: Vec<Effect>,
     pub look_again: bool,
     pub mails_in_doubt: usize,
+    /// Whether what the nodes report is to be shown later.
+    pub comes_too_early: bool,
     ledger: Ledger,
-    wrote_ledger: bool,
-    wrote_status: bool,
+    wrote: Wrote,
     settled: Vec<RequestId>,
+}
+
+/// What a plan has written, so that its next write there expects its own.
+#[derive(Default)]
+struct Wrote {
+    ledger: bool,
+    status: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -64,9 +80,9 @@ impl<'a> Builder<'a> {
             effects: Vec::new(),
             look_again: false,
             mails_in_doubt: 0,
+            comes_too_early: false,
             ledger: snapshot.ledger.clone(),
-            wrote_ledger: false,
-            wrote_status: false,
+            wrote: Wrote::default(),
             settled: Vec::new(),
         };
         if !matches!(builder.entry.phase, Phase::Creating { .. } | Phase::Ready | Phase::Failing | Phase::Stuck) {
@@ -114,9 +130,9 @@ impl<'a> Builder<'a> {
 
     /// Writes the entry as it is now.
     pub fn write_ledger(&mut self) {
-        let expect = if self.wrote_ledger { Expect::OwnWrite } else { Expect::seen(self.snapshot.ledger_etag.as_ref()) };
+        let expect = if self.wrote.ledger { Expect::OwnWrite } else { Expect::seen(self.snapshot.ledger_etag.as_ref()) };
         self.ledger = self.ledger.with(&self.snapshot.cluster.name, self.entry.clone());
-        self.wrote_ledger = true;
+        self.wrote.ledger = true;
         self.effects.push(Effect::WriteLedger { user: self.snapshot.cluster.user.clone(), ledger: self.ledger.clone(), expect });
     }
 
@@ -244,27 +260,70 @@ impl<'a> Builder<'a> {
     /// Writes `.cf-status` if it changes, and never a transient state after a final one. A final state is always rewritten, so
     /// that a slower pass's conditional write fails.
     pub fn status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
-        let Some(accepted) = self.entry.accepted.clone() else { return };
-        let status = Status {
-            cluster: self.snapshot.cluster.name.to_string(),
-            state,
-            message,
-            progress,
-            login: if state == State::Ready { self.snapshot.login().map(str::to_owned) } else { None },
-            types: ClusterParameters::of(self.snapshot, &self.entry).types(),
-            stack: self.snapshot.settings.stack_name(&self.snapshot.cluster).to_string(),
-            request: accepted.request,
-            since: accepted.at,
-            updated: self.snapshot.now,
-        };
+        let Some((key, status)) = self.next_status(state, message, progress) else { return };
         if let Some(shown) = self.snapshot.status_file.as_ref().filter(|s| s.request == status.request)
             && (!state.may_follow(shown.state) || (!state.is_final() && !status.says_more_than(shown)))
         {
             return;
         }
-        let key = accepted.key.status();
-        let expect = if self.wrote_status { Expect::OwnWrite } else { Expect::seen(self.snapshot.statuses.get(&key)) };
-        self.wrote_status = true;
+        self.write_status(key, status);
+    }
+
+    /// Writes `.cf-status` where nothing but what the nodes report is new in it. Each node may report as often as it likes, so this is
+    /// done once in [`REPORTED_SECONDS`], or [`FAILURE_SECONDS`] where something failed that the file does not show. Who comes too
+    /// early comes again.
+    pub fn reported_status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
+        let Some((key, status)) = self.next_status(state, message, progress) else { return };
+        let Some(shown) = self.snapshot.status_file.as_ref().filter(|s| s.request == status.request && s.state == state) else { return };
+        if !status.says_more_than(shown) {
+            return;
+        }
+        let is_failure = status.reported.shows_another_failure_than(&shown.reported);
+        let wait_seconds = if is_failure { FAILURE_SECONDS } else { REPORTED_SECONDS };
+        // The user may have written another time into the file.
+        if (0..wait_seconds).contains(&(self.snapshot.now.as_second() - shown.updated.as_second())) {
+            self.comes_too_early = true;
+        } else {
+            self.write_status(key, status);
+        }
+    }
+
+    /// The status file of the accepted create; `None` where nobody reads one.
+    fn next_status(&self, state: State, message: StateText, progress: Option<Progress>) -> Option<(StatusKey, Status<StateText>)> {
+        let accepted = self.entry.accepted.clone()?;
+        let login = if state == State::Ready { self.snapshot.login() } else { None };
+        let status = Status {
+            cluster: self.snapshot.cluster.name.to_string(),
+            state,
+            message,
+            progress,
+            login: login.map(str::to_owned),
+            types: ClusterParameters::of(self.snapshot, &self.entry).types(),
+            reported: self.reported(state, login, &accepted.request),
+            stack: self.snapshot.settings.stack_name(&self.snapshot.cluster).to_string(),
+            request: accepted.request,
+            since: accepted.at,
+            updated: self.snapshot.now,
+        };
+        Some((accepted.key.status(), status))
+    }
+
+    /// What a status file shows of the nodes. Where their reports were not read, what was shown of them stays.
+    fn reported(&self, state: State, login: Option<&str>, request: &RequestId) -> NodesShown {
+        let has_nodes = matches!(state, State::Creating | State::Ready | State::Failed);
+        match self.snapshot.reports.read() {
+            _ if !has_nodes => NodesShown::default(),
+            Some(reports) => NodesShown::of(reports, login, node_failure),
+            None => {
+                let shown = self.snapshot.status_file.as_ref().filter(|shown| shown.request == *request);
+                shown.map(|shown| shown.reported.kept(login)).unwrap_or_default()
+            }
+        }
+    }
+
+    fn write_status(&mut self, key: StatusKey, status: Status<StateText>) {
+        let expect = if self.wrote.status { Expect::OwnWrite } else { Expect::seen(self.snapshot.statuses.get(&key)) };
+        self.wrote.status = true;
         self.effects.push(Effect::WriteStatus { key, status, expect });
     }
 

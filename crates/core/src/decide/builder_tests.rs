@@ -313,6 +313,7 @@ fn shown(state: State, of: &str, message: &str) -> Status {
         progress: None,
         login: None,
         types: [].into(),
+        reported: NodesShown::default(),
         stack: String::new(),
         request: request(of),
         since: at(1),

@@ -6,8 +6,12 @@ use crate::advice::{FailureKind, advice, advice_on};
 use crate::causes;
 use crate::cluster_parameters::ClusterParameters;
 use crate::ledger::{Accepted, End, NodeNews, Phase, Tied};
-use crate::message::{Advice, Cause, Difference, FailedCreation, Full, Message, News, NodesMissing, Remains, Rest, StackReason, StateText};
+use crate::message::{
+    Advice, Cause, Difference, FailedCreation, Full, Message, News, NodeFailure, NodesMissing, Remains, Rest, StackReason, StateText,
+};
 use crate::names::ClusterName;
+use crate::node_reports::LOGIN;
+use crate::node_signal::Signal;
 use crate::snapshot::{Refusal, Snapshot};
 use crate::stack::{StackState, StackStatus};
 
@@ -63,7 +67,21 @@ pub fn receipt(snapshot: &Snapshot<'_>) -> Message {
 
 fn cause(snapshot: &Snapshot<'_>, cause: &causes::Cause) -> Cause {
     let causes::Cause { logical, kind, physical, reason, .. } = cause.clone();
-    Cause { logical, kind, physical, reason, advice: advice(cause, snapshot.settings.template) }
+    let node = login_failure(snapshot, &reason).map(Box::new);
+    Cause { logical, kind, physical, reason, advice: advice(cause, snapshot.settings.template), node }
+}
+
+/// Why the login node gave up: by the code that its signal carries, or, where its signal did not come, by its report.
+fn login_failure(snapshot: &Snapshot<'_>, reason: &str) -> Option<NodeFailure> {
+    let report = snapshot.reports.read().and_then(|reports| reports.by_node.get(&LOGIN));
+    let code = match Signal::read(reason)? {
+        Signal::Failure(code) => code,
+        Signal::Missing => report?.failure?,
+    };
+    let (scripts, more_scripts) = report.map(|report| (report.scripts.clone(), report.more_scripts)).unwrap_or_default();
+    // Its words are of the failure that it reports, which may be an earlier one.
+    let message = report.filter(|report| report.failure == Some(code)).map(|report| report.message.clone()).unwrap_or_default();
+    Some(NodeFailure { code, message, scripts, more_scripts })
 }
 
 fn of_creation(snapshot: &Snapshot<'_>) -> Vec<Cause> {

@@ -8,6 +8,7 @@ use super::*;
 use crate::causes::{Causes, Failed};
 use crate::fault::{Call, Fault, Kind};
 use crate::ledger::{Entry, Ledger};
+use crate::node_reports::ObservedReports;
 use crate::profile::Profile;
 use crate::request::RequestId;
 use crate::settings::Settings;
@@ -46,6 +47,7 @@ pub(in crate::decide) fn look(settings: &Settings, entry: Entry, status: Option<
         profile: Profile::with_script(),
         causes: Causes::default(),
         progress: None,
+        reports: ObservedReports::NotRead,
         refusal: None,
         cluster,
     }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub left_for_watch: bool,
     /// Mails that were claimed by an earlier pass, which may have died before it sent them.
     pub mails_in_doubt: usize,
+    /// Whether what the nodes report is to be shown, and was shown so short a time ago that it waits.
+    pub comes_too_early: bool,
 }
 
 /// Decides. Total over everything that can be seen.
@@ -71,14 +73,22 @@ pub fn decide_nodes(snapshot: &Snapshot<'_>, news: &NodeNews) -> Plan {
     })
 }
 
+/// Decides what to show of the nodes' reports. The plan holds a status file, or nothing.
+pub fn decide_reports(snapshot: &Snapshot<'_>) -> Plan {
+    plan(snapshot, &triage(snapshot), |b| {
+        action::note_reports(b);
+        Action::NoteReports
+    })
+}
+
 fn plan(snapshot: &Snapshot<'_>, triage: &Triage<'_>, build: impl FnOnce(&mut Builder<'_>) -> Action) -> Plan {
     let mut b = Builder::new(snapshot, triage);
     let action = build(&mut b);
-    let Builder { effects, look_again, mails_in_doubt, .. } = b;
+    let Builder { effects, look_again, mails_in_doubt, comes_too_early, .. } = b;
     let situation = Situation::of(snapshot, triage);
     let change = Change::default();
-    let plan =
-        Plan { situation, action, change, effects, look_again, left_for_watch: false, mails_in_doubt }.within(snapshot.settings.function);
+    let plan = Plan { situation, action, change, effects, look_again, left_for_watch: false, mails_in_doubt, comes_too_early };
+    let plan = plan.within(snapshot.settings.function);
     Plan { change: Change::between(&snapshot.entry(), plan.entry(snapshot).as_ref()), ..plan }
 }
 

@@ -101,6 +101,8 @@ pub enum Action {
     KeepUndeletable,
     /// Report that instances for compute nodes cannot be launched, or can be again. Beside the table.
     NoteNodes,
+    /// Show what the nodes report. Beside the table.
+    NoteReports,
 }
 
 /// The action after a call that was refused for good.

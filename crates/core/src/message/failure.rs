@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-use super::Advice;
 use super::problem::Parts;
+use super::{Advice, NodeFailure};
 use crate::plain::{SHOWN_MAX, plain};
 
 /// A resource's name, type or id is shown up to so many characters.
@@ -40,6 +40,8 @@ pub struct Cause {
     pub reason: String,
     /// What to do about it.
     pub advice: Advice,
+    /// Where it is a login node that gave up: why, instead of AWS's words.
+    pub node: Option<Box<NodeFailure>>,
 }
 
 impl Cause {
@@ -49,7 +51,10 @@ impl Cause {
 
     /// Why it was not made.
     pub(super) fn of_creation(&self) -> Parts {
-        Parts::new(self.resource(), shown(&self.reason), self.advice.to_string())
+        match &self.node {
+            Some(failure) => failure.parts(),
+            None => Parts::new(self.resource(), shown(&self.reason), self.advice.to_string()),
+        }
     }
 
     /// That it is left.

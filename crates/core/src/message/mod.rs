@@ -6,6 +6,7 @@ mod advice;
 mod answer;
 mod failure;
 mod mail;
+mod node;
 mod problem;
 mod state;
 
@@ -13,6 +14,7 @@ pub use advice::Advice;
 pub use answer::{Difference, FailedCreation, Message};
 pub use failure::{Cause, Remains, Rest, StackReason};
 pub use mail::{Full, Mail, News};
+pub use node::{NodeFailure, node_failure};
 pub use problem::{
     ChoiceProblem, FileProblem, Format, JsonType, KeyProblem, NumberError, Odd, OtherFiles, ParameterProblem, Parts, Problem, RegionAdvice,
     TextProblem, ValueProblem, Wrong, WrongKey, quoted, sort,

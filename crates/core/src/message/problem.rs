@@ -93,6 +93,8 @@ pub struct Parts {
     pub asked: String,
     /// What stands in the way: the value given, what is allowed.
     pub stands: String,
+    /// More about that, each on a line of its own.
+    pub details: Vec<String>,
     /// What to do next.
     pub next: String,
     /// A line to write instead, as it may stand in the file.
@@ -101,7 +103,12 @@ pub struct Parts {
 
 impl Parts {
     pub(super) fn new(asked: impl Into<String>, stands: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { asked: asked.into(), stands: stands.into(), next: next.into(), corrected: None }
+        Self { asked: asked.into(), stands: stands.into(), details: Vec::new(), next: next.into(), corrected: None }
+    }
+
+    /// The same, with more about what stands in the way.
+    pub(super) fn detailed(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
     }
 
     /// The same, with the line that is to stand there.
@@ -113,7 +120,9 @@ impl Parts {
 impl fmt::Display for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = if self.next.ends_with('?') { "" } else { "." };
-        write!(f, "{}: {}.\n  What to do: {}{end}", self.asked, self.stands, self.next)?;
+        write!(f, "{}: {}.", self.asked, self.stands)?;
+        self.details.iter().try_for_each(|line| write!(f, "\n  {line}"))?;
+        write!(f, "\n  What to do: {}{end}", self.next)?;
         // On a line of its own and without a full stop, so that it can be copied.
         self.corrected.as_ref().map_or(Ok(()), |line| write!(f, "\n  Corrected: {line}"))
     }

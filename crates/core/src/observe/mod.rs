@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
-use futures_util::try_join;
+use futures_util::{join, try_join};
 use jiff::Timestamp;
 
 use crate::causes::{Causes, Gatherer, StackEvent};
+use crate::cluster_parameters::ClusterParameters;
 use crate::decide::state::{PhaseKind, phase};
 use crate::decide::triage::is_to_be_validated;
 use crate::fault::{Fault, Kind};
@@ -14,9 +15,11 @@ use crate::key::{Folder, StatusKey, UploadKey, Verb};
 use crate::ledger::{Entry, Ledger, Open, Phase};
 use crate::ledger_cache::LedgerCache;
 use crate::names::{Cluster, StackName, User};
+use crate::node_reports::ObservedReports;
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
-use crate::settings::Settings;
+use crate::requested_parameters::MOST;
+use crate::settings::{Function, Settings};
 use crate::snapshot::{ObservedStack, Refusal, Snapshot};
 use crate::stack::{ResourceStatus, Stack, StackId, StackState};
 use crate::status::Progress;
@@ -27,6 +30,7 @@ const PAGES_MAX: usize = 100;
 
 mod folder;
 pub mod query;
+mod reports;
 
 use folder::{ClusterFiles, folder};
 use query::{
@@ -34,6 +38,7 @@ use query::{
     ReadStatus, StackById, StackByName,
 };
 pub use query::{Listed, Object, Observe, Page, Query, RunQuery};
+use reports::Life;
 
 /// What a pass is about: which cluster, and what its event already showed.
 #[derive(Debug, Clone)]
@@ -44,6 +49,8 @@ pub struct Subject {
     pub upload: Option<UploadKey>,
     /// The stack that the event named, as it was seen a moment ago: the first look does not ask for it again.
     pub stack: Option<Box<Stack>>,
+    /// Whether the event is a node's report.
+    pub reports: bool,
 }
 
 /// Takes a snapshot of one cluster. Reads that do not need each other go together.
@@ -132,9 +139,10 @@ pub async fn look<'a, W: Observe>(
         profile,
         causes: Causes::default(),
         progress: None,
+        reports: ObservedReports::default(),
         refusal,
     };
-    read_details(world, &mut snapshot).await?;
+    read_details(world, &mut snapshot, subject.reports).await?;
     Ok(snapshot)
 }
 
@@ -168,22 +176,66 @@ const fn details_to_read(phase: PhaseKind, state: StackState, has_create: bool, 
     }
 }
 
+/// Whether the nodes' reports are read: where a status file or `.cf-failed` may show them. Only cf-watch may read them (`iam/`); where
+/// another function writes a status file, what was shown of them stays. `is_asked`: a report has come, or a create is there.
+const fn shows_reports(phase: PhaseKind, state: StackState, is_asked: bool, function: Function) -> bool {
+    use {PhaseKind as P, StackState as S};
+    let is_shown = match (phase, state) {
+        (P::Creating | P::Failing, S::Deleting | S::InReview) | (P::Failing, S::Creating | S::Available | S::Changing) => false,
+        (P::Creating | P::Failing, _) | (P::Moved, S::Available) => true,
+        // Most passes over a ready cluster write no status file.
+        (P::Ready, S::Available | S::Changing) => is_asked,
+        // One that stands and then fails: its answer says why.
+        (P::Ready | P::Moved, S::RollingBack | S::Failed) => true,
+        _ => false,
+    };
+    is_shown && matches!(function, Function::Watch)
+}
+
 /// Completes a look. None of it waits for a list that cannot be read.
-async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>) -> Result<(), Fault> {
+async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_reports: bool) -> Result<(), Fault> {
     let Some(stack) = snapshot.stack() else { return Ok(()) };
     let (id, state) = (stack.id.clone(), stack.status.state());
     let is_delete_refused = matches!(snapshot.refusal, Some(Refusal::Delete(_)));
     let entry = snapshot.entry();
     let has_create = snapshot.uploads.iter().any(|u| u.key.verb == Verb::Create) || entry.joined(Verb::Create).next().is_some();
-    match details_to_read(phase(snapshot, &entry), state, has_create, is_delete_refused) {
-        StackDetails::Nothing => {}
-        StackDetails::Causes => snapshot.causes = causes(world, &id, state).await?,
-        StackDetails::Progress => match progress(world, &id, snapshot.settings.template.resources).await {
-            Ok(progress) => snapshot.progress = Some(progress),
-            Err(fault) => snapshot.causes.unread.push(fault),
+    let kind = phase(snapshot, &entry);
+    let is_shown = shows_reports(kind, state, is_of_reports || has_create, snapshot.settings.function);
+    let life = life(snapshot, &entry).filter(|_| is_shown);
+    let total = snapshot.settings.template.resources;
+    let (details, reports) = join!(
+        async {
+            match details_to_read(kind, state, has_create, is_delete_refused) {
+                StackDetails::Nothing => Ok((Causes::default(), None)),
+                StackDetails::Causes => causes(world, &id, state).await.map(|causes| (causes, None)),
+                StackDetails::Progress => Ok(match progress(world, &id, total).await {
+                    Ok(progress) => (Causes::default(), Some(progress)),
+                    Err(fault) => (Causes { unread: vec![fault], ..Causes::default() }, None),
+                }),
+            }
         },
-    }
+        async {
+            let Some(life) = &life else { return ObservedReports::NotRead };
+            reports::reports(world, life).await.map_or_else(ObservedReports::Unread, ObservedReports::Read)
+        },
+    );
+    (snapshot.causes, snapshot.progress) = details?;
+    snapshot.reports = reports;
     Ok(())
+}
+
+/// Whose reports are to be read: those of the stack that is there, where it is the accepted request's.
+fn life(snapshot: &Snapshot<'_>, entry: &Entry) -> Option<Life> {
+    let accepted =
+        entry.accepted.as_ref().filter(|accepted| snapshot.stack().and_then(Stack::request).as_ref() == Some(&accepted.request))?;
+    let nodes = ClusterParameters::of(snapshot, entry).value(MOST).and_then(|nodes| nodes.parse().ok());
+    Some(Life {
+        cluster: snapshot.cluster.clone(),
+        request: accepted.request.clone(),
+        // A create that was recovered from its stack was accepted after its nodes had begun to report.
+        since: entry.last_create.map_or(accepted.at, |at| at.min(accepted.at)),
+        nodes: nodes.unwrap_or(snapshot.settings.nodes_max),
+    })
 }
 
 /// The folders that a cluster's files lie in, as far as the ledger knows.

@@ -168,6 +168,22 @@ impl Query for ListHomes {
     type Output = Page<(String, Timestamp)>;
 }
 
+/// What lies directly in the folder of one life's reports in the system bucket: the first page. Deeper folders are not looked into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListReports(pub String);
+
+impl Query for ListReports {
+    type Output = Page<Listed>;
+}
+
+/// A node's report, up to the limit of one ([`crate::node_report::BYTES_MAX`]). `Rejected` where S3 does not give it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadReport(pub String);
+
+impl Query for ReadReport {
+    type Output = Option<Object>;
+}
+
 /// A world that answers every query.
 pub trait Observe:
     RunQuery<ReadLedger>
@@ -185,6 +201,8 @@ pub trait Observe:
     + RunQuery<ReadLedgerCache>
     + RunQuery<ReadFirstHour>
     + RunQuery<ListHomes>
+    + RunQuery<ListReports>
+    + RunQuery<ReadReport>
 {
 }
 
@@ -204,6 +222,8 @@ impl<W> Observe for W where
         + RunQuery<ReadLedgerCache>
         + RunQuery<ReadFirstHour>
         + RunQuery<ListHomes>
+        + RunQuery<ListReports>
+        + RunQuery<ReadReport>
 {
 }
 

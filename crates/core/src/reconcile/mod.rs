@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 pub use invalid_key::{answer_invalid_key, answer_look_alike};
 pub use outcome::{Counts, Outcome};
-pub use pass::reconcile;
+pub use pass::{Purpose, reconcile};
 
 use crate::effect::Execute;
 use crate::fault::Fault;
@@ -22,6 +22,7 @@ use crate::key::{self, Reading};
 use crate::ledger::NodeNews;
 use crate::message::KeyProblem;
 use crate::names::Cluster;
+use crate::node_report::ReportKey;
 use crate::observe::Observe;
 use crate::observe::{self, Subject};
 use crate::settings::Settings;
@@ -42,6 +43,8 @@ pub enum Wake {
         /// When, and why not.
         news: NodeNews,
     },
+    /// An object was created in the system bucket, at this key, where nodes put their reports.
+    Report(String),
     /// The clock: look for work that no event reported.
     Sweep,
 }
@@ -65,6 +68,8 @@ pub enum Scope<'c> {
     Stack,
     /// The pass over the cluster that the stack belongs to.
     StackOf(&'c Cluster),
+    /// The pass over the cluster whose node reports.
+    Report(&'c Cluster),
     /// What a sweep looks through.
     Sweep,
     /// A cluster that a sweep found.
@@ -104,6 +109,8 @@ pub enum Report<'r> {
     LookAlike(&'r str, &'r KeyProblem),
     /// An event reports nothing of ours, and why.
     NotOurs(&'r str, &'static str),
+    /// What was put at this key, where nodes put their reports, is none.
+    NoReport(&'r str),
     /// S3 reported the probe.
     Probe,
     /// What a sweep found, before it looks at any cluster.
@@ -122,6 +129,7 @@ pub async fn wake<E: Environment>(env: &E, wake: &Wake) -> Result<(), Fault> {
         Wake::Upload(key) => upload(env, key).await,
         Wake::Stack(id) => stack(env, id).await,
         Wake::Instance { group, news } => instance(env, group, news).await,
+        Wake::Report(key) => self::report(env, key).await,
         Wake::Sweep => sweep::sweep(env).await,
     }
 }
@@ -135,7 +143,8 @@ async fn upload<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
         Reading::Request(upload) => {
             let cluster = upload.cluster.clone();
             let world = env.world(Scope::Upload(Some(&cluster)));
-            pass(env, &world, Subject { cluster: cluster.clone(), upload: Some(upload), stack: None }, None).await
+            pass(env, &world, Subject { cluster: cluster.clone(), upload: Some(upload), stack: None, reports: false }, Purpose::Cluster)
+                .await
         }
         Reading::Refused { problem, .. } => {
             env.report(Report::InvalidKey(key, &problem));
@@ -167,7 +176,7 @@ async fn stack<E: Environment>(env: &E, id: &StackId) -> Result<(), Fault> {
         return Ok(());
     };
     let world = env.world(Scope::StackOf(&cluster));
-    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack) }, None).await
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack), reports: false }, Purpose::Cluster).await
 }
 
 /// What CloudFormation calls the group of a cluster's compute nodes: the stack's name, this, and letters of its own.
@@ -184,13 +193,24 @@ async fn instance<E: Environment>(env: &E, group: &str, news: &NodeNews) -> Resu
         return Ok(());
     };
     let world = env.world(Scope::StackOf(&cluster));
-    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack) }, Some(news)).await
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack), reports: false }, Purpose::Instances(news))
+        .await
+}
+
+/// A node's report. Its key says whose it is: a node's role may write below its own cluster's folder and nowhere else.
+async fn report<E: Environment>(env: &E, key: &str) -> Result<(), Fault> {
+    let Some(ReportKey { cluster, .. }) = ReportKey::read(key) else {
+        env.report(Report::NoReport(key));
+        return Ok(());
+    };
+    let world = env.world(Scope::Report(&cluster));
+    pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None, reports: true }, Purpose::Reports).await
 }
 
 /// One pass over one cluster, and its report.
-async fn pass<E: Environment, W: Observe + Execute>(env: &E, world: &W, subject: Subject, news: Option<&NodeNews>) -> Result<(), Fault> {
+async fn pass<E: Environment, W: Observe + Execute>(env: &E, world: &W, subject: Subject, purpose: Purpose<'_>) -> Result<(), Fault> {
     // Boxed: a pass's future is large, and every caller's would hold it.
-    let mut outcome = Box::pin(reconcile(world, env.settings(), &subject, news, env.clock())).await;
+    let mut outcome = Box::pin(reconcile(world, env.settings(), &subject, purpose, env.clock())).await;
     env.report(Report::Pass(&subject.cluster, &outcome));
     if let Some(fault) = outcome.fault.take() {
         return Err(fault);

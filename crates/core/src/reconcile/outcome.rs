@@ -25,6 +25,8 @@ pub struct Outcome {
     pub conflicts: usize,
     /// Whether it was left to the sweep, because of too many conflicts or rounds, or because its time was over.
     pub is_handed_over: bool,
+    /// Objects beside nodes' reports that were ignored, in the last look.
+    pub reports_ignored: usize,
     /// The fault that ended it, where one did: its event is given back.
     pub fault: Option<Fault>,
 }
@@ -124,7 +126,8 @@ impl Counts {
             | Action::Delete
             | Action::DeleteLater
             | Action::DeleteAgain
-            | Action::NoteNodes => {}
+            | Action::NoteNodes
+            | Action::NoteReports => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::effect::{Effect, Execute};
 use crate::fault::{Call, Fault, Kind};
 use crate::key::{RequestFileKey, UploadKey};
 use crate::ledger::{Ledger, NodeNews};
+use crate::node_reports::ObservedReports;
 use crate::observe::Observe;
 use crate::observe::{self, Subject};
 use crate::request::RequestId;
@@ -36,7 +37,7 @@ struct Pass<'p, W, C> {
     world: &'p W,
     settings: &'p Settings,
     clock: &'p C,
-    news: Option<&'p NodeNews>,
+    purpose: Purpose<'p>,
     subject: Subject,
     outcome: Outcome,
     /// The call that AWS refused in the last round.
@@ -47,6 +48,17 @@ struct Pass<'p, W, C> {
     replaced: usize,
     /// No further round begins after this, in seconds.
     until: i64,
+}
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'p> {
+    /// Whatever is to be done for the cluster.
+    Cluster,
+    /// To report what was heard of instances for its compute nodes.
+    Instances(&'p NodeNews),
+    /// To show what its nodes report.
+    Reports,
 }
 
 /// What comes after a round.
@@ -61,17 +73,17 @@ enum Next {
     },
 }
 
-/// One pass over one cluster; with `news`, to report what was heard of instances for its compute nodes.
+/// One pass over one cluster.
 pub async fn reconcile<W: Observe + Execute>(
     world: &W,
     settings: &Settings,
     subject: &Subject,
-    news: Option<&NodeNews>,
+    purpose: Purpose<'_>,
     clock: &impl Clock,
 ) -> Outcome {
     let until = clock.now().as_second() + ROUNDS_SECONDS_MAX;
     let (outcome, subject) = (Outcome::default(), subject.clone());
-    let mut pass = Pass { world, settings, clock, news, subject, outcome, refusal: None, rounds: 0, replaced: 0, until };
+    let mut pass = Pass { world, settings, clock, purpose, subject, outcome, refusal: None, rounds: 0, replaced: 0, until };
     if let Err(fault) = pass.run().await {
         pass.outcome.fault = Some(fault);
     }
@@ -131,11 +143,18 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
             self.outcome.is_without_upload = self.subject.upload.as_ref().is_some_and(is_gone);
         }
         self.outcome.lists_unread.extend(snapshot.causes.unread.iter().map(ToString::to_string));
+        self.outcome.reports_ignored = snapshot.reports.read().map_or(0, |reports| reports.ignored);
+        match (&snapshot.reports, self.purpose) {
+            (ObservedReports::Unread(fault), Purpose::Reports) => return Err(fault.clone()),
+            (ObservedReports::Unread(fault), _) => self.outcome.lists_unread.push(fault.to_string()),
+            (ObservedReports::NotRead | ObservedReports::Read(_), _) => {}
+        }
         // What the event's stack looked like is old by the next round.
         self.subject.stack = None;
-        let plan = match self.news {
-            Some(news) => decide::decide_nodes(snapshot, news),
-            None => decide::decide(snapshot),
+        let plan = match self.purpose {
+            Purpose::Cluster => decide::decide(snapshot),
+            Purpose::Instances(news) => decide::decide_nodes(snapshot, news),
+            Purpose::Reports => decide::decide_reports(snapshot),
         };
         let stale_at = snapshot.now.as_second() + PASS_SECONDS_MAX;
         let withheld: Vec<RequestFileKey> = snapshot.uploads.iter().filter(|u| u.is_withheld).map(|u| (&u.key).into()).collect();
@@ -143,9 +162,13 @@ impl<'p, W: Observe + Execute, C: Clock> Pass<'p, W, C> {
         let done = execute(self.world, &plan, &withheld, &mut self.outcome, is_stale).await;
         let count = done.as_ref().map_or_else(|stop| stop.nth, |()| plan.effects.len());
         let is_noted = is_known(snapshot, &plan.effects[..count], &self.subject);
-        let look_again = plan.look_again;
+        let (look_again, comes_too_early) = (plan.look_again, plan.comes_too_early);
         self.outcome.note(snapshot, plan, count);
         let Err(stop) = done else {
+            if comes_too_early {
+                let why = format!("what the nodes of {} report was shown a moment ago, and is shown again later", self.subject.cluster);
+                return Err(Fault::new(Kind::Retry, Call::Pass, why));
+            }
             return Ok(if look_again { Next::Round { is_conflict: false, is_noted } } else { Next::End });
         };
         match (stop.fault.kind, stop.right) {

@@ -6,7 +6,7 @@ use std::future::ready;
 
 use futures_util::{StreamExt, join, stream};
 
-use super::{Environment, Report, Scope, pass, upload};
+use super::{Environment, Purpose, Report, Scope, pass, upload};
 use crate::fault::Fault;
 use crate::first_hour;
 use crate::observe::Subject;
@@ -22,7 +22,8 @@ pub async fn sweep<E: Environment>(env: &E) -> Result<(), Fault> {
     let (count, unread) = (found.wanting.len(), found.unread.len());
     let passes = stream::iter(found.wanting).map(|cluster| async move {
         let world = env.world(Scope::Swept(&cluster));
-        let done = pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None }, None).await;
+        let done =
+            pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: None, reports: false }, Purpose::Cluster).await;
         if let Err(fault) = &done {
             env.report(Report::Fault(&cluster.to_string(), fault));
         }

@@ -10,6 +10,7 @@ use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::fault::{Call, Fault, Kind};
 use cf_core::key::{self, Answer, Reading, UploadKey};
 use cf_core::ledger::{Accepted, End, Entry, Ledger, Phase};
+use cf_core::node_reports::ObservedReports;
 use cf_core::profile::Profile;
 use cf_core::request::{ETag, RequestId};
 use cf_core::settings::Settings;
@@ -163,6 +164,7 @@ pub fn snapshot<'a>(scene: &Scene, settings: &'a Settings) -> Snapshot<'a> {
         profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },
         causes: Causes::default(),
         progress: None,
+        reports: ObservedReports::NotRead,
         refusal: scene.refused.map(refusal),
         cluster,
     }

@@ -25,6 +25,7 @@ use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::{Answer, ConfigId, Poll, Refusal, RunResult, Task};
 use crate::link::{self, LinkKey};
 use crate::node::{Layout, NodeName};
+use crate::request::Request;
 
 /// How long an answer waits for news: well below the link's limit for handlers.
 const NEWS_WAIT: Duration = Duration::from_secs(25);
@@ -262,8 +263,9 @@ impl<R: RunStep> Participation<R> {
                         plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
                     }
                     let poll = Poll { node: self.node, instance: state.instance.clone(), holds: holds(&plan), report, ran, wait };
+                    let request = Request::Exchange(Box::new(poll));
                     let answered = tokio::select! {
-                        answered = link::ask::<Poll, Answer>(self.coordinator, &self.key, &poll, PATIENCE) => answered,
+                        answered = link::ask::<Request, Answer>(self.coordinator, &self.key, &request, PATIENCE) => answered,
                         // Whoever waits with an old profile would wait for nothing.
                         Ok(()) = profiles.changed() => {
                             plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());

@@ -96,7 +96,8 @@ async fn a_node_whose_disk_takes_no_record_runs_nothing_until_it_does_and_then_o
     let (polls, reports, ran) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let broken = state_folder(&layout);
     let (count, count_reports) = (Arc::clone(&polls), Arc::clone(&reports));
-    let answer = move |_, poll: Poll| {
+    let answer = move |_, request: Request| {
+        let Request::Exchange(poll) = request else { panic!("a participant only polls") };
         // The disk is full from the moment of the first poll on.
         if count.fetch_add(1, Ordering::Relaxed) == 0 {
             std::fs::remove_dir_all(&broken).unwrap();

@@ -12,9 +12,11 @@ use tokio::sync::watch;
 
 use crate::exchange::agent::{Participation, Profiles, Service};
 use crate::exchange::run::PlainRunner;
+use crate::exchange::wire::Answer;
 use crate::exchange::{coordinator, status};
 use crate::link::{self, Counters, Limits, LinkKey};
 use crate::node::{Layout, NodeName};
+use crate::request::Request;
 
 /// The all-to-all exchange.
 #[derive(Debug, clap::Subcommand)]
@@ -98,9 +100,14 @@ async fn run_alone(arguments: RunArguments) -> anyhow::Result<()> {
     let service = Arc::new(Service::open(&layout, arguments.grace_ms)?);
     let listener = TcpListener::bind(arguments.coordinator).await?;
     let answering = Arc::clone(&service);
-    let handler = move |_, poll| {
+    let handler = move |_, request| {
         let service = Arc::clone(&answering);
-        async move { service.answer(poll).await }
+        async move {
+            match request {
+                Request::Exchange(poll) => service.answer(*poll).await,
+                Request::Configuration(_) | Request::Customize(_) => Answer::default(),
+            }
+        }
     };
     tokio::select! {
         () = link::serve(listener, key, Limits::default(), Arc::new(Counters::default()), handler) => {}

@@ -4,6 +4,8 @@
 //!
 //! - **Joining by address.** A request to join names no member; who gets it puts itself in. While a node knows no other member, it
 //!   asks again every [`ASK_EVERY`].
+//! - **Learning the list.** An answer to a request lists some ten members at random. A node that has just come among others asks on,
+//!   until some rounds bring nothing new ([`LEARN_EVERY`]); gossip alone would take minutes to give it two hundred.
 //! - **Changes by comparison.** After each input the members are compared with those that were reported, so joins and leaves of a
 //!   name alternate by construction, and a boot that replaced another is a leave and a join.
 //! - **One name, two nodes.** foca alone would let them declare each other dead for ever. Here the lower claim to a name is told of the
@@ -16,18 +18,29 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
-use foca::{Config, Foca, Message, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec, State};
-use rand::SeedableRng;
+use foca::{Config, Foca, Message, NoCustomBroadcast, PeriodicParams, PostcardCodec, State};
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
+use super::effects::Effects;
 use super::identity::Identity;
-use super::seal::{ClusterKey, Outgoing, PAYLOAD_BYTES_MAX, Refusal, Seal};
+use super::seal::{ClusterKey, PAYLOAD_BYTES_MAX, Refusal, Seal};
 use super::wire::{self, Packet};
 use super::{Change, Member, RANK_MAX};
 use crate::node::NodeName;
 
 /// How often a node that knows no member asks its contacts.
 pub const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a node that learns the list of members asks for more of it.
+pub const LEARN_EVERY: Duration = Duration::from_millis(300);
+
+/// How many members it asks each time.
+const LEARN_FROM: usize = 2;
+
+/// After so many rounds without a new member it has learned the list: a round lists twenty members, so the last of 200 is missed by
+/// all of them once in twenty times, and then found by the announcements that never end.
+const LEARN_QUIET_ROUNDS: u8 = 30;
 
 /// The most addresses that are asked: the seeds, and members of old.
 pub const CONTACTS_MAX: usize = 24;
@@ -55,7 +68,7 @@ pub fn config() -> Config {
         remove_down_after: None,
         max_packet_size: NonZeroUsize::new(PAYLOAD_BYTES_MAX).unwrap_or(NonZeroUsize::MIN),
         notify_down_members: true,
-        // An answer lists some ten members at random: what gossip missed is found within minutes.
+        // What gossip missed is found within minutes.
         periodic_announce: every(5.0, 1),
         periodic_announce_to_down_members: every(8.0, 2),
         periodic_gossip: every(0.2, 3),
@@ -94,6 +107,8 @@ enum Due {
     Foca(u32, foca::Timer<Identity>),
     /// See [`ASK_EVERY`].
     Ask,
+    /// See [`LEARN_EVERY`]: of which foca instance, how many members it knew at the last round, and how many rounds brought none.
+    Learn { instance: u32, known: usize, quiet: u8 },
 }
 
 /// How many datagrams were dropped, by reason.
@@ -214,8 +229,26 @@ impl Gossip {
                     self.ask_contacts(&mut effects);
                 }
             }
+            Due::Learn { instance, known, quiet } if instance == self.instance => self.learn(known, quiet, &mut effects),
+            Due::Learn { .. } => {}
         }
         self.finish(effects)
+    }
+
+    /// Asks some members for the others, and goes on while that brings new ones.
+    fn learn(&mut self, known: usize, quiet: u8, effects: &mut Effects) {
+        let members: Vec<Identity> = self.foca.iter_members().map(|member| member.id().clone()).collect();
+        let quiet = if members.len() > known { 0 } else { quiet + 1 };
+        if members.is_empty() || self.rival.is_some() || quiet >= LEARN_QUIET_ROUNDS {
+            return;
+        }
+        for _ in 0..LEARN_FROM {
+            let asked = self.random.random_range(0..members.len());
+            if let Some(asked) = members.get(asked) {
+                let _ = self.foca.announce(asked.clone(), &mut *effects);
+            }
+        }
+        effects.learn = Some((members.len(), quiet));
     }
 
     /// A message that was sealed by a member of this cluster.
@@ -230,6 +263,10 @@ impl Gossip {
         }
         // That the others count this name's lower claim as dead is known; foca would take the sender for a member of ours.
         if self.rival.is_some() && packet.header.message == Message::TurnUndead {
+            return Ok(());
+        }
+        // An answer to what this node asked while it had its name: it would take the name back with it.
+        if self.rival.is_some() && packet.header.message == Message::Feed && packet.header.dst != *self.foca.identity() {
             return Ok(());
         }
         self.tell_loser(&packet, effects);
@@ -326,8 +363,13 @@ impl Gossip {
         if effects.ask {
             outputs.push(Output::After(ASK_EVERY, Timer(Due::Ask)));
         }
+        let was_alone = self.reported.len() <= 1;
         if effects.changed {
             self.report(&mut outputs);
+        }
+        let begins = was_alone && self.rival.is_none() && self.foca.num_members() > 0;
+        if let Some((known, quiet)) = effects.learn.or(begins.then_some((0, 0))) {
+            outputs.push(Output::After(LEARN_EVERY, Timer(Due::Learn { instance: self.instance, known, quiet })));
         }
         // A node that has members again has its name.
         if self.rival.is_some() && self.foca.num_members() > 0 {
@@ -354,33 +396,6 @@ impl Gossip {
             }
         }
         self.reported = now;
-    }
-}
-
-/// What one input leads to, as foca says it.
-#[derive(Default)]
-struct Effects {
-    sends: Vec<(SocketAddr, Vec<u8>)>,
-    sealed: Vec<Outgoing>,
-    timers: Vec<(Duration, foca::Timer<Identity>)>,
-    changed: bool,
-    ask: bool,
-    claim: Option<Claim>,
-}
-
-impl foca::Runtime<Identity> for Effects {
-    fn notify(&mut self, notification: Notification<'_, Identity>) {
-        // What changed is read from foca's list.
-        let _ = notification;
-        self.changed = true;
-    }
-
-    fn send_to(&mut self, to: Identity, data: &[u8]) {
-        self.sends.push((to.member().address(), data.to_vec()));
-    }
-
-    fn submit_after(&mut self, event: foca::Timer<Identity>, after: Duration) {
-        self.timers.push((after, event));
     }
 }
 

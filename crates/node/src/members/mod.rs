@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod backlog;
 pub mod command;
+mod effects;
 pub mod files;
 pub mod gossip;
 pub mod hosts;

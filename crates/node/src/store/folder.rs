@@ -53,6 +53,13 @@ fn failure(error: &std::io::Error, key: &str) -> StoreError {
     if error.kind() == ErrorKind::NotFound { StoreError::Missing(key.to_owned()) } else { StoreError::Local(format!("{key}: {error}")) }
 }
 
+/// A reader gets the old content or the new, as from S3.
+fn replace(folder: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, content)?;
+    file.persist(path).map(|_| ()).map_err(|error| error.error)
+}
+
 fn walk(folder: &Path, bucket: &Path, found: &mut Vec<Object>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -106,7 +113,7 @@ impl Store for FolderStore {
             (Expect::Is(expected), Some(stands)) if expected == stands => {}
             _ => return Err(StoreError::Changed(key.to_owned())),
         }
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, &content));
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| replace(&self.folder, &path, &content));
         written.map_err(|error| failure(&error, key))?;
         Ok(etag(&content))
     }

@@ -7,12 +7,14 @@ use cf_core::key::{Answer, Reading, Verb, read};
 use cf_core::ledger::OPEN_MAX;
 use cf_core::message::{Cause, FailedCreation, Message, Problem, Remains, Rest, StackReason};
 use cf_core::names::Cluster;
+use cf_core::node_report::FailureCode;
+use cf_core::node_reports::LOGIN as LOGIN_NODE;
 use cf_core::settings::Settings;
 use cf_core::stack::{StackState as S, StackStatus};
 use jiff::SignedDuration;
 
 use super::oracle::{AnswerKind, End, Oracle, Put, was};
-use super::reasons::reason_of;
+use super::reasons::{SIGNALLED, reason_of};
 use crate::cloudformation::{LOGIN, SimStack};
 use crate::finding::{Finding, FindingKind};
 use crate::world::State;
@@ -204,8 +206,17 @@ impl AnswerCheck<'_> {
     fn shows_cause(&self, causes: &[Cause], stack: Option<&StackReason>) -> bool {
         self.its_stacks().any(|s| {
             let said = reason_of(&s.words);
-            causes.iter().any(|cause| cause.reason == s.words && cause.advice == (said.advice)()) || (stack.is_some() && self.is_unread(s))
+            let is_it = |cause: &Cause| cause.reason == s.words && cause.advice == (said.advice)() && self.shows_node(cause, s);
+            causes.iter().any(is_it) || (stack.is_some() && self.is_unread(s))
         })
+    }
+
+    /// What is shown of the login node is what its signal says, and what a report of this life's login node says.
+    fn shows_node(&self, cause: &Cause, stack: &SimStack) -> bool {
+        let Some(node) = &cause.node else { return stack.words != SIGNALLED };
+        let request = stack.stack.request();
+        let is_its_own = |script| request.as_ref().is_some_and(|r| self.oracle.nodes.has_script(self.cluster, r, LOGIN_NODE, script));
+        stack.words == SIGNALLED && node.code == FailureCode::ScriptFailed && node.scripts.iter().all(is_its_own)
     }
 
     fn breaks_a_rule(&self, problems: &[Problem]) -> bool {

@@ -2,7 +2,7 @@
 //! the function may die before or after it.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cf_core::effect::Effect;
@@ -10,7 +10,7 @@ use cf_core::effect::Execute;
 use cf_core::fault::{Call, Fault, Kind};
 use cf_core::names::Cluster;
 use cf_core::observe::RunQuery;
-use cf_core::observe::query::{ListEvents, ListFolder, ListStacks, ReadLedger, StackById, StackByName};
+use cf_core::observe::query::{ListEvents, ListFolder, ListStacks, ReadLedger, ReadReport, StackById, StackByName};
 use cf_core::request::ETag;
 use jiff::SignedDuration;
 
@@ -30,7 +30,11 @@ pub struct Caller<'s, 'b> {
     pub function: Function,
     /// The cluster that it is about; none for what is no request, and for the sweep itself.
     pub cluster: Option<Cluster>,
+    /// Whether a node's report woke it.
+    pub is_of_reports: bool,
     key: u64,
+    /// How many reports the look in hand has read.
+    reports: AtomicUsize,
     calls: AtomicU64,
     round_began_at: AtomicI64,
     /// When the look in hand saw the files of each of the cluster's places.
@@ -49,9 +53,10 @@ fn transient(why: &str) -> Fault {
 
 impl<'s, 'b> Caller<'s, 'b> {
     /// A pass; `key` tells its dice apart from all others'.
-    pub const fn new(context: &'s RunContext<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
+    pub fn new(context: &'s RunContext<'b>, task: usize, function: Function, cluster: Option<Cluster>, key: u64) -> Self {
         let (calls, round_began_at) = (AtomicU64::new(0), AtomicI64::new(0));
-        Self { context, task, function, cluster, key, calls, round_began_at, listed: Mutex::new(Vec::new()), held: Mutex::new(Vec::new()) }
+        let (listed, held, reports) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), AtomicUsize::new(0));
+        Self { context, task, function, cluster, is_of_reports: false, key, reports, calls, round_began_at, listed, held }
     }
 
     fn call(&self) -> u64 {
@@ -122,7 +127,11 @@ impl<'s, 'b> Caller<'s, 'b> {
         {
             let state = self.context.world.state();
             let times = (round_began_at, self.listed_at(effect).unwrap_or(round_began_at));
-            self.context.inner().oracle.check_effect(effect, self.cluster.as_ref(), times, &state, &self.context.world.settings);
+            let mut inner = self.context.inner();
+            inner.oracle.check_effect(effect, self.cluster.as_ref(), times, &state, &self.context.world.settings);
+            if self.is_of_reports {
+                inner.oracle.check_report_pass(effect, &state);
+            }
         }
         let mut flight = CallInFlight::begin(self, effect, call, round_began_at);
         if let Err(fault) = self.go(call, &what).await {
@@ -215,6 +224,12 @@ impl Caller<'_, '_> {
             // Every look begins with it.
             self.round_began_at.store(self.context.inner().now, Ordering::Relaxed);
             self.listed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.reports.store(0, Ordering::Relaxed);
+        }
+        if kind.is::<ReadReport>() {
+            let read = self.reports.fetch_add(1, Ordering::Relaxed) + 1;
+            let state = self.context.world.state();
+            self.context.inner().oracle.check_reads(read, self.cluster.as_ref(), &state, &self.context.world.settings);
         }
         let what = || format!("{query:?}");
         self.go(call, &what).await?;

@@ -20,6 +20,8 @@ pub enum Queue {
     Lambda,
     /// The queue that gathers progress.
     Progress,
+    /// The queue of nodes' reports.
+    Reports,
     /// What failed three times.
     Failures,
     /// What failed there four times more.
@@ -54,10 +56,11 @@ impl Delivery {
             (Queue::Lambda, 2) => (2 * MINUTE, Queue::Lambda),
             (Queue::Lambda, _) => (MINUTE, Queue::Failures),
             (Queue::Progress, ..5) => (12 * MINUTE, Queue::Progress),
+            (Queue::Reports, ..5) => (3 * MINUTE, Queue::Reports),
             (Queue::Failures, ..4) => (3 * MINUTE, Queue::Failures),
             (Queue::Failures, _) => (3 * MINUTE, Queue::Late),
             (Queue::Late, ..12) => (60 * MINUTE, Queue::Late),
-            (Queue::Progress | Queue::Late, _) => return None,
+            (Queue::Progress | Queue::Reports | Queue::Late, _) => return None,
         };
         if queue != self.queue {
             self.tries = 0;
@@ -70,7 +73,7 @@ impl Delivery {
     /// What it reports, for the log.
     pub fn shown(&self) -> String {
         match &self.work {
-            Wake::Upload(key) => key.clone(),
+            Wake::Upload(key) | Wake::Report(key) => key.clone(),
             Wake::Stack(id) => id.name().unwrap_or_default().to_owned(),
             Wake::Instance { group, .. } => group.clone(),
             Wake::Sweep => "the sweep".into(),
@@ -101,10 +104,13 @@ impl Environment for Invocation<'_, '_> {
             Scope::Upload(cluster) => (cluster, 1),
             Scope::Stack => (None, 2),
             Scope::StackOf(cluster) => (Some(cluster), 3),
+            Scope::Report(cluster) => (Some(cluster), 6),
             Scope::Sweep => (None, 4),
             Scope::Swept(cluster) => (Some(cluster), under(5, named(cluster.user.as_str()) ^ named(cluster.name.as_str()).rotate_left(7))),
         };
-        Caller::new(self.context, self.task, self.function, cluster.cloned(), under(self.key, part))
+        let mut caller = Caller::new(self.context, self.task, self.function, cluster.cloned(), under(self.key, part));
+        caller.is_of_reports = matches!(scope, Scope::Report(_));
+        caller
     }
 
     fn report(&self, report: Report<'_>) {

@@ -21,6 +21,8 @@ pub enum ScheduledEvent {
     Timeout(usize),
     /// A stack goes on, if it still has this status.
     StackTransition(usize, StackStatus),
+    /// A node of this stack writes something; the key of its dice.
+    NodeWrites(usize, u64),
     /// A call arrives that nobody waits for any more.
     LateCall(Box<LateCall>),
     /// The time of a sweep.

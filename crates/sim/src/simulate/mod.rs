@@ -15,6 +15,7 @@ mod delivery;
 pub mod dice;
 mod event_queue;
 pub mod fault_plan;
+mod nodes;
 mod oracle;
 pub mod plain;
 mod reasons;

@@ -3,6 +3,7 @@
 //! but by what was written to it.
 
 mod put;
+mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +50,8 @@ pub struct Oracle {
     flights: Vec<(Cluster, u64, i64)>,
     /// Whether there was a past before the run began, which the oracle knows nothing of.
     pub has_past: bool,
+    /// What nodes have written.
+    pub nodes: reports::NodeHistory,
     /// What went wrong.
     pub findings: Vec<Finding>,
     /// A state that may not follow the one that stands, if it is written.
@@ -195,6 +198,11 @@ impl Oracle {
                 }
             }
             (Effect::SendMail(mail), Some(cluster)) => self.check_mail(mail.kind(), cluster),
+            (Effect::WriteStatus { key, status, .. }, Some(cluster)) => {
+                if let Some(lie) = self.nodes.why_untrue(cluster, status, state, settings) {
+                    self.wrong(FindingKind::UntrueReport, &format!("{key}: {lie}"));
+                }
+            }
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ pub struct Reason {
 }
 
 /// Some that once led to no answer or to wrong advice.
-pub const REASONS: [Reason; 6] = [
+pub const REASONS: [Reason; 7] = [
     Reason { words: crate::cloudformation::NO_CAPACITY, advice: || Advice::TryLater { zones: Vec::new() } },
     Reason { words: "Licence server: checkout was cancelled by the vendor daemon (code 7)", advice: || Advice::TellAdministrator },
     Reason { words: "The tenant despot-lab gave no signal: quota of seats, maximum number of users", advice: || Advice::TellAdministrator },
@@ -28,7 +28,11 @@ pub const REASONS: [Reason; 6] = [
         words: "WaitCondition received failed message: '\u{1b}[31mRate exceeded\u{1b}[0m\r\nby a script' for uniqueId: i-0a1b2c",
         advice: || Advice::CheckScripts,
     },
+    Reason { words: SIGNALLED, advice: || Advice::CheckScripts },
 ];
+
+/// A login node's signal that it has given up, with the code of a script that failed.
+pub const SIGNALLED: &str = "Received FAILURE signal with UniqueId script-failed";
 
 /// The `Reason` with this text; the first one if there is none.
 pub fn reason_of(words: &str) -> &'static Reason {

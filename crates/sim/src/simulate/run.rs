@@ -18,7 +18,7 @@ use super::fault_plan::{FaultKind, FaultPlan};
 use super::oracle::{End, Oracle};
 use super::run_settings::{Report, RunSettings};
 use super::script::{Line, Script, USERS};
-use super::steps;
+use super::{nodes, steps};
 use crate::build;
 use crate::cloud::{Cloud, Event};
 use crate::finding::{Finding, FindingKind};
@@ -132,6 +132,7 @@ impl<'s, 'b> Run<'s, 'b> {
             match event {
                 Event::Upload(at) => self.emit_upload_event(at, key),
                 Event::Stack(id) => self.emit(Wake::Stack(id), Function::Watch, Queue::Lambda, key),
+                Event::Report(at) => self.emit(Wake::Report(at), Function::Watch, Queue::Reports, key),
                 Event::Sweep => self.emit(Wake::Sweep, Function::Watch, Queue::Lambda, key),
             }
         }
@@ -168,6 +169,7 @@ impl<'s, 'b> Run<'s, 'b> {
                 }
                 ScheduledEvent::Timeout(task) => self.time_out(task),
                 ScheduledEvent::StackTransition(nth, from) => self.move_stack(nth, from),
+                ScheduledEvent::NodeWrites(nth, key) => nodes::write(self, nth, key),
                 ScheduledEvent::LateCall(late_call) => self.apply_at_aws(&late_call),
                 ScheduledEvent::Sweep(nth) => self.tick(nth),
             }
@@ -214,7 +216,7 @@ impl<'s, 'b> Run<'s, 'b> {
             context.log(|| "EventBridge loses an event of a stack".into());
             return;
         }
-        let mut wait = 30 + self.below(under(key, 1), 1_500) + if queue == Queue::Progress { 10_000 } else { 0 };
+        let mut wait = 30 + self.below(under(key, 1), 1_500) + if matches!(queue, Queue::Progress | Queue::Reports) { 10_000 } else { 0 };
         if context.injects(FaultKind::EventLate, key) {
             wait += match context.dice.below(under(key, 2), 10) {
                 0..=6 => self.below(under(key, 3), 60_000),
@@ -349,6 +351,7 @@ impl<'s, 'b> Run<'s, 'b> {
         let mut wrong = self.context.world.findings_at_rest();
         let state = self.context.world.state();
         wrong.extend(self.context.inner().oracle.check_last_requests(&state, &self.context.world.settings));
+        wrong.extend(self.context.inner().oracle.check_reports_shown(&state, &self.context.world.settings));
         wrong
     }
 

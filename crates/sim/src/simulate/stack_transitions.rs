@@ -7,6 +7,7 @@ use super::context::Function;
 use super::delivery::Queue;
 use super::dice::{named, under};
 use super::event_queue::ScheduledEvent;
+use super::nodes;
 use super::run::Run;
 use crate::cloudformation::StackBehaviour;
 
@@ -23,6 +24,7 @@ impl Run<'_, '_> {
         if status == StackStatus::CreateInProgress {
             self.report.lives += 1;
             self.emit(Wake::Stack(id), Function::Watch, Queue::Progress, under(key, 9));
+            nodes::schedule(self, nth, under(key, 10));
         }
         self.schedule_transition(nth);
     }

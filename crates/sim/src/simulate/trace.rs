@@ -26,8 +26,9 @@ fn without_words(effect: &Effect) -> String {
         }
         Effect::DeleteStack { id } => format!("delete {id}"),
         Effect::WriteStatus { key, status, expect } => {
-            let cf_core::status::Status { cluster, state, message: _, progress, login, types, stack, request, since, updated } = status;
-            let what = (cluster, state, progress, login, types, stack, request, since, updated);
+            let cf_core::status::Status { cluster, state, message: _, progress, login, types, reported, stack, request, since, updated } =
+                status;
+            let what = (cluster, state, progress, login, types, reported, stack, request, since, updated);
             format!("status {key} {what:?} {}", version(expect))
         }
         Effect::WriteAnswer { key, expect, .. } => format!("answer {key} {}", version(expect)),

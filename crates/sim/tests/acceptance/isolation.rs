@@ -29,8 +29,14 @@ fn a17_a_pass_for_one_user_touches_nothing_of_another() {
             cloud.drain();
         }
         let stack = cloud.world.settings.stack_name(&testing::cluster("alice", "demo"));
-        let mine =
-            ["home/alice/".into(), "customizer/alice/".into(), "ledger/alice.json".into(), format!("stack/{stack}"), "mail/alice/".into()];
+        let mine = [
+            "home/alice/".into(),
+            "customizer/alice/".into(),
+            "ledger/alice.json".into(),
+            "nodes/alice/".into(),
+            format!("stack/{stack}"),
+            "mail/alice/".into(),
+        ];
         let touched = cloud.world.state().touched();
         let foreign: Vec<_> = touched.iter().filter(|key| !mine.iter().any(|m: &String| key.starts_with(m.as_str()))).collect();
         assert!(touched.len() > 5 && foreign.is_empty(), "{foreign:?}");

@@ -9,7 +9,7 @@ use cf_local::{deploy, root};
 
 use super::{compiled, deployments};
 use crate::transcript::Transcript;
-use crate::{deny, deployable, ours, partitions, policies, regions, rules, shell, simulate, templates, threats};
+use crate::{checks, deny, deployable, ours, partitions, policies, regions, rules, shell, simulate, templates, threats};
 
 /// What steps of one lane take most; lanes run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,7 @@ const ADOPTED: &str = "end to end: a bucket of others, with its own trigger";
 const STEPS: &[TestStep] = &[
     TestStep::new("format", Lane::Files, |out| cargo(out, &["fmt", "--all", "--check"], &[])),
     TestStep::new("threats: each has a test", Lane::Files, threats::check),
+    TestStep::new("checks: each of the node agent has its tests", Lane::Files, checks::check),
     TestStep::new("partitions: nothing holds in one only", Lane::Files, partitions::check),
     TestStep::new("shell", Lane::Files, shell::run).tools(&[Tool::Sam, Tool::Checks]),
     TestStep::new("rules", Lane::Files, rules::run).tools(&[Tool::Sam, Tool::Guard]),

@@ -9,10 +9,12 @@ mod follow;
 mod nodes;
 mod recover;
 mod refuse;
+mod reports;
 mod stuck;
 
 pub use nodes::note_nodes;
 pub use recover::own;
+pub use reports::note_reports;
 
 use super::builder::Builder;
 use super::table::Action;
@@ -75,6 +77,7 @@ pub fn build(b: &mut Builder<'_>, action: Action) {
         Action::ReportUndeletable => stuck::report_undeletable(b),
         Action::KeepUndeletable => stuck::keep_undeletable(b),
         // Triage's and the nodes' own: the table never leads there.
-        Action::RemoveSettled | Action::AnswerAside | Action::RefuseInvalid | Action::RefuseTooMany | Action::NoteNodes => {}
+        Action::RemoveSettled | Action::AnswerAside | Action::RefuseInvalid | Action::RefuseTooMany => {}
+        Action::NoteNodes | Action::NoteReports => {}
     }
 }

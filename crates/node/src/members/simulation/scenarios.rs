@@ -157,6 +157,22 @@ fn two_hundred_nodes_that_start_at_once_find_each_other() {
 }
 
 #[test]
+fn a_node_that_joins_two_hundred_lists_all_of_them_within_seconds() {
+    let mut world = cluster(8, 200);
+    world.faults = LOSSY;
+    // No news of old is on its way any more.
+    world.run(seconds(60));
+    world.start(200, World::address(200), &[]);
+    let took = world.run_until(seconds(300), World::agrees).expect("the joiner lists all, and all list it");
+    println!("a node that joins 200 lists all of them, and they list it, after {took:?}");
+    assert!(took <= seconds(20), "{took:?}");
+    let before = world.delivered;
+    world.run(seconds(60));
+    let each_second = (world.delivered - before) / 201 / 60;
+    assert!(each_second < 20, "{each_second} datagrams to each node in a second, after all is learned");
+}
+
+#[test]
 fn a_killed_node_is_known_on_all_of_fifty_within_ten_seconds_in_the_median() {
     let mut times: Vec<Duration> = seeds(20)
         .map(|seed| {

@@ -1,0 +1,180 @@
+//! What the nodes of one cluster report, taken together, and what of it a status file shows.
+//!
+//! Reports are hostile ([`crate::node_report`]): a node is known by the key of its report, never by what the report holds, and what is
+//! shown has limits of its own, however many nodes report however much.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::fault::Fault;
+use crate::node_report::{self, FailedScript, FailureCode, NodeReport, NodeState};
+
+/// A status file gives the reasons of so many nodes that failed; the state of every node is shown.
+pub const FAILED_NODES_MAX: usize = 10;
+
+/// A status file shows so many scripts that failed.
+pub const SCRIPTS_SHOWN_MAX: usize = 20;
+
+/// These scripts, with what they printed, have at most so many bytes of JSON together. A status file is read back up to 64 KiB
+/// ([`crate::body::BODY_BYTES_MAX`]), and the rest of one needs less than half of that.
+pub const SCRIPTS_BYTES_MAX: usize = 24 * 1024;
+
+/// Compute nodes of one cluster whose reports are read, whatever its template allows: a page of a listing has a thousand names, and a
+/// node may have a folder beside its report.
+pub const NODES_MAX: u32 = 499;
+
+/// A node, by its number: 0 is the login node. It is read and printed as its name, `login1` or `compute-N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeName(pub u32);
+
+/// The login node.
+pub const LOGIN: NodeName = NodeName(0);
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { f.write_str("login1") } else { write!(f, "compute-{}", self.0) }
+    }
+}
+
+impl Serialize for NodeName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        node_report::rank(&name).map(Self).ok_or_else(|| de::Error::custom("no node has this name"))
+    }
+}
+
+/// The reports of one life of one cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeReports {
+    /// What each node reports.
+    pub by_node: BTreeMap<NodeName, NodeReport>,
+    /// Objects beside them that count for nothing: of no node of this cluster, older than it, too long, unreadable.
+    pub ignored: usize,
+}
+
+/// What a look found of the nodes' reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ObservedReports {
+    /// Nothing was asked: nothing that this function may do shows them.
+    #[default]
+    NotRead,
+    /// They could not be read.
+    Unread(Fault),
+    /// These.
+    Read(NodeReports),
+}
+
+impl ObservedReports {
+    /// The reports, where they were read.
+    pub const fn read(&self) -> Option<&NodeReports> {
+        if let Self::Read(reports) = self { Some(reports) } else { None }
+    }
+}
+
+/// A node that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedNode {
+    /// Which.
+    pub node: NodeName,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// A script that failed, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptOfNode {
+    /// On which node.
+    pub node: NodeName,
+    /// The script.
+    #[serde(flatten)]
+    pub script: FailedScript,
+}
+
+/// What a status file shows of the nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodesShown {
+    /// The state of each node, the login node first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<NodeName, String>,
+    /// Nodes that failed, and why: the first [`FAILED_NODES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_nodes: Vec<FailedNode>,
+    /// Scripts that failed: the first [`SCRIPTS_SHOWN_MAX`] that fit [`SCRIPTS_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_scripts: Vec<ScriptOfNode>,
+    /// How many more failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_failed_scripts: u64,
+    /// The login node's SSH host keys, as lines for a known_hosts file: `<address> <type> <key>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_hosts: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl NodesShown {
+    /// What is shown of the reports; `reason` puts a failure into words. `login` is the address among the stack's outputs, the only
+    /// one that is shown: a node's own word for it is not taken.
+    pub fn of(reports: &NodeReports, login: Option<&str>, reason: impl Fn(FailureCode, &str) -> String) -> Self {
+        // A compute node that ended as it was meant to is no part of the cluster any more.
+        let here = || reports.by_node.iter().filter(|(node, report)| **node == LOGIN || report.state != NodeState::Leaving);
+        let failed = here().filter(|(_, report)| report.state == NodeState::Failed);
+        let reason_of = |report: &NodeReport| match report.failure {
+            Some(code) => reason(code, &report.message),
+            None if report.message.is_empty() => "it gave no reason".to_owned(),
+            None => report.message.clone(),
+        };
+        let host_keys = reports.by_node.get(&LOGIN).map(|report| report.host_keys.as_slice()).unwrap_or_default();
+        let mut shown = Self {
+            nodes: here().map(|(node, report)| (*node, report.state.to_string())).collect(),
+            failed_nodes: failed
+                .take(FAILED_NODES_MAX)
+                .map(|(node, report)| FailedNode { node: *node, reason: reason_of(report) })
+                .collect(),
+            known_hosts: login.map(|login| host_keys.iter().map(|key| format!("{login} {key}")).collect()).unwrap_or_default(),
+            ..Self::default()
+        };
+        let mut bytes = 0;
+        for (node, report) in here() {
+            for script in &report.scripts {
+                let script = ScriptOfNode { node: *node, script: script.clone() };
+                bytes += serde_json::to_string_pretty(&script).map_or(SCRIPTS_BYTES_MAX, |text| text.len());
+                if shown.failed_scripts.len() < SCRIPTS_SHOWN_MAX && bytes <= SCRIPTS_BYTES_MAX {
+                    shown.failed_scripts.push(script);
+                } else {
+                    shown.more_failed_scripts = shown.more_failed_scripts.saturating_add(1);
+                }
+            }
+            shown.more_failed_scripts = shown.more_failed_scripts.saturating_add(report.more_scripts);
+        }
+        shown
+    }
+
+    /// What stays of it where the reports cannot be read: host keys of another address than `login` go.
+    #[must_use]
+    pub fn kept(&self, login: Option<&str>) -> Self {
+        let is_of_login = |line: &&String| login.is_some_and(|login| line.strip_prefix(login).is_some_and(|rest| rest.starts_with(' ')));
+        Self { known_hosts: self.known_hosts.iter().filter(is_of_login).cloned().collect(), ..self.clone() }
+    }
+
+    /// Whether it shows a failure that `before` does not.
+    pub fn shows_another_failure_than(&self, before: &Self) -> bool {
+        self.failed_nodes.iter().any(|node| !before.failed_nodes.contains(node))
+            || self.failed_scripts.iter().any(|script| !before.failed_scripts.contains(script))
+    }
+}
+
+#[cfg(test)]
+#[path = "node_reports_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+//! What a status file shows of reports, and its limits.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::message::node_failure;
+use crate::node_report::{HOST_KEYS_MAX, LINES_MAX, SCRIPTS_MAX, TEXT_CHARS_MAX};
+
+fn report(state: NodeState) -> NodeReport {
+    NodeReport {
+        state,
+        failure: None,
+        message: String::new(),
+        instance: "i-1".into(),
+        address: Some([192, 0, 2, 66].into()),
+        host_keys: vec![],
+        scripts: vec![],
+        more_scripts: 0,
+        updated: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn failed(script: &str) -> FailedScript {
+    FailedScript {
+        event: "configure".into(),
+        profile: "alice".into(),
+        script: script.into(),
+        outcome: "ended with exit code 3".into(),
+        exit_code: Some(3),
+        last_lines: vec!["E: no such package".into()],
+    }
+}
+
+fn shown(reports: impl IntoIterator<Item = (u32, NodeReport)>) -> NodesShown {
+    let by_node = reports.into_iter().map(|(nth, report)| (NodeName(nth), report)).collect();
+    NodesShown::of(&NodeReports { by_node, ignored: 0 }, Some("198.51.100.7"), node_failure)
+}
+
+#[test]
+fn nodes_are_shown_in_their_order_and_compute_nodes_that_left_are_not() {
+    let states = [(10, NodeState::Ready), (2, NodeState::Leaving), (1, NodeState::Configuring), (0, NodeState::Leaving)];
+    let shown = shown(states.map(|(nth, state)| (nth, report(state))));
+    let text = serde_json::to_string(&shown).unwrap();
+    assert_eq!(text, r#"{"nodes":{"login1":"leaving","compute-1":"configuring","compute-10":"ready"}}"#);
+    assert_eq!(serde_json::from_str::<NodesShown>(&text).unwrap(), shown);
+}
+
+#[test]
+fn a_failed_node_is_shown_with_its_reason_and_a_failed_script_with_its_node() {
+    let login = NodeReport { failure: Some(FailureCode::NoUsableSshKey), ..report(NodeState::Failed) };
+    let compute =
+        NodeReport { message: "no room".into(), scripts: vec![failed("10-emacs.sh")], more_scripts: 3, ..report(NodeState::Failed) };
+    let shown = shown([(0, login), (1, compute), (2, report(NodeState::Failed))]);
+    let reasons: Vec<_> = shown.failed_nodes.iter().map(|failed| (failed.node.to_string(), failed.reason.as_str())).collect();
+    let no_key = node_failure(FailureCode::NoUsableSshKey, "");
+    assert_eq!(reasons, [("login1".into(), no_key.as_str()), ("compute-1".into(), "no room"), ("compute-2".into(), "it gave no reason")]);
+    assert_eq!(shown.failed_scripts, [ScriptOfNode { node: NodeName(1), script: failed("10-emacs.sh") }]);
+    assert_eq!(shown.more_failed_scripts, 3);
+    let json = serde_json::to_value(&shown.failed_scripts[0]).unwrap();
+    assert_eq!(
+        (json["node"].as_str(), json["script"].as_str(), json["exit_code"].as_i64()),
+        (Some("compute-1"), Some("10-emacs.sh"), Some(3))
+    );
+}
+
+#[test]
+fn host_keys_are_the_login_nodes_under_the_stacks_address_whatever_the_node_says_of_its_own() {
+    let key = format!("ssh-ed25519 {}", "A".repeat(68));
+    let with_keys = || NodeReport { host_keys: vec![key.clone(); HOST_KEYS_MAX], ..report(NodeState::Ready) };
+    let shown = shown([(0, with_keys()), (1, with_keys())]);
+    assert_eq!(shown.known_hosts, vec![format!("198.51.100.7 {key}"); HOST_KEYS_MAX]);
+    let reports = NodeReports { by_node: [(LOGIN, with_keys())].into(), ignored: 0 };
+    assert!(NodesShown::of(&reports, None, node_failure).known_hosts.is_empty(), "there is no address");
+    assert_eq!(shown.kept(Some("198.51.100.7")), shown);
+    for another in [Some("198.51.100.70"), Some("198.51.100"), None] {
+        assert_eq!(shown.kept(another).known_hosts, Vec::<String>::new(), "{another:?}");
+        assert_eq!(shown.kept(another).nodes, shown.nodes);
+    }
+}
+
+/// The file is read back up to a limit, or else it would be written again at every look.
+#[test]
+fn however_much_is_reported_the_status_file_can_be_read_back() {
+    let wide = "\u{1F600}\"".repeat(TEXT_CHARS_MAX / 2);
+    let script = FailedScript {
+        event: wide.clone(),
+        profile: wide.clone(),
+        script: wide.clone(),
+        outcome: wide.clone(),
+        last_lines: vec![wide.clone(); LINES_MAX],
+        ..failed("")
+    };
+    let one = NodeReport {
+        failure: Some(FailureCode::ScriptFailed),
+        message: wide,
+        host_keys: vec![format!("ssh-rsa {}", "A".repeat(1192)); HOST_KEYS_MAX],
+        scripts: vec![script; SCRIPTS_MAX],
+        more_scripts: u64::MAX,
+        ..report(NodeState::Failed)
+    };
+    let of = |nodes: u32| shown((0..=nodes).map(|nth| (nth, one.clone().bounded())));
+    let all = of(NODES_MAX);
+    let bytes = serde_json::to_string_pretty(&all).unwrap().len();
+    assert!(bytes + 4096 < crate::body::BODY_BYTES_MAX, "{bytes} bytes");
+    assert_eq!((all.nodes.len(), all.failed_nodes.len()), (500, FAILED_NODES_MAX));
+    assert_eq!(all.more_failed_scripts, u64::MAX);
+    // Some are shown, and the rest are counted.
+    let few = NodeReport { scripts: (0..=SCRIPTS_SHOWN_MAX).map(|nth| failed(&format!("{nth}.sh"))).collect(), ..report(NodeState::Ready) };
+    let few = shown([(0, few)]);
+    assert_eq!((few.failed_scripts.len(), few.more_failed_scripts), (SCRIPTS_SHOWN_MAX, 1));
+}
+
+#[test]
+fn only_a_failure_that_was_not_shown_before_is_another_one() {
+    let (quiet, failing) = (report(NodeState::Ready), NodeReport { scripts: vec![failed("10.sh")], ..report(NodeState::Ready) });
+    let (before, after) = (shown([(1, quiet.clone())]), shown([(1, failing.clone())]));
+    assert!(after.shows_another_failure_than(&before));
+    assert!(!after.shows_another_failure_than(&after.clone()) && !before.shows_another_failure_than(&after));
+    assert!(shown([(1, failing.clone()), (2, failing)]).shows_another_failure_than(&after), "the same script on another node");
+    assert!(shown([(1, report(NodeState::Failed))]).shows_another_failure_than(&before));
+}

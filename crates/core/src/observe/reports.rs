@@ -1,0 +1,89 @@
+//! Reading what the nodes of one life of a cluster report.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+
+use super::query::{ListReports, Observe, ReadReport};
+use crate::body::Body;
+use crate::fault::{Fault, Kind};
+use crate::names::Cluster;
+use crate::node_report::{NodeReport, ReportKey};
+use crate::node_reports::{LOGIN, NODES_MAX, NodeName, NodeReports};
+use crate::request::RequestId;
+
+/// Reports that are read side by side. All of a small cluster's are; of a large one's, so many that the answers wait for each other
+/// and not the calls.
+const SIDE_BY_SIDE: usize = 32;
+
+/// Which reports are a cluster's.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The create that it was made for.
+    pub request: RequestId,
+    /// No report of it is older.
+    pub since: Timestamp,
+    /// The number of compute nodes that it may have.
+    pub nodes: u32,
+}
+
+/// The reports of one life. However much lies in the folder, one page of it is listed, and at most one object for each node that the
+/// cluster may have is read. What is no report of such a node is counted and ignored.
+pub async fn reports<W: Observe>(world: &W, life: &Life) -> Result<NodeReports, Fault> {
+    let page = world.run_query(ListReports(ReportKey::folder(&life.cluster, &life.request))).await?;
+    let mut keys = BTreeMap::new();
+    let mut ignored = 0;
+    for listed in &page.items {
+        match life.node(&listed.key).filter(|_| listed.modified >= life.since) {
+            Some(node) => drop(keys.insert(node, listed.key.clone())),
+            None => ignored += 1,
+        }
+    }
+    if page.next.is_some() {
+        // `login1` comes after every `compute-`: no crowd of those hides the report that matters most.
+        let key = ReportKey { cluster: life.cluster.clone(), request: life.request.clone(), node: LOGIN.to_string() };
+        keys.insert(LOGIN, key.key());
+    }
+    let read = stream::iter(keys).map(|(node, key)| async move { Ok::<_, Fault>((node, read(world, key, life.since).await?)) });
+    let read: Vec<(NodeName, Found)> = read.buffered(SIDE_BY_SIDE).try_collect().await?;
+    let mut reports = NodeReports { ignored, ..NodeReports::default() };
+    for (node, found) in read {
+        match found {
+            Found::Report(report) => drop(reports.by_node.insert(node, *report)),
+            Found::Nothing => {}
+            Found::NoReport => reports.ignored += 1,
+        }
+    }
+    Ok(reports)
+}
+
+impl Life {
+    /// The node of this cluster whose report lies at this key.
+    fn node(&self, key: &str) -> Option<NodeName> {
+        let key = ReportKey::read(key).filter(|key| key.cluster == self.cluster && key.request == self.request)?;
+        key.rank().filter(|rank| *rank <= self.nodes.min(NODES_MAX)).map(NodeName)
+    }
+}
+
+/// What lies at a report's key.
+enum Found {
+    Report(Box<NodeReport>),
+    Nothing,
+    NoReport,
+}
+
+async fn read<W: Observe>(world: &W, key: String, since: Timestamp) -> Result<Found, Fault> {
+    let object = match world.run_query(ReadReport(key)).await {
+        Ok(Some(object)) if object.modified >= since => object,
+        Ok(Some(_)) => return Ok(Found::NoReport),
+        Ok(None) => return Ok(Found::Nothing),
+        // Encrypted with a key of its own, or archived: a node may write it so.
+        Err(fault) if fault.kind == Kind::Rejected => return Ok(Found::NoReport),
+        Err(fault) => return Err(fault),
+    };
+    let Body::Read(bytes) = object.body else { return Ok(Found::NoReport) };
+    Ok(NodeReport::parse(&bytes).map_or(Found::NoReport, |report| Found::Report(Box::new(report))))
+}

@@ -1,0 +1,310 @@
+//! Carries out what [`super::decide`] decides: one step of a boot after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cf_core::node_report::{FailureCode, NodeState};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::Options;
+use super::decide::{Action, Reached, Snapshot, Verdict, decide};
+use super::life::{LastAnswer, Life, Signal};
+use super::seek::{Found, Obstacle, Progress, Search};
+use super::world::World;
+use crate::event::{Event, Occasion};
+use crate::failures::{self, Entry};
+use crate::hooks::{EventReport, Facts, Hooks};
+use crate::node::Role;
+use crate::profile::listing::Observed;
+use crate::profile::settings::OnError;
+use crate::profile::{EventPlan, shown};
+use crate::reporter::Reporter;
+use crate::settings::NodeSettings;
+
+/// A node, for all tasks of its agent.
+pub struct Node<W> {
+    /// How the agent was started.
+    pub options: Options,
+    /// What the template names.
+    pub settings: Arc<NodeSettings>,
+    /// AWS and the system.
+    pub world: W,
+    /// Runs scripts.
+    pub hooks: Arc<Hooks>,
+    /// What the node reports.
+    pub reporter: Reporter,
+    /// Changes when there is a signal to give.
+    pub signal: Notify,
+    /// Changes when the boot was concluded.
+    pub concluded: Notify,
+    /// Whether the scripts of `configure` have ended in this boot: member scripts wait for it.
+    pub configured: watch::Sender<bool>,
+    life: Mutex<Life>,
+}
+
+impl<W: World> Node<W> {
+    /// A node whose boot is yet to run.
+    pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
+        let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
+        let (settings, hooks, signal) = (Arc::new(settings), Arc::new(hooks), Notify::new());
+        Self { options, settings, world, hooks, reporter, signal, concluded: Notify::new(), configured, life: Mutex::new(life) }
+    }
+
+    /// What is remembered of it.
+    pub fn life(&self) -> Life {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what is remembered, and writes it down. Where the disk does not take it, the agent goes on with what it knows, and the
+    /// next change is written with this one.
+    pub fn remember(&self, change: impl FnOnce(&mut Life)) {
+        const TEXT: &str = "the node's disk takes no state, so events may run again after a restart of its agent; is it full?";
+        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut life);
+        match life.save(&self.options.layout) {
+            Ok(()) => self.reporter.change(|contents| contents.solved(TEXT)),
+            Err(error) => {
+                tracing::error!("{error}");
+                self.reporter.problem(TEXT);
+            }
+        }
+    }
+
+    /// Runs an event's scripts, and takes up what failed.
+    pub async fn run(&self, occasion: &Occasion<'_>, deadline: Option<Instant>) -> EventReport {
+        let first_boot = self.life().boot.first;
+        let facts = Facts { role: self.settings.role, cluster: self.settings.cluster.clone(), first_boot };
+        let report = self.hooks.run(occasion, &facts, deadline).await;
+        self.record(&report);
+        report
+    }
+
+    /// Takes up what failed.
+    pub fn record(&self, report: &EventReport) {
+        if !report.scripts.is_empty() {
+            if let Err(error) = failures::append(&self.options.layout, report) {
+                tracing::warn!(%error, "the journal of failed scripts cannot be written; this agent's report has them all the same");
+            }
+            self.reporter.change(|contents| contents.failures.record(&Entry::from(report)));
+        }
+        for problem in &report.problems {
+            self.reporter.problem(problem);
+        }
+    }
+}
+
+/// A boot on its way.
+pub struct Boot<W> {
+    node: Arc<Node<W>>,
+    search: Search,
+    found: Option<Found>,
+    /// Gets what was found.
+    services: mpsc::Sender<Found>,
+    obstacle: Option<Obstacle>,
+    sought: Duration,
+    pause: Duration,
+    key: Option<bool>,
+    /// When scripts have no time left.
+    deadline: Instant,
+}
+
+impl<W: World> Boot<W> {
+    /// The boot of a node. `began`: when the machine's boot began; `services` gets the configuration.
+    pub fn new(node: Arc<Node<W>>, search: Search, began: Instant, services: mpsc::Sender<Found>) -> Self {
+        let timing = &node.options.timing;
+        let (deadline, pause) = (began + timing.boot_limit, timing.retry.0);
+        Self { node, search, found: None, services, obstacle: None, sought: Duration::ZERO, pause, key: None, deadline }
+    }
+
+    /// Takes one step after the other until the boot is over. Where no configuration comes, it never is.
+    pub async fn run(mut self) {
+        loop {
+            let action = decide(&self.snapshot());
+            if !matches!(action, Action::Seek(_)) {
+                tracing::info!("boot: {action}");
+            }
+            match action {
+                Action::Run(event) => self.run_event(event).await,
+                Action::Seek(within) => self.seek(within).await,
+                Action::CheckKey => self.key = Some(self.has_key().await),
+                Action::Conclude(verdict) => self.conclude(verdict),
+                Action::Serve => return,
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let life = self.node.life();
+        let profiles = self.node.options.layout.profiles();
+        let has_scripts = self.search.has_fetched() || !Observed::read(&profiles, Event::Initialize).profiles.is_empty();
+        let reached = match &self.found {
+            Some(_) => Reached::Configuration,
+            None if has_scripts => Reached::Scripts,
+            None => Reached::Nothing,
+        };
+        Snapshot {
+            role: self.node.settings.role,
+            first_boot: life.boot.first,
+            crashes: life.boot.crashes,
+            reached,
+            obstacle: self.obstacle.as_ref().map(|obstacle| obstacle.code),
+            sought: self.sought,
+            fail_after: self.node.options.timing.fail_after,
+            ran: life.boot.ran,
+            script_failed: life.boot.failed_by.is_some(),
+            own_scripts: life.boot.own_scripts,
+            key: self.key,
+            concluded: life.boot.concluded,
+        }
+    }
+
+    async fn run_event(&mut self, event: Event) {
+        let first_boot = self.node.life().boot.first;
+        let occasion = if event == Event::Initialize { Occasion::Initialize { first_boot } } else { Occasion::Stage(event) };
+        let deadline = match self.node.settings.role {
+            // CloudFormation waits for the login node alone, from its machine's start on.
+            Role::Master => self.deadline,
+            // A compute node's time counts from the arrival of its configuration.
+            Role::Slave if self.found.is_some() => self.deadline,
+            Role::Slave => Instant::now() + self.node.options.timing.boot_limit,
+        };
+        let report = self.node.run(&occasion, Some(deadline)).await;
+        let own = shown(self.node.settings.profile.as_ref());
+        // A node without configuration fails with that.
+        let failed_by = if event == Event::Fail { None } else { failed_by(&report, &self.node.hooks.plan(event, first_boot)) };
+        self.node.remember(|life| {
+            life.boot.ran.insert(event);
+            life.boot.failed_by = life.boot.failed_by.take().or(failed_by);
+            if event == Event::Configure {
+                life.configured = true;
+                life.boot.own_scripts = report.scripts.iter().filter(|script| script.profile == own).count();
+            }
+        });
+        if event == Event::Configure {
+            self.node.configured.send_replace(true);
+        }
+    }
+
+    /// Seeks the next part of the configuration; where it is not there, waits a moment.
+    async fn seek(&mut self, within: Option<Duration>) {
+        let node = Arc::clone(&self.node);
+        let began = Instant::now();
+        let step = self.search.step(&node.world, &node.settings, &node.options);
+        let progress = timeout(within.unwrap_or(Duration::MAX), step).await;
+        match progress {
+            Ok(Progress::Found(found)) => self.take(*found).await,
+            Ok(Progress::Step(problems)) => {
+                (self.pause, self.obstacle) = (node.options.timing.retry.0, None);
+                for problem in &problems {
+                    tracing::warn!("{problem}");
+                    node.reporter.problem(problem);
+                }
+                self.introduce();
+            }
+            Ok(Progress::Blocked(obstacle)) => {
+                if self.obstacle.as_ref() != Some(&obstacle) {
+                    tracing::warn!("{}; it is tried again", obstacle.text);
+                }
+                self.obstacle = Some(obstacle);
+                let left = within.map(|within| within.saturating_sub(began.elapsed()));
+                sleep(left.map_or(self.pause, |left| self.pause.min(left))).await;
+                self.pause = node.options.timing.retry.1.min(self.pause.saturating_mul(2));
+            }
+            Err(_) => tracing::warn!("the part of the configuration that is sought did not come in time"),
+        }
+        self.sought += began.elapsed();
+    }
+
+    /// The node reports as the machine that it is.
+    fn introduce(&self) {
+        let Some(identity) = self.search.identity() else { return };
+        self.node.reporter.change_now(|contents| {
+            identity.instance.clone_into(&mut contents.instance);
+            contents.address = Some(identity.address);
+        });
+        let life = self.node.life();
+        if life.instance != identity.instance || life.address != Some(identity.address) {
+            self.node.remember(|life| {
+                identity.instance.clone_into(&mut life.instance);
+                life.address = Some(identity.address);
+            });
+        }
+    }
+
+    async fn take(&mut self, found: Found) {
+        tracing::info!(node = %found.given.name, login = %found.login, "the configuration is there");
+        self.introduce();
+        if self.node.settings.role == Role::Slave {
+            self.deadline = Instant::now() + self.node.options.timing.boot_limit;
+            let last = LastAnswer { given: found.given.clone(), login: found.login };
+            if self.node.life().given.as_ref() != Some(&last) {
+                self.node.remember(|life| life.given = Some(last));
+            }
+        }
+        self.node.reporter.name(found.given.name);
+        if self.node.life().boot.concluded != Some(Verdict::Ready) {
+            self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, None));
+        }
+        self.found = Some(found.clone());
+        self.obstacle = None;
+        // Only a daemon that ends does not take it.
+        let _ = self.services.send(found).await;
+    }
+
+    async fn has_key(&self) -> bool {
+        match self.found.as_ref().and_then(|found| found.account.as_ref()) {
+            Some(account) => self.node.world.has_usable_key(account).await,
+            None => false,
+        }
+    }
+
+    fn conclude(&self, verdict: Verdict) {
+        let life = self.node.life();
+        let failure = failure(verdict, self.obstacle.as_ref(), life.boot.failed_by.as_deref());
+        if let Some((_, sentence)) = &failure {
+            tracing::error!("the node failed: {sentence}");
+        }
+        self.node.remember(|life| {
+            life.boot.concluded = Some(verdict);
+            if !self.node.settings.resource.is_empty() && life.signal.is_none() {
+                life.signal = Some(Signal { verdict, taken: false });
+            }
+        });
+        let state = if verdict == Verdict::Ready { NodeState::Ready } else { NodeState::Failed };
+        let host_keys = self.node.world.host_keys();
+        self.node.reporter.change_now(|contents| {
+            (contents.state, contents.failure, contents.host_keys) = (state, failure, host_keys);
+        });
+        self.node.signal.notify_one();
+        self.node.concluded.notify_one();
+    }
+}
+
+/// The script that failed the node, and how it ended. `plan` shows whose scripts may.
+fn failed_by(report: &EventReport, plan: &EventPlan) -> Option<String> {
+    let fails_the_node = |profile: &str| {
+        plan.profiles.iter().any(|plan| shown(&plan.folder.name) == profile && plan.settings.on_error == OnError::FailTheNode)
+    };
+    let mut failures = report.failures().filter(|_| report.node_failed);
+    let script = failures.find(|script| fails_the_node(&script.profile))?;
+    Some(format!("{}/{} of {} {}", script.profile, script.script, report.event, script.outcome))
+}
+
+/// Why a node failed, in a sentence.
+pub fn failure(verdict: Verdict, obstacle: Option<&Obstacle>, failed_by: Option<&str>) -> Option<(FailureCode, String)> {
+    let Verdict::Failed(code) = verdict else { return None };
+    let sentence = match code {
+        FailureCode::ScriptFailed => {
+            format!(
+                "the script {}, and its profile says that the node fails with it",
+                failed_by.unwrap_or("that configures the node failed")
+            )
+        }
+        FailureCode::NoUsableSshKey => "no script wrote a public key with which the user can log in, to ~/.ssh/authorized_keys".to_owned(),
+        FailureCode::ProfileHasNoScripts => "the user's own profile has no script in configure.d that could be run".to_owned(),
+        FailureCode::AgentFailed => "the node's agent ended unexpectedly again and again, and runs no further scripts".to_owned(),
+        _ => obstacle.map_or_else(|| "no configuration came".to_owned(), |obstacle| obstacle.text.clone()),
+    };
+    Some((code, sentence))
+}

@@ -1,0 +1,288 @@
+//! What the boot of a node does next: a pure function of what is known. [`super::boot`] carries it out.
+//!
+//! | known | then |
+//! |---|---|
+//! | the agent ended unexpectedly too often in this boot | the node failed: `agent-failed` |
+//! | scripts are there, `initialize` has not run | run `initialize` |
+//! | no configuration, and the wait is not over | seek it |
+//! | no configuration, the wait is over | run `fail`, conclude, seek on |
+//! | configuration | run `configure`, `start`, `node-started`; conclude |
+//! | a script failed whose profile says `fail-the-node` | conclude at once |
+//!
+//! Each event runs once a boot. `initialize` waits for the first fetch of the node's life, for before it there is no script to run;
+//! at a reboot it runs at once, with the scripts of the last boot (acceptance checks B5, B23).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use cf_core::node_report::FailureCode;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::node::Role;
+
+/// After so many ends of the agent in one boot that it did not choose, it runs no further script of that boot: one that ends its agent
+/// would do so for ever.
+pub const CRASHES_MAX: u32 = 5;
+
+/// The events of a boot that follow the configuration.
+pub const STAGES: [Event; 3] = [Event::Configure, Event::Start, Event::NodeStarted];
+
+/// How far a node's start came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The node is ready.
+    Ready,
+    /// It is not, for this reason.
+    Failed(FailureCode),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Failed(code) => write!(f, "failed: {code}"),
+        }
+    }
+}
+
+/// How far the search for the configuration has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// There is nothing yet.
+    Nothing,
+    /// A fetch has brought profiles, in this boot or an earlier one.
+    Scripts,
+    /// All is there.
+    Configuration,
+}
+
+/// What is known of a boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The node's role.
+    pub role: Role,
+    /// Whether the node was never configured before this boot.
+    pub first_boot: bool,
+    /// How often the agent ended in this boot without having chosen to.
+    pub crashes: u32,
+    /// How far the search has come.
+    pub reached: Reached,
+    /// What stands in its way, as far as it was tried.
+    pub obstacle: Option<FailureCode>,
+    /// How long it was sought in this boot; scripts that ran meanwhile do not count.
+    pub sought: Duration,
+    /// How long it is sought before the node fails.
+    pub fail_after: Duration,
+    /// The events that ended in this boot.
+    pub ran: BTreeSet<Event>,
+    /// Whether a script failed whose profile says `fail-the-node`.
+    pub script_failed: bool,
+    /// How many scripts of the user's own profile `configure` ran or tried to run.
+    pub own_scripts: usize,
+    /// Whether the user's account has a key to log in with; `None`: not looked at.
+    pub key: Option<bool>,
+    /// The last conclusion of this boot.
+    pub concluded: Option<Verdict>,
+}
+
+/// The next step of a boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Run the scripts of this event.
+    Run(Event),
+    /// Do the next part of the search for the configuration, within so much time; `None`: within the part's own.
+    Seek(Option<Duration>),
+    /// Look whether the user's account has a key to log in with.
+    CheckKey,
+    /// Report this, then signal it.
+    Conclude(Verdict),
+    /// The boot is over.
+    Serve,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(event) => write!(f, "run {event}"),
+            Self::Seek(None) => f.write_str("seek the configuration"),
+            Self::Seek(Some(within)) => write!(f, "seek the configuration for at most {} s", within.as_secs()),
+            Self::CheckKey => f.write_str("check the user's SSH key"),
+            Self::Conclude(verdict) => write!(f, "conclude: {verdict}"),
+            Self::Serve => f.write_str("serve"),
+        }
+    }
+}
+
+/// The next step.
+pub fn decide(known: &Snapshot) -> Action {
+    if known.crashes > CRASHES_MAX {
+        return conclude(known, Verdict::Failed(FailureCode::AgentFailed));
+    }
+    if known.script_failed {
+        return conclude(known, Verdict::Failed(FailureCode::ScriptFailed));
+    }
+    if !known.ran.contains(&Event::Initialize) && (known.reached >= Reached::Scripts || !known.first_boot) {
+        return Action::Run(Event::Initialize);
+    }
+    if known.reached < Reached::Configuration {
+        return without_configuration(known);
+    }
+    // Where nothing could be fetched until now, `initialize` is still owed.
+    let events = [Event::Initialize].into_iter().chain(STAGES);
+    if let Some(event) = events.into_iter().find(|event| !known.ran.contains(event)) {
+        return Action::Run(event);
+    }
+    match known.role {
+        Role::Slave => conclude(known, Verdict::Ready),
+        Role::Master => login_node(known),
+    }
+}
+
+fn without_configuration(known: &Snapshot) -> Action {
+    let left = known.fail_after.saturating_sub(known.sought);
+    if !left.is_zero() {
+        return Action::Seek(Some(left));
+    }
+    if !known.ran.contains(&Event::Fail) {
+        return Action::Run(Event::Fail);
+    }
+    let failed = Verdict::Failed(known.obstacle.unwrap_or(FailureCode::NoConfiguration));
+    // The obstacle may change later; the conclusion stays.
+    if known.concluded.is_none() { Action::Conclude(failed) } else { Action::Seek(None) }
+}
+
+fn login_node(known: &Snapshot) -> Action {
+    let verdict = match known.key {
+        _ if known.first_boot && known.own_scripts == 0 => Verdict::Failed(FailureCode::ProfileHasNoScripts),
+        None => return Action::CheckKey,
+        Some(false) => Verdict::Failed(FailureCode::NoUsableSshKey),
+        Some(true) => Verdict::Ready,
+    };
+    conclude(known, verdict)
+}
+
+fn conclude(known: &Snapshot, verdict: Verdict) -> Action {
+    if known.concluded == Some(verdict) { Action::Serve } else { Action::Conclude(verdict) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first_boot(role: Role) -> Snapshot {
+        Snapshot {
+            role,
+            first_boot: true,
+            crashes: 0,
+            reached: Reached::Nothing,
+            obstacle: None,
+            sought: Duration::ZERO,
+            fail_after: Duration::from_mins(5),
+            ran: BTreeSet::new(),
+            script_failed: false,
+            own_scripts: 1,
+            key: None,
+            concluded: None,
+        }
+    }
+
+    /// Carries a boot out, with this after each step, and lists the steps.
+    fn steps(mut known: Snapshot, mut then: impl FnMut(&mut Snapshot, Action)) -> Vec<String> {
+        let mut steps: Vec<String> = Vec::new();
+        loop {
+            let action = decide(&known);
+            assert!(steps.len() < 40, "{steps:?}");
+            steps.push(action.to_string());
+            match action {
+                Action::Run(event) => _ = known.ran.insert(event),
+                Action::Conclude(verdict) => known.concluded = Some(verdict),
+                Action::CheckKey => known.key = Some(true),
+                Action::Seek(_) => {}
+                Action::Serve => return steps,
+            }
+            then(&mut known, action);
+        }
+    }
+
+    #[test]
+    fn a_first_boot_fetches_initializes_configures_and_is_ready() {
+        let mut seeks = 0;
+        let taken = steps(first_boot(Role::Master), |known, action| {
+            if matches!(action, Action::Seek(_)) {
+                seeks += 1;
+                known.reached = if seeks == 2 { Reached::Configuration } else { Reached::Scripts };
+            }
+        });
+        assert_eq!(
+            taken,
+            [
+                "seek the configuration for at most 300 s",
+                "run initialize",
+                "seek the configuration for at most 300 s",
+                "run configure",
+                "run start",
+                "run node-started",
+                "check the user's SSH key",
+                "conclude: ready",
+                "serve"
+            ]
+        );
+    }
+
+    #[test]
+    fn b12_without_a_configuration_fail_runs_when_the_time_is_over_and_the_search_goes_on() {
+        let mut known = Snapshot { obstacle: Some(FailureCode::NoConfiguration), ..first_boot(Role::Slave) };
+        known.sought = Duration::from_millis(299_999);
+        assert_eq!(decide(&known), Action::Seek(Some(Duration::from_millis(1))));
+        known.sought = Duration::from_mins(5);
+        let mut late = 0;
+        let taken = steps(known, |known, action| {
+            if action == Action::Seek(None) {
+                late += 1;
+                known.obstacle = Some(FailureCode::SecretUnreadable);
+                known.reached = if late == 3 { Reached::Configuration } else { Reached::Nothing };
+            }
+        });
+        let late = "seek the configuration";
+        let after = ["run initialize", "run configure", "run start", "run node-started", "conclude: ready", "serve"];
+        assert_eq!(taken, [&["run fail", "conclude: failed: no-configuration", late, late, late][..], &after].concat());
+    }
+
+    #[test]
+    fn b23_a_reboot_initializes_with_the_last_scripts_before_it_asks_anybody() {
+        let known = Snapshot { first_boot: false, ..first_boot(Role::Slave) };
+        assert_eq!(decide(&known), Action::Run(Event::Initialize));
+    }
+
+    #[test]
+    fn a_login_node_is_ready_only_with_a_key_and_with_a_script_of_its_users_profile() {
+        let ran: BTreeSet<Event> = [Event::Initialize].into_iter().chain(STAGES).collect();
+        let ended = Snapshot { reached: Reached::Configuration, ran, ..first_boot(Role::Master) };
+        assert_eq!(decide(&ended), Action::CheckKey);
+        let with = |own_scripts, key, first_boot| decide(&Snapshot { own_scripts, key: Some(key), first_boot, ..ended.clone() });
+        assert_eq!(with(1, true, true), Action::Conclude(Verdict::Ready));
+        assert_eq!(with(1, false, true), Action::Conclude(Verdict::Failed(FailureCode::NoUsableSshKey)));
+        assert_eq!(with(0, true, true), Action::Conclude(Verdict::Failed(FailureCode::ProfileHasNoScripts)));
+        assert_eq!(with(0, true, false), Action::Conclude(Verdict::Ready), "at a reboot a profile of the first boot only runs nothing");
+        let slave = Snapshot { role: Role::Slave, own_scripts: 0, ..ended };
+        assert_eq!(decide(&slave), Action::Conclude(Verdict::Ready));
+    }
+
+    #[test]
+    fn a_script_that_fails_the_node_ends_the_boot_at_once() {
+        let known = Snapshot { reached: Reached::Configuration, ..first_boot(Role::Master) };
+        let taken = steps(known, |known, action| known.script_failed |= action == Action::Run(Event::Configure));
+        assert_eq!(taken, ["run initialize", "run configure", "conclude: failed: script-failed", "serve"]);
+    }
+
+    #[test]
+    fn an_agent_that_ends_again_and_again_runs_no_further_script() {
+        let known = Snapshot { crashes: CRASHES_MAX, reached: Reached::Scripts, ..first_boot(Role::Master) };
+        assert_eq!(decide(&known), Action::Run(Event::Initialize));
+        let over = Snapshot { crashes: CRASHES_MAX + 1, ..known };
+        assert_eq!(steps(over, |_, _| {}), ["conclude: failed: agent-failed", "serve"]);
+    }
+}

@@ -1,0 +1,227 @@
+//! The login node's desk: it answers what the other nodes ask. The book of numbers ([`Assignment`]) is on the disk before an answer
+//! that depends on it goes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::assignment::{Assignment, Rules};
+use crate::customize::lists::ProfileList;
+use crate::customize::remote;
+use crate::exchange::agent::Service;
+use crate::exchange::state_file::{self, StateError};
+use crate::exchange::wire::Answer;
+use crate::members::state::{Entry, State};
+use crate::node::{Layout, NodeName};
+use crate::request::{Asks, Configuration, Given, Refusal, Request};
+
+/// The tag of a member that names its machine (facts B.8).
+pub const INSTANCE_TAG: &str = "aws_instanceid";
+
+/// The desk.
+pub struct Desk {
+    book: Mutex<Book>,
+    path: PathBuf,
+    layout: Layout,
+    nodes_max: u32,
+    rules: Rules,
+    started: Instant,
+    expected: watch::Sender<BTreeSet<NodeName>>,
+    exchange: Option<Arc<Service>>,
+}
+
+struct Book {
+    assignment: Assignment,
+    /// The disk did not take the last change: nothing is answered from the book until it does.
+    unsaved: bool,
+}
+
+/// An answer; each question's own.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// To a machine that asks which node it is.
+    Configuration(Configuration),
+    /// To a command on another node.
+    Customize(remote::Answer),
+    /// To a participant of the exchange.
+    Exchange(Box<Answer>),
+}
+
+/// Answers on a compute node, which is no login node: it gives no names, and no exchange has its rounds there.
+pub async fn answer_on_compute_node(request: Request, customize: &remote::Desk) -> Reply {
+    match request {
+        Request::Customize(request) => Reply::Customize(customize.handle(request).await),
+        Request::Exchange(_) => Reply::Exchange(Box::default()),
+        Request::Configuration(_) => Reply::Configuration(Configuration::Refused(Refusal::NoLoginNode)),
+    }
+}
+
+/// Where the book lies.
+pub fn path(layout: &Layout) -> PathBuf {
+    layout.state().join("assignment.json")
+}
+
+impl Desk {
+    /// The desk with the book of an earlier process, or a new one. A book that cannot be read is begun anew with the members that the
+    /// gossip knew last, and the error comes beside the desk. `exchange`: `None` where the exchange's state cannot be read.
+    pub fn open(layout: &Layout, nodes_max: u32, rules: Rules, exchange: Option<Arc<Service>>) -> (Self, Option<StateError>) {
+        let path = path(layout);
+        let (mut assignment, error) = match state_file::load::<Assignment>(&path) {
+            Ok(assignment) => (assignment.unwrap_or_default(), None),
+            Err(error) => (Assignment::default(), Some(error)),
+        };
+        if error.is_some() {
+            assignment.present(&members(layout), &rules, Duration::ZERO);
+        }
+        assignment.start();
+        let expected = watch::Sender::new(assignment.expected());
+        let book = Mutex::new(Book { assignment, unsaved: error.is_some() });
+        (Self { book, path, layout: layout.clone(), nodes_max, rules, started: Instant::now(), expected, exchange }, error)
+    }
+
+    /// The nodes that the exchange expects, as they change.
+    pub fn expected(&self) -> watch::Receiver<BTreeSet<NodeName>> {
+        self.expected.subscribe()
+    }
+
+    /// Answers one question; `customize` answers those that every node answers.
+    pub async fn answer(&self, request: Request, customize: &remote::Desk) -> Reply {
+        match request {
+            Request::Exchange(poll) => {
+                let Some(exchange) = &self.exchange else { return Reply::Exchange(Box::default()) };
+                Reply::Exchange(Box::new(exchange.answer(*poll).await))
+            }
+            Request::Customize(request) => Reply::Customize(customize.handle(request).await),
+            Request::Configuration(asks) => Reply::Configuration(self.configuration(&asks)),
+        }
+    }
+
+    fn configuration(&self, asks: &Asks) -> Configuration {
+        let (nodes_max, rules) = (self.nodes_max, self.rules);
+        let answer = self.with_book(|book, now| {
+            let decision = book.ask(asks, nodes_max, &rules, now);
+            (decision.answer, decision.save)
+        });
+        match answer {
+            Some(Ok(name)) => {
+                tracing::info!(node = %name, instance = asks.instance, address = %asks.address, "a machine asked which node it is");
+                Configuration::Given(Given { name, profiles: profiles_of_compute_nodes(&self.layout), inputs: BTreeMap::new() })
+            }
+            Some(Err(refusal)) => {
+                tracing::warn!(instance = asks.instance.escape_debug().take(80).collect::<String>(), "a machine is no node now: {refusal}");
+                Configuration::Refused(refusal)
+            }
+            None => Configuration::Refused(Refusal::Unsaved),
+        }
+    }
+
+    /// Changes the book, and writes it down. `None` where the disk does not take it.
+    fn with_book<T>(&self, change: impl FnOnce(&mut Assignment, Duration) -> (T, bool)) -> Option<T> {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, save) = change(&mut book.assignment, self.started.elapsed());
+        if save || book.unsaved {
+            let saved = state_file::save(&self.path, &book.assignment);
+            if let Err(error) = &saved {
+                tracing::error!("which machine is which node: {error}");
+            }
+            book.unsaved = saved.is_err();
+        }
+        if book.unsaved {
+            return None;
+        }
+        let expected = book.assignment.expected();
+        drop(book);
+        self.expected.send_if_modified(|before| std::mem::replace(before, expected.clone()) != expected);
+        Some(answer)
+    }
+
+    /// Follows the members, as the gossip writes them down, until its future is dropped.
+    pub async fn follow(&self, look: Duration) {
+        loop {
+            let members = members(&self.layout);
+            self.with_book(|book, now| ((), book.present(&members, &self.rules, now).save));
+            tokio::time::sleep(look).await;
+        }
+    }
+}
+
+/// The members as the gossip wrote them down last, each with its machine. A list that cannot be read is the gossip's to report; all
+/// are away then.
+fn members(layout: &Layout) -> BTreeMap<NodeName, Asks> {
+    let Ok(state) = State::read(layout) else { return BTreeMap::new() };
+    let machine = |entry: Entry| {
+        let instance = entry.member.tags().get(INSTANCE_TAG)?.clone();
+        Some((entry.member.name(), Asks { instance, address: entry.member.ip() }))
+    };
+    state.members.into_iter().filter_map(machine).collect()
+}
+
+/// The profiles that compute nodes get beside the others: `cf-node customize slave`.
+fn profiles_of_compute_nodes(layout: &Layout) -> Vec<String> {
+    let names =
+        ProfileList::for_slaves(layout).read().inspect_err(|error| tracing::error!("{error}; compute nodes get no further profiles"));
+    names.unwrap_or_default().into_iter().map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desk(layout: &Layout) -> Desk {
+        std::fs::create_dir_all(layout.state()).unwrap();
+        let exchange = Arc::new(Service::open(layout, 500).unwrap());
+        Desk::open(layout, 2, Rules::default(), Some(exchange)).0
+    }
+
+    fn ask(desk: &Desk, instance: &str) -> Configuration {
+        desk.configuration(&Asks { instance: instance.to_owned(), address: "10.0.0.7".parse().unwrap() })
+    }
+
+    fn name(configuration: &Configuration) -> Option<String> {
+        if let Configuration::Given(given) = configuration { Some(given.name.to_string()) } else { None }
+    }
+
+    #[test]
+    fn a_number_survives_the_login_node_and_is_on_the_disk_before_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::below(folder.path());
+        let first = desk(&layout);
+        assert_eq!(name(&ask(&first, "i-a")).as_deref(), Some("compute-1"));
+        assert_eq!(name(&ask(&first, "i-b")).as_deref(), Some("compute-2"));
+        drop(first);
+        let again = desk(&layout);
+        assert_eq!(name(&ask(&again, "i-b")).as_deref(), Some("compute-2"));
+        assert!(matches!(ask(&again, "i-c"), Configuration::Refused(Refusal::Full { nodes_max: 2 })));
+        assert_eq!(again.expected().borrow().len(), 3);
+    }
+
+    #[test]
+    fn a_book_that_cannot_be_read_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::below(folder.path());
+        std::fs::create_dir_all(layout.state()).unwrap();
+        std::fs::write(path(&layout), "{").unwrap();
+        let (desk, error) = Desk::open(&layout, 2, Rules::default(), None);
+        assert!(matches!(error, Some(StateError::Malformed(..))));
+        assert_eq!(name(&ask(&desk, "i-a")).as_deref(), Some("compute-1"));
+        assert!(Desk::open(&layout, 2, Rules::default(), None).1.is_none(), "the new one is on the disk");
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_gives_no_number_until_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::below(folder.path());
+        let desk = desk(&layout);
+        std::fs::remove_dir_all(layout.state()).unwrap();
+        assert_eq!(ask(&desk, "i-a"), Configuration::Refused(Refusal::Unsaved));
+        assert_eq!(desk.expected().borrow().len(), 1, "nobody expects a node that was not answered");
+        std::fs::create_dir_all(layout.state()).unwrap();
+        assert_eq!(name(&ask(&desk, "i-b")).as_deref(), Some("compute-2"), "i-a holds the first, and may ask again");
+        assert_eq!(name(&ask(&desk, "i-a")).as_deref(), Some("compute-1"));
+    }
+}

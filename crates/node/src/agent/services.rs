@@ -1,0 +1,414 @@
+//! What runs beside and after a boot. A service ends when it is asked to, or with a reason for which the agent ends.
+//!
+//! What keeps one of them from starting (a port that is in use, a state that cannot be read) is reported, and the others go on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::boot::Node;
+use super::desk::{Desk, INSTANCE_TAG, answer_on_compute_node};
+use super::life::LastAnswer;
+use super::link_address;
+use super::seek::{Found, ask_login_node};
+use super::world::World;
+use crate::customize::apply::{Applier, Fetch};
+use crate::customize::remote;
+use crate::event::{Event, Occasion};
+use crate::exchange::agent::{Participation, Profiles, Service};
+use crate::exchange::run::PlainRunner;
+use crate::failures::Journal;
+use crate::fetch::{FetchError, Fetched};
+use crate::jobs::poller::Poller;
+use crate::link::{self, Counters, Limits};
+use crate::logs::Logs;
+use crate::members::{self, Change, Member, agent as gossip};
+use crate::node::{Layout, NodeName};
+use crate::profile::listing::Observed;
+use crate::proxy;
+
+/// Between two tries to start a service.
+const START_AGAIN: Duration = Duration::from_secs(10);
+
+/// CloudFormation waits no longer for any signal of ours.
+const SIGNAL_FOR: Duration = Duration::from_hours(1);
+
+/// Between two tries of a signal.
+const SIGNAL_AGAIN: Duration = Duration::from_secs(30);
+
+/// Files follow a change of the members within some two seconds. One that a later change has overtaken is not waited for longer.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Between two looks for jobs: a job begins within five minutes (acceptance check B20), and each look is a listing that costs money.
+const JOBS_EVERY: Duration = Duration::from_mins(1);
+
+/// Between two uploads of logs that grow.
+const LOGS_EVERY: Duration = Duration::from_hours(1);
+
+/// Between two tries of a node that started with the login node's last answer.
+const CONFIRM_EVERY: Duration = Duration::from_secs(30);
+
+/// Ends when the agent is asked to end.
+pub type Stop = watch::Receiver<bool>;
+
+async fn asked_to_stop(mut stop: Stop) {
+    // A daemon that is gone has asked too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Gives the signal that is owed, after the report of the same, and then waits for the next.
+pub async fn signals<W: World>(node: Arc<Node<W>>) {
+    loop {
+        let life = node.life();
+        if let Some(signal) = life.signal.filter(|signal| !signal.taken) {
+            let (id, ready) = match signal.verdict {
+                super::decide::Verdict::Ready => (life.instance, true),
+                super::decide::Verdict::Failed(code) => (code.to_string(), false),
+            };
+            give_signal(&node, &id, ready).await;
+        }
+        node.signal.notified().await;
+    }
+}
+
+async fn give_signal<W: World>(node: &Node<W>, id: &str, ready: bool) {
+    if !node.reporter.flush(node.options.timing.report_first).await {
+        tracing::warn!("the report is not written yet; CloudFormation gets the signal all the same");
+    }
+    let began = Instant::now();
+    while began.elapsed() < SIGNAL_FOR {
+        match node.world.signal(id, ready).await {
+            Ok(()) => {
+                tracing::info!(id, ready, resource = node.settings.resource, "CloudFormation has the signal");
+                node.remember(|life| life.signal.iter_mut().for_each(|signal| signal.taken = true));
+                return;
+            }
+            Err(error) => tracing::error!(%error, id, ready, "CloudFormation does not take the signal; it is tried again"),
+        }
+        sleep(SIGNAL_AGAIN).await;
+    }
+    tracing::error!(id, "CloudFormation has not taken the signal in an hour; no further try is made");
+    node.reporter.problem("CloudFormation did not take the node's signal");
+}
+
+/// Follows the journal of failed scripts.
+pub async fn failures<W: World>(node: Arc<Node<W>>, mut journal: Journal) {
+    loop {
+        match journal.news() {
+            Ok(Some(failures)) => node.reporter.change(|contents| contents.failures = failures),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the journal of failed scripts cannot be read"),
+        }
+        sleep(node.options.timing.look).await;
+    }
+}
+
+/// Takes part in the gossip, and runs the scripts of each join and leave, one after the other. Returns when asked to, after the others
+/// know that this node leaves; or with a reason.
+pub async fn members<W: World>(node: Arc<Node<W>>, found: Found, stop: Stop) -> Result<(), String> {
+    let (agent, mut changes) = tokio::select! {
+        started = start_gossip(&node, &found) => started?,
+        () = asked_to_stop(stop.clone()) => return Ok(()),
+    };
+    let ended = tokio::select! {
+        () = member_events(&node, &mut changes) => Err("the gossip ended by itself".to_owned()),
+        () = asked_to_stop(stop) => Ok(()),
+    };
+    agent.leave().await;
+    ended
+}
+
+async fn start_gossip<W: World>(node: &Node<W>, found: &Found) -> Result<(gossip::Agent, gossip::Changes), String> {
+    let port = node.options.gossip_port;
+    let tags = BTreeMap::from([(INSTANCE_TAG.to_owned(), found.identity.instance.clone())]);
+    let member = Member::new(found.given.name, (found.identity.address, port).into(), tags).map_err(|error| error.to_string())?;
+    let mut reported: Option<String> = None;
+    loop {
+        let seeds = vec![(found.login, port).into()];
+        let settings =
+            gossip::Settings { layout: node.options.layout.clone(), member: member.clone(), key: found.cluster_key.clone(), seeds };
+        match gossip::start(settings).await {
+            Ok(started) => {
+                solved(node, reported.as_deref());
+                return Ok(started);
+            }
+            Err(error) => report_once(node, &mut reported, format!("the node does not take part in its cluster's gossip: {error}")),
+        }
+        sleep(START_AGAIN).await;
+    }
+}
+
+/// Reports what keeps a service from starting, once for each cause.
+fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String>, text: String) {
+    if reported.as_ref() == Some(&text) {
+        return;
+    }
+    tracing::error!("{text}; it is tried again");
+    solved(node, reported.as_deref());
+    node.reporter.problem(&text);
+    *reported = Some(text);
+}
+
+fn solved<W: World>(node: &Node<W>, problem: Option<&str>) {
+    if let Some(problem) = problem {
+        node.reporter.change(|contents| contents.solved(problem));
+    }
+}
+
+async fn member_events<W: World>(node: &Node<W>, changes: &mut gossip::Changes) {
+    // Changes wait in the gossip's own backlog until then, at most two for each member.
+    let _ = node.configured.subscribe().wait_for(|configured| *configured).await;
+    while let Some(notice) = changes.next().await {
+        let member = notice.change.member();
+        let has_joined = matches!(notice.change, Change::Joined(_));
+        let event = if has_joined { Event::MemberJoin } else { Event::MemberLeave };
+        written(&node.options.layout, member, has_joined).await;
+        let (name, ip) = (member.name().to_string(), member.ip().to_string());
+        let file = notice.file.as_ref().map_or_else(|| node.options.layout.members().join(&name), |file| file.path().to_owned());
+        node.run(&Occasion::Member { event, file: &file, name: &name, ip: &ip }, None).await;
+    }
+}
+
+/// Waits until the table of hosts and the list of members have a change: a script that runs for it may look there, as it could in the
+/// old system, whose hosts came before the scripts (facts B.6).
+async fn written(layout: &Layout, member: &Member, has_joined: bool) {
+    let began = Instant::now();
+    while began.elapsed() < WRITTEN_WITHIN {
+        let state = members::state::State::read(layout);
+        let is_there = state.is_ok_and(|state| state.members.iter().any(|entry| entry.member == *member));
+        if is_there == has_joined {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    tracing::warn!(member = %member.name(), "the list of members does not have the change yet; the scripts run all the same");
+}
+
+/// Answers the other nodes on the login node: which node a machine is, and the exchange.
+pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) -> Result<(), String> {
+    let layout = &node.options.layout;
+    let exchange = match Service::open(layout, node.options.timing.exchange_grace_ms) {
+        Ok(service) => Some(Arc::new(service)),
+        Err(error) => {
+            tracing::error!("{error}");
+            node.reporter.problem(&format!("no exchange step is run: {error}"));
+            None
+        }
+    };
+    let (desk, error) = Desk::open(layout, node.settings.nodes_max, node.options.timing.rules, exchange.clone());
+    if let Some(error) = error {
+        tracing::error!("{error}");
+        node.reporter.problem(&format!("which machine is which node was lost, and is begun anew with the nodes that are there: {error}"));
+    }
+    let desk = Arc::new(desk);
+    let listener = listen(&node, &found).await;
+    let (answering, customize) = (Arc::clone(&desk), Arc::new(customize_desk(&node)));
+    let handler = move |_, request| {
+        let (desk, customize) = (Arc::clone(&answering), Arc::clone(&customize));
+        async move { desk.answer(request, &customize).await }
+    };
+    let follow_exchange = async {
+        match &exchange {
+            Some(service) => _ = service.follow(desk.expected(), profiles).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = link::serve(listener, found.link_key.clone(), Limits::default(), Arc::new(Counters::default()), handler) => {}
+        () = desk.follow(node.options.timing.look) => {}
+        () = follow_exchange => {}
+    }
+    Err("the login node's answers ended by themselves".to_owned())
+}
+
+/// Answers other nodes on a compute node: `cf-node customize apply --all` asks every node.
+pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+    let listener = listen(&node, &found).await;
+    let customize = Arc::new(customize_desk(&node));
+    let handler = move |_, request| {
+        let customize = Arc::clone(&customize);
+        async move { answer_on_compute_node(request, &customize).await }
+    };
+    link::serve(listener, found.link_key, Limits::default(), Arc::new(Counters::default()), handler).await;
+    Err("the node's answers ended by themselves".to_owned())
+}
+
+/// Applies profiles that commands on other nodes ask for.
+fn customize_desk<W: World>(node: &Arc<Node<W>>) -> remote::Desk {
+    let node = Arc::clone(node);
+    remote::Desk::new(Arc::new(move |profile| {
+        let node = Arc::clone(&node);
+        Box::pin(async move {
+            let recording = Arc::clone(&node);
+            let applier = Applier {
+                store: Arc::clone(node.world.store()),
+                fetch: ByWorld(Arc::clone(&node)),
+                settings: node.settings.as_ref().clone(),
+                layout: node.options.layout.clone(),
+                hooks: Arc::clone(&node.hooks),
+                failures: Arc::new(move |report| recording.record(report)),
+            };
+            applier.apply(&profile).await.map_err(|error| error.to_string())
+        })
+    }))
+}
+
+/// Fetches as the boot does.
+struct ByWorld<W>(Arc<Node<W>>);
+
+impl<W: World> Fetch for ByWorld<W> {
+    async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
+        self.0.world.fetch(more).await
+    }
+}
+
+/// Opens the way of compute nodes to the cluster's secret.
+pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
+    let Some(rules) = proxy::Rules::secrets_of(&node.settings.region, proxy::Network::PRIVATE.to_vec()).await else {
+        node.reporter
+            .problem(&format!("compute nodes have no way to the cluster's secret: the agent knows no Region {}", node.settings.region));
+        return std::future::pending().await;
+    };
+    let mut reported: Option<String> = None;
+    loop {
+        match TcpListener::bind((found.identity.address, proxy::PORT)).await {
+            Ok(listener) => {
+                solved(&node, reported.as_deref());
+                proxy::serve(listener, rules).await;
+                return;
+            }
+            Err(error) => report_once(&node, &mut reported, format!("compute nodes have no way to the cluster's secret: {error}")),
+        }
+        sleep(START_AGAIN).await;
+    }
+}
+
+/// Works through the node's job queues.
+pub async fn jobs<W: World>(node: Arc<Node<W>>, found: Found) {
+    // As member scripts: a job may need what `configure` installs.
+    let _ = node.configured.subscribe().wait_for(|configured| *configured).await;
+    let (name, instance) = (found.given.name, &found.identity.instance);
+    match Poller::new(Arc::clone(node.world.store()), &node.settings, &node.options.layout, name, instance) {
+        Ok(poller) => Arc::new(poller).run(JOBS_EVERY).await,
+        Err(error) => {
+            tracing::error!("{error}");
+            node.reporter.problem(&format!("the node does not look for jobs: {error}"));
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Uploads the login node's logs when the boot is concluded, and hourly.
+pub async fn logs<W: World>(node: Arc<Node<W>>) {
+    let mut logs = Logs::new(&node.options.layout);
+    loop {
+        let _ = timeout(LOGS_EVERY, node.concluded.notified()).await;
+        upload(&node, &mut logs).await;
+    }
+}
+
+/// Uploads the logs.
+pub async fn upload<W: World>(node: &Node<W>, logs: &mut Logs) {
+    for problem in logs.upload(node.world.store().as_ref(), &node.settings).await {
+        tracing::warn!("{problem}");
+    }
+}
+
+async fn listen<W: World>(node: &Node<W>, found: &Found) -> TcpListener {
+    let address = link_address(&node.options, found.identity.address);
+    let mut reported: Option<String> = None;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                solved(node, reported.as_deref());
+                return listener;
+            }
+            Err(error) => report_once(node, &mut reported, format!("the login node cannot answer the other nodes at {address}: {error}")),
+        }
+        sleep(START_AGAIN).await;
+    }
+}
+
+/// Takes part in the exchange.
+pub async fn exchange<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) {
+    let participation = Participation {
+        layout: node.options.layout.clone(),
+        node: found.given.name,
+        cluster: node.settings.cluster.clone(),
+        coordinator: link_address(&node.options, found.login),
+        key: found.link_key.clone(),
+        runner: PlainRunner,
+    };
+    let Err(error) = participation.follow(profiles).await;
+    tracing::error!("{error}");
+    node.reporter.problem(&format!("the node takes no part in exchanges: {error}"));
+    std::future::pending::<()>().await;
+}
+
+/// Follows the profiles on the disk: another process may fetch them again.
+pub async fn profiles<W: World>(node: Arc<Node<W>>, found: Found, sender: watch::Sender<Profiles>) {
+    let mut seen = None;
+    loop {
+        let now = signature(&node.options.layout);
+        if seen != now {
+            sender.send_replace(read_profiles(&node.options.layout, &found.given.inputs));
+            seen = now;
+        }
+        sleep(node.options.timing.look).await;
+    }
+}
+
+/// What changes when the profiles' folder is replaced, or one in it.
+fn signature(layout: &Layout) -> Option<(u64, std::time::SystemTime)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(layout.profiles()).ok()?;
+    Some((metadata.ino(), metadata.modified().ok()?))
+}
+
+/// The profiles of this node, as the exchange reads them.
+pub fn read_profiles(layout: &Layout, inputs: &BTreeMap<String, Value>) -> Profiles {
+    let observed = Observed::read(&layout.profiles(), Event::Configure);
+    let folder = |profile: crate::profile::listing::ObservedProfile| -> (String, PathBuf) {
+        (profile.folder.name.to_string_lossy().into_owned(), profile.folder.path)
+    };
+    Profiles { folders: observed.profiles.into_iter().map(folder).collect(), inputs: inputs.clone() }
+}
+
+/// A compute node that started with the login node's last answer asks until it answers. Where it gives another name, the agent ends,
+/// and starts again under that one.
+pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+    loop {
+        match ask_login_node(&node.options, found.login, &found.link_key, &found.identity).await {
+            Ok(given) if given.name == found.given.name => {
+                tracing::info!("the login node confirms that this is {}", given.name);
+                node.remember(|life| life.given = Some(LastAnswer { given, login: found.login }));
+                return std::future::pending().await;
+            }
+            Ok(given) => return Err(format!("this machine is {} now, and no more {}", given.name, found.given.name)),
+            Err(error) => tracing::debug!(%error, "the login node does not confirm this node's name"),
+        }
+        sleep(CONFIRM_EVERY).await;
+    }
+}
+
+/// A node whose name another machine has got (it was away for long) ends its agent, which asks for a name when it starts again.
+pub async fn renamed<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+    let mut lost_since: Option<Instant> = None;
+    loop {
+        let rival = members::state::State::read(&node.options.layout).ok().and_then(|state| state.name_taken_by);
+        lost_since = rival.map(|_| lost_since.unwrap_or_else(Instant::now));
+        if let (Some(rival), Some(since)) = (rival, lost_since)
+            && since.elapsed() >= node.options.timing.rules.away_min
+            && found.given.name != NodeName::LOGIN
+        {
+            return Err(format!("the name {} is that of the node at {rival} now", found.given.name));
+        }
+        sleep(START_AGAIN).await;
+    }
+}

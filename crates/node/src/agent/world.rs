@@ -1,0 +1,108 @@
+//! What the agent needs of AWS and of the system beside its own files, sockets and scripts: one seam, so that tests run whole clusters
+//! without either.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use crate::account::{self, Account, AccountError};
+use crate::cloud::{self, Cloud as _, CloudError, Identity};
+use crate::fetch::{self, FetchError, Fetched};
+use crate::node::Layout;
+use crate::settings::NodeSettings;
+use crate::store::Store;
+use crate::store::s3::{self, S3};
+use crate::{aws, proxy};
+
+/// The world of one node. Each call has its own time limit and attempts.
+pub trait World: Send + Sync + 'static {
+    /// S3.
+    type Store: Store;
+
+    /// S3: where profiles come from, and reports go to.
+    fn store(&self) -> &Arc<Self::Store>;
+
+    /// Which machine this is.
+    fn identity(&self) -> impl Future<Output = Result<Identity, CloudError>> + Send;
+
+    /// The text of the cluster's secret. `login`: the login node's address, through whose proxy a compute
+    /// node asks, for it may have no other way out.
+    fn secret(&self, login: Option<IpAddr>) -> impl Future<Output = Result<String, CloudError>> + Send;
+
+    /// Tells CloudFormation how the node's start ended.
+    fn signal(&self, id: &str, ready: bool) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Fetches the profiles; `more`: beside the site's and the user's own.
+    fn fetch(&self, more: &[String]) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
+
+    /// Makes the user's account.
+    fn account(&self) -> impl Future<Output = Result<Account, AccountError>> + Send;
+
+    /// Whether the account has a key to log in with.
+    fn has_usable_key(&self, account: &Account) -> impl Future<Output = bool> + Send;
+
+    /// The public SSH host keys, each as `<type> <base64>`.
+    fn host_keys(&self) -> Vec<String>;
+}
+
+/// The world of a real node.
+#[derive(Debug)]
+pub struct Aws {
+    store: Arc<S3>,
+    cloud: cloud::aws::Aws,
+    config: SdkConfig,
+    settings: Arc<NodeSettings>,
+    layout: Layout,
+}
+
+impl Aws {
+    /// Clients as the node's settings have it.
+    pub async fn new(settings: Arc<NodeSettings>, layout: &Layout) -> Self {
+        let config = aws::configuration(&settings.region).await;
+        let store = Arc::new(S3::new(&config, &settings.account, s3::Patience::default()));
+        let cloud = cloud::aws::Aws::new(&config, None, cloud::aws::Patience::default());
+        Self { store, cloud, config, settings, layout: layout.clone() }
+    }
+}
+
+impl World for Aws {
+    type Store = S3;
+
+    fn store(&self) -> &Arc<S3> {
+        &self.store
+    }
+
+    async fn identity(&self) -> Result<Identity, CloudError> {
+        self.cloud.identity().await
+    }
+
+    async fn secret(&self, login: Option<IpAddr>) -> Result<String, CloudError> {
+        let Some(login) = login else { return self.cloud.secret(&self.settings.secret).await };
+        let address = format!("http://{}", SocketAddr::new(login, proxy::PORT));
+        let wire = aws::Wire::through(&address).map_err(|error| CloudError::Unreachable(error.to_string()))?;
+        let cloud = cloud::aws::Aws::new(&self.config, Some(wire), cloud::aws::Patience::default());
+        cloud.secret(&self.settings.secret).await
+    }
+
+    async fn signal(&self, id: &str, ready: bool) -> Result<(), CloudError> {
+        self.cloud.signal(&self.settings.stack, &self.settings.resource, id, ready).await
+    }
+
+    async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
+        fetch::fetch(self.store.as_ref(), &self.settings, &self.layout, more).await
+    }
+
+    async fn account(&self) -> Result<Account, AccountError> {
+        account::make(&self.settings.login, &self.layout).await
+    }
+
+    async fn has_usable_key(&self, account: &Account) -> bool {
+        account::has_usable_key(account).await
+    }
+
+    fn host_keys(&self) -> Vec<String> {
+        account::host_keys(&self.layout)
+    }
+}

@@ -1,0 +1,107 @@
+//! Tests of when reports are written, on a store in a folder. The times are a hundredth of the real ones.
+
+use super::*;
+use crate::store::folder::FolderStore;
+
+fn settings() -> NodeSettings {
+    serde_json::from_str(
+        r#"{"role": "master", "cluster": "demo", "user": "alice", "request": "00000000000000aa", "login": "alice",
+        "region": "eu-west-2", "account": "123456789012", "stack": "arn:stack", "customizer_bucket": "profiles",
+        "profile": "alice", "system_bucket": "system", "secret": "arn:secret", "nodes_max": 4}"#,
+    )
+    .unwrap()
+}
+
+const PACE: Pace = Pace {
+    every: Duration::from_millis(400),
+    again: Duration::from_secs(2),
+    retry: (Duration::from_millis(10), Duration::from_millis(100)),
+};
+
+/// Far more than any write takes.
+const LONG: Duration = Duration::from_secs(30);
+
+struct Bed {
+    _folder: tempfile::TempDir,
+    store: FolderStore,
+    reporter: Reporter,
+    settings: Arc<NodeSettings>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::new(folder.path());
+        let bed = Self { _folder: folder, store, reporter: Reporter::new(Contents::default()), settings: Arc::new(settings()) };
+        let (reporter, store, settings) = (bed.reporter.clone(), bed.store.clone(), Arc::clone(&bed.settings));
+        tokio::spawn(async move { reporter.follow(&store, &settings, PACE).await });
+        bed
+    }
+
+    async fn read(&self) -> Option<NodeReport> {
+        read(&self.store, &self.settings, NodeName::LOGIN).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn ordinary_changes_wait_for_each_other() {
+    let bed = Bed::new();
+    let reporter = &bed.reporter;
+    reporter.name(NodeName::LOGIN);
+    assert!(reporter.flush(LONG).await);
+    let written = Instant::now();
+    reporter.problem("one");
+    reporter.problem("two");
+    assert!(reporter.flush(LONG).await);
+    assert!(written.elapsed() > PACE.every / 2, "{:?}", written.elapsed());
+    assert_eq!(bed.read().await.unwrap().message, "one; two");
+    reporter.change(|contents| contents.problem("two"));
+    assert!(reporter.flush(Duration::ZERO).await, "nothing has changed, so nothing is owed");
+}
+
+#[test]
+fn what_others_wait_for_goes_at_once_and_the_rest_when_its_time_has_come() {
+    let now = Instant::now();
+    let wanted = |number, urgent, name| Wanted { number, urgent, name };
+    let login = Some(NodeName::LOGIN);
+    let before = wanted(3, 1, login);
+    let wait = |next: Wanted| {
+        let (_, at) = next_write(next, Some((before, now)), &Pace::default()).unwrap();
+        at.saturating_duration_since(now).as_secs()
+    };
+    assert_eq!(wait(wanted(4, 1, login)), 10);
+    assert_eq!(wait(before), 24 * 60 * 60);
+    assert!(wait(wanted(4, 4, login)) < 2, "at once");
+    assert!(wait(wanted(3, 1, NodeName::compute(1))) < 2, "under another name");
+    assert!(next_write(wanted(3, 1, None), None, &Pace::default()).is_none());
+}
+
+#[tokio::test]
+async fn a_report_that_s3_refuses_is_written_when_it_is_taken_again_and_each_day_anew() {
+    let bed = Bed::new();
+    bed.store.refuse("put system/");
+    bed.reporter.name(NodeName::LOGIN);
+    assert!(!bed.reporter.flush(Duration::from_millis(300)).await);
+    assert_eq!(bed.read().await, None);
+    bed.store.allow_all();
+    assert!(bed.reporter.flush(LONG).await);
+    let cluster = cluster(&bed.settings).unwrap();
+    let key = ReportKey { cluster, request: bed.settings.request(), node: "login1".to_owned() }.key();
+    bed.store.remove("system", &key).await.unwrap();
+    let is_back = async {
+        while bed.read().await.is_none() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(LONG, is_back).await.is_ok(), "the same report is written again");
+}
+
+#[tokio::test]
+async fn a_node_without_a_name_reports_nothing_and_what_happened_meanwhile_is_in_its_first_report() {
+    let bed = Bed::new();
+    bed.reporter.problem("no network");
+    assert!(!bed.reporter.flush(Duration::from_millis(100)).await);
+    bed.reporter.name(NodeName::LOGIN);
+    assert!(bed.reporter.flush(LONG).await);
+    assert_eq!(bed.read().await.unwrap().message, "no network");
+}

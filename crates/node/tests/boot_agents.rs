@@ -1,0 +1,371 @@
+//! Whole clusters of real agents on loopback addresses: boots, reboots, crashes, joins and leaves. The tests `b…` are acceptance checks
+//! of the Alces customiser (facts/seeds.md B).
+
+mod boot_bed;
+
+use std::process::Command;
+
+use boot_bed::{Bed, PATIENCE, RAN, executable, wait};
+use cf_core::node_report::FailureCode;
+use cf_node::node::Layout;
+
+/// The process of one agent, which the other tests start.
+#[test]
+#[ignore = "does nothing but in the processes that the other tests start"]
+fn agent_process() {
+    boot_bed::run_agent();
+}
+
+/// A login node and compute nodes, all ready.
+fn ready(bed: &mut Bed, compute_nodes: u8) {
+    for machine in 1..=compute_nodes + 1 {
+        bed.boot(machine, "boot-1");
+    }
+    bed.wait_for("login1", "ready");
+    for number in 1..=compute_nodes {
+        bed.wait_for(&format!("compute-{number}"), "ready");
+    }
+}
+
+#[test]
+fn a_login_node_boots_runs_its_profile_reports_and_signals_in_this_order() {
+    let mut bed = Bed::new();
+    for event in ["initialize", "configure", "start", "node-started", "member-join"] {
+        bed.noting("alice", &format!("{event}.d/{event}"));
+    }
+    bed.boot(1, "boot-1");
+    let report = bed.wait_for("login1", "ready");
+    assert_eq!((report.instance.as_str(), report.address), ("i-1", Some(bed.address(1).into())));
+    assert_eq!((report.failure, report.message.as_str(), report.scripts.len(), report.host_keys.len()), (None, "", 0, 1));
+    wait("the signal", || (bed.signals() == ["i-1 true ready"]).then_some(()));
+    wait("its own join", || (bed.ran_with(1, "member-join").len() == 1).then_some(()));
+    let stages: Vec<String> = bed.ran(1).into_iter().filter(|line| !line.starts_with("member")).collect();
+    let [a, b, c, d] =
+        ["initialize once", "configure configure master demo", "start start master demo", "node-started node-started master demo"];
+    assert_eq!(stages, [a, b, c, d]);
+}
+
+#[test]
+fn b4_a_script_of_configure_runs_once_a_boot_as_root_on_login_and_compute_nodes() {
+    let mut bed = Bed::new();
+    bed.script("alice", "configure.d/emacs.sh", &format!("echo \"$(id -u) $*\" >> {RAN}"));
+    ready(&mut bed, 1);
+    let user = rustix::process::getuid().as_raw();
+    assert_eq!(bed.ran(1), [format!("{user} configure master demo")]);
+    assert_eq!(bed.ran(2), [format!("{user} configure slave demo")]);
+    bed.kill(2);
+    bed.boot(2, "boot-1");
+    wait("the agent is back", || bed.report("compute-1").filter(|report| report.message.contains("ended unexpectedly")));
+    assert_eq!(bed.ran(2).len(), 1, "an agent that starts again in the same boot runs nothing again");
+    bed.stop(2);
+    bed.boot(2, "boot-2");
+    wait("the second run", || (bed.ran(2).len() == 2).then_some(()));
+    assert_eq!(bed.ran(1).len(), 1);
+}
+
+#[test]
+fn b5_initialize_gets_once_on_the_first_boot_and_nothing_later() {
+    let mut bed = Bed::new();
+    bed.script("alice", "initialize.d/i", &format!("echo \"$# $* $CUSTOMIZER_EVENT\" >> {RAN}"));
+    ready(&mut bed, 0);
+    bed.stop(1);
+    bed.boot(1, "boot-2");
+    wait("the second boot", || (bed.ran(1).len() == 2).then_some(()));
+    assert_eq!(bed.ran(1), ["1 once initialize", "0  initialize"]);
+}
+
+#[test]
+fn b6_profiles_run_in_their_declared_order_and_the_users_own_last_and_scripts_by_name() {
+    let mut bed = Bed::new();
+    bed.site_profiles = vec!["zed".into(), "abc".into()];
+    for profile in ["zed", "abc", "alice"] {
+        for name in ["2-b", "10-a"] {
+            bed.script(profile, &format!("configure.d/{name}"), &format!("echo {profile} {name} >> {RAN}"));
+        }
+    }
+    ready(&mut bed, 0);
+    assert_eq!(bed.ran(1), ["zed 10-a", "zed 2-b", "abc 10-a", "abc 2-b", "alice 10-a", "alice 2-b"]);
+}
+
+#[test]
+fn b7_any_executable_runs_and_a_backup_a_dot_file_and_a_folder_do_not() {
+    let mut bed = Bed::new();
+    for name in ["no-extension", "shell.sh", "backup~", ".hidden", "folder/inside"] {
+        bed.noting("alice", &format!("configure.d/{name}"));
+    }
+    bed.put("profiles/customizer/alice/configure.d/python", &format!("#!/usr/bin/env python3\nopen('{RAN}', 'a').write('python\\n')\n"));
+    let binary = bed.store().join("profiles/customizer/alice/configure.d/binary");
+    std::fs::copy("/bin/echo", &binary).unwrap();
+    executable(&binary);
+    ready(&mut bed, 0);
+    let names: Vec<String> = bed.ran(1).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(names, ["no-extension", "python", "shell.sh"]);
+    assert!(bed.instance_log(1).iter().any(|line| line.ends_with("[cluster-customizer:configure] configure master demo")));
+}
+
+#[test]
+fn b8_a_script_that_fails_stops_nothing_and_is_seen_with_its_code_and_last_lines() {
+    let mut bed = Bed::new();
+    bed.script("alice", "configure.d/10-fails", "echo first >&2; echo E: no such package >&2; exit 3");
+    bed.noting("alice", "configure.d/20-later");
+    bed.noting("alice", "start.d/also");
+    ready(&mut bed, 0);
+    assert_eq!(bed.ran(1), ["20-later configure master demo", "also start master demo"]);
+    let report = bed.report("login1").unwrap();
+    let script = &report.scripts[0];
+    assert_eq!((script.event.as_str(), script.script.as_str(), script.exit_code), ("configure", "10-fails", Some(3)));
+    assert_eq!(script.last_lines, ["first", "E: no such package"]);
+    assert_eq!(report.scripts.len(), 1);
+}
+
+#[test]
+fn b9_each_line_of_output_is_in_the_instance_log_with_its_events_prefix() {
+    let mut bed = Bed::new();
+    bed.script("alice", "start.d/speaks", "echo to stdout; echo to stderr >&2");
+    ready(&mut bed, 0);
+    let log = bed.instance_log(1);
+    for text in ["to stdout", "to stderr"] {
+        assert!(log.iter().any(|line| line.ends_with(&format!(" [cluster-customizer:start] {text}"))), "{log:#?}");
+    }
+}
+
+/// Notes `<event> <name> <ip>` and whether the file of argument 4 names the member as it is.
+const MEMBER_SCRIPT: &str =
+    ". \"$4\" && echo \"$1 $5 $6 $cw_MEMBER_ip $cw_MEMBER_role $cw_MEMBER_tags $cw_MEMBER_name\" >> ../../../../../ran";
+
+#[test]
+fn b10_a_join_is_seen_on_every_node_also_the_joiner_with_a_readable_file() {
+    let mut bed = Bed::new();
+    bed.script("alice", "member-join.d/m", MEMBER_SCRIPT);
+    ready(&mut bed, 2);
+    let ip = |machine| bed.address(machine).to_string();
+    for machine in 1..=3 {
+        let joins = wait("three joins", || Some(bed.ran_with(machine, "member-join")).filter(|joins| joins.len() == 3));
+        let login = format!("member-join login1 {0} {0} master aws_instanceid=i-1 ", ip(1));
+        assert!(joins.contains(&login), "{joins:?} lacks {login:?}");
+        wait("the hosts", || {
+            let mut hosts = bed.hosts(machine);
+            hosts.retain(|name| name == "login1" || name.starts_with("compute-"));
+            (hosts == ["login1", "compute-1", "compute-2"]).then_some(())
+        });
+    }
+}
+
+#[test]
+fn b11_a_leave_and_a_loss_are_seen_on_the_others_with_a_file_that_names_the_member() {
+    let mut bed = Bed::new();
+    bed.script("alice", "member-leave.d/m", MEMBER_SCRIPT);
+    ready(&mut bed, 2);
+    wait("all know each other", || (1..=3).all(|machine| bed.hosts(machine).contains(&"compute-2".to_owned())).then_some(()));
+    // Which machine is which node is a race between the two.
+    let second = bed.report("compute-2").unwrap().instance;
+    let (kept, lost) = if second == "i-3" { (2, 3) } else { (3, 2) };
+    bed.kill(lost);
+    let leaves = wait("the loss", || Some(bed.ran_with(1, "member-leave")).filter(|leaves| !leaves.is_empty()));
+    let ip = bed.address(lost);
+    assert_eq!(leaves, [format!("member-leave compute-2 {ip} {ip} slave aws_instanceid=i-{lost} compute-2")]);
+    bed.stop(kept);
+    wait("the leave", || (bed.ran_with(1, "member-leave compute-1").len() == 1).then_some(()));
+    assert_eq!(bed.report("compute-1").unwrap().state.to_string(), "ready", "a compute node that ends reports nothing");
+}
+
+#[test]
+fn b12_without_a_configuration_fail_runs_with_the_scripts_known_so_far_and_the_node_goes_on_trying() {
+    let mut bed = Bed::new();
+    bed.fail_after_ms = 1_500;
+    bed.noting("alice", "fail.d/f");
+    bed.noting("alice", "configure.d/c");
+    // No login node runs.
+    bed.boot(2, "boot-1");
+    wait("fail", || (bed.ran(2) == ["f fail slave demo"]).then_some(()));
+    bed.boot(1, "boot-1");
+    bed.wait_for("compute-1", "ready");
+    assert_eq!(bed.ran(2), ["f fail slave demo", "c configure slave demo"]);
+}
+
+#[test]
+fn b12_a_login_node_without_network_fails_with_the_reason_and_is_ready_when_it_comes() {
+    let mut bed = Bed::new();
+    bed.fail_after_ms = 1_000;
+    bed.noting("alice", "fail.d/f");
+    bed.cut_network();
+    bed.boot(1, "boot-1");
+    wait("the failure", || bed.agent(1).log().contains("the node failed: the profile alice cannot be fetched").then_some(()));
+    bed.restore_network();
+    let report = bed.wait_for("login1", "ready");
+    assert_eq!(report.failure, None);
+    wait("the signal", || (bed.signals().len() == 1).then_some(()));
+    assert!(bed.signals()[0].starts_with("profile-unreadable false"), "the first conclusion counts: {:?}", bed.signals());
+    assert_eq!(bed.ran(1).len(), 0, "no script was known when the time was over");
+}
+
+#[test]
+fn b15_a_script_that_is_gone_from_the_bucket_runs_no_more_after_a_reboot() {
+    let mut bed = Bed::new();
+    bed.noting("alice", "configure.d/a");
+    bed.noting("alice", "configure.d/b");
+    ready(&mut bed, 0);
+    bed.remove("profiles/customizer/alice/configure.d/a");
+    bed.stop(1);
+    bed.boot(1, "boot-2");
+    wait("the second boot", || (bed.ran(1).len() == 3).then_some(()));
+    assert_eq!(bed.ran_with(1, "a ").len(), 1);
+}
+
+#[test]
+fn b22_a_script_reads_nothing_and_calls_the_agents_commands_by_their_path() {
+    let mut bed = Bed::new();
+    let (program, root) = (env!("CARGO_BIN_EXE_cf-node"), bed.root(1));
+    let lines = format!("read line || echo no input >> {RAN}\n{program} members --root {} >> {RAN} 2>&1", root.display());
+    bed.script("alice", "member-join.d/m", &lines);
+    ready(&mut bed, 0);
+    wait("the members", || bed.ran(1).iter().any(|line| line.starts_with("login1 ")).then_some(()));
+    assert_eq!(bed.ran(1)[0], "no input");
+}
+
+#[test]
+fn b23_nodes_that_reboot_without_network_configure_with_their_last_scripts_and_say_so() {
+    let mut bed = Bed::new();
+    bed.noting("alice", "configure.d/c");
+    ready(&mut bed, 1);
+    bed.stop(2);
+    bed.stop(1);
+    bed.cut_network();
+    bed.boot(1, "boot-2");
+    bed.boot(2, "boot-2");
+    for machine in [1, 2] {
+        wait("the second boot", || (bed.ran_with(machine, "c ").len() == 2).then_some(()));
+        wait("the reason", || bed.agent(machine).log().contains("no customisation was fetched").then_some(()));
+    }
+    bed.restore_network();
+    wait("the report", || bed.report("login1").filter(|report| report.message.contains("no customisation was fetched")));
+}
+
+#[test]
+fn a_node_whose_script_fails_it_reports_before_it_signals() {
+    let mut bed = Bed::new();
+    bed.put("profiles/customizer/alice/profile.toml", "on-error = \"fail-the-node\"\n");
+    bed.script("alice", "configure.d/50-breaks", "echo it is broken; exit 7");
+    bed.noting("alice", "start.d/never");
+    bed.boot(1, "boot-1");
+    let report = bed.wait_for("login1", "failed");
+    assert_eq!(report.failure, Some(FailureCode::ScriptFailed));
+    assert!(report.message.contains("alice/50-breaks of configure ended with exit code 7"), "{}", report.message);
+    assert_eq!(report.scripts[0].last_lines, ["it is broken"]);
+    wait("the signal", || (bed.signals() == ["script-failed false failed"]).then_some(()));
+    assert_eq!(bed.ran(1).len(), 0);
+}
+
+#[test]
+fn a_login_node_without_a_key_or_without_a_script_of_its_users_is_not_ready() {
+    let mut bed = Bed::new();
+    bed.script("alice", "configure.d/00-key", "true");
+    bed.boot(1, "boot-1");
+    assert_eq!(bed.wait_for("login1", "failed").failure, Some(FailureCode::NoUsableSshKey));
+    let mut bed = Bed::new();
+    bed.remove("profiles/customizer/alice/configure.d/00-key");
+    bed.put("profiles/customizer/alice/configure.d/README~", "text");
+    bed.boot(1, "boot-1");
+    assert_eq!(bed.wait_for("login1", "failed").failure, Some(FailureCode::ProfileHasNoScripts));
+}
+
+#[test]
+fn a_second_agent_refuses_and_the_first_goes_on() {
+    let mut bed = Bed::new();
+    ready(&mut bed, 0);
+    let mut second = bed.spawn(1, "boot-1");
+    assert!(!second.wait_for_end().success());
+    assert!(second.log().contains("another agent runs on this node"), "{}", second.log());
+    assert_eq!(bed.report("login1").unwrap().state.to_string(), "ready");
+}
+
+#[test]
+fn names_survive_the_login_node_and_a_lost_machines_name_goes_to_its_replacement() {
+    let mut bed = Bed::new();
+    ready(&mut bed, 3);
+    let machine_of = |bed: &Bed, node: &str| bed.report(node).unwrap().instance;
+    let before: Vec<String> = (1..=3).map(|number| machine_of(&bed, &format!("compute-{number}"))).collect();
+    bed.kill(1);
+    bed.boot(1, "boot-1");
+    bed.kill(2);
+    bed.boot(2, "boot-2");
+    let own = before.iter().position(|instance| instance == "i-2").unwrap() + 1;
+    wait("the name that it had", || bed.agent(2).log().contains(&format!("node=compute-{own}")).then_some(()));
+    bed.kill(3);
+    let lost = before.iter().position(|instance| instance == "i-3").unwrap() + 1;
+    bed.boot(5, "boot-1");
+    wait("the lost machine's name", || bed.report(&format!("compute-{lost}")).filter(|report| report.instance == "i-5"));
+}
+
+#[test]
+fn a_killed_agent_goes_on_where_it_was_and_signals_once() {
+    let mut bed = Bed::new();
+    bed.script("alice", "configure.d/10-long", &format!("echo long >> {RAN}; while [ ! -e ../../../../../go ]; do sleep 0.05; done"));
+    bed.noting("alice", "configure.d/20-later");
+    bed.boot(1, "boot-1");
+    wait("the long script", || (bed.ran(1) == ["long"]).then_some(()));
+    bed.kill(1);
+    std::fs::write(bed.root(1).join("go"), "").unwrap();
+    bed.boot(1, "boot-1");
+    let report = bed.wait_for("login1", "ready");
+    assert!(report.message.contains("ended unexpectedly and was started again (1 times"), "{}", report.message);
+    assert_eq!(bed.ran(1), ["long", "long", "20-later configure master demo"], "an event that was interrupted runs again, whole");
+    wait("the signal", || (!bed.signals().is_empty()).then_some(()));
+    bed.kill(1);
+    bed.boot(1, "boot-1");
+    bed.wait_for("login1", "ready");
+    assert_eq!(bed.signals(), ["i-1 true ready"]);
+}
+
+#[test]
+fn an_agent_that_is_asked_to_end_leaves_and_the_login_node_reports_it() {
+    let mut bed = Bed::new();
+    ready(&mut bed, 1);
+    wait("both know each other", || bed.hosts(1).contains(&"compute-1".to_owned()).then_some(()));
+    let begin = std::time::Instant::now();
+    bed.stop(2);
+    wait("the leave", || (!bed.hosts(1).contains(&"compute-1".to_owned())).then_some(()));
+    assert!(begin.elapsed() < PATIENCE / 2);
+    bed.stop(1);
+    assert_eq!(bed.report("login1").unwrap().state.to_string(), "leaving");
+    bed.boot(1, "boot-1");
+    bed.wait_for("login1", "ready");
+}
+
+#[test]
+fn steps_of_an_exchange_run_on_all_nodes_of_a_real_cluster() {
+    let mut bed = Bed::new();
+    bed.put("profiles/customizer/alice/profile.toml", "[[exchange]]\nname = \"hosts\"\noutputs = [{ name = \"entry\" }]\n");
+    bed.script("alice", "export.d/hosts.sh", "echo $(hostname) > \"$heat_outputs_path.entry\"");
+    bed.script("alice", "populate.d/hosts.sh", "true");
+    ready(&mut bed, 2);
+    let status = || {
+        let root = bed.root(1);
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_cf-node")).args(["exchange", "status", "--json", "--root"]).arg(root).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    wait("a complete round of three", || {
+        let status: serde_json::Value = serde_json::from_str(&status()).ok()?;
+        let rounds = status["steps"][0]["rounds"].as_array()?;
+        rounds
+            .iter()
+            .any(|round| round["state"] == "complete" && round["members"].as_array().is_some_and(|members| members.len() == 3))
+            .then_some(())
+    });
+}
+
+#[test]
+fn the_state_of_another_machine_is_not_this_ones() {
+    let mut bed = Bed::new();
+    bed.script("alice", "initialize.d/i", &format!("echo \"$*\" >> {RAN}"));
+    ready(&mut bed, 1);
+    bed.stop(2);
+    let image = Layout::below(bed.root(2)).state();
+    let copy = Layout::below(bed.root(3)).state();
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    assert!(Command::new("cp").arg("-a").args([&image, &copy]).status().unwrap().success());
+    bed.boot(3, "boot-1");
+    bed.wait_for("compute-2", "ready");
+    assert_eq!(bed.ran(3), ["once"], "its first boot, and another number");
+}

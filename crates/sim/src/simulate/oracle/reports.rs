@@ -1,0 +1,154 @@
+//! What nodes have written, as they wrote it, and what follows from it for status files. It knows no listing and reads no object.
+
+use std::collections::BTreeMap;
+
+use cf_core::effect::Effect;
+use cf_core::key::StatusKey;
+use cf_core::ledger::{self, Ledger, Phase};
+use cf_core::message::{StateText, node_failure};
+use cf_core::names::Cluster;
+use cf_core::node_report::{FailedScript, NodeReport, NodeState};
+use cf_core::node_reports::{LOGIN as LOGIN_NODE, NodeName, NodesShown};
+use cf_core::request::RequestId;
+use cf_core::settings::Settings;
+use cf_core::stack::StackState;
+use cf_core::status::{State as Word, Status};
+
+use super::Oracle;
+use crate::cloudformation::{LOGIN, SimStack};
+use crate::finding::{Finding, FindingKind};
+use crate::s3::Bucket;
+use crate::world::State;
+
+/// Status files are written so far apart because of reports alone, in seconds, whatever is in them.
+const APART_SECONDS: i64 = 10;
+
+/// What each node of each life wrote, in order; `None` where it was no report.
+#[derive(Debug, Default)]
+pub struct NodeHistory(BTreeMap<(Cluster, RequestId, NodeName), Vec<Option<NodeReport>>>);
+
+impl NodeHistory {
+    /// A node wrote this.
+    pub fn note(&mut self, cluster: &Cluster, request: &RequestId, node: NodeName, report: Option<NodeReport>) {
+        self.0.entry((cluster.clone(), request.clone(), node)).or_default().push(report);
+    }
+
+    /// All that a node has ever reported.
+    fn of<'h>(&'h self, cluster: &Cluster, request: &RequestId, node: NodeName) -> impl Iterator<Item = &'h NodeReport> + use<'h> {
+        self.0.get(&(cluster.clone(), request.clone(), node)).into_iter().flatten().flatten()
+    }
+
+    /// Whether a node ever reported this script as failed.
+    pub fn has_script(&self, cluster: &Cluster, request: &RequestId, node: NodeName, script: &FailedScript) -> bool {
+        self.of(cluster, request, node).any(|report| report.scripts.contains(script))
+    }
+
+    /// What a status file shows of the nodes and none of them has reported in this life. It may be older than the last report.
+    pub fn why_untrue(&self, cluster: &Cluster, status: &Status<StateText>, state: &State, settings: &Settings) -> Option<String> {
+        let NodesShown { nodes, failed_nodes, failed_scripts, known_hosts, .. } = &status.reported;
+        let of = |node| self.of(cluster, &status.request, node);
+        let stood = |s: &SimStack| {
+            s.stack.request().as_ref() == Some(&status.request) && s.history.iter().any(|(_, was)| was.state() == StackState::Available)
+        };
+        if status.state == Word::Ready && !state.stacks.all().iter().any(stood) {
+            return Some("it never was ready".to_owned());
+        }
+        let most = nodes_max(cluster, state, settings);
+        if let Some((node, word)) =
+            nodes.iter().find(|(node, word)| node.0 > most || of(**node).all(|report| report.state.to_string() != **word))
+        {
+            return Some(format!("{node} never was {word}, or is none of its nodes"));
+        }
+        let reason =
+            |report: &NodeReport| report.failure.map_or_else(|| report.message.clone(), |code| node_failure(code, &report.message));
+        let is_reason = |report: &NodeReport, shown: &str| reason(report) == shown || (reason(report).is_empty() && !shown.is_empty());
+        let has_failed = |report: &NodeReport, shown: &str| report.state == NodeState::Failed && is_reason(report, shown);
+        if let Some(failed) = failed_nodes.iter().find(|failed| !of(failed.node).any(|report| has_failed(report, &failed.reason))) {
+            return Some(format!("{} did not fail so: {}", failed.node, failed.reason));
+        }
+        if let Some(failed) = failed_scripts.iter().find(|failed| !self.has_script(cluster, &status.request, failed.node, &failed.script)) {
+            return Some(format!("{} did not fail on {}", failed.script.script, failed.node));
+        }
+        let is_key = |line: &String| of(LOGIN_NODE).any(|report| report.host_keys.iter().any(|key| *line == format!("{LOGIN} {key}")));
+        known_hosts.iter().find(|line| !is_key(line)).map(|line| format!("it is no key of the login node: {line}"))
+    }
+
+    /// The nodes and the failed scripts of one life, by what each node wrote last.
+    fn last(&self, cluster: &Cluster, request: &RequestId, most: u32) -> (BTreeMap<NodeName, String>, Vec<(NodeName, String)>) {
+        let (mut states, mut scripts) = (BTreeMap::new(), Vec::new());
+        for ((of, life, node), written) in &self.0 {
+            let is_here = (of, life) == (cluster, request) && node.0 <= most;
+            let Some(report) = written.last().and_then(Option::as_ref).filter(|_| is_here) else { continue };
+            if *node == LOGIN_NODE || report.state != NodeState::Leaving {
+                states.insert(*node, report.state.to_string());
+                scripts.extend(report.scripts.iter().map(|script| (*node, script.script.clone())));
+            }
+        }
+        (states, scripts)
+    }
+}
+
+/// The most compute nodes that any stack of a cluster may have.
+fn nodes_max(cluster: &Cluster, state: &State, settings: &Settings) -> u32 {
+    let most = |s: &SimStack| {
+        let default = settings.template.parameters.get("ComputeMaxNodes").and_then(|parameter| parameter.default.as_ref());
+        s.stack.parameters.get("ComputeMaxNodes").or(default).and_then(|most| most.parse().ok())
+    };
+    let mine = state.stacks.all().iter().filter(|s| s.stack.cluster(&settings.deployment).as_ref() == Some(cluster));
+    mine.filter_map(most).max().unwrap_or(0)
+}
+
+impl Oracle {
+    /// A pass that a report has woken is about to do this: write the status file that is there, with the state that it has.
+    pub fn check_report_pass(&mut self, effect: &Effect, state: &State) {
+        let Effect::WriteStatus { key, status, .. } = effect else {
+            return self.wrong(FindingKind::ReportActed, &format!("a report leads to this: {effect}"));
+        };
+        let Some(shown) = shown(state, key).filter(|shown| shown.request == status.request) else { return };
+        let apart = status.updated.as_second() - shown.updated.as_second();
+        // Another pass may have written it since; then this write's condition does not hold.
+        if (0..APART_SECONDS).contains(&apart) && state.now.as_second() - shown.updated.as_second() > APART_SECONDS {
+            self.wrong(FindingKind::ReportActed, &format!("{key} is written again after {apart} s"));
+        }
+    }
+
+    /// A look reads one more report.
+    pub fn check_reads(&mut self, read: usize, cluster: Option<&Cluster>, state: &State, settings: &Settings) {
+        let most = cluster.map_or(0, |cluster| nodes_max(cluster, state, settings));
+        if u32::try_from(read).is_ok_and(|read| read > most + 1) {
+            self.wrong(FindingKind::ReportsUnbounded, &format!("{read} reports are read of a cluster with at most {most} compute nodes"));
+        }
+    }
+
+    /// What a ready cluster's status file does not show once nothing moves any more.
+    pub fn check_reports_shown(&self, state: &State, settings: &Settings) -> Vec<Finding> {
+        let mut wrong = Vec::new();
+        for (key, version) in state.store.list(Bucket::System, ledger::PREFIX) {
+            let (Some(user), Ok(ledger)) = (ledger::user_of(key), serde_json::from_slice::<Ledger>(&version.bytes)) else { continue };
+            for (name, entry) in ledger.clusters.iter().filter(|(_, entry)| entry.phase == Phase::Ready) {
+                let cluster = Cluster { user: user.clone(), name: name.clone() };
+                let Some(accepted) = &entry.accepted else { continue };
+                let is_its = |s: &&SimStack| s.stack.cluster(&settings.deployment).as_ref() == Some(&cluster);
+                let stack = state.stacks.all_living().find(is_its);
+                let stands = stack.is_some_and(|s| {
+                    s.stack.status.state() == StackState::Available && s.stack.request().as_ref() == Some(&accepted.request)
+                });
+                let status = shown(state, &accepted.key.status()).filter(|s| s.request == accepted.request && s.state == Word::Ready);
+                let Some(status) = status.filter(|_| stands) else { continue };
+                let (reported, scripts) = self.nodes.last(&cluster, &accepted.request, nodes_max(&cluster, state, settings));
+                let shown: Vec<_> = status.reported.failed_scripts.iter().map(|s| (s.node, s.script.script.clone())).collect();
+                if status.reported.nodes != reported || shown != scripts {
+                    let what =
+                        format!("{cluster}: its nodes report {reported:?} {scripts:?}, and its status file shows {:?}", status.reported);
+                    wrong.push(Finding::new(FindingKind::ReportNotShown, what));
+                }
+            }
+        }
+        wrong
+    }
+}
+
+/// A status file as it is.
+fn shown(state: &State, key: &StatusKey) -> Option<Status> {
+    serde_json::from_slice(&state.store.get(Bucket::User, key)?.bytes).ok()
+}

@@ -1,0 +1,291 @@
+//! What nodes report, from the object that a node puts to the user's files: good reports and hostile ones.
+
+use cf_core::decide::Action;
+use cf_core::effect::Effect;
+use cf_core::ledger;
+use cf_core::message::Message;
+use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, ReportKey};
+use cf_core::node_reports::{LOGIN, NodeName};
+use cf_core::observe::query::{ListReports, ReadReport};
+use cf_core::reconcile::Outcome;
+use cf_core::request::RequestId;
+use cf_core::status::{State, Status};
+use cf_core::testing;
+use cf_sim::{Bucket, Cloud, Event, StackBehaviour};
+use jiff::Timestamp;
+
+const CREATE: &str = "home/alice/demo.cf-create";
+const STATUS: &str = "home/alice/demo.cf-status";
+const FAILED: &str = "home/alice/demo.cf-failed";
+
+fn report(state: NodeState) -> NodeReport {
+    NodeReport {
+        state,
+        failure: None,
+        message: String::new(),
+        instance: "i-1".into(),
+        address: Some([192, 0, 2, 66].into()),
+        host_keys: vec![],
+        scripts: vec![],
+        more_scripts: 0,
+        updated: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn failed_script() -> FailedScript {
+    FailedScript {
+        event: "configure".into(),
+        profile: "alice".into(),
+        script: "10-emacs.sh".into(),
+        outcome: "ended with exit code 3".into(),
+        exit_code: Some(3),
+        last_lines: vec!["E: no such package".into()],
+    }
+}
+
+/// Alice's cluster, on its way.
+fn creating() -> Cloud {
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice").with_profile("bob");
+    cloud.drop_file(CREATE, b"{\"ComputeMaxNodes\": \"4\"}");
+    cloud.drain();
+    cloud
+}
+
+/// Alice's cluster, ready for longer than a minute.
+fn ready() -> Cloud {
+    let mut cloud = creating();
+    cloud.settle();
+    cloud
+}
+
+fn request(cloud: &Cloud) -> RequestId {
+    cloud.world.state().stacks.all().last().and_then(|s| s.stack.request()).expect("a stack")
+}
+
+fn key(cloud: &Cloud, node: &str) -> String {
+    ReportKey { cluster: testing::cluster("alice", "demo"), request: request(cloud), node: node.into() }.key()
+}
+
+fn put(cloud: &mut Cloud, node: &str, report: &NodeReport) {
+    let key = key(cloud, node);
+    cloud.put_report(&key, &serde_json::to_vec(report).unwrap());
+    cloud.drain();
+}
+
+fn status(cloud: &Cloud) -> Status {
+    serde_json::from_str(&cloud.text(STATUS).expect("a status file")).expect("a status")
+}
+
+fn nodes(cloud: &Cloud) -> Vec<(String, String)> {
+    status(cloud).reported.nodes.into_iter().map(|(node, state)| (node.to_string(), state)).collect()
+}
+
+fn shows(node: &str, state: &str) -> (String, String) {
+    (node.to_owned(), state.to_owned())
+}
+
+fn ledger_of(cloud: &Cloud, user: &str) -> Option<String> {
+    cloud.world.state().store.text(Bucket::System, &ledger::key(&testing::cluster(user, "demo").user))
+}
+
+#[test]
+fn a_ready_cluster_shows_its_nodes_its_failed_scripts_and_lines_for_known_hosts() {
+    let mut cloud = ready();
+    let key = format!("ssh-ed25519 {}", "A".repeat(68));
+    put(&mut cloud, "login1", &NodeReport { host_keys: vec![key.clone()], ..report(NodeState::Ready) });
+    cloud.world.wait(60);
+    put(&mut cloud, "compute-2", &NodeReport { scripts: vec![failed_script()], ..report(NodeState::Ready) });
+    let shown = status(&cloud);
+    assert_eq!(shown.state, State::Ready);
+    assert_eq!(nodes(&cloud), [shows("login1", "ready"), shows("compute-2", "ready")]);
+    assert_eq!(shown.reported.known_hosts, [format!("198.51.100.7 {key}")]);
+    let script = &shown.reported.failed_scripts[0];
+    assert_eq!((script.node, &script.script), (NodeName(2), &failed_script()));
+}
+
+#[test]
+fn while_it_is_made_its_login_node_can_be_followed_and_what_it_reports_stays_when_it_is_ready() {
+    let mut cloud = creating();
+    cloud.world.wait(60);
+    put(&mut cloud, "login1", &report(NodeState::Configuring));
+    assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Creating, vec![shows("login1", "configuring")]));
+    put(&mut cloud, "login1", &report(NodeState::Ready));
+    cloud.settle();
+    assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![shows("login1", "ready")]));
+}
+
+#[test]
+fn a_creation_that_failed_on_the_login_node_says_which_script_with_its_exit_code_and_last_lines() {
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
+    {
+        let mut state = cloud.world.state();
+        state.stacks.next_behaviour = StackBehaviour::Fails;
+        state.stacks.next_words = Some("Received FAILURE signal with UniqueId script-failed".into());
+    }
+    cloud.drop_file(CREATE, b"{}");
+    cloud.drain();
+    let failure = Some(FailureCode::ScriptFailed);
+    put(&mut cloud, "login1", &NodeReport { failure, scripts: vec![failed_script()], ..report(NodeState::Failed) });
+    cloud.settle();
+    let Some(Message::Failed { causes, .. }) = cloud.message(FAILED) else { panic!("it failed") };
+    let node = causes[0].node.as_ref().expect("the login node's failure");
+    assert_eq!((node.code, &node.scripts), (FailureCode::ScriptFailed, &vec![failed_script()]));
+    let text = cloud.text(FAILED).unwrap();
+    for words in ["10-emacs.sh", "exit code 3", "E: no such package"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(nodes(&cloud), [shows("login1", "failed")]);
+}
+
+#[test]
+fn a_code_without_a_report_is_explained_too_and_an_id_that_is_none_stays_cloudformations_words() {
+    for (id, has_node) in [("no-usable-ssh-key", true), ("login-name-is-taken", true), ("i-0123456789abcdef0", false)] {
+        let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
+        {
+            let mut state = cloud.world.state();
+            state.stacks.next_behaviour = StackBehaviour::Fails;
+            state.stacks.next_words = Some(format!("Received FAILURE signal with UniqueId {id}"));
+        }
+        cloud.drop_file(CREATE, b"{}");
+        cloud.settle();
+        let Some(Message::Failed { causes, .. }) = cloud.message(FAILED) else { panic!("it failed") };
+        assert_eq!(causes[0].node.is_some(), has_node, "{id}");
+        assert_eq!(cloud.text(FAILED).unwrap().contains(id), !has_node, "{id}");
+    }
+}
+
+#[test]
+fn reports_change_the_status_file_and_nothing_else() {
+    let mut cloud = ready();
+    let ledger = ledger_of(&cloud, "alice");
+    cloud.world.state().effects.clear();
+    cloud.outcomes.clear();
+    for state in [NodeState::Failed, NodeState::Leaving, NodeState::Starting, NodeState::Configuring, NodeState::Ready] {
+        put(&mut cloud, "login1", &NodeReport { failure: Some(FailureCode::AgentFailed), ..report(state) });
+    }
+    let effects = cloud.world.state().effects.clone();
+    assert!(!effects.is_empty() && effects.iter().all(|effect| matches!(effect, Effect::WriteStatus { .. })), "{effects:?}");
+    assert!(cloud.outcomes.iter().flat_map(Outcome::actions).all(|action| action == Action::NoteReports));
+    assert_eq!((ledger_of(&cloud, "alice"), status(&cloud).state), (ledger, State::Ready));
+    assert!(cloud.world.state().mails.iter().all(|mail| mail.cluster == testing::cluster("alice", "demo")));
+}
+
+/// The last of many is shown, and of all the others one in a minute.
+#[test]
+fn reports_that_come_again_and_again_are_shown_once_a_minute_and_the_last_one_is_shown() {
+    let mut cloud = ready();
+    cloud.world.state().effects.clear();
+    for nth in 0..50 {
+        let state = if nth % 2 == 0 { NodeState::Configuring } else { NodeState::Ready };
+        let key = key(&cloud, "login1");
+        let bytes = serde_json::to_vec(&report(state)).unwrap();
+        let at = cloud.world.now();
+        cloud.world.state().store.put(Bucket::System, &key, &bytes, at);
+        let _ = cloud.deliver(&Event::Report(key));
+        cloud.world.wait(1);
+    }
+    assert_eq!(cloud.world.state().effects.len(), 1, "one of fifty within a minute");
+    let key = key(&cloud, "login1");
+    cloud.queue.push_back(Event::Report(key));
+    cloud.drain();
+    assert_eq!(nodes(&cloud), [shows("login1", "ready")]);
+}
+
+#[test]
+fn what_is_no_report_is_ignored_and_hides_nothing() {
+    let mut cloud = ready();
+    put(&mut cloud, "compute-1", &report(NodeState::Ready));
+    cloud.world.wait(60);
+    let good = serde_json::to_vec(&report(NodeState::Failed)).unwrap();
+    let folder = ReportKey::folder(&testing::cluster("alice", "demo"), &request(&cloud));
+    let long = [good.clone(), vec![b' '; BYTES_MAX]].concat();
+    let other_life = ReportKey::folder(&testing::cluster("alice", "demo"), &RequestId::from_tag("00000000000000ff"));
+    for (key, bytes) in [
+        (format!("{folder}login1.json"), b"\xff\xfe{" as &[u8]),
+        (format!("{folder}compute-2.json"), &long),
+        (format!("{folder}compute-3.json"), b"[[[[[[[["),
+        // More than the four that it may have.
+        (format!("{folder}compute-5.json"), &good),
+        (format!("{folder}login2.json"), &good),
+        (format!("{folder}jobs/login1.json"), &good),
+        (format!("{folder}login1.json/login1.json"), &good),
+        (format!("{other_life}login1.json"), &good),
+        (format!("{folder}\u{202e}.json"), &good),
+        ("nodes/bob/demo/login1.json".to_owned(), &good),
+        ("nodes/".to_owned(), &good),
+    ] {
+        cloud.put_report(&key, bytes);
+        cloud.drain();
+        assert_eq!(nodes(&cloud), [shows("compute-1", "ready")], "{key}");
+    }
+    // An object that S3 does not give out, because the node has encrypted it with a key of its own.
+    let withheld = key(&cloud, "compute-4");
+    let at = cloud.world.now();
+    cloud.world.state().store.put(Bucket::System, &withheld, &good, at);
+    cloud.world.state().store.withhold(Bucket::System, &withheld);
+    cloud.queue.push_back(Event::Report(withheld));
+    cloud.drain();
+    assert_eq!(nodes(&cloud), [shows("compute-1", "ready")]);
+    assert_eq!(cloud.outcomes.last().map(|outcome| outcome.reports_ignored), Some(7), "what lies in the folder and is no report");
+    assert_eq!(cloud.faults, []);
+}
+
+#[test]
+fn however_many_objects_a_node_writes_one_page_is_listed_and_one_report_for_each_node_is_read() {
+    let mut cloud = ready();
+    let bytes = serde_json::to_vec(&report(NodeState::Ready)).unwrap();
+    {
+        let at = cloud.world.now();
+        let keys: Vec<String> = (1..3_000).map(|nth| key(&cloud, &format!("compute-{nth}"))).collect();
+        let mut state = cloud.world.state();
+        for key in &keys {
+            state.store.put(Bucket::System, key, &bytes, at);
+        }
+        state.asked.clear();
+    }
+    put(&mut cloud, "login1", &report(NodeState::Configuring));
+    // It comes after all of them in the listing, which shows a thousand.
+    assert_eq!(nodes(&cloud)[0], shows("login1", "configuring"));
+    assert!(nodes(&cloud).len() <= 5);
+    let asked = cloud.world.state().asked.clone();
+    let (lists, reads) = (asked.iter().filter(|a| a.is::<ListReports>()).count(), asked.iter().filter(|a| a.is::<ReadReport>()).count());
+    assert!(lists == 1 && reads <= 5, "{lists} lists, {reads} reads");
+}
+
+#[test]
+fn a_users_nodes_are_not_in_anothers_files_and_an_earlier_lifes_not_in_a_later_ones() {
+    let mut cloud = ready();
+    cloud.drop_file("home/bob/demo.cf-create", b"{}");
+    cloud.settle();
+    let bobs = request(&cloud);
+    let bytes = serde_json::to_vec(&report(NodeState::Failed)).unwrap();
+    let before = cloud.text(STATUS);
+    // Bob's node writes below its own folder, with Bob's request and with Alice's.
+    let alices = cloud.world.state().stacks.all()[0].stack.request().unwrap();
+    for request in [bobs, alices.clone()] {
+        let cluster = testing::cluster("bob", "demo");
+        cloud.put_report(&ReportKey { cluster, request, node: LOGIN.to_string() }.key(), &bytes);
+        cloud.drain();
+    }
+    assert_eq!(cloud.text(STATUS), before);
+    // Alice's cluster goes, and another of its name comes; a node of the first writes late.
+    cloud.drop_file("home/alice/demo.cf-delete", b"");
+    cloud.settle();
+    cloud.drop_file(CREATE, b"{}");
+    cloud.settle();
+    assert_ne!(request(&cloud), alices);
+    cloud.put_report(&ReportKey { cluster: testing::cluster("alice", "demo"), request: alices, node: LOGIN.to_string() }.key(), &bytes);
+    cloud.drain();
+    assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![]));
+}
+
+#[test]
+fn a_report_of_a_cluster_that_is_not_there_ends_where_it_came() {
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
+    let key =
+        ReportKey { cluster: testing::cluster("alice", "demo"), request: RequestId::from_tag("00000000000000aa"), node: "login1".into() };
+    cloud.put_report(&key.key(), &serde_json::to_vec(&report(NodeState::Ready)).unwrap());
+    cloud.drain();
+    let effects = cloud.world.state().effects.len();
+    assert_eq!((effects, cloud.keys().len(), cloud.faults.len()), (0, 0, 0));
+}
