@@ -21,11 +21,11 @@ const THREE_MISTAKES: &str = r#"{
 "#;
 
 /// Seconds for each part of the cluster. The deployment went as fast as it could; a cluster is to be watched.
-const PACE: f64 = 0.8;
+const SECONDS_EACH: f64 = 0.8;
 
 pub fn show(alice: &Alice, keep: bool, emulator: &Emulator) -> Result<()> {
     give_profile(alice, &[("configure.d/user.sh", profile::KEY)])?;
-    alice.expects_a_real_node(PACE)?;
+    alice.expects_a_real_node(SECONDS_EACH)?;
     let cluster = creates(alice)?;
     makes_mistakes(alice)?;
     if keep {

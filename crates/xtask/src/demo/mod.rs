@@ -48,7 +48,8 @@ pub fn run(options: Options) -> Result<()> {
         install_and_compile()?;
     }
     let port = Some(options.port).filter(|port| *port > 0);
-    let emulator = step("starting the local AWS", || Emulator::start(port, Pace::DEMO))?;
+    let pace = if options.nodes { nodes::PACE } else { Pace::DEMO };
+    let emulator = step("starting the local AWS", || Emulator::start(port, pace))?;
     let url = emulator.url();
     if !options.built {
         step("sam build: the functions and the nodes' agent, as they were compiled", deploy::build)?;
