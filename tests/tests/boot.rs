@@ -18,14 +18,15 @@ use common::{TestUser, stage_without_profile};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// Writes the key that the user logs in with.
+/// Writes the key that the user logs in with. A script has no variable of the machine that runs the tests: its own path shows the folder
+/// that stands for the node's disk.
 const KEY: &str = r#"#!/bin/bash
-home=$(getent passwd "$(cat "$BOOT/login")" | cut -d: -f6)
-ssh-keygen -q -t ed25519 -N '' -f "$BOOT/key" && cat "$BOOT/key.pub" >> "$home/.ssh/authorized_keys"
+root=${0%%/var/lib/clusterdrop/*}
+ssh-keygen -q -t ed25519 -N '' -f "$root/key" && cat "$root/key.pub" >> "$root/home/$(cat "$root/login")/.ssh/authorized_keys"
 "#;
 
 /// Notes that it ran, and with which arguments.
-const NOTE: &str = "#!/bin/bash\necho \"${0##*/} $*\" >> \"$BOOT/ran\"\n";
+const NOTE: &str = "#!/bin/bash\necho \"${0##*/} $*\" >> \"${0%%/var/lib/clusterdrop/*}/ran\"\n";
 
 /// In place of the agent: notes how it was called.
 const STAND_IN: &str = "#!/bin/bash\necho \"$1\" >> \"$BOOT/ran\"\n";
@@ -108,7 +109,7 @@ async fn a_cluster_is_ready_because_the_agent_of_its_login_node_signals() -> Res
     let agent = machine.start(&instance, "127.0.0.1", &[])?;
     s.answer("demo.cf-created").await.with_context(|| machine.read("agent-output"))?;
     assert_eq!(machine.read("ran"), "10-first.sh configure master demo\n30-last.sh configure master demo\n");
-    assert!(machine.read("calls").contains("useradd --create-home --shell /bin/bash boot1\n"), "{}", machine.read("calls"));
+    assert!(machine.read("calls").contains("useradd --create-home --user-group --shell /bin/bash boot1\n"), "{}", machine.read("calls"));
     agent.end()
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::emulator::REGION;
 use crate::root;
@@ -149,15 +149,5 @@ pub fn adopt(endpoint: &str, cli: &Path) -> Result<()> {
         "clusterdrop admin adopt-bucket",
         "see the last lines of its output below",
     )?;
-    Ok(())
-}
-
-/// Gives a user a profile; without one there is no cluster.
-pub fn give_profile(endpoint: &str, user: &str) -> Result<()> {
-    let script = root().join("target").join("user.sh");
-    std::fs::write(&script, "#!/bin/bash\n# Puts the user's key where sshd looks for it.\n")?;
-    let target = format!("s3://{CUSTOMIZER_BUCKET}/customizer/{user}/configure.d/user.sh");
-    let Some(script) = script.to_str() else { bail!("the project's path is not UTF-8") };
-    aws(endpoint, &["s3", "cp", "--only-show-errors", script, &target])?;
     Ok(())
 }

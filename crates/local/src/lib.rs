@@ -1,5 +1,5 @@
-//! What runs on this machine: pinned tools, the local AWSes, SAM against them; processes that end with us, and scratch that goes
-//! with them. It has no AWS SDK, so that `cargo xtask`, which stands on it, is built in seconds.
+//! What runs on this machine: pinned tools, the local AWSes, SAM against them; nodes of a cluster; processes that end with us, and
+//! scratch that goes with them. It has no AWS SDK, so that `cargo xtask`, which stands on it, is built in seconds.
 
 pub mod children;
 pub mod deploy;

@@ -369,3 +369,29 @@ fn the_state_of_another_machine_is_not_this_ones() {
     bed.wait_for("compute-2", "ready");
     assert_eq!(bed.ran(3), ["once"], "its first boot, and another number");
 }
+
+/// `cargo xtask demo --nodes` shows this on the emulator.
+#[test]
+fn the_profile_of_the_demo_does_on_real_agents_what_the_demo_shows() {
+    let mut bed = Bed::new();
+    bed.remove("profiles/customizer/alice/configure.d/00-key");
+    let profile = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/profiles/alice");
+    let target = bed.store().join("profiles/customizer");
+    assert!(Command::new("cp").arg("-r").args([&profile, &target]).status().unwrap().success());
+    std::fs::create_dir_all(bed.root(2).join("scratch")).unwrap();
+    ready(&mut bed, 2);
+    let machines = |machine| std::fs::read_to_string(bed.root(machine).join("etc/machines")).unwrap_or_default();
+    let all = wait("three machines", || Some(machines(1)).filter(|all| all.lines().count() == 3));
+    assert!(all.starts_with(&format!("{}\tlogin1\n", bed.address(1))), "{all}");
+    for machine in [2, 3] {
+        wait("the same machines everywhere", || (machines(machine) == all).then_some(()));
+    }
+    let reports = ["compute-1", "compute-2"].map(|node| bed.report(node).unwrap());
+    let failed: Vec<_> = reports.iter().flat_map(|report| report.scripts.iter().map(|script| (report.instance.as_str(), script))).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!((failed[0].0, failed[0].1.script.as_str(), failed[0].1.exit_code), ("i-3", "30-scratch.sh", Some(3)));
+    assert_eq!(failed[0].1.last_lines.last().unwrap(), "no disk at /scratch: this machine came without one");
+    let joined = " [cluster-customizer:member-join] compute-1 at 127.";
+    wait("the join in the log", || bed.instance_log(1).iter().any(|line| line.contains(joined)).then_some(()));
+    assert!(bed.instance_log(1).iter().any(|line| line.ends_with("] alice can log in to demo")), "{:?}", bed.instance_log(1));
+}

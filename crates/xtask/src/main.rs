@@ -37,14 +37,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Chore {
     /// Deploy to a local AWS, drop a file, get a cluster, drop another, and it is gone
-    Demo {
-        /// Leave it running at the end, to be tried with the plain AWS CLI
-        #[arg(long)]
-        keep: bool,
-        /// The port of the local AWS
-        #[arg(long, default_value_t = 4566)]
-        port: u16,
-    },
+    Demo(demo::Options),
     /// Run the tests: format, lints, documentation, unit, simulation, templates, end to end
     Test {
         /// Only the steps whose names contain this, and what they need
@@ -93,7 +86,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     interruption::watch(PATIENCE_WITH_GRANDCHILDREN, || eprintln!("\nInterrupted; nothing is left running."))?;
     match chore {
-        Chore::Demo { keep, port } => demo::run(keep, port),
+        Chore::Demo(options) => demo::run(options),
         Chore::Test { test_step, deep } => test::run(test_step.as_deref(), deep),
         Chore::Simulate { options } => simulate::run(&options),
         Chore::Bench { options } => ours::run("cf-bench", &[vec!["measure".to_owned()], options].concat()),

@@ -3,6 +3,7 @@
 //! One emulator with an account for each would save nothing: it is one Python process, which one processor is too little for
 //! already; its pace, its orders of faults and its logs are the whole process's, and the users' bucket has one name for all.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -116,6 +117,13 @@ pub fn adopted(out: &Transcript) -> Result<()> {
     let deployment = Deployment::new(out, Pace::TEST, &["UserBucketMode=existing", "Trigger=s3"])?;
     deployment.on(&["adopt"])?;
     deployment.record("adopt")
+}
+
+/// The demo of the nodes: it waits for everything that it shows, and ends with an error where something does not come. It is this program
+/// once more, so that what it shows goes where this step's words go.
+pub fn five_nodes(out: &Transcript) -> Result<()> {
+    let mut demo = Command::new(env::current_exe()?);
+    out.show(demo.args(["demo", "--nodes", "--built", "--port", "0"]), "cargo xtask demo --nodes")
 }
 
 /// Many uploads at once: a hundred, or as many as `CLUSTERDROP_BURST` says (`200x5`: users, and files of each).

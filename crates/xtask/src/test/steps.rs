@@ -123,6 +123,7 @@ const STEPS: &[TestStep] = &[
     TestStep::new(ADOPTED, Lane::Emulators, deployments::adopted).tools(&[Tool::Emulator, Tool::Sam]).after(BUILT),
     TestStep::new(COUNTED, Lane::Emulators, deployments::counted).tools(&[Tool::Emulator, Tool::Sam]).after(BUILT),
     TestStep::new(FAILURE_QUEUES, Lane::Emulators, deployments::failure_queues).tools(&[Tool::Emulator, Tool::Sam]).after(BUILT),
+    TestStep::new("demo: five nodes", Lane::Emulators, deployments::five_nodes).tools(&[Tool::Emulator, Tool::Sam]).after(BUILT),
     TestStep::new(UPGRADE, Lane::Emulators, deployments::upgrade).when(When::Deep).tools(&[Tool::Emulator, Tool::Sam]).after(BUILT),
     TestStep::new("live: IAM enforced", Lane::Emulators, deployments::live).when(When::Deep).tools(&[Tool::Emulator]).after(BUILT),
     TestStep::new("wire: every operation spoiled", Lane::Emulators, deployments::wire)
@@ -221,6 +222,7 @@ mod tests {
         assert_eq!(names(Some("lint"), false)?, ["lint"]);
         assert_eq!(names(Some("failure queues"), false)?, [COMPILED, FUNCTIONS, FAILURE_QUEUES]);
         assert_eq!(names(Some("upgrade"), false)?, [COMPILED, FUNCTIONS, UPGRADE]);
+        assert_eq!(names(Some("five nodes"), false)?, [COMPILED, FUNCTIONS, "demo: five nodes"]);
         assert!(names(Some("weather"), false).is_err());
         assert!(!names(None, false)?.contains(&UPGRADE) && names(None, true)?.contains(&UPGRADE));
         Ok(())
