@@ -19,7 +19,7 @@ use super::screen::{Screen, complain, print};
 use super::seams::{self, ByLink};
 use super::summary::Summary;
 use super::trigger::{self, On};
-use super::{REPOSITORY, avail, list};
+use super::{REPOSITORY, avail, bucket, list};
 use crate::event::Event;
 use crate::hooks::{Facts, Hooks};
 use crate::members::state::{Entry, State, StateError};
@@ -73,6 +73,8 @@ enum Verb {
         /// The profile, as foo or account/foo
         profile: ProfileName,
     },
+    /// Show the bucket of this node's profiles, and the name that the Alces customiser would compute for the account
+    Bucket,
     /// Put a script or a profile's folder into the bucket, with your own AWS credentials
     Push(push::Options),
     /// Fetch all profiles of this node again; no script runs
@@ -145,6 +147,7 @@ pub async fn run(options: Options) -> ExitCode {
         }
         Verb::Avail { repository } => available(&layout, repository.as_deref()).await,
         Verb::Apply { nodes, all, profile } => apply(&layout, &nodes, all, &profile).await,
+        Verb::Bucket => show_bucket(&layout),
         Verb::Push(options) => push::run(&layout, options).await,
         Verb::Pull => pull(&layout).await,
         Verb::Trigger { members, event, profile } => trigger_event(&layout, &event, profile.as_ref(), members.into_iter().collect()).await,
@@ -160,6 +163,16 @@ pub async fn run(options: Options) -> ExitCode {
 
 fn settings(layout: &Layout) -> Result<NodeSettings, Ending> {
     NodeSettings::read(layout).map_err(Ending::failed)
+}
+
+fn show_bucket(layout: &Layout) -> Done {
+    let settings = settings(layout)?;
+    print(&format!("profiles come from s3://{}/customizer/", settings.customizer_bucket));
+    print(&format!(
+        "the Alces customiser would take s3://{}/customizer/ for this account; it is a suggestion only, and nothing is fetched from it",
+        bucket::suggested(&settings.account)
+    ));
+    Ok(0)
 }
 
 fn print_all(lines: impl IntoIterator<Item = String>) {

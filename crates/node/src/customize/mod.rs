@@ -4,6 +4,7 @@
 //! - [`lists`]: the profiles of a node beside those of its template: applied ones, and those that the login node gives to others;
 //! - [`list`]: what is installed; [`avail`]: what could be, by [`index`], the bucket's `index.yml`;
 //! - [`apply`]: brings one profile to this node and runs it, and fetches all again (`pull`); [`remote`]: the same on other nodes;
+//! - [`bucket`]: the old computed name of an account's bucket, as a suggestion;
 //! - [`trigger`]: runs the scripts of one event;
 //! - [`push`]: puts a profile into the bucket, with the caller's own rights;
 //! - [`credentials`]: those of the caller; [`summary`]: what came of scripts; [`screen`]: what is printed meanwhile;
@@ -13,6 +14,7 @@
 
 pub mod apply;
 pub mod avail;
+pub mod bucket;
 pub mod command;
 pub mod credentials;
 pub mod index;

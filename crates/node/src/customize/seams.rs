@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::Region;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
+use super::credentials;
 use super::remote::{Answer, Ask, PATIENCE, Request};
 use super::screen::complain;
 use super::trigger::Failures;
@@ -32,9 +32,9 @@ pub async fn open_store(settings: &NodeSettings) -> anyhow::Result<S3> {
 
 /// S3 with the caller's own credentials: those of the environment and of the caller's files, never those of the machine.
 pub async fn open_store_as_caller(region: &str, account: &str) -> anyhow::Result<S3> {
-    let environment = CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new());
-    let callers = environment.or_else("the caller's files", ProfileFileCredentialsProvider::builder().build());
-    let config = aws::configuration(region).await.into_builder().credentials_provider(SharedCredentialsProvider::new(callers)).build();
+    let provider = ProviderConfig::without_region().with_region(Some(Region::new(region.to_owned()))).with_http_client(aws::Wire::direct());
+    let callers = SharedCredentialsProvider::new(credentials::of_caller(&provider));
+    let config = aws::configuration(region).await.into_builder().credentials_provider(callers).build();
     Ok(S3::new(&config, account, s3::Patience::default()))
 }
 
