@@ -387,7 +387,8 @@ fn the_profile_of_the_demo_does_on_real_agents_what_the_demo_shows() {
         wait("the same machines everywhere", || (machines(machine) == all).then_some(()));
     }
     let reports = ["compute-1", "compute-2"].map(|node| bed.report(node).unwrap());
-    let failed: Vec<_> = reports.iter().flat_map(|report| report.scripts.iter().map(|script| (report.instance.as_str(), script))).collect();
+    let failed: Vec<_> =
+        reports.iter().flat_map(|report| report.scripts.iter().map(move |script| (report.instance.as_str(), script))).collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert_eq!((failed[0].0, failed[0].1.script.as_str(), failed[0].1.exit_code), ("i-3", "30-scratch.sh", Some(3)));
     assert_eq!(failed[0].1.last_lines.last().unwrap(), "no disk at /scratch: this machine came without one");
