@@ -235,10 +235,10 @@ fn b23_nodes_that_reboot_without_network_configure_with_their_last_scripts_and_s
     bed.boot(2, "boot-2");
     for machine in [1, 2] {
         wait("the second boot", || (bed.ran_with(machine, "c ").len() == 2).then_some(()));
-        wait("the reason", || bed.agent(machine).log().contains("no customisation was fetched").then_some(()));
+        wait("the reason", || bed.agent(machine).log().contains("no profile was fetched").then_some(()));
     }
     bed.restore_network();
-    wait("the report", || bed.report("login1").filter(|report| report.message.contains("no customisation was fetched")));
+    wait("the report", || bed.report("login1").filter(|report| report.message.contains("no profile was fetched")));
 }
 
 #[test]
