@@ -254,6 +254,12 @@ fn a_node_whose_script_fails_it_reports_before_it_signals() {
     assert_eq!(report.scripts[0].last_lines, ["it is broken"]);
     wait("the signal", || (bed.signals() == ["script-failed false failed"]).then_some(()));
     assert_eq!(bed.ran(1).len(), 0);
+    bed.kill(1);
+    bed.boot(1, "boot-1");
+    bed.boot(2, "boot-1");
+    wait("a compute node gets its number", || bed.report("compute-1"));
+    let report = bed.report("login1").unwrap();
+    assert_eq!((report.failure, report.state.to_string().as_str()), (Some(FailureCode::ScriptFailed), "failed"), "it stays failed");
 }
 
 #[test]
@@ -313,7 +319,8 @@ fn a_killed_agent_goes_on_where_it_was_and_signals_once() {
     wait("the signal", || (!bed.signals().is_empty()).then_some(()));
     bed.kill(1);
     bed.boot(1, "boot-1");
-    bed.wait_for("login1", "ready");
+    let report = wait("the second crash", || bed.report("login1").filter(|report| report.message.contains("(2 times")));
+    assert_eq!((report.state.to_string().as_str(), report.host_keys.len()), ("ready", 1), "what was reported stays");
     assert_eq!(bed.signals(), ["i-1 true ready"]);
 }
 
