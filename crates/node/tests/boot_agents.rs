@@ -235,10 +235,10 @@ fn b23_nodes_that_reboot_without_network_configure_with_their_last_scripts_and_s
     bed.boot(2, "boot-2");
     for machine in [1, 2] {
         wait("the second boot", || (bed.ran_with(machine, "c ").len() == 2).then_some(()));
-        wait("the reason", || bed.agent(machine).log().contains("no customisation was fetched").then_some(()));
+        wait("the reason", || bed.agent(machine).log().contains("no profile was fetched").then_some(()));
     }
     bed.restore_network();
-    wait("the report", || bed.report("login1").filter(|report| report.message.contains("no customisation was fetched")));
+    wait("the report", || bed.report("login1").filter(|report| report.message.contains("no profile was fetched")));
 }
 
 #[test]
@@ -254,6 +254,12 @@ fn a_node_whose_script_fails_it_reports_before_it_signals() {
     assert_eq!(report.scripts[0].last_lines, ["it is broken"]);
     wait("the signal", || (bed.signals() == ["script-failed false failed"]).then_some(()));
     assert_eq!(bed.ran(1).len(), 0);
+    bed.kill(1);
+    bed.boot(1, "boot-1");
+    bed.boot(2, "boot-1");
+    wait("a compute node gets its number", || bed.report("compute-1"));
+    let report = bed.report("login1").unwrap();
+    assert_eq!((report.failure, report.state.to_string().as_str()), (Some(FailureCode::ScriptFailed), "failed"), "it stays failed");
 }
 
 #[test]
@@ -313,7 +319,8 @@ fn a_killed_agent_goes_on_where_it_was_and_signals_once() {
     wait("the signal", || (!bed.signals().is_empty()).then_some(()));
     bed.kill(1);
     bed.boot(1, "boot-1");
-    bed.wait_for("login1", "ready");
+    let report = wait("the second crash", || bed.report("login1").filter(|report| report.message.contains("(2 times")));
+    assert_eq!((report.state.to_string().as_str(), report.host_keys.len()), ("ready", 1), "what was reported stays");
     assert_eq!(bed.signals(), ["i-1 true ready"]);
 }
 

@@ -243,7 +243,10 @@ impl<W: World> Boot<W> {
             }
         }
         self.node.reporter.name(found.given.name);
-        if self.node.life().boot.concluded != Some(Verdict::Ready) {
+        // What was concluded about a boot that is over stays, also where its agent was started again.
+        let boot = self.node.life().boot;
+        let is_over = boot.failed_by.is_some() || boot.ran.contains(&Event::NodeStarted) && boot.concluded.is_some();
+        if !is_over {
             self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, None));
         }
         self.found = Some(found.clone());

@@ -66,7 +66,7 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     announce(&settings, &begin);
     // At a reboot the machine is the one that it was, also where its metadata do not answer.
     let identity = identity.or_else(|| Some(Identity { instance: life.instance.clone(), address: life.address? }));
-    let reporter = Reporter::new(contents(&life, identity.as_ref(), &begin));
+    let reporter = Reporter::new(Contents { host_keys: world.host_keys(), ..contents(&life, identity.as_ref(), &begin) });
     if settings.role == Role::Master {
         reporter.name(NodeName::LOGIN);
     } else if let Some(last) = &life.given {

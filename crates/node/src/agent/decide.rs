@@ -122,7 +122,12 @@ pub fn decide(known: &Snapshot) -> Action {
         return conclude(known, Verdict::Failed(FailureCode::AgentFailed));
     }
     if known.script_failed {
-        return conclude(known, Verdict::Failed(FailureCode::ScriptFailed));
+        // It runs no further script of this boot, but is a member and answers: where `initialize` failed it, and after a restart of its
+        // agent, that takes the configuration.
+        return match conclude(known, Verdict::Failed(FailureCode::ScriptFailed)) {
+            Action::Serve if known.reached < Reached::Configuration => Action::Seek(None),
+            action => action,
+        };
     }
     if !known.ran.contains(&Event::Initialize) && (known.reached >= Reached::Scripts || !known.first_boot) {
         return Action::Run(Event::Initialize);
@@ -276,6 +281,18 @@ mod tests {
         let known = Snapshot { reached: Reached::Configuration, ..first_boot(Role::Master) };
         let taken = steps(known, |known, action| known.script_failed |= action == Action::Run(Event::Configure));
         assert_eq!(taken, ["run initialize", "run configure", "conclude: failed: script-failed", "serve"]);
+    }
+
+    #[test]
+    fn a_node_that_failed_is_still_a_member_after_a_restart_of_its_agent() {
+        let known = Snapshot { reached: Reached::Scripts, ..first_boot(Role::Slave) };
+        let taken = steps(known, |known, action| {
+            known.script_failed |= action == Action::Run(Event::Initialize);
+            if action == Action::Seek(None) {
+                known.reached = Reached::Configuration;
+            }
+        });
+        assert_eq!(taken, ["run initialize", "conclude: failed: script-failed", "seek the configuration", "serve"]);
     }
 
     #[test]
