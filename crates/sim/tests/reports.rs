@@ -279,6 +279,28 @@ fn a_users_nodes_are_not_in_anothers_files_and_an_earlier_lifes_not_in_a_later_o
     assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![]));
 }
 
+/// The plan that starts the next cluster is made on a look at the failed one.
+#[test]
+fn a_cluster_that_follows_a_failed_one_does_not_show_its_nodes() {
+    let mut cloud = Cloud::new(testing::settings()).with_profile("alice");
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::Fails;
+    cloud.drop_file(CREATE, b"{}");
+    cloud.drain();
+    put(&mut cloud, "login1", &report(NodeState::Failed));
+    cloud.world.state().stacks.next_behaviour = StackBehaviour::Succeeds;
+    cloud.step();
+    cloud.drain();
+    cloud.drop_file(CREATE, b"{\"ComputeMaxNodes\": \"4\"}");
+    cloud.settle();
+    let second = request(&cloud);
+    let effects = cloud.world.state().effects.clone();
+    let shown = effects.iter().filter_map(|effect| match effect {
+        Effect::WriteStatus { status, .. } if status.request == second => Some(status.reported.nodes.len()),
+        _ => None,
+    });
+    assert_eq!(shown.max(), Some(0), "the second cluster's nodes have not reported");
+}
+
 #[test]
 fn a_report_of_a_cluster_that_is_not_there_ends_where_it_came() {
     let mut cloud = Cloud::new(testing::settings()).with_profile("alice");

@@ -308,10 +308,12 @@ impl<'a> Builder<'a> {
         Some((accepted.key.status(), status))
     }
 
-    /// What a status file shows of the nodes. Where their reports were not read, what was shown of them stays.
+    /// What a status file shows of the nodes. Where their reports were not read, what was shown of them stays. A plan may accept another
+    /// create than the one whose nodes were read: of its own nodes nothing is known yet.
     fn reported(&self, state: State, login: Option<&str>, request: &RequestId) -> NodesShown {
         let has_nodes = matches!(state, State::Creating | State::Ready | State::Failed);
-        match self.snapshot.reports.read() {
+        let is_theirs = self.snapshot.entry().accepted.is_some_and(|accepted| accepted.request == *request);
+        match self.snapshot.reports.read().filter(|_| is_theirs) {
             _ if !has_nodes => NodesShown::default(),
             Some(reports) => NodesShown::of(reports, login, node_failure),
             None => {
