@@ -11,6 +11,10 @@ use cf_core::stack::{ResourceStatus as R, StackId, StackState, StackStatus};
 
 use crate::contract_world::{ContractWorld, StackOutcome, Words};
 
+/// Two requests, as their tags have them.
+const FIRST: &str = "00000000000000f1";
+const SECOND: &str = "00000000000000f2";
+
 fn kind<T>(done: Result<T, Fault>) -> Option<Kind> {
     done.err().map(|fault| fault.kind)
 }
@@ -28,7 +32,7 @@ pub async fn what_never_was_is_none_by_name_and_by_id<S: ContractWorld>(s: &S) -
 }
 
 pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: ContractWorld>(s: &S) -> Result<()> {
-    let new = s.new_stack("first");
+    let new = s.new_stack(FIRST);
     s.create(new.clone()).await?;
     let stack = s.named().await?.context("by its name")?;
     ensure!(stack.status == StackStatus::CreateInProgress, "{}", stack.status);
@@ -40,7 +44,7 @@ pub async fn a_stack_is_seen_by_name_and_id_as_soon_as_it_is_created<S: Contract
 }
 
 pub async fn a_stack_shows_every_parameter_defaults_too<S: ContractWorld>(s: &S) -> Result<()> {
-    let new = s.new_stack("first");
+    let new = s.new_stack(FIRST);
     s.create(new.clone()).await?;
     let shown = s.named().await?.context("by its name")?.parameters;
     ensure!(new.parameters.iter().all(|(name, value)| shown.get(name) == Some(value)), "{shown:?}");
@@ -49,7 +53,7 @@ pub async fn a_stack_shows_every_parameter_defaults_too<S: ContractWorld>(s: &S)
 }
 
 pub async fn a_stack_that_completes_has_its_login<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
     let stack = s.by_id(&id).await?.context("by its id")?;
     ensure!(stack.status == StackStatus::CreateComplete, "{}", stack.status);
     ensure!(stack.outputs.contains_key(&s.settings().template.metadata.login_output), "{:?}", stack.outputs);
@@ -57,34 +61,34 @@ pub async fn a_stack_that_completes_has_its_login<S: ContractWorld>(s: &S) -> Re
 }
 
 pub async fn the_same_token_again_is_the_same_stack<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
-    s.create(s.new_stack("first")).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
+    s.create(s.new_stack(FIRST)).await?;
     s.settle().await?;
     ensure!(s.named().await?.is_some_and(|stack| stack.id == id));
     Ok(())
 }
 
 pub async fn another_token_on_a_name_in_use_is_a_conflict<S: ContractWorld>(s: &S) -> Result<()> {
-    s.create(s.new_stack("first")).await?;
-    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict), "while it is made");
+    s.create(s.new_stack(FIRST)).await?;
+    ensure!(kind(s.create(s.new_stack(SECOND)).await) == Some(Kind::Conflict), "while it is made");
     s.settle().await?;
-    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict), "when it stands");
+    ensure!(kind(s.create(s.new_stack(SECOND)).await) == Some(Kind::Conflict), "when it stands");
     Ok(())
 }
 
 pub async fn a_failed_creation_keeps_its_name_until_it_is_deleted<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Fails).await?;
+    let id = s.settled(FIRST, StackOutcome::Fails).await?;
     ensure!(status(s, &id).await? == Some(StackStatus::RollbackComplete));
-    ensure!(kind(s.create(s.new_stack("second")).await) == Some(Kind::Conflict));
+    ensure!(kind(s.create(s.new_stack(SECOND)).await) == Some(Kind::Conflict));
     s.delete(&id).await?;
     s.settle().await?;
     ensure!(s.named().await?.is_none() && status(s, &id).await? == Some(StackStatus::DeleteComplete));
-    s.create(s.new_stack("second")).await?;
+    s.create(s.new_stack(SECOND)).await?;
     Ok(())
 }
 
 pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_finds<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
     s.delete(&id).await?;
     ensure!(status(s, &id).await? == Some(StackStatus::DeleteInProgress));
     s.settle().await?;
@@ -93,29 +97,29 @@ pub async fn a_deletion_is_seen_at_once_and_ends_in_a_stack_that_only_its_id_fin
 }
 
 pub async fn a_token_is_token_used_even_after_its_stack_is_gone<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
     s.delete(&id).await?;
     s.settle().await?;
-    ensure!(kind(s.create(s.new_stack("first")).await) == Some(Kind::TokenUsed));
+    ensure!(kind(s.create(s.new_stack(FIRST)).await) == Some(Kind::TokenUsed));
     ensure!(s.named().await?.is_none());
     Ok(())
 }
 
 pub async fn a_name_has_a_second_life_under_another_id<S: ContractWorld>(s: &S) -> Result<()> {
-    let first = s.settled("first", StackOutcome::Completes).await?;
+    let first = s.settled(FIRST, StackOutcome::Completes).await?;
     s.delete(&first).await?;
     s.settle().await?;
-    let second = s.settled("second", StackOutcome::Completes).await?;
+    let second = s.settled(SECOND, StackOutcome::Completes).await?;
     ensure!(first != second && status(s, &first).await? == Some(StackStatus::DeleteComplete));
     ensure!(status(s, &second).await? == Some(StackStatus::CreateComplete));
     Ok(())
 }
 
 pub async fn a_deletion_by_an_old_id_leaves_the_second_life_alone<S: ContractWorld>(s: &S) -> Result<()> {
-    let first = s.settled("first", StackOutcome::Completes).await?;
+    let first = s.settled(FIRST, StackOutcome::Completes).await?;
     s.delete(&first).await?;
     s.settle().await?;
-    let second = s.settled("second", StackOutcome::Completes).await?;
+    let second = s.settled(SECOND, StackOutcome::Completes).await?;
     s.delete(&first).await?;
     s.settle().await?;
     ensure!(status(s, &second).await? == Some(StackStatus::CreateComplete));
@@ -123,7 +127,7 @@ pub async fn a_deletion_by_an_old_id_leaves_the_second_life_alone<S: ContractWor
 }
 
 pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     new.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
@@ -131,7 +135,7 @@ pub async fn a_parameter_that_the_template_does_not_know_is_refused_for_good<S: 
 }
 
 pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     new.parameters.insert("AutoscalingPolicy".into(), "perhaps".into());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
@@ -139,7 +143,7 @@ pub async fn a_value_that_the_template_does_not_allow_is_refused_for_good<S: Con
 }
 
 pub async fn a_parameter_without_a_value_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     let wanted = s.settings().template.parameters.iter().find(|(_, parameter)| parameter.default.is_none());
     let name = wanted.map(|(name, _)| name.clone()).context("some parameter of the template has no default")?;
     ensure!(new.parameters.remove(&name).is_some());
@@ -149,7 +153,7 @@ pub async fn a_parameter_without_a_value_is_refused_for_good<S: ContractWorld>(s
 }
 
 pub async fn a_tag_of_awss_own_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     new.tags.insert("aws:cloudformation:stack-name".into(), "mine".into());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
@@ -157,7 +161,7 @@ pub async fn a_tag_of_awss_own_is_refused_for_good<S: ContractWorld>(s: &S) -> R
 }
 
 pub async fn more_than_fifty_tags_are_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     new.tags.extend((0..50).map(|nth| (format!("more-{nth}"), "x".to_owned())));
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
@@ -165,7 +169,7 @@ pub async fn more_than_fifty_tags_are_refused_for_good<S: ContractWorld>(s: &S) 
 }
 
 pub async fn an_empty_tag_is_refused_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     new.tags.insert("project".into(), String::new());
     ensure!(kind(s.create(new).await) == Some(Kind::Rejected));
     ensure!(s.named().await?.is_none());
@@ -173,7 +177,7 @@ pub async fn an_empty_tag_is_refused_for_good<S: ContractWorld>(s: &S) -> Result
 }
 
 pub async fn a_template_that_is_not_there_yet_may_come<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut new = s.new_stack("first");
+    let mut new = s.new_stack(FIRST);
     new.template = "templates/cluster-0000000000000000.yaml".into();
     ensure!(kind(s.create(new).await) == Some(Kind::Retry));
     ensure!(s.named().await?.is_none());
@@ -181,15 +185,15 @@ pub async fn a_template_that_is_not_there_yet_may_come<S: ContractWorld>(s: &S) 
 }
 
 pub async fn a_refused_creation_leaves_its_token_unspent<S: ContractWorld>(s: &S) -> Result<()> {
-    let mut wrong = s.new_stack("first");
+    let mut wrong = s.new_stack(FIRST);
     wrong.parameters.insert("ComputeSpotPrize".into(), "0.03".into());
     ensure!(kind(s.create(wrong).await) == Some(Kind::Rejected));
-    s.create(s.new_stack("first")).await?;
+    s.create(s.new_stack(FIRST)).await?;
     Ok(())
 }
 
 pub async fn a_deletion_of_what_is_gone_or_never_was_is_no_fault<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
     s.delete(&id).await?;
     s.delete(&id).await?;
     s.settle().await?;
@@ -204,7 +208,7 @@ pub async fn a_deletion_of_what_is_gone_or_never_was_is_no_fault<S: ContractWorl
 }
 
 pub async fn a_stack_that_is_still_made_can_be_deleted<S: ContractWorld>(s: &S) -> Result<()> {
-    s.create(s.new_stack("first")).await?;
+    s.create(s.new_stack(FIRST)).await?;
     let id = s.named().await?.context("by its name")?.id;
     s.delete(&id).await?;
     s.settle().await?;
@@ -213,7 +217,7 @@ pub async fn a_stack_that_is_still_made_can_be_deleted<S: ContractWorld>(s: &S) 
 }
 
 pub async fn a_protected_stack_is_not_deleted_and_that_is_for_good<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::IsProtected).await?;
+    let id = s.settled(FIRST, StackOutcome::IsProtected).await?;
     let refused = s.delete(&id).await;
     ensure!(kind(refused.clone()) == Some(Kind::Rejected), "{refused:?}");
     ensure!(refused.is_err_and(|fault| fault.why.contains("TerminationProtection")));
@@ -226,7 +230,7 @@ async fn events<S: ContractWorld>(s: &S, id: &StackId) -> Result<Vec<StackEvent>
 }
 
 pub async fn events_come_newest_first_and_outlive_the_stack<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
     let before = events(s, &id).await?;
     s.delete(&id).await?;
     s.settle().await?;
@@ -240,7 +244,7 @@ pub async fn events_come_newest_first_and_outlive_the_stack<S: ContractWorld>(s:
 }
 
 pub async fn the_cause_of_a_failure_is_in_the_events<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Fails).await?;
+    let id = s.settled(FIRST, StackOutcome::Fails).await?;
     let causes = observe::causes(s, &id, StackState::Failed).await?;
     ensure!(causes.unread.is_empty(), "{causes:?}");
     let causes = causes.found;
@@ -251,7 +255,7 @@ pub async fn the_cause_of_a_failure_is_in_the_events<S: ContractWorld>(s: &S) ->
 }
 
 pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S: ContractWorld>(s: &S) -> Result<()> {
-    let id = s.settled("first", StackOutcome::Completes).await?;
+    let id = s.settled(FIRST, StackOutcome::Completes).await?;
     let all = s.pages(|page| ListResources { stack: id.clone(), page }).await?;
     ensure!(all.iter().all(|status| *status == R::CreateComplete), "{all:?}");
     ensure!(!all.is_empty() && all.len() <= s.settings().template.resources, "{} of {}", all.len(), s.settings().template.resources);
@@ -261,10 +265,10 @@ pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S:
 pub async fn all_living_stacks_are_listed_each_once_and_the_deleted_ones_not<S: ContractWorld>(s: &S) -> Result<()> {
     // More than any page holds.
     s.plant(101).await?;
-    let gone = s.settled("first", StackOutcome::Completes).await?;
+    let gone = s.settled(FIRST, StackOutcome::Completes).await?;
     s.delete(&gone).await?;
     s.settle().await?;
-    let lives = s.settled("second", StackOutcome::Completes).await?;
+    let lives = s.settled(SECOND, StackOutcome::Completes).await?;
     let all = s.pages(ListStacks).await?;
     let ids: BTreeSet<_> = all.iter().map(|stack| stack.id.clone()).collect();
     ensure!((all.len(), ids.len()) == (102, 102), "{} of which {} differ", all.len(), ids.len());
