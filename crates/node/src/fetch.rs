@@ -1,7 +1,7 @@
 //! Brings the profiles from S3 to the node, whole and in order.
 //!
 //! A profile is what lies under `customizer/<profile>/`. It is listed; where S3 refuses that, its `manifest.txt` names the files
-//! (facts B.3, B.4). [`choice`] decides what is taken, [`tree`] keeps the disk. A profile comes whole or not at all: where one of its files
+//! (facts B.3, B.4). [`choice`] decides what is taken, `tree` keeps the disk. A profile comes whole or not at all: where one of its files
 //! cannot be read, its last state stays.
 
 pub mod choice;
