@@ -26,6 +26,9 @@ use crate::node::Role;
 /// would do so for ever.
 pub const CRASHES_MAX: u32 = 5;
 
+/// An account that the system has refused for so long it refuses for good: the image has one of that name.
+pub const ACCOUNT_WAIT: Duration = Duration::from_secs(10);
+
 /// The events of a boot that follow the configuration.
 pub const STAGES: [Event; 3] = [Event::Configure, Event::Start, Event::NodeStarted];
 
@@ -147,7 +150,11 @@ pub fn decide(known: &Snapshot) -> Action {
 }
 
 fn without_configuration(known: &Snapshot) -> Action {
-    let left = known.fail_after.saturating_sub(known.sought);
+    let wait = match known.obstacle {
+        Some(FailureCode::AccountRefused) => known.fail_after.min(ACCOUNT_WAIT),
+        _ => known.fail_after,
+    };
+    let left = wait.saturating_sub(known.sought);
     if !left.is_zero() {
         return Action::Seek(Some(left));
     }
@@ -254,6 +261,14 @@ mod tests {
         let late = "seek the configuration";
         let after = ["run initialize", "run configure", "run start", "run node-started", "conclude: ready", "serve"];
         assert_eq!(taken, [&["run fail", "conclude: failed: no-configuration", late, late, late][..], &after].concat());
+    }
+
+    #[test]
+    fn an_account_that_is_refused_is_not_sought_as_long_as_the_network() {
+        let known = Snapshot { obstacle: Some(FailureCode::AccountRefused), ..first_boot(Role::Master) };
+        let at = |sought| decide(&Snapshot { sought, ..known.clone() });
+        assert_eq!(at(ACCOUNT_WAIT.checked_sub(Duration::from_millis(1)).unwrap()), Action::Seek(Some(Duration::from_millis(1))));
+        assert_eq!(at(ACCOUNT_WAIT), Action::Run(Event::Fail));
     }
 
     #[test]

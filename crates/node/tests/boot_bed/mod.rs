@@ -24,17 +24,25 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// The cluster's name.
 pub const CLUSTER: &str = "demo";
 
-/// Where scripts note that they ran: a file below the node's root, seen from a profile's folder.
-pub const RAN: &str = "../../../../../ran";
+/// The folder that stands for the node's `/`, in a script: its profile lies in the agent's state.
+pub const ROOT: &str = "\"${0%%/var/lib/clusterdrop/*}\"";
+
+/// Where scripts note that they ran.
+pub const RAN: &str = "\"${0%%/var/lib/clusterdrop/*}\"/ran";
 
 /// Waits until something is there.
-pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_or(look, || what.to_owned())
+}
+
+/// The same; what was missing is described only where it never comes.
+pub fn wait_or<T>(mut look: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begin.elapsed() < PATIENCE, "never seen within {PATIENCE:?}: {what}");
+        assert!(begin.elapsed() < PATIENCE, "never seen within {PATIENCE:?}: {}", what());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -62,7 +70,7 @@ impl Bed {
         bed.script(
             "alice",
             "configure.d/00-key",
-            "[ \"$2\" = slave ] || echo ssh-ed25519 AAAA alice > ../../../../../home/alice/.ssh/authorized_keys",
+            &format!("[ \"$2\" = slave ] || echo ssh-ed25519 AAAA alice > {ROOT}/home/alice/.ssh/authorized_keys"),
         );
         bed
     }
@@ -167,9 +175,10 @@ impl Bed {
 
     /// Waits until a node's report is in this state.
     pub fn wait_for(&self, node: &str, state: &str) -> NodeReport {
-        wait(&format!("{node} is {state}; last report: {:?}; logs: {}", self.report(node), self.logs()), || {
-            self.report(node).filter(|report| report.state.to_string() == state)
-        })
+        wait_or(
+            || self.report(node).filter(|report| report.state.to_string() == state),
+            || format!("{node} is {state}; last report: {:?}; logs: {}", self.report(node), self.logs()),
+        )
     }
 
     fn logs(&self) -> String {

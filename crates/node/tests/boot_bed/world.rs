@@ -118,7 +118,8 @@ pub fn run_agent() {
         last_answer_after: milliseconds(1_000),
         retry: (milliseconds(50), milliseconds(200)),
         look: milliseconds(100),
-        rules: Rules { given_up_after: Duration::from_secs(3), away_min: Duration::from_secs(1) },
+        // Longer than a login node that was started again needs to see the others on a busy machine.
+        rules: Rules { given_up_after: Duration::from_secs(20), away_min: Duration::from_secs(8) },
         pace: Pace { every: milliseconds(100), again: Duration::from_hours(24), retry: (milliseconds(50), milliseconds(500)) },
         exchange_grace_ms: 500,
         ..Timing::default()
