@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cf_core::effect::Effect;
+use cf_core::effect::{Effect, Expect};
 use cf_core::key::StatusKey;
 use cf_core::ledger::{self, Ledger, Phase};
 use cf_core::message::{StateText, node_failure};
@@ -17,7 +17,7 @@ use cf_core::status::{State as Word, Status};
 use super::Oracle;
 use crate::cloudformation::{LOGIN, SimStack};
 use crate::finding::{Finding, FindingKind};
-use crate::s3::Bucket;
+use crate::s3::{Bucket, Version};
 use crate::world::State;
 
 /// Status files are written so far apart because of reports alone, in seconds, whatever is in them.
@@ -101,13 +101,15 @@ fn nodes_max(cluster: &Cluster, state: &State, settings: &Settings) -> u32 {
 impl Oracle {
     /// A pass that a report has woken is about to do this: write the status file that is there, with the state that it has.
     pub fn check_report_pass(&mut self, effect: &Effect, state: &State) {
-        let Effect::WriteStatus { key, status, .. } = effect else {
+        let Effect::WriteStatus { key, status, expect } = effect else {
             return self.wrong(FindingKind::ReportActed, &format!("a report leads to this: {effect}"));
         };
         let Some(shown) = shown(state, key).filter(|shown| shown.request == status.request) else { return };
         let apart = status.updated.as_second() - shown.updated.as_second();
         // Another pass may have written it since; then this write's condition does not hold.
-        if (0..APART_SECONDS).contains(&apart) && state.now.as_second() - shown.updated.as_second() > APART_SECONDS {
+        let version = state.store.get(Bucket::User, key).map(Version::etag);
+        let holds = matches!((expect, version), (Expect::Is(seen), Some(there)) if *seen == there) || *expect == Expect::OwnWrite;
+        if holds && (0..APART_SECONDS).contains(&apart) {
             self.wrong(FindingKind::ReportActed, &format!("{key} is written again after {apart} s"));
         }
     }
