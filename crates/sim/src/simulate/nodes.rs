@@ -2,7 +2,7 @@
 //! lets it write below its own cluster's folder and nowhere else, so nothing here does.
 
 use cf_core::names::Cluster;
-use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, ReportKey};
+use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, PREFIX, ReportKey};
 use cf_core::node_reports::{LOGIN, NodeName};
 use cf_core::reconcile::Wake;
 use cf_core::request::RequestId;
@@ -73,6 +73,19 @@ pub fn write(run: &mut Run<'_, '_>, nth: usize, key: u64) {
             }
         }
         _ => writer.put(node, &bytes, Some(report)),
+    }
+}
+
+/// A day later each node writes its report again (`cf_node::reporter`). Only cf-watch reads reports, so one that another function left
+/// out, as it reported a cluster as ready, is shown then at the latest.
+pub fn report_again(run: &mut Run<'_, '_>) {
+    let keys: Vec<String> = {
+        let state = run.context.world.state();
+        state.store.list(Bucket::System, PREFIX).map(|(key, _)| key.clone()).collect()
+    };
+    run.context.log(|| "a day later, the nodes write their reports again".into());
+    for (nth, key) in keys.into_iter().enumerate() {
+        run.emit(Wake::Report(key), Function::Watch, Queue::Reports, under(0x7E, nth as u64));
     }
 }
 

@@ -95,6 +95,8 @@ pub(super) struct Run<'s, 'b> {
     parked: Vec<Delivery>,
     pub(super) report: Report,
     is_over: bool,
+    /// Whether the nodes have written their reports once more after all was at rest.
+    is_reported_again: bool,
 }
 
 impl<'s, 'b> Run<'s, 'b> {
@@ -110,6 +112,7 @@ impl<'s, 'b> Run<'s, 'b> {
             parked: Vec::new(),
             report: Report::default(),
             is_over: false,
+            is_reported_again: false,
         }
     }
 
@@ -337,6 +340,11 @@ impl<'s, 'b> Run<'s, 'b> {
         self.context.log(log);
         if owed.is_empty() {
             return true;
+        }
+        if !self.is_reported_again && owed.iter().all(|finding| finding.kind == FindingKind::ReportNotShown) {
+            self.is_reported_again = true;
+            nodes::report_again(self);
+            return false;
         }
         self.report.sweeps = if is_quiet { self.report.sweeps + 1 } else { 0 };
         let is_too_long = self.report.sweeps > SWEEPS_MAX || tick > TICKS_MAX;

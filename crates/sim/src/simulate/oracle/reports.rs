@@ -47,8 +47,11 @@ impl NodeHistory {
     pub fn why_untrue(&self, cluster: &Cluster, status: &Status<StateText>, state: &State, settings: &Settings) -> Option<String> {
         let NodesShown { nodes, failed_nodes, failed_scripts, known_hosts, .. } = &status.reported;
         let of = |node| self.of(cluster, &status.request, node);
+        // Also an earlier life's: a create that was withdrawn for it leaves its file to it.
         let stood = |s: &SimStack| {
-            s.stack.request().as_ref() == Some(&status.request) && s.history.iter().any(|(_, was)| was.state() == StackState::Available)
+            let is_available = s.stack.status.state() == StackState::Available;
+            s.stack.cluster(&settings.deployment).as_ref() == Some(cluster)
+                && (is_available || s.history.iter().any(|(_, was)| was.state() == StackState::Available))
         };
         if status.state == Word::Ready && !state.stacks.all().iter().any(stood) {
             return Some("it never was ready".to_owned());
