@@ -10,8 +10,8 @@ use crate::transcript::Transcript;
 /// So many lives that each row of the table is begun at once.
 const SEEDS: u32 = 20_000;
 
-/// As many as find what is rare.
-const SEEDS_DEEP: u32 = 200_000;
+/// As many as find what is rare, in the minutes that a deep run has for it.
+const SEEDS_DEEP: u32 = 60_000;
 
 /// Runs it with these options.
 pub fn run(options: &[String]) -> Result<()> {
