@@ -255,28 +255,11 @@ mod tests {
     use crate::testing;
 
     fn report() -> NodeReport {
-        NodeReport {
-            state: NodeState::Ready,
-            failure: None,
-            message: String::new(),
-            instance: "i-1".into(),
-            address: None,
-            host_keys: vec![],
-            scripts: vec![],
-            more_scripts: 0,
-            updated: Timestamp::UNIX_EPOCH,
-        }
+        NodeReport { address: None, ..testing::node_report(NodeState::Ready) }
     }
 
     fn failed(script: &str) -> FailedScript {
-        FailedScript {
-            event: "configure".into(),
-            profile: "alice".into(),
-            script: script.into(),
-            outcome: "ended with exit code 3".into(),
-            exit_code: Some(3),
-            last_lines: vec![],
-        }
+        testing::failed_script(script, &[])
     }
 
     #[test]

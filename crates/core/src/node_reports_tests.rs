@@ -1,34 +1,12 @@
 //! What a status file shows of reports, and its limits.
 
-use jiff::Timestamp;
-
 use super::*;
 use crate::message::node_failure;
 use crate::node_report::{HOST_KEYS_MAX, LINES_MAX, SCRIPTS_MAX, TEXT_CHARS_MAX};
-
-fn report(state: NodeState) -> NodeReport {
-    NodeReport {
-        state,
-        failure: None,
-        message: String::new(),
-        instance: "i-1".into(),
-        address: Some([192, 0, 2, 66].into()),
-        host_keys: vec![],
-        scripts: vec![],
-        more_scripts: 0,
-        updated: Timestamp::UNIX_EPOCH,
-    }
-}
+use crate::testing::{self, node_report as report};
 
 fn failed(script: &str) -> FailedScript {
-    FailedScript {
-        event: "configure".into(),
-        profile: "alice".into(),
-        script: script.into(),
-        outcome: "ended with exit code 3".into(),
-        exit_code: Some(3),
-        last_lines: vec!["E: no such package".into()],
-    }
+    testing::failed_script(script, &["E: no such package"])
 }
 
 fn shown(reports: impl IntoIterator<Item = (u32, NodeReport)>) -> NodesShown {

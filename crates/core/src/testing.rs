@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::key::{self, Reading, UploadKey};
 use crate::names::{Cluster, ClusterName, User};
+use crate::node_report::{FailedScript, NodeReport, NodeState};
 use crate::region::Region;
 use crate::settings::{Function, MailRoute, Settings};
 use crate::template::{SystemValue, default_template};
@@ -51,4 +54,31 @@ pub fn create_key(cluster: &Cluster) -> UploadKey {
 /// A cluster by its two names, which must be legal.
 pub fn cluster(user: &str, name: &str) -> Cluster {
     Cluster { user: User::parse(user).expect("a legal user"), name: ClusterName::parse(name).expect("a legal cluster") }
+}
+
+/// A node's report with nothing to report but its state.
+pub fn node_report(state: NodeState) -> NodeReport {
+    NodeReport {
+        state,
+        failure: None,
+        message: String::new(),
+        instance: "i-1".into(),
+        address: Some([192, 0, 2, 66].into()),
+        host_keys: vec![],
+        scripts: vec![],
+        more_scripts: 0,
+        updated: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// A script of alice's that failed as it configured a node, with the lines that it printed last.
+pub fn failed_script(script: &str, last_lines: &[&str]) -> FailedScript {
+    FailedScript {
+        event: "configure".into(),
+        profile: "alice".into(),
+        script: script.into(),
+        outcome: "ended with exit code 3".into(),
+        exit_code: Some(3),
+        last_lines: last_lines.iter().map(|line| (*line).to_owned()).collect(),
+    }
 }

@@ -48,7 +48,7 @@ impl ClusterSecret {
         if !(CHARS_MIN..=CHARS_MAX).contains(&text.len()) {
             return Err(SecretError::Length(text.len()));
         }
-        // A placeholder. Of 32 random characters, even hexadecimal ones, a million times a million have more.
+        // Somebody's text in place of the generated one. Of 32 random characters, even hexadecimal ones, a million times a million have more.
         let different = text.bytes().collect::<std::collections::BTreeSet<u8>>().len();
         if different < DIFFERENT_MIN {
             return Err(SecretError::NotRandom(different));

@@ -10,37 +10,15 @@ use cf_core::observe::query::{ListReports, ReadReport};
 use cf_core::reconcile::Outcome;
 use cf_core::request::RequestId;
 use cf_core::status::{State, Status};
-use cf_core::testing;
+use cf_core::testing::{self, node_report as report};
 use cf_sim::{Bucket, Cloud, Event, StackBehaviour};
-use jiff::Timestamp;
 
 const CREATE: &str = "home/alice/demo.cf-create";
 const STATUS: &str = "home/alice/demo.cf-status";
 const FAILED: &str = "home/alice/demo.cf-failed";
 
-fn report(state: NodeState) -> NodeReport {
-    NodeReport {
-        state,
-        failure: None,
-        message: String::new(),
-        instance: "i-1".into(),
-        address: Some([192, 0, 2, 66].into()),
-        host_keys: vec![],
-        scripts: vec![],
-        more_scripts: 0,
-        updated: Timestamp::UNIX_EPOCH,
-    }
-}
-
 fn failed_script() -> FailedScript {
-    FailedScript {
-        event: "configure".into(),
-        profile: "alice".into(),
-        script: "10-emacs.sh".into(),
-        outcome: "ended with exit code 3".into(),
-        exit_code: Some(3),
-        last_lines: vec!["E: no such package".into()],
-    }
+    testing::failed_script("10-emacs.sh", &["E: no such package"])
 }
 
 /// Alice's cluster, on its way.

@@ -90,17 +90,7 @@ mod tests {
     use strum::VariantArray;
 
     use super::*;
-
-    fn failed(script: &str, last_lines: &[&str]) -> FailedScript {
-        FailedScript {
-            event: "configure".into(),
-            profile: "alice".into(),
-            script: script.into(),
-            outcome: "ended with exit code 3".into(),
-            exit_code: Some(3),
-            last_lines: last_lines.iter().map(|line| (*line).to_owned()).collect(),
-        }
-    }
+    use crate::testing::failed_script as failed;
 
     #[test]
     fn every_code_has_a_sentence_of_its_own() {

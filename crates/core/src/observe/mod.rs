@@ -7,7 +7,6 @@ use futures_util::{join, try_join};
 use jiff::Timestamp;
 
 use crate::causes::{Causes, Gatherer, StackEvent};
-use crate::cluster_parameters::ClusterParameters;
 use crate::decide::state::{PhaseKind, phase};
 use crate::decide::triage::is_to_be_validated;
 use crate::fault::{Fault, Kind};
@@ -18,8 +17,7 @@ use crate::names::{Cluster, StackName, User};
 use crate::node_reports::ObservedReports;
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
-use crate::requested_parameters::MOST;
-use crate::settings::{Function, Settings};
+use crate::settings::Settings;
 use crate::snapshot::{ObservedStack, Refusal, Snapshot};
 use crate::stack::{ResourceStatus, Stack, StackId, StackState};
 use crate::status::Progress;
@@ -38,7 +36,7 @@ use query::{
     ReadStatus, StackById, StackByName,
 };
 pub use query::{Listed, Object, Observe, Page, Query, RunQuery};
-use reports::Life;
+use reports::{life, shows_reports};
 
 /// What a pass is about: which cluster, and what its event already showed.
 #[derive(Debug, Clone)]
@@ -176,22 +174,6 @@ const fn details_to_read(phase: PhaseKind, state: StackState, has_create: bool, 
     }
 }
 
-/// Whether the nodes' reports are read: where a status file or `.cf-failed` may show them. Only cf-watch may read them (`iam/`); where
-/// another function writes a status file, what was shown of them stays. `is_asked`: a report has come, or a create is there.
-const fn shows_reports(phase: PhaseKind, state: StackState, is_asked: bool, function: Function) -> bool {
-    use {PhaseKind as P, StackState as S};
-    let is_shown = match (phase, state) {
-        (P::Creating | P::Failing, S::Deleting | S::InReview) | (P::Failing, S::Creating | S::Available | S::Changing) => false,
-        (P::Creating | P::Failing, _) | (P::Moved, S::Available) => true,
-        // Most passes over a ready cluster write no status file.
-        (P::Ready, S::Available | S::Changing) => is_asked,
-        // One that stands and then fails: its answer says why.
-        (P::Ready | P::Moved, S::RollingBack | S::Failed) => true,
-        _ => false,
-    };
-    is_shown && matches!(function, Function::Watch)
-}
-
 /// Completes a look. None of it waits for a list that cannot be read.
 async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_reports: bool) -> Result<(), Fault> {
     let Some(stack) = snapshot.stack() else { return Ok(()) };
@@ -222,20 +204,6 @@ async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_
     (snapshot.causes, snapshot.progress) = details?;
     snapshot.reports = reports;
     Ok(())
-}
-
-/// Whose reports are to be read: those of the stack that is there, where it is the accepted request's.
-fn life(snapshot: &Snapshot<'_>, entry: &Entry) -> Option<Life> {
-    let accepted =
-        entry.accepted.as_ref().filter(|accepted| snapshot.stack().and_then(Stack::request).as_ref() == Some(&accepted.request))?;
-    let nodes = ClusterParameters::of(snapshot, entry).value(MOST).and_then(|nodes| nodes.parse().ok());
-    Some(Life {
-        cluster: snapshot.cluster.clone(),
-        request: accepted.request.clone(),
-        // A create that was recovered from its stack was accepted after its nodes had begun to report.
-        since: entry.last_create.map_or(accepted.at, |at| at.min(accepted.at)),
-        nodes: nodes.unwrap_or(snapshot.settings.nodes_max),
-    })
 }
 
 /// The folders that a cluster's files lie in, as far as the ledger knows.

@@ -7,11 +7,18 @@ use jiff::Timestamp;
 
 use super::query::{ListReports, Observe, ReadReport};
 use crate::body::Body;
+use crate::cluster_parameters::ClusterParameters;
+use crate::decide::state::PhaseKind;
 use crate::fault::{Fault, Kind};
+use crate::ledger::Entry;
 use crate::names::Cluster;
 use crate::node_report::{NodeReport, ReportKey};
 use crate::node_reports::{LOGIN, NODES_MAX, NodeName, NodeReports};
 use crate::request::RequestId;
+use crate::requested_parameters::MOST;
+use crate::settings::Function;
+use crate::snapshot::Snapshot;
+use crate::stack::{Stack, StackState};
 
 /// Reports that are read side by side. All of a small cluster's are; of a large one's, so many that the answers wait for each other
 /// and not the calls.
@@ -28,6 +35,36 @@ pub struct Life {
     pub since: Timestamp,
     /// The number of compute nodes that it may have.
     pub nodes: u32,
+}
+
+/// Whether the nodes' reports are read: where a status file or `.cf-failed` may show them. Only cf-watch may read them (`iam/`); where
+/// another function writes a status file, what was shown of them stays. `is_asked`: a report has come, or a create is there.
+pub(super) const fn shows_reports(phase: PhaseKind, state: StackState, is_asked: bool, function: Function) -> bool {
+    use {PhaseKind as P, StackState as S};
+    let is_shown = match (phase, state) {
+        (P::Creating | P::Failing, S::Deleting | S::InReview) | (P::Failing, S::Creating | S::Available | S::Changing) => false,
+        (P::Creating | P::Failing, _) | (P::Moved, S::Available) => true,
+        // Most passes over a ready cluster write no status file.
+        (P::Ready, S::Available | S::Changing) => is_asked,
+        // One that stands and then fails: its answer says why.
+        (P::Ready | P::Moved, S::RollingBack | S::Failed) => true,
+        _ => false,
+    };
+    is_shown && matches!(function, Function::Watch)
+}
+
+/// Whose reports are to be read: those of the stack that is there, where it is the accepted request's.
+pub(super) fn life(snapshot: &Snapshot<'_>, entry: &Entry) -> Option<Life> {
+    let accepted =
+        entry.accepted.as_ref().filter(|accepted| snapshot.stack().and_then(Stack::request).as_ref() == Some(&accepted.request))?;
+    let nodes = ClusterParameters::of(snapshot, entry).value(MOST).and_then(|nodes| nodes.parse().ok());
+    Some(Life {
+        cluster: snapshot.cluster.clone(),
+        request: accepted.request.clone(),
+        // A create that was recovered from its stack was accepted after its nodes had begun to report.
+        since: entry.last_create.map_or(accepted.at, |at| at.min(accepted.at)),
+        nodes: nodes.unwrap_or(snapshot.settings.nodes_max),
+    })
 }
 
 /// The reports of one life. However much lies in the folder, one page of it is listed, and at most one object for each node that the

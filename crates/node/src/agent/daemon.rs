@@ -19,7 +19,7 @@ use super::decide::Verdict;
 use super::life::{Begin, Life, boot_id};
 use super::seek::{Found, Search};
 use super::world::World;
-use super::{LOCK, Options, services};
+use super::{LOCK, Options, answers, services};
 use crate::cloud::Identity;
 use crate::event::Event;
 use crate::failures::Journal;
@@ -248,11 +248,11 @@ impl<W: World> Tasks<W> {
         let profiles = watch::Sender::new(services::read_profiles(&self.node.options.layout, &found.given.inputs));
         self.set.spawn(services::members(node(), found.clone(), self.stop.subscribe()));
         if found.given.name == NodeName::LOGIN {
-            self.set.spawn(services::login_node(node(), found.clone(), profiles.subscribe()));
+            self.set.spawn(answers::login_node(node(), found.clone(), profiles.subscribe()));
             self.spawn(services::proxy(node(), found.clone()));
             self.spawn(services::logs(node()));
         } else {
-            self.set.spawn(services::compute_node(node(), found.clone()));
+            self.set.spawn(answers::compute_node(node(), found.clone()));
             self.set.spawn(services::renamed(node(), found.clone()));
             if found.is_last_answer {
                 self.set.spawn(services::confirm(node(), found.clone()));

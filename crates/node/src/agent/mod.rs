@@ -4,7 +4,7 @@
 //! - [`life`]: what is remembered through restarts and reboots;
 //! - [`seek`]: the search for the configuration, part by part;
 //! - [`assignment`]: which machine is which compute node (pure); [`desk`] keeps it on the login node's disk and answers the others;
-//! - [`services`]: what runs beside and after the boot: gossip and member events, the exchange, the journal of failures;
+//! - [`answers`]: what other nodes are answered; [`services`]: what else runs beside and after the boot: gossip and member events, the exchange, the journal of failures;
 //! - [`world`]: what the agent needs of AWS and of the system, behind one seam;
 //! - [`daemon`]: starts all this and ends it; [`command`]: the subcommand.
 //!
@@ -17,6 +17,7 @@
 //! **Configuration** is, on the login node, the cluster's secret, the profiles and the user's account; on a compute node, the secret,
 //! the login node's answer and the profiles.
 
+pub mod answers;
 pub mod assignment;
 pub mod boot;
 pub mod command;

@@ -13,20 +13,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::boot::Node;
-use super::desk::{Desk, INSTANCE_TAG, answer_on_compute_node};
+use super::desk::INSTANCE_TAG;
 use super::life::LastAnswer;
 use super::link_address;
 use super::seek::{Found, ask_login_node};
 use super::world::World;
-use crate::customize::apply::{Applier, Fetch};
-use crate::customize::remote;
 use crate::event::{Event, Occasion};
-use crate::exchange::agent::{Participation, Profiles, Service};
+use crate::exchange::agent::{Participation, Profiles};
 use crate::exchange::run::PlainRunner;
 use crate::failures::Journal;
-use crate::fetch::{FetchError, Fetched};
-use crate::jobs::poller::Poller;
-use crate::link::{self, Counters, Limits};
+use crate::jobs::poller::{INTERVAL, Poller};
 use crate::logs::Logs;
 use crate::members::{self, Change, Member, agent as gossip};
 use crate::node::{Layout, NodeName};
@@ -34,7 +30,7 @@ use crate::profile::listing::Observed;
 use crate::proxy;
 
 /// Between two tries to start a service.
-const START_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const START_AGAIN: Duration = Duration::from_secs(10);
 
 /// CloudFormation waits no longer for any signal of ours.
 const SIGNAL_FOR: Duration = Duration::from_hours(1);
@@ -44,9 +40,6 @@ const SIGNAL_AGAIN: Duration = Duration::from_secs(30);
 
 /// Files follow a change of the members within some two seconds. One that a later change has overtaken is not waited for longer.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
-
-/// Between two looks for jobs: a job begins within five minutes (acceptance check B20), and each look is a listing that costs money.
-const JOBS_EVERY: Duration = Duration::from_mins(1);
 
 /// Between two uploads of logs that grow.
 const LOGS_EVERY: Duration = Duration::from_hours(1);
@@ -145,7 +138,7 @@ async fn start_gossip<W: World>(node: &Node<W>, found: &Found) -> Result<(gossip
 }
 
 /// Reports what keeps a service from starting, once for each cause.
-fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String>, text: String) {
+pub(super) fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String>, text: String) {
     if reported.as_ref() == Some(&text) {
         return;
     }
@@ -155,7 +148,7 @@ fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String>, text: St
     *reported = Some(text);
 }
 
-fn solved<W: World>(node: &Node<W>, problem: Option<&str>) {
+pub(super) fn solved<W: World>(node: &Node<W>, problem: Option<&str>) {
     if let Some(problem) = problem {
         node.reporter.change(|contents| contents.solved(problem));
     }
@@ -190,84 +183,6 @@ async fn written(layout: &Layout, member: &Member, has_joined: bool) {
     tracing::warn!(member = %member.name(), "the list of members does not have the change yet; the scripts run all the same");
 }
 
-/// Answers the other nodes on the login node: which node a machine is, and the exchange.
-pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) -> Result<(), String> {
-    let layout = &node.options.layout;
-    let exchange = match Service::open(layout, node.options.timing.exchange_grace_ms) {
-        Ok(service) => Some(Arc::new(service)),
-        Err(error) => {
-            tracing::error!("{error}");
-            node.reporter.problem(&format!("no exchange step is run: {error}"));
-            None
-        }
-    };
-    let (desk, error) = Desk::open(layout, node.settings.nodes_max, node.options.timing.rules, exchange.clone());
-    if let Some(error) = error {
-        tracing::error!("{error}");
-        node.reporter.problem(&format!("which machine is which node was lost, and is begun anew with the nodes that are there: {error}"));
-    }
-    let desk = Arc::new(desk);
-    let listener = listen(&node, &found).await;
-    let (answering, customize) = (Arc::clone(&desk), Arc::new(customize_desk(&node)));
-    let handler = move |_, request| {
-        let (desk, customize) = (Arc::clone(&answering), Arc::clone(&customize));
-        async move { desk.answer(request, &customize).await }
-    };
-    let follow_exchange = async {
-        match &exchange {
-            Some(service) => _ = service.follow(desk.expected(), profiles).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = link::serve(listener, found.link_key.clone(), Limits::default(), Arc::new(Counters::default()), handler) => {}
-        () = desk.follow(node.options.timing.look) => {}
-        () = follow_exchange => {}
-    }
-    Err("the login node's answers ended by themselves".to_owned())
-}
-
-/// Answers other nodes on a compute node: `cf-node customize apply --all` asks every node.
-pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
-    let listener = listen(&node, &found).await;
-    let customize = Arc::new(customize_desk(&node));
-    let handler = move |_, request| {
-        let customize = Arc::clone(&customize);
-        async move { answer_on_compute_node(request, &customize).await }
-    };
-    link::serve(listener, found.link_key, Limits::default(), Arc::new(Counters::default()), handler).await;
-    Err("the node's answers ended by themselves".to_owned())
-}
-
-/// Applies profiles that commands on other nodes ask for.
-fn customize_desk<W: World>(node: &Arc<Node<W>>) -> remote::Desk {
-    let node = Arc::clone(node);
-    remote::Desk::new(Arc::new(move |profile| {
-        let node = Arc::clone(&node);
-        Box::pin(async move {
-            let recording = Arc::clone(&node);
-            let applier = Applier {
-                store: Arc::clone(node.world.store()),
-                fetch: ByWorld(Arc::clone(&node)),
-                settings: node.settings.as_ref().clone(),
-                layout: node.options.layout.clone(),
-                hooks: Arc::clone(&node.hooks),
-                failures: Arc::new(move |report| recording.record(report)),
-            };
-            applier.apply(&profile).await.map_err(|error| error.to_string())
-        })
-    }))
-}
-
-/// Fetches as the boot does.
-struct ByWorld<W>(Arc<Node<W>>);
-
-impl<W: World> Fetch for ByWorld<W> {
-    async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
-        self.0.world.fetch(more).await
-    }
-}
-
 /// Opens the way of compute nodes to the cluster's secret.
 pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
     let Some(rules) = proxy::Rules::secrets_of(&node.settings.region, proxy::Network::PRIVATE.to_vec()).await else {
@@ -295,7 +210,7 @@ pub async fn jobs<W: World>(node: Arc<Node<W>>, found: Found) {
     let _ = node.configured.subscribe().wait_for(|configured| *configured).await;
     let (name, instance) = (found.given.name, &found.identity.instance);
     match Poller::new(Arc::clone(node.world.store()), &node.settings, &node.options.layout, name, instance) {
-        Ok(poller) => Arc::new(poller).run(JOBS_EVERY).await,
+        Ok(poller) => Arc::new(poller).run(INTERVAL).await,
         Err(error) => {
             tracing::error!("{error}");
             node.reporter.problem(&format!("the node does not look for jobs: {error}"));
@@ -317,21 +232,6 @@ pub async fn logs<W: World>(node: Arc<Node<W>>) {
 pub async fn upload<W: World>(node: &Node<W>, logs: &mut Logs) {
     for problem in logs.upload(node.world.store().as_ref(), &node.settings).await {
         tracing::warn!("{problem}");
-    }
-}
-
-async fn listen<W: World>(node: &Node<W>, found: &Found) -> TcpListener {
-    let address = link_address(&node.options, found.identity.address);
-    let mut reported: Option<String> = None;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                solved(node, reported.as_deref());
-                return listener;
-            }
-            Err(error) => report_once(node, &mut reported, format!("the login node cannot answer the other nodes at {address}: {error}")),
-        }
-        sleep(START_AGAIN).await;
     }
 }
 

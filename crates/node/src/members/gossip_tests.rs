@@ -1,6 +1,7 @@
 use super::super::tests::member;
 use super::*;
 use crate::members::IDENTITY_BYTES_MAX;
+use crate::members::seal::PAYLOAD_BYTES_MAX;
 
 fn start(rank: u32, generation: u64) -> Gossip {
     let at = format!("10.0.0.{}:7946", rank + 1);

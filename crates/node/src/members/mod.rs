@@ -4,6 +4,7 @@
 //! - [`seal`]: what makes a datagram the cluster's own: key, sessions, replay windows (pure);
 //! - [`wire`]: reads a gossip message before foca gets it (pure);
 //! - [`gossip`]: the driver around foca and the seal: datagrams and timers in, datagrams, timers and changes out (pure);
+//! - [`protocol`]: the constants of SWIM;
 //! - [`hosts`]: the members' block of `/etc/hosts`; [`files`]: the file of a member that scripts get; [`store`]: whole-file writes;
 //! - [`state`]: `members.json`, which `cf-node members` prints;
 //! - [`agent`]: the task with the socket, the clock and the files; [`backlog`]: what the scripts have yet to hear (pure); [`command`]: the subcommands.
@@ -18,6 +19,7 @@ pub mod files;
 pub mod gossip;
 pub mod hosts;
 pub mod identity;
+pub mod protocol;
 pub mod seal;
 #[cfg(test)]
 mod simulation;

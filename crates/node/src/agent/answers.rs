@@ -1,0 +1,106 @@
+//! Answers what other nodes ask over the link: on the login node which node a machine is and what the exchange runs, on every node
+//! for `cf-node customize apply` of another.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::boot::Node;
+use super::desk::{Desk, answer_on_compute_node};
+use super::link_address;
+use super::seek::Found;
+use super::services::{START_AGAIN, report_once, solved};
+use super::world::World;
+use crate::customize::apply::{Applier, Fetch};
+use crate::customize::remote;
+use crate::exchange::agent::{Profiles, Service};
+use crate::fetch::{FetchError, Fetched};
+use crate::link::{self, Counters, Limits};
+
+/// Answers the other nodes on the login node: which node a machine is, and the exchange.
+pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) -> Result<(), String> {
+    let layout = &node.options.layout;
+    let exchange = match Service::open(layout, node.options.timing.exchange_grace_ms) {
+        Ok(service) => Some(Arc::new(service)),
+        Err(error) => {
+            tracing::error!("{error}");
+            node.reporter.problem(&format!("no exchange step is run: {error}"));
+            None
+        }
+    };
+    let (desk, error) = Desk::open(layout, node.settings.nodes_max, node.options.timing.rules, exchange.clone());
+    if let Some(error) = error {
+        tracing::error!("{error}");
+        node.reporter.problem(&format!("which machine is which node was lost, and is begun anew with the nodes that are there: {error}"));
+    }
+    let desk = Arc::new(desk);
+    let listener = listen(&node, &found).await;
+    let (answering, customize) = (Arc::clone(&desk), Arc::new(customize_desk(&node)));
+    let handler = move |_, request| {
+        let (desk, customize) = (Arc::clone(&answering), Arc::clone(&customize));
+        async move { desk.answer(request, &customize).await }
+    };
+    let follow_exchange = async {
+        match &exchange {
+            Some(service) => _ = service.follow(desk.expected(), profiles).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = link::serve(listener, found.link_key.clone(), Limits::default(), Arc::new(Counters::default()), handler) => {}
+        () = desk.follow(node.options.timing.look) => {}
+        () = follow_exchange => {}
+    }
+    Err("the login node's answers ended by themselves".to_owned())
+}
+
+/// Answers other nodes on a compute node: `cf-node customize apply --all` asks every node.
+pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+    let listener = listen(&node, &found).await;
+    let customize = Arc::new(customize_desk(&node));
+    let handler = move |_, request| {
+        let customize = Arc::clone(&customize);
+        async move { answer_on_compute_node(request, &customize).await }
+    };
+    link::serve(listener, found.link_key, Limits::default(), Arc::new(Counters::default()), handler).await;
+    Err("the node's answers ended by themselves".to_owned())
+}
+
+/// Applies profiles that commands on other nodes ask for.
+fn customize_desk<W: World>(node: &Arc<Node<W>>) -> remote::Desk {
+    let recording = Arc::clone(node);
+    remote::Desk::applying(Arc::new(Applier {
+        store: Arc::clone(node.world.store()),
+        fetch: ByWorld(Arc::clone(node)),
+        settings: node.settings.as_ref().clone(),
+        layout: node.options.layout.clone(),
+        hooks: Arc::clone(&node.hooks),
+        failures: Arc::new(move |report| recording.record(report)),
+    }))
+}
+
+/// Fetches as the boot does.
+struct ByWorld<W>(Arc<Node<W>>);
+
+impl<W: World> Fetch for ByWorld<W> {
+    async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
+        self.0.world.fetch(more).await
+    }
+}
+
+async fn listen<W: World>(node: &Node<W>, found: &Found) -> TcpListener {
+    let address = link_address(&node.options, found.identity.address);
+    let mut reported: Option<String> = None;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                solved(node, reported.as_deref());
+                return listener;
+            }
+            Err(error) => report_once(node, &mut reported, format!("the login node cannot answer the other nodes at {address}: {error}")),
+        }
+        sleep(START_AGAIN).await;
+    }
+}
