@@ -136,19 +136,8 @@ impl Machine {
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.folder)
-            .env("PATH", format!("{}:{path}", root().join("tests/node").display()))
-            .env("BOOT", &self.folder)
-            .env("AWS_ENDPOINT_URL", &self.url)
-            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &self.url)
-            .env("AWS_REGION", REGION);
-        // The node's keys are its role's, from the metadata.
-        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
-            command.env_remove(name);
-        }
+        environment(&mut command, &self.folder, &self.url);
         command
     }
 }
@@ -179,6 +168,22 @@ impl Drop for Agent {
         let _ = self.0.kill();
         let _ = self.0.wait();
         children::forget(self.0.id());
+    }
+}
+
+/// Gives a command the environment of a machine below this folder: AWS and the instance metadata at `url`, the programs of `tests/node`.
+pub fn environment(command: &mut Command, folder: &Path, url: &str) {
+    let path = std::env::var("PATH").unwrap_or_default();
+    command
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}", root().join("tests/node").display()))
+        .env("BOOT", folder)
+        .env("AWS_ENDPOINT_URL", url)
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        .env("AWS_REGION", REGION);
+    // The node's keys are its role's, from the metadata.
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
+        command.env_remove(name);
     }
 }
 

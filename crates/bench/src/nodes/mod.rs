@@ -1,7 +1,8 @@
-//! The node agent's figures: its size, and what its gossip takes with up to 200 members, all of them real processes on loopback
-//! addresses of this machine.
+//! The node agent's figures: its size, its boot beside curl and bash, and what its gossip takes with up to 200 members, all of them
+//! real processes on loopback addresses of this machine.
 
 mod agents;
+mod boot;
 mod process;
 
 use std::fs;
@@ -23,6 +24,9 @@ const MANY: u32 = 200;
 /// A node is killed so often, one after the other.
 const KILLS: usize = 7;
 
+/// So many boots are measured of the agent, and of curl and bash.
+const BOOTS: usize = 15;
+
 /// How long a cluster of [`MANY`] is left alone, and then watched.
 const SETTLE: Duration = Duration::from_mins(1);
 const WATCH: Duration = Duration::from_mins(1);
@@ -40,6 +44,7 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 struct Found {
     program_megabytes: f64,
+    boots: boot::Boots,
     idle_alone: f64,
     idle_with_many: f64,
     login_share_with_many: f64,
@@ -66,6 +71,8 @@ fn measure(options: Options) -> Result<Found> {
     let program = binaries::built("cf-node");
     #[expect(clippy::cast_precision_loss, reason = "sizes of programs are far below 2^52")]
     let program_megabytes = fs::metadata(&program).with_context(|| program.display().to_string())?.len() as f64 / 1e6;
+    println!("  a login node boots without scripts of its user, by the agent, and by curl and bash");
+    let boots = boot::measure(&program, if options.quick { 3 } else { BOOTS })?;
     let mut agents = Agents::new(program)?;
 
     println!("  one agent alone");
@@ -89,6 +96,7 @@ fn measure(options: Options) -> Result<Found> {
     let resident = agents.processes().map(resident_mebibytes).collect::<Result<Vec<f64>>>()?;
     Ok(Found {
         program_megabytes,
+        boots,
         idle_alone,
         idle_with_many: spread(&resident).map_or(0.0, |s| s.max),
         login_share_with_many: login_share,
@@ -128,7 +136,11 @@ fn print(found: &Found) {
     println!("\n  {:<62} {:>8} {:>8}", "", "is", "aim");
     for (what, is, aim) in [
         ("the program, MB", found.program_megabytes, Some(12.0)),
-        ("resident, alone, MiB", found.idle_alone, Some(25.0)),
+        ("from its start to node-started, s (median)", found.boots.agent.median, None),
+        ("the same work by curl and bash, s (median)", found.boots.plain.median, None),
+        ("what the agent takes more, s (median, turn by turn)", found.boots.beyond.median, Some(1.0)),
+        ("resident after its boot, MiB (at most)", found.boots.resident.max, Some(25.0)),
+        ("resident, gossip alone, MiB", found.idle_alone, Some(25.0)),
         ("resident, with 200 members, the largest of all, MiB", found.idle_with_many, Some(64.0)),
         ("processor of the login node with 200 members, % of one", found.login_share_with_many, Some(0.5)),
         ("the same, mean of all nodes", found.mean_share_with_many, Some(0.5)),
