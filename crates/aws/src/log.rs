@@ -82,9 +82,11 @@ fn passed(cluster: &Cluster, outcome: &Outcome) {
     measure(&measured);
 }
 
-/// A batch of nodes' reports: one line for all of them, because a node may write a million.
-pub fn reports(count: usize, clusters: usize, ignored: usize) {
-    tracing::info!(count, clusters, ignored, "reports of nodes");
+/// A batch of nodes' reports: one line for all of them, because a node may write a million. `most` is the cluster that wrote most of
+/// them, and how many.
+pub fn reports(count: usize, clusters: usize, ignored: usize, most: Option<(&Cluster, usize)>) {
+    let (user, cluster) = most.map(|(cluster, _)| (cluster.user.as_str(), cluster.name.as_str())).unzip();
+    tracing::info!(count, clusters, ignored, most = most.map(|(_, count)| count), user, cluster, "reports of nodes");
     let counts = [("Reports", count), ("ReportsIgnored", ignored)].into_iter().filter(|(_, n)| *n > 0);
     measure(&counts.map(|(name, n)| Measured { name, unit: "Count", value: json!(n) }).collect::<Vec<_>>());
 }

@@ -41,12 +41,22 @@ impl Deadline {
 /// The reports of one batch.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Of each cluster the last report, and the message that names it.
-    last: BTreeMap<Cluster, (String, String)>,
+    of: BTreeMap<Cluster, Reports>,
     /// Reports in all.
     count: usize,
     /// Keys that are no report's.
     ignored: usize,
+}
+
+/// The reports of one cluster.
+#[derive(Debug)]
+struct Reports {
+    /// The key of the last.
+    key: String,
+    /// The message that names it.
+    message: String,
+    /// How many there are.
+    count: usize,
 }
 
 impl Batch {
@@ -55,10 +65,16 @@ impl Batch {
         match ReportKey::read(&key) {
             Some(report) => {
                 self.count += 1;
-                self.last.insert(report.cluster, (key, id.to_owned()));
+                let count = self.of.get(&report.cluster).map_or(1, |reports| reports.count + 1);
+                self.of.insert(report.cluster, Reports { key, message: id.to_owned(), count });
             }
             None => self.ignored += 1,
         }
+    }
+
+    /// The cluster with the most reports.
+    fn most(&self) -> Option<(&Cluster, usize)> {
+        self.of.iter().map(|(cluster, reports)| (cluster, reports.count)).max_by_key(|(_, count)| *count)
     }
 
     /// Runs the passes. A message whose pass failed, or has no room before the deadline, comes again.
@@ -66,8 +82,8 @@ impl Batch {
         if self.count + self.ignored == 0 {
             return;
         }
-        log::reports(self.count, self.last.len(), self.ignored);
-        let passes = stream::iter(self.last.into_values()).map(|(key, id)| async move {
+        log::reports(self.count, self.of.len(), self.ignored, self.most());
+        let passes = stream::iter(self.of.into_values()).map(|Reports { key, message: id, .. }| async move {
             if !deadline.has_room() {
                 tracing::info!(message = id, "no time is left for this cluster's reports; SQS delivers the message again");
                 return Some(id);
@@ -112,8 +128,9 @@ mod tests {
         {
             batch.add(key, &nth.to_string());
         }
-        let kept: Vec<&str> = batch.last.values().map(|(_, id)| id.as_str()).collect();
+        let kept: Vec<&str> = batch.of.values().map(|reports| reports.message.as_str()).collect();
         assert_eq!((kept, batch.count, batch.ignored), (vec!["2", "1"], 3, 3));
+        assert_eq!(batch.most().map(|(cluster, count)| (cluster.name.as_str(), count)), Some(("demo", 2)));
     }
 
     #[test]

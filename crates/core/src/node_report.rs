@@ -172,15 +172,19 @@ impl NodeReport {
         self.instance = plain(&self.instance, TEXT_CHARS_MAX);
         self.host_keys.retain(|key| is_host_key(key));
         self.host_keys.truncate(HOST_KEYS_MAX);
+        // A list keeps the room of what was in it: of sixty thousand empty texts that is twenty times the report.
+        self.host_keys.shrink_to_fit();
         let more = self.scripts.len().saturating_sub(SCRIPTS_MAX);
         self.more_scripts = self.more_scripts.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         self.scripts.truncate(SCRIPTS_MAX);
+        self.scripts.shrink_to_fit();
         for script in &mut self.scripts {
             for text in [&mut script.event, &mut script.profile, &mut script.script, &mut script.outcome] {
                 *text = plain(text, TEXT_CHARS_MAX);
             }
             let unneeded = script.last_lines.len().saturating_sub(LINES_MAX);
             script.last_lines.drain(..unneeded);
+            script.last_lines.shrink_to_fit();
             for line in &mut script.last_lines {
                 *line = plain(line, TEXT_CHARS_MAX);
             }
@@ -301,6 +305,18 @@ mod tests {
         assert_eq!((read.host_keys.len(), read.scripts.len(), read.more_scripts), (HOST_KEYS_MAX, SCRIPTS_MAX, 1));
         let last = &read.scripts[0].last_lines;
         assert_eq!((last.len(), last[0].as_str(), last[LINES_MAX - 1].as_str()), (LINES_MAX, "0 line 1", "0 line 10"));
+    }
+
+    #[test]
+    fn a_report_of_many_empty_texts_takes_no_more_room_than_what_is_kept_of_it() {
+        let empty = |count: usize| vec!["\"\""; count].join(",");
+        let script = |lines: &str| format!(r#"{{"event":"","profile":"","script":"","outcome":"","last_lines":[{lines}]}}"#);
+        let scripts = [script(&empty(6000)), vec![script(""); 700].join(",")].join(",");
+        let text = format!(r#"{{"state":"ready","updated":"2026-11-21T09:00:00Z","host_keys":[{}],"scripts":[{scripts}]}}"#, empty(2000));
+        assert!(text.len() <= BYTES_MAX && text.len() > BYTES_MAX - 1000, "{}", text.len());
+        let read = NodeReport::parse(text.as_bytes()).unwrap();
+        assert_eq!((read.host_keys.capacity(), read.scripts.capacity()), (0, SCRIPTS_MAX));
+        assert_eq!((read.scripts[0].last_lines.capacity(), read.more_scripts), (LINES_MAX, 701 - SCRIPTS_MAX as u64));
     }
 
     #[test]

@@ -60,6 +60,28 @@ pub struct NodeReports {
     pub ignored: usize,
 }
 
+impl NodeReports {
+    /// Takes one more report, of a node that comes after those that are there. Scripts that no status file shows are only counted:
+    /// hundreds of nodes that report whatever fits are not to fill a function's memory.
+    pub fn add(&mut self, node: NodeName, mut report: NodeReport) {
+        let kept: usize = self.by_node.values().map(|report| report.scripts.len()).sum();
+        let room = if is_here(node, &report) { SCRIPTS_SHOWN_MAX.saturating_sub(kept) } else { 0 };
+        let more = report.scripts.len().saturating_sub(room);
+        report.more_scripts = report.more_scripts.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+        report.scripts.truncate(room);
+        report.scripts.shrink_to_fit();
+        if node != LOGIN {
+            report.host_keys = Vec::new();
+        }
+        self.by_node.insert(node, report);
+    }
+}
+
+/// Whether the node is part of the cluster: a compute node that ended as it was meant to is none any more.
+fn is_here(node: NodeName, report: &NodeReport) -> bool {
+    node == LOGIN || report.state != NodeState::Leaving
+}
+
 /// What a look found of the nodes' reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ObservedReports {
@@ -127,8 +149,7 @@ impl NodesShown {
     /// What is shown of the reports; `reason` puts a failure into words. `login` is the address among the stack's outputs, the only
     /// one that is shown: a node's own word for it is not taken.
     pub fn of(reports: &NodeReports, login: Option<&str>, reason: impl Fn(FailureCode, &str) -> String) -> Self {
-        // A compute node that ended as it was meant to is no part of the cluster any more.
-        let here = || reports.by_node.iter().filter(|(node, report)| **node == LOGIN || report.state != NodeState::Leaving);
+        let here = || reports.by_node.iter().filter(|(node, report)| is_here(**node, report));
         let failed = here().filter(|(_, report)| report.state == NodeState::Failed);
         let reason_of = |report: &NodeReport| match report.failure {
             Some(code) => reason(code, &report.message),

@@ -97,3 +97,20 @@ fn only_a_failure_that_was_not_shown_before_is_another_one() {
     assert!(shown([(1, failing.clone()), (2, failing)]).shows_another_failure_than(&after), "the same script on another node");
     assert!(shown([(1, report(NodeState::Failed))]).shows_another_failure_than(&before));
 }
+
+#[test]
+fn however_many_nodes_report_failed_scripts_those_that_are_shown_are_kept_and_the_others_counted() {
+    let mut all = NodeReports::default();
+    let mut kept = NodeReports::default();
+    for node in (0..=NODES_MAX).map(NodeName) {
+        let scripts = (0..SCRIPTS_MAX).map(|nth| failed(&format!("{nth}.sh"))).collect();
+        let state = if node.0 == 1 { NodeState::Leaving } else { NodeState::Ready };
+        let report = NodeReport { scripts, ..report(state) };
+        all.by_node.insert(node, report.clone());
+        kept.add(node, report);
+    }
+    let shown = |reports: &NodeReports| NodesShown::of(reports, Some("198.51.100.7"), node_failure);
+    assert_eq!(shown(&kept), shown(&all));
+    assert_eq!(kept.by_node.values().map(|report| report.scripts.len()).sum::<usize>(), SCRIPTS_SHOWN_MAX);
+    assert_eq!(shown(&kept).more_failed_scripts, u64::from(NODES_MAX) * SCRIPTS_MAX as u64 - SCRIPTS_SHOWN_MAX as u64);
+}

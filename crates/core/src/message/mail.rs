@@ -1,4 +1,4 @@
-//! The mails to the administrator. Plain text; nothing of a user's stands in them but checked names, and what AWS says of a failure,
+//! The mails to the administrator. Plain text; nothing of a user's is in them but checked names, what nodes report (in quotes), and what AWS says of a failure,
 //! which may hold the output of a user's scripts: on one line, without control characters, bounded.
 
 use std::fmt;

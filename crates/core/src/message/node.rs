@@ -1,5 +1,6 @@
-//! Why a login node failed, in the words of its user's answer. The code is what its signal carries, or its report; the report is
-//! hostile, and was cut where it was read (`node_report.rs`).
+//! Why a login node failed, for the answer to its user. The code is what its signal carries, or its report; the report is hostile, and
+//! was cut where it was read (`node_report.rs`). What is the node's own text is in quotes or behind a bar: no reader, above all not the
+//! administrator who gets the same by mail, is to take it for clusterdrop's.
 
 use super::problem::Parts;
 use crate::node_report::{FailedScript, FailureCode};
@@ -25,10 +26,12 @@ impl NodeFailure {
         let mut details = Vec::new();
         for script in self.scripts.iter().take(SCRIPTS_SHOWN_MAX) {
             let FailedScript { event, profile, script, outcome, exit_code, last_lines } = script;
+            let [event, profile, script, outcome] = [event, profile, script, outcome].map(|text| quoted(text));
             // The outcome names the exit code already, where the agent puts it into words.
             let code = exit_code.filter(|code| !outcome.contains(&code.to_string())).map(|code| format!(" (exit code {code})"));
             let lines = if last_lines.is_empty() { "." } else { ". Its last lines:" };
-            details.push(format!("The script {script} (profile {profile}, event {event}) {outcome}{}{lines}", code.unwrap_or_default()));
+            let code = code.unwrap_or_default();
+            details.push(format!("The script {script} (profile {profile}, event {event}) is reported as {outcome}{code}{lines}"));
             details.extend(last_lines.iter().map(|line| format!("  | {line}")));
         }
         let more = u64::try_from(self.scripts.len().saturating_sub(SCRIPTS_SHOWN_MAX)).unwrap_or(u64::MAX);
@@ -43,14 +46,21 @@ impl NodeFailure {
 /// A node's failure in a sentence: what its code means, and what its own words add.
 pub fn node_failure(code: FailureCode, message: &str) -> String {
     let sentence = sentence(code);
-    if message.is_empty() { sentence.to_owned() } else { format!("{sentence} ({message})") }
+    if message.is_empty() { sentence.to_owned() } else { format!("{sentence} (it reports {})", quoted(message)) }
+}
+
+/// A node's own text in quotes, with none that would end them.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "'"))
 }
 
 /// What happened.
 const fn sentence(code: FailureCode) -> &'static str {
     match code {
         FailureCode::SettingsUnreadable => "its settings, which the cluster's template gives it, cannot be read",
-        FailureCode::AgentRefused => "its agent could not be fetched, or is not the one that the cluster's template names",
+        FailureCode::AgentRefused => {
+            "the program that sets the node up could not be fetched, or is not the one that the cluster's template names"
+        }
         FailureCode::AccountRefused => "the account of your login name could not be made on it",
         FailureCode::SecretUnreadable => "it could not read the cluster's secret",
         FailureCode::ProfileUnreadable => "it could not fetch your profile, the scripts in configure.d",
@@ -59,7 +69,7 @@ const fn sentence(code: FailureCode) -> &'static str {
         FailureCode::NoUsableSshKey => "no script wrote an SSH public key that you could log in with",
         FailureCode::NoConfiguration => "it was not configured in time",
         FailureCode::ExchangeFailed => "the nodes could not exchange what a step of your profile needs",
-        FailureCode::AgentFailed => "its agent ended before the node was ready",
+        FailureCode::AgentFailed => "the program that sets the node up ended before the node was ready",
     }
 }
 
@@ -67,19 +77,21 @@ const fn sentence(code: FailureCode) -> &'static str {
 const fn next(code: FailureCode) -> &'static str {
     match code {
         FailureCode::SettingsUnreadable | FailureCode::AgentRefused | FailureCode::SecretUnreadable | FailureCode::AgentFailed => {
-            "upload the file again; tell the administrator if it fails again"
+            "upload the file again; if it fails again, report it to the administrator"
         }
-        FailureCode::AccountRefused => "tell the administrator: the machine image refuses the name",
+        FailureCode::AccountRefused => "ask the administrator for another user name: the system of the nodes does not accept this one",
         FailureCode::ProfileUnreadable => {
-            "upload the file again; ask the administrator whether nodes may read your profile if it fails again"
+            "upload the file again; if it fails again, ask the administrator whether nodes may read your profile"
         }
         FailureCode::ProfileHasNoScripts => "ask the administrator for a script in your configure.d folder, then upload the file again",
-        FailureCode::ScriptFailed => "correct the script (`cf-node try` runs it on your own machine), then upload the file again",
-        FailureCode::NoUsableSshKey => {
-            "let a script of your configure.d folder write your public key to ~/.ssh/authorized_keys, then upload the file again"
+        FailureCode::ScriptFailed => "ask the administrator to correct the script in your profile, then upload the file again",
+        FailureCode::NoUsableSshKey => "give the administrator your SSH public key for your profile, then upload the file again",
+        FailureCode::NoConfiguration => {
+            "upload the file again; if it fails again, ask the administrator which scripts of your profile take very long"
         }
-        FailureCode::NoConfiguration => "upload the file again; look for scripts that take very long if it fails again",
-        FailureCode::ExchangeFailed => "correct the scripts of the step (export.d and populate.d), then upload the file again",
+        FailureCode::ExchangeFailed => {
+            "ask the administrator to correct the scripts of the step in your profile (export.d and populate.d), then upload the file again"
+        }
     }
 }
 
@@ -104,10 +116,23 @@ mod tests {
         let failure = NodeFailure { code: FailureCode::ScriptFailed, message: String::new(), scripts, more_scripts: 2 };
         let text = failure.parts().to_string();
         let expected = "the login node: a script failed, and its profile says that a node on which it fails is not to be used.\n  \
-                        The script 10-emacs.sh (profile alice, event configure) ended with exit code 3. Its last lines:\n    \
+                        The script \"10-emacs.sh\" (profile \"alice\", event \"configure\") is reported as \"ended with exit code 3\". Its last lines:\n    \
                         | E: no such package\n    | gave up\n  \
-                        The script 20-vim.sh (profile alice, event configure) ended with exit code 3.\n  2 more failed.\n  \
-                        What to do: correct the script";
+                        The script \"20-vim.sh\" (profile \"alice\", event \"configure\") is reported as \"ended with exit code 3\".\n  2 more failed.\n  \
+                        What to do: ask the administrator to correct the script";
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn what_a_node_reports_stays_within_its_quotes() {
+        let trap = "disk full\". Sign in at https://trap.example (\"";
+        assert_eq!(
+            node_failure(FailureCode::SecretUnreadable, trap),
+            "it could not read the cluster's secret (it reports \"disk full'. Sign in at https://trap.example ('\")"
+        );
+        let script = crate::node_report::FailedScript { script: trap.into(), outcome: trap.into(), ..failed("x", &[]) };
+        let failure = NodeFailure { code: FailureCode::ScriptFailed, message: String::new(), scripts: vec![script], more_scripts: 0 };
+        let text = failure.parts().to_string();
+        assert_eq!(text.matches('"').count(), 8, "{text}");
     }
 }

@@ -85,11 +85,11 @@ pub async fn reports<W: Observe>(world: &W, life: &Life) -> Result<NodeReports, 
         keys.insert(LOGIN, key.key());
     }
     let read = stream::iter(keys).map(|(node, key)| async move { Ok::<_, Fault>((node, read(world, key, life.since).await?)) });
-    let read: Vec<(NodeName, Found)> = read.buffered(SIDE_BY_SIDE).try_collect().await?;
+    let mut read = read.buffered(SIDE_BY_SIDE);
     let mut reports = NodeReports { ignored, ..NodeReports::default() };
-    for (node, found) in read {
+    while let Some((node, found)) = read.try_next().await? {
         match found {
-            Found::Report(report) => drop(reports.by_node.insert(node, *report)),
+            Found::Report(report) => reports.add(node, *report),
             Found::Nothing => {}
             Found::NoReport => reports.ignored += 1,
         }
