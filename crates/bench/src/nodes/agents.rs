@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub struct Agents {
     program: PathBuf,
     folder: Scratch,
     port: u16,
+    environment: Vec<(&'static str, PathBuf)>,
     /// By rank: 0 is the login node.
     running: BTreeMap<u32, Child>,
 }
@@ -37,7 +38,22 @@ impl Agents {
         fs::write(folder.path().join("key"), [42; 32])?;
         // A port that is free on one address of the loopback network is free on all that only these agents use.
         let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
-        Ok(Self { program, folder, port, running: BTreeMap::new() })
+        Ok(Self { program, folder, port, environment: Vec::new(), running: BTreeMap::new() })
+    }
+
+    /// Gives the agents that are started from now on these variables.
+    pub fn set_environment(&mut self, variables: &[(&'static str, &Path)]) {
+        self.environment = variables.iter().map(|(name, value)| (*name, value.to_path_buf())).collect();
+    }
+
+    /// Where their files lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The log of one.
+    pub fn log(&self, rank: u32) -> PathBuf {
+        self.root(rank).join("log")
     }
 
     /// Starts one more.
@@ -46,7 +62,7 @@ impl Agents {
         let root = self.root(rank);
         fs::create_dir_all(root.join("etc"))?;
         fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
-        let log = fs::File::create(root.join("log"))?;
+        let log = fs::File::create(self.log(rank))?;
         let child = Command::new(&self.program)
             .args(["gossip", "--name", &name, "--tag", "aws_machinetype=c5.large"])
             .args(["--bind", &self.address(rank).to_string(), "--seed", &self.address(0).to_string()])
@@ -54,6 +70,7 @@ impl Agents {
             .arg(self.folder.path().join("key"))
             .arg("--root")
             .arg(&root)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -3,6 +3,7 @@
 
 mod agents;
 mod boot;
+mod lossy;
 mod process;
 
 use std::fs;
@@ -26,6 +27,9 @@ const KILLS: usize = 7;
 
 /// So many boots are measured of the agent, and of curl and bash.
 const BOOTS: usize = 15;
+
+/// How long a cluster of [`SOME`] is watched on a network that loses datagrams.
+const LOSSY: Duration = Duration::from_mins(5);
 
 /// How long a cluster of [`MANY`] is left alone, and then watched.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -51,6 +55,7 @@ struct Found {
     mean_share_with_many: f64,
     joined_many: f64,
     killed_known_on_some: Option<Spread>,
+    lossy: lossy::Lossy,
 }
 
 /// Builds, measures, prints, and writes `target/bench/nodes.json`.
@@ -73,7 +78,7 @@ fn measure(options: Options) -> Result<Found> {
     let program_megabytes = fs::metadata(&program).with_context(|| program.display().to_string())?.len() as f64 / 1e6;
     println!("  a login node boots without scripts of its user, by the agent, and by curl and bash");
     let boots = boot::measure(&program, if options.quick { 3 } else { BOOTS })?;
-    let mut agents = Agents::new(program)?;
+    let mut agents = Agents::new(program.clone())?;
 
     println!("  one agent alone");
     agents.start(0)?;
@@ -94,6 +99,10 @@ fn measure(options: Options) -> Result<Found> {
     thread::sleep(if options.quick { Duration::from_secs(10) } else { SETTLE });
     let (login_share, mean_share) = shares(&agents, if options.quick { Duration::from_secs(10) } else { WATCH })?;
     let resident = agents.processes().map(resident_mebibytes).collect::<Result<Vec<f64>>>()?;
+    drop(agents);
+
+    println!("  {SOME} agents on a network that loses one datagram of a hundred");
+    let lossy = lossy::measure(program, SOME, if options.quick { Duration::from_secs(20) } else { LOSSY })?;
     Ok(Found {
         program_megabytes,
         boots,
@@ -103,6 +112,7 @@ fn measure(options: Options) -> Result<Found> {
         mean_share_with_many: mean_share,
         joined_many,
         killed_known_on_some: spread(&kills),
+        lossy,
     })
 }
 
@@ -134,6 +144,9 @@ fn print(found: &Found) {
     let kills = found.killed_known_on_some.map_or(0.0, |s| s.median);
     let worst = found.killed_known_on_some.map_or(0.0, |s| s.max);
     println!("\n  {:<62} {:>8} {:>8}", "", "is", "aim");
+    #[expect(clippy::cast_precision_loss, reason = "some members")]
+    let false_leaves = found.lossy.false_leaves as f64;
+    let lossy = format!("members of {SOME} taken for gone in {} s at 1 % loss", found.lossy.seconds);
     for (what, is, aim) in [
         ("the program, MB", found.program_megabytes, Some(12.0)),
         ("from its start to node-started, s (median)", found.boots.agent.median, None),
@@ -146,6 +159,7 @@ fn print(found: &Found) {
         ("the same, mean of all nodes", found.mean_share_with_many, Some(0.5)),
         ("a killed node is known on all of 50, s (median)", kills, Some(10.0)),
         ("the same, at worst", worst, None),
+        (lossy.as_str(), false_leaves, Some(0.0)),
         ("a node joins 199: until all 200 list all 200, s", found.joined_many, None),
     ] {
         let bound = aim.map_or_else(String::new, |aim| format!("≤ {}", short(aim)));
