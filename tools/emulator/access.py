@@ -18,28 +18,32 @@ def _group_of(params: dict) -> dict | None:
     return named or (found[0] if found else None)
 
 
+def _keys(params: dict) -> dict:
+    group = _group_of(params)
+    return {f"{prefix}:ResourceTag/{tag['Key']}": tag["Value"] for tag in (group or {"Tags": []})["Tags"]
+            for prefix in ("autoscaling", "aws")}
+
+
+def _is_description(params: dict) -> bool:
+    action = params.get("Action", "")
+    return (action[0] if isinstance(action, list) else action).startswith("Describe")
+
+
 def install() -> None:
     from ministack.core import iam_actions
-    from ministack.services import tagging
 
-    plain_arn, plain_tags = iam_actions.extract_resource_arn, tagging.resource_tags
+    plain_arn, plain_context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
 
     def arn(service, method, path, headers, body, query_params, region, account_id):
-        if service != "autoscaling":
-            return plain_arn(service, method, path, headers, body, query_params, region, account_id)
-        action = query_params.get("Action", "")
-        if (action[0] if isinstance(action, list) else action).startswith("Describe"):
+        if service == "autoscaling" and _is_description(query_params):
             return "*"
-        group = _group_of(query_params)
+        group = _group_of(query_params) if service == "autoscaling" else None
         return group["AutoScalingGroupARN"] if group else plain_arn(
             service, method, path, headers, body, query_params, region, account_id)
 
-    def tags(resource):
-        from emulator.scaling import groups
+    def context(service, iam_action, body, query_params):
+        found = plain_context(service, iam_action, body, query_params)
+        of_group = service == "autoscaling" and not _is_description(query_params)
+        return {**found, **_keys(query_params)} if of_group else found
 
-        if ":autoScalingGroup:" not in resource:
-            return plain_tags(resource)
-        group = groups.all_groups().get(resource.rpartition("autoScalingGroupName/")[2], {"Tags": []})
-        return {tag["Key"]: tag["Value"] for tag in group["Tags"]}
-
-    iam_actions.extract_resource_arn, tagging.resource_tags = arn, tags
+    iam_actions.extract_resource_arn, iam_actions.request_tag_context = arn, context

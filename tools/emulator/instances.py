@@ -1,5 +1,7 @@
 """Instances: `AWS::EC2::Instance` in templates, which MiniStack lacks, and how one begins and ends, also in a group."""
 
+import re
+
 from emulator import disks
 
 
@@ -46,7 +48,27 @@ def check(properties: dict) -> None:
     if not properties.get("ImageId"):
         raise ValueError("The request must contain the parameter ImageId (Service: Ec2, Status Code: 400)")
     _profile(properties)
+    _check_architecture(properties["ImageId"], properties.get("InstanceType", "m1.small"))
     disks.check(properties)
+
+
+def architecture(image: str) -> str | None:
+    """Of an image that the launcher knows."""
+    from ministack.services import ssm
+
+    names = [name for name, known in ssm._PUBLIC_AMI_PARAMETERS.items() if known == image]
+    return ("arm64" if names[0].endswith("arm64") else "x86_64") if names else None
+
+
+def _check_architecture(image: str, kind: str) -> None:
+    """EC2's own words, as public reports have them; a Graviton has a g right after the generation."""
+    of_type, of_image = "arm64" if re.match(r"a1\.|[a-z]+\d+g[a-z]*\.", kind) else "x86_64", architecture(image)
+    if of_image not in (None, of_type):
+        raise ValueError(
+            f"The architecture '{of_type}' of the specified instance type does not match the architecture '{of_image}' of the specified "
+            "AMI. Specify an instance type and an AMI that have matching architectures, and try again. You can use "
+            "'describe-instance-types' or 'describe-images' to discover the architecture of the instance type or AMI. "
+            "(Service: Ec2, Status Code: 400)")
 
 
 def _profile(properties: dict) -> dict | None:
@@ -82,6 +104,7 @@ def launch(properties: dict, market: str = "on-demand") -> dict:
     if zone:
         instance["Placement"]["AvailabilityZone"] = zone
     instance["Placement"]["GroupName"] = disks.placement(properties)
+    instance["Architecture"] = architecture(properties["ImageId"]) or "x86_64"
     instance["_market"], instance["_metadata"] = market, properties.get("MetadataOptions") or {}
     spread = [t for t in properties.get("Tags") or [] if str(properties.get("PropagateTagsToVolumeOnCreation")).lower() == "true"]
     disks.furnish(instance, properties, specified_tags(properties, "volume") or _plain(spread))
