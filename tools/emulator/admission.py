@@ -125,6 +125,6 @@ def install() -> None:
         for kernel in ("default", "6.1", "6.12"):
             name = f"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-{kernel}-{architecture}"
             ssm._PUBLIC_AMI_PARAMETERS.setdefault(name, f"ami-0c2023{architecture[:3].encode().hex()}b2c3d")
-    # https://wiki.debian.org/Cloud/AmazonEC2Image, "SSM parameters"; `latest` and dated builds.
+    # As public templates resolve them; Debian has dated ones beside `latest`.
     for architecture, image in DEBIAN.items():
         ssm._PUBLIC_AMI_PARAMETERS[f"/aws/service/debian/release/13/latest/{architecture}"] = image

@@ -28,7 +28,8 @@ def _described(properties: dict) -> dict:
         raise ValueError(f"The parameter iops must be specified for {kind} volumes.{_BY_EC2}")
     if snapshot and snapshot not in ec2._snapshots:
         raise ValueError(f"The snapshot '{snapshot}' does not exist.{_BY_EC2}")
-    return {"Size": size, "VolumeType": kind, "SnapshotId": snapshot, "Encrypted": str(properties.get("Encrypted", False)).lower() == "true",
+    encrypted = str(properties.get("Encrypted", False)).lower() == "true"
+    return {"Size": size, "VolumeType": kind, "SnapshotId": snapshot, "Encrypted": encrypted,
             "Iops": int(properties.get("Iops") or (3000 if kind == "gp3" else 0)),
             "Throughput": int(properties.get("Throughput") or (125 if kind == "gp3" else 0))}
 

@@ -32,7 +32,8 @@ def _cluster(url: str, name: str, tag: str, **more) -> None:
     client = aws("cloudformation", url)
     client.create_stack(StackName=f"stack-{name}", TemplateBody=template(resources), Capabilities=["CAPABILITY_IAM"],
                         Tags=[{"Key": "cluster", "Value": tag}])
-    until(lambda: client.describe_stacks(StackName=f"stack-{name}")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE" and _members(url, name))
+    until(lambda: client.describe_stacks(StackName=f"stack-{name}")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE")
+    until(lambda: _members(url, name))
 
 
 def _members(url: str, name: str) -> list[str]:

@@ -149,7 +149,8 @@ def a_pending_instance_can_be_ended():
     slow, = until(lambda: members(name, "Pending"))
     terminate(slow, True)
     comes_to(name, 0)
-    assert next(a for a in activities(name) if a["Description"].endswith(slow) and "Launching" in a["Description"])["StatusCode"] == "Cancelled"
+    launch = next(a for a in activities(name) if a["Description"] == f"Launching a new EC2 instance: {slow}")
+    assert launch["StatusCode"] == "Cancelled", launch
 
 
 @check

@@ -24,7 +24,7 @@ def outputs(stack: dict) -> dict:
 
 @check
 def debian_s_images_are_public_parameters():
-    sections = {"Parameters": {"Image": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/aws/service/debian/release/13/latest/amd64"}},
+    sections = {"Parameters": {"Image": {"Type": "AWS::SSM::Parameter::Value<String>"}},
                 "Outputs": {"Image": {"Value": ref("Image")}}}
     resources = {"Q": {"Type": "AWS::SQS::Queue"}}
     found = {name: outputs(ends(create(resources, sections=sections, Parameters=given(

@@ -23,7 +23,8 @@ def parts(least=0, most=4, desired=0, name: str | None = None, spot: str | None 
             "VpcId": ref("Vpc"), "CidrBlock": "10.7.1.0/24", "AvailabilityZone": "eu-west-1b"}},
         "Launch": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": given}},
         "Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {
-            **({"AutoScalingGroupName": name} if name else {}), "MinSize": str(least), "MaxSize": str(most), "DesiredCapacity": str(desired),
+            **({"AutoScalingGroupName": name} if name else {}),
+            "MinSize": str(least), "MaxSize": str(most), "DesiredCapacity": str(desired),
             "VPCZoneIdentifier": [ref("Net")],
             "LaunchTemplate": {"LaunchTemplateId": ref("Launch"), "Version": {"Fn::GetAtt": ["Launch", "LatestVersionNumber"]}},
             **properties}},
