@@ -78,10 +78,15 @@ def install() -> None:
         groups.desire(group, capacity, "a user request created an AutoScalingGroup")
         return name, attributes
 
-    def update(physical_id, *rest):
-        name, attributes = plain_update(physical_id, *rest)
-        _with_its_policy(name, rest[1])
-        groups.soon(name)
+    def update(physical_id, old, new, *rest):
+        before = groups.all_groups().get(physical_id, {}).get("DesiredCapacity", 0)
+        name, attributes = plain_update(physical_id, old, new, *rest)
+        group, asked = _with_its_policy(name, new), new.get("DesiredCapacity")
+        # CloudFormation sends what has changed: a capacity that was set since then stays, within the new bounds.
+        wanted = before if asked == old.get("DesiredCapacity") else int(asked or group["MinSize"])
+        group["DesiredCapacity"] = before
+        groups.desire(group, max(group["MinSize"], min(group["MaxSize"], wanted)), (
+            f"a user request update of AutoScalingGroup constraints to min: {group['MinSize']}, max: {group['MaxSize']}, desired: {wanted}"))
         return name, attributes
 
     handler["create"], handler["update"] = create, update

@@ -117,16 +117,32 @@ def some_of_a_request_may_come_and_the_rest_not():
     assert comes_to(name, 2) == here and group(name)["DesiredCapacity"] == 2
 
 
+def in_a_pause(name: str, least: int = 0) -> None:
+    """A group that has failed four times, so that its next attempt is 1.6 s away."""
+    order(kind="launch", group=name, do="no-capacity", skip=least)
+    desire(name, least + 1)
+    until(lambda: len(failed(name)) == 4)
+
+
 @check
 def what_is_desired_anew_is_tried_at_once():
     name, _ = made()
-    order(kind="launch", group=name, do="no-capacity", times=4)
-    desire(name, 1)
-    until(lambda: len(failed(name)) == 3)  # the next pause is 1.6 s
+    in_a_pause(name)
     started = time.monotonic()
     desire(name, 2)
-    until(lambda: len(failed(name)) == 4)
-    assert time.monotonic() - started < 1
+    until(lambda: len(failed(name)) == 5)
+    assert time.monotonic() - started < 1.2
+
+
+@check
+def a_pause_is_not_cut_short_by_the_group_s_other_instances():
+    name, _ = made()
+    in_a_pause(name, least=1)
+    terminate(members(name)[0], True)
+    until(lambda: not group(name)["Instances"])
+    time.sleep(0.3)
+    assert len(failed(name)) == 4
+    until(lambda: len(failed(name)) == 5)
 
 
 @check

@@ -60,7 +60,7 @@ def a_secret_s_text_is_generated_as_it_is_asked_for():
     for asked, allowed, needed in (
             ({}, every, kinds),
             (dict(PasswordLength=64, ExcludePunctuation=True), string.ascii_letters + string.digits, kinds[:3]),
-            (dict(PasswordLength=8, ExcludeNumbers=True, ExcludeUppercase="true", ExcludePunctuation=True, IncludeSpace=True),
+            (dict(PasswordLength=8, ExcludeNumbers=True, ExcludeUppercase="true", ExcludeLowercase="false", ExcludePunctuation=True, IncludeSpace=True),
              string.ascii_lowercase + " ", (string.ascii_lowercase, " ")),
             (dict(PasswordLength=4096, ExcludeCharacters="\"'\\/@"), every.translate(str.maketrans("", "", "\"'\\/@")), kinds)):
         name, id_ = create({"S": secret(**asked)}, sections={"Outputs": {"S": {"Value": ref("S")}}})

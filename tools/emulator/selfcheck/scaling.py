@@ -4,7 +4,7 @@ import json
 import time
 
 from emulator.selfcheck.world import (
-    aws, check, control, create, ends, order, refused, stack, story, unique, until)
+    aws, check, control, create, ends, order, refused, stack, story, template, unique, until)
 
 IMAGE = "ami-0c2023a1b2c3d4e5f"
 
@@ -159,13 +159,13 @@ def instances_carry_tags_template_and_market():
 @check
 def a_template_s_version_decides_what_is_launched():
     client, data = aws("ec2"), {"ImageId": IMAGE, "InstanceType": "c5.large"}
-    template = client.create_launch_template(LaunchTemplateName=unique("lt"), LaunchTemplateData=data)["LaunchTemplate"]["LaunchTemplateId"]
-    client.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData={**data, "InstanceType": "c5.xlarge"})
+    held = client.create_launch_template(LaunchTemplateName=unique("lt"), LaunchTemplateData=data)["LaunchTemplate"]["LaunchTemplateId"]
+    client.create_launch_template_version(LaunchTemplateId=held, LaunchTemplateData={**data, "InstanceType": "c5.xlarge"})
     for version, kind in (("1", "c5.large"), ("$Default", "c5.large"), ("2", "c5.xlarge"), ("$Latest", "c5.xlarge")):
-        name, _ = made(desired=1, LaunchTemplate={"LaunchTemplateId": template, "Version": version})
+        name, _ = made(desired=1, LaunchTemplate={"LaunchTemplateId": held, "Version": version})
         assert machine(comes_to(name, 1)[0])["InstanceType"] == kind, version
     name = unique("none")
-    _, id_ = create(parts(name=name, LaunchTemplate={"LaunchTemplateId": template, "Version": "3"}))
+    _, id_ = create(parts(name=name, LaunchTemplate={"LaunchTemplateId": held, "Version": "3"}))
     ends(id_, "ROLLBACK_COMPLETE")
 
 
@@ -185,6 +185,19 @@ def a_mixed_policy_chooses_type_and_market():
     told = until(lambda: [a["StatusMessage"] for a in activities(name) if a["StatusCode"] == "Failed"])[0]
     assert told == ("Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity due to your request "
                     "configuration. Please adjust your request and try again. Launching EC2 instance failed."), told
+
+
+@check
+def an_updated_group_keeps_the_capacity_that_was_set_within_its_new_bounds():
+    name, id_ = made(most=4, desired=1)
+    desire(name, 3)
+    comes_to(name, 3)
+    for choices, capacity in ((dict(most=5, desired=1), 3), (dict(most=2, desired=1), 2), (dict(most=5, desired=4), 4)):
+        aws("cloudformation").update_stack(StackName=id_, TemplateBody=template(parts(name=name, **choices)),
+                                           Tags=[{"Key": "USER", "Value": "alice"}])
+        ends(id_, "UPDATE_COMPLETE")
+        comes_to(name, capacity)
+        assert (group(name)["MaxSize"], group(name)["DesiredCapacity"]) == (choices["most"], capacity), choices
 
 
 @check
@@ -226,7 +239,10 @@ def a_group_takes_its_instances_with_it_and_waits_for_them():
     assert {machine(instance)["State"]["Name"] for instance in held} == {"terminated"}
     assert not aws("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     assert refused("ValidationError", activities, name)
-    assert len([a for a in activities(name, IncludeDeletedGroups=True) if a["Description"].startswith("Terminating")]) == 2
+    gone = [a["Description"] for a in activities(name, IncludeDeletedGroups=True)]
+    assert len([description for description in gone if description.startswith("Terminating")]) == 2, gone
+    made(name=name)  # one of the same name begins with nothing
+    assert activities(name) == [] and [a["Description"] for a in activities(name, IncludeDeletedGroups=True)] == gone
 
 
 @check
