@@ -16,10 +16,10 @@ KEYS_SECONDS = 6 * 3600
 
 def answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
     """`path` is INSTANCE/latest/… ."""
-    from ministack.services import ec2, imds
+    from ministack.services import imds
 
     instance_id, _, path = path.partition("/")
-    instance = ec2._instances.get(instance_id)
+    instance = _find(instance_id)
     if instance is None or instance["State"]["Name"] == "terminated":
         return 404, f"no instance {instance_id} runs here".encode()
     path = path.rstrip("/")
@@ -34,6 +34,19 @@ def answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
         return 405, b"Method Not Allowed"
     found = _leaf(instance, path)
     return (404, b"Not Found") if found is None else (200, found.encode())
+
+
+def _find(instance_id: str) -> dict | None:
+    """Of any account and Region, which are the caller's from here on."""
+    from ministack.core.responses import set_request_account_id, set_request_region
+    from ministack.services import ec2
+
+    for (account, region, known), instance in list(ec2._instances.all_items()):
+        if known == instance_id:
+            set_request_account_id(account)
+            set_request_region(region)
+            return instance
+    return None
 
 
 def _leaf(instance: dict, path: str) -> str | None:

@@ -68,6 +68,8 @@ def _terminate(params: dict) -> str:
 def _describe_groups(params: dict) -> str:
     from ministack.services import autoscaling
 
+    if any(key.startswith("Filters.") for key in params):  # all groups in place of some would be worse
+        raise Refused("ValidationError", "the emulator knows no Filters of groups: name them")
     names = autoscaling._parse_member_list(params, "AutoScalingGroupNames")
     found = [group for name, group in sorted(groups.all_groups().items()) if not names or name in names]
     taken, token = activities.page(found, params, 50, GROUPS_MAX, lambda group: group["AutoScalingGroupName"])

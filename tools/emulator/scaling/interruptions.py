@@ -36,13 +36,11 @@ def look() -> None:
 
 
 def _begin(found: dict, seconds: float) -> None:
-    from ministack.core.responses import get_account_id, get_region
-
     instance = found["InstanceId"]
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
     _ends[instance] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
     bus.publish("aws.ec2", "EC2 Spot Instance Interruption Warning", {"instance-id": instance, "instance-action": "terminate"},
-                [f"arn:aws:ec2:{get_region()}:{get_account_id()}:instance/{instance}"])
+                [f"arn:aws:ec2:{found['AvailabilityZone']}:instance/{instance}"])
     groups.later(seconds, _end, instance)
 
 

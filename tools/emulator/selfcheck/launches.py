@@ -179,7 +179,7 @@ def an_instance_may_die_before_it_is_in_service():
 
 
 @check
-def launches_and_deeds_that_do_not_exist_are_refused():
+def a_fault_of_a_launch_that_says_nothing_or_too_much_is_refused():
     for wrong in (dict(do="no-capacty"), dict(), dict(do="quota", seconds=1), dict(do="quota", market="sport")):
         try:
             order(kind="launch", group="x", **wrong)
@@ -259,3 +259,19 @@ def an_interruption_waits_for_a_spot_instance_and_meets_no_other():
     told = [metadata(instance, "meta-data/spot/instance-action")[0] for instance in comes_to(spot, 2)]
     assert sorted(told) == [200, 404], told
     assert comes_to(demand, 1) == [only] and metadata(only, "meta-data/spot/instance-action")[0] == 404
+
+
+@check
+def successful_launches_are_events_where_they_are_asked_for():
+    """The others are seen in every check of a failure."""
+    talkative = world.Emulator(the_common_one=False, CLUSTERDROP_LAUNCH_EVENTS="all")
+    try:
+        body = world.template(parts(name="told", desired=1))
+        world.aws("cloudformation", talkative.url).create_stack(StackName="stack-told", TemplateBody=body)
+        found = until(lambda: control("GET", "events?text=told&detail_type=Launch%20Successful", url=talkative.url)["events"])
+        assert found[0]["Detail"]["EC2InstanceId"].startswith("i-") and found[0]["Detail"]["StatusCode"] == "Successful", found
+    finally:
+        talkative.process.kill()
+    name, _ = made(desired=1)
+    comes_to(name, 1)
+    assert not control("GET", f"events?text={name}&detail_type=Launch%20Successful")["events"]

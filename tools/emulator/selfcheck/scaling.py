@@ -304,6 +304,7 @@ def groups_are_described_a_page_at_a_time():
     first = aws("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=names, MaxRecords=1)
     second = aws("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=names, MaxRecords=1, NextToken=first["NextToken"])
     assert [page["AutoScalingGroups"][0]["AutoScalingGroupName"] for page in (first, second)] == names and "NextToken" not in second
+    refused("ValidationError", aws("autoscaling").describe_auto_scaling_groups, Filters=[{"Name": "tag:USER", "Values": ["alice"]}])
 
 
 @check
