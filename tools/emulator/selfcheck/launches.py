@@ -226,6 +226,7 @@ def an_instance_knows_itself_by_its_metadata():
     who = world.aws("sts", aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"],
                     aws_session_token=keys["Token"]).get_caller_identity()["Arn"]
     assert who.endswith(f":assumed-role/{role}/{only}"), who
+    assert [call["call"] for call in control("GET", f"calls?caller={only}")["calls"]] == ["sts.GetCallerIdentity"]
     desire(name, 0)
     comes_to(name, 0)
     assert metadata(only, "meta-data/instance-id", token)[0] == 404
