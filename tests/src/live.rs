@@ -125,8 +125,13 @@ impl Live {
 
     /// An IAM user who may do anything to any bucket.
     pub fn careless_admin(&self, name: &str) -> Result<Keys> {
-        let all = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]});
-        self.user_with(name, "PutUserPolicy", &[("PolicyName", "s3"), ("PolicyDocument", &all.to_string())])
+        self.user_who_may(name, &json!([{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]))
+    }
+
+    /// An IAM user with these statements for a policy.
+    pub fn user_who_may(&self, name: &str, statements: &Value) -> Result<Keys> {
+        let policy = json!({"Version": "2012-10-17", "Statement": statements});
+        self.user_with(name, "PutUserPolicy", &[("PolicyName", "may"), ("PolicyDocument", &policy.to_string())])
     }
 
     fn user_with(&self, name: &str, action: &str, policy: &[(&str, &str)]) -> Result<Keys> {
@@ -195,6 +200,7 @@ impl Live {
     /// spares an SDK for each of the services that are called to be refused. LocalEmu does not verify signatures.
     pub fn query(&self, keys: &Keys, service: &str, action: &str, parameters: &[(&str, &str)]) -> Result<(String, String)> {
         let version = match service {
+            "autoscaling" => "2011-01-01",
             "cloudformation" => "2010-05-15",
             "ec2" => "2016-11-15",
             "iam" => "2010-05-08",
@@ -291,7 +297,7 @@ fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
 }
 
 /// The text of the first XML element of a name.
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }

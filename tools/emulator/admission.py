@@ -8,6 +8,7 @@ import re
 from emulator import settings
 
 _tokens: dict[tuple, dict[str, str]] = {}  # (account, region, stack name) -> token -> stack id, also after deletion
+DEBIAN = {"amd64": "ami-0d130000000000a64", "arm64": "ami-0d130000000000a12"}
 _VIRTUAL_HOST = re.compile(r"^https://([a-z0-9][a-z0-9.-]+)\.s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com/(.+)$")
 
 
@@ -124,3 +125,6 @@ def install() -> None:
         for kernel in ("default", "6.1", "6.12"):
             name = f"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-{kernel}-{architecture}"
             ssm._PUBLIC_AMI_PARAMETERS.setdefault(name, f"ami-0c2023{architecture[:3].encode().hex()}b2c3d")
+    # As public templates resolve them; Debian has dated ones beside `latest`.
+    for architecture, image in DEBIAN.items():
+        ssm._PUBLIC_AMI_PARAMETERS[f"/aws/service/debian/release/13/latest/{architecture}"] = image

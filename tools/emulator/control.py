@@ -3,7 +3,8 @@
 import json
 from urllib.parse import parse_qs
 
-from emulator import asked, bus, calls, faults, invocations, schedules
+from emulator import asked, bus, calls, faults, invocations, metadata, schedules
+from emulator.scaling import interruptions
 
 PREFIX = "/_clusterdrop/"
 
@@ -26,6 +27,10 @@ async def _control(scope, receive, send) -> None:
     body = await calls.read_body(receive)
     query = {key: values[0] for key, values in parse_qs(scope.get("query_string", b"").decode()).items()}
     what, _, rest = scope["path"].removeprefix(PREFIX).partition("/")
+    if what == "metadata":
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        status, text = metadata.answer(scope["method"], rest, headers)
+        return await calls.answer(send, status, [(b"content-type", b"text/plain")], text)
     try:
         given = json.loads(body) if body else {}
         found = _ROUTES.get((scope["method"], what))
@@ -35,11 +40,13 @@ async def _control(scope, receive, send) -> None:
             status, answer = 200, found(given, query, rest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         status, answer = 400, {"error": str(error)}
-    await calls.answer(send, status, [(b"content-type", b"application/json")], json.dumps(answer).encode() + b"\n")
+    return await calls.answer(send, status, [(b"content-type", b"application/json")], json.dumps(answer).encode() + b"\n")
 
 
 def _add_fault(given, query, rest):
-    return faults.add(given).public()
+    fault = faults.add(given)
+    interruptions.look()
+    return fault.public()
 
 
 def _clear_faults(given, query, rest):

@@ -11,6 +11,7 @@ import time
 import zlib
 
 from emulator import deletion, existence, faults, nested, settings, signals
+from emulator.scaling import stacks as groups
 
 STACK = "AWS::CloudFormation::Stack"
 CANCELLED = "Resource creation cancelled"
@@ -148,6 +149,8 @@ class Creation:
         record.update(PhysicalResourceId=physical, Attributes=attributes)
         self._tell(record, "CREATE_IN_PROGRESS", "Resource creation Initiated")
         await asyncio.sleep(seconds)
+        if kind == groups.KIND:
+            await groups.stabilize(physical)
         await signals.await_policy(self, name, record)
 
     def _pace(self, name: str) -> float:

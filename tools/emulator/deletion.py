@@ -6,6 +6,7 @@ A stack that is gone is known by its id only, as on AWS; its name is free for an
 import asyncio
 
 from emulator import creation, existence, faults, nested, settings
+from emulator.scaling import stacks as groups
 
 GONE = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 
@@ -133,6 +134,8 @@ async def _remove(stack: dict, name: str, record: dict, keep: bool, force: bool)
             raise RuntimeError(fault.get("reason", "ordered by a test"))
         if kind == "AWS::CloudFormation::Stack":
             await nested.delete(physical)
+        elif kind == groups.KIND:
+            await groups.delete(physical)
         elif stacks._runs_on_worker_thread(kind):
             await run_reentrant(provisioners._delete_resource, kind, physical, properties, stack["StackName"], name)
         else:

@@ -9,12 +9,15 @@ KINDS = {
     "resource": (("stack", "resource"), None, ("on", "reason", "after")),
     "node": (("stack",), None, ("signal", "after", "timeout")),
     "pace": (("stack",), None, ("total", "each", "resource", "on")),
+    "launch": (("group",), None, ("do", "market", "seconds", "reason", "least", "limit")),
+    "interruption": (("group", "instance"), 1, ("seconds",)),
     "call": (("call", "caller", "text"), 1, ("error", "status", "message", "when", "kill", "delay", "hold")),
     "function": (("function", "text"), 1, ("do", "reason")),
     "event": (("detail_type", "text", "function"), 1, ("do", "seconds", "error", "reason")),
 }
 # kind -> what it may have done
-DEEDS = {"function": ("crash", "error", "lose"), "event": ("drop", "double", "delay", "undeliverable")}
+DEEDS = {"function": ("crash", "error", "lose"), "event": ("drop", "double", "delay", "undeliverable"),
+         "launch": ("no-capacity", "unfulfillable", "quota", "price", "not-offered", "dies")}
 
 
 class BadFault(ValueError):
@@ -55,6 +58,10 @@ def add(order: dict) -> Fault:
         raise BadFault(f"a fault of kind {kind} has no {', '.join(sorted(unknown))}")
     if "do" in order and order["do"] not in DEEDS[kind]:  # it would count as done, and do nothing
         raise BadFault(f"do must be one of {', '.join(DEEDS[kind])}; it is {order['do']!r}")
+    if kind == "launch" and ("do" in order) == ("seconds" in order):  # a launch is slow, or it fails
+        raise BadFault("a fault of kind launch has either do or seconds")
+    if order.get("market", "spot") not in ("spot", "on-demand"):
+        raise BadFault(f"market must be spot or on-demand; it is {order['market']!r}")
     times = order.get("times", KINDS[kind][1])
     if times is not None and (not isinstance(times, int) or times < 1):
         raise BadFault(f"times must be a whole number of at least 1, or null; it is {times!r}")

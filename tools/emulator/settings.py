@@ -19,6 +19,9 @@ URL = f"http://{HOST}:{PORT}"
 RESOURCE_SECONDS = _number("CLUSTERDROP_RESOURCE_SECONDS", 0.3)
 DELETE_SECONDS = _number("CLUSTERDROP_DELETE_SECONDS", RESOURCE_SECONDS)
 
+# How long a group's instance is Pending. EC2 takes ten seconds to a minute.
+LAUNCH_SECONDS = _number("CLUSTERDROP_LAUNCH_SECONDS", RESOURCE_SECONDS)
+
 # No node boots here, so the launcher signals in its stead after this long.
 SIGNAL_SECONDS = _number("CLUSTERDROP_SIGNAL_SECONDS", 2.0)
 
@@ -29,6 +32,14 @@ WINDOW_SCALE = _number("CLUSTERDROP_WINDOW_SCALE", CLOCK)  # batching windows of
 VISIBILITY_SCALE = _number("CLUSTERDROP_VISIBILITY_SCALE", CLOCK)  # how long a failed message is hidden
 RATE_SCALE = _number("CLUSTERDROP_RATE_SCALE", CLOCK)  # rate() schedules
 TIMEOUT_SCALE = _number("CLUSTERDROP_TIMEOUT_SCALE", CLOCK)  # CreationPolicy and TimeoutInMinutes
+# A group's pause after a launch that failed, doubled each time up to thirty times as much. AWS's own is not published.
+LAUNCH_RETRY_SECONDS = _number("CLUSTERDROP_LAUNCH_RETRY_SECONDS", 20 * CLOCK)
+# How long CloudFormation waits for a group to have its least size, or to be empty. AWS's is an hour or so.
+GROUP_SECONDS = _number("CLUSTERDROP_GROUP_SECONDS", 200 * CLOCK)
+
+# Whether launches and ends that went well are events, too, and not only those that failed. On AWS they are; here each would be an
+# invocation of cf-watch more, in every test of a cluster that begins with nodes.
+LAUNCH_EVENTS = os.environ.get("CLUSTERDROP_LAUNCH_EVENTS", "failed") == "all"
 
 
 def prepare_environment() -> None:

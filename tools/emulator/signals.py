@@ -7,8 +7,10 @@ import asyncio
 import time
 
 from emulator import creation, faults, settings
+from emulator.scaling import stacks as groups
+from emulator.scaling.groups import all_groups
 
-KINDS = ("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup")
+KINDS = ("AWS::EC2::Instance", groups.KIND)
 
 
 async def await_policy(making, name: str, record: dict) -> None:
@@ -65,5 +67,20 @@ async def _pretend_nodes(stack_id: str, name: str, record: dict, count: int, nod
     if says == "never":
         return
     await asyncio.sleep(float(node.get("after", settings.SIGNAL_SECONDS)) if node else settings.SIGNAL_SECONDS)
-    for node_id in (record.get("Attributes", {}).get("_instances") or [record["PhysicalResourceId"]])[:count]:
-        waits.signal_resource(stack_id, name, node_id, says)
+    told: set[str] = set()
+    while len(told) < count:
+        for node_id in _nodes(record)[:count]:
+            if node_id not in told:
+                told.add(node_id)
+                waits.signal_resource(stack_id, name, node_id, says)
+        if record["ResourceType"] != groups.KIND:
+            return
+        await asyncio.sleep(0.05)
+
+
+def _nodes(record: dict) -> list[str]:
+    """Those that have booted: of a group, what is in service by now."""
+    if record["ResourceType"] != groups.KIND:
+        return [record["PhysicalResourceId"]]
+    members = all_groups().get(record["PhysicalResourceId"], {}).get("Instances", [])
+    return [found["InstanceId"] for found in members if found["LifecycleState"] == "InService"]

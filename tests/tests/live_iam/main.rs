@@ -3,6 +3,7 @@
 
 mod functions;
 mod life;
+mod scaling;
 mod stacks;
 mod users;
 

@@ -120,8 +120,8 @@ def deletion_is_seen_at_once_and_the_stack_is_found_by_id_alone():
     aws("cloudformation").delete_stack(StackName=name)  # of nothing: no error
     _, again = create({"A": QUEUE}, name)
     assert again != id_ and stack(id_)["StackStatus"] == "DELETE_COMPLETE"
-    assert {s["StackId"] for s in aws("cloudformation").list_stacks()["StackSummaries"] if s["StackName"] == name} \
-        >= {again}
+    pages = aws("cloudformation").get_paginator("list_stacks").paginate()
+    assert {s["StackId"] for page in pages for s in page["StackSummaries"] if s["StackName"] == name} >= {again}
 
 
 @check
@@ -232,4 +232,5 @@ def a_secret_is_known_by_its_arn_and_goes_with_its_stack_at_once():
     assert len(text) == 64 and text.isprintable(), text
     aws("cloudformation").delete_stack(StackName=name)
     ends(id_, "DELETE_COMPLETE")
-    assert not aws("secretsmanager").list_secrets(IncludePlannedDeletion=True)["SecretList"]
+    pages = aws("secretsmanager").get_paginator("list_secrets").paginate(IncludePlannedDeletion=True)
+    assert name not in str([s["Name"] for page in pages for s in page["SecretList"]])

@@ -1,11 +1,13 @@
 """What the checks share: an emulator of their own, clients, waiting for a state with a bound, and a function in shell."""
 
+import functools
 import io
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import uuid
@@ -17,6 +19,7 @@ from botocore.config import Config
 TOOLS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 REGION = "eu-west-1"
 CHECKS: list = []
+_making = threading.Lock()
 _URL = ""
 
 
@@ -29,18 +32,20 @@ def check(function):
 class Emulator:
     """A launcher process on a free port, with a quick clock."""
 
-    def __init__(self, **environment):
+    def __init__(self, the_common_one: bool = True, **environment):
         global _URL
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.url = _URL = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
+        if the_common_one:
+            _URL = self.url
         self.log = open(os.environ.get("SELFCHECK_LOG", os.devnull), "w")
         quick = {"CLUSTERDROP_RESOURCE_SECONDS": "0.1", "CLUSTERDROP_SIGNAL_SECONDS": "0.5", "CLUSTERDROP_CLOCK": "0.01"}
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(TOOLS, "emulator")], stdout=self.log, stderr=self.log,
             env={**os.environ, **quick, "GATEWAY_PORT": str(self.port), "AWS_DEFAULT_REGION": REGION, **environment})
-        until(lambda: control("GET", "ready"), seconds=15)
+        until(lambda: control("GET", "ready", url=self.url), seconds=15)
 
     def end(self) -> float:
         started = time.monotonic()
@@ -49,14 +54,22 @@ class Emulator:
         return time.monotonic() - started
 
 
-def aws(service: str):
-    return boto3.client(service, endpoint_url=_URL, region_name=REGION, aws_access_key_id="test",
-                        aws_secret_access_key="test", config=Config(retries={"total_max_attempts": 1}, parameter_validation=False))
+def aws(service: str, url: str = "", **keys):
+    """A client of root and the common emulator, or of another caller and another one."""
+    with _making:  # boto3 makes one at a time; many may use it
+        return _client(service, url or _URL, **(keys or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}))
 
 
-def control(method: str, what: str, body: dict | None = None) -> dict:
+@functools.cache
+def _client(service: str, url: str, **keys):
+    """Once each: making one takes longer than most calls."""
+    return boto3.client(service, endpoint_url=url, region_name=REGION, **keys,
+                        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False, max_pool_connections=32))
+
+
+def control(method: str, what: str, body: dict | None = None, url: str = "") -> dict:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{_URL}/_clusterdrop/{what}", data=data, method=method)
+    request = urllib.request.Request(f"{url or _URL}/_clusterdrop/{what}", data=data, method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 

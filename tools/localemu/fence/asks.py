@@ -1,7 +1,7 @@
 """What a call asks for: pairs of action and resource that must all be allowed, with the condition keys of that pair.
 
 LocalEmu asks one question for each call. AWS asks more for some, and these are the ones that our policies speak of.
-https://docs.aws.amazon.com/service-authorization/latest/reference/ (chapters S3, CloudFormation, SES)
+https://docs.aws.amazon.com/service-authorization/latest/reference/ (chapters S3, CloudFormation, SES, EC2 Auto Scaling)
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlparse
 
 from localemu.services.iam_enforcement.arn_builder import build_resource_arn
 from localemu.services.iam_enforcement.service_action_map import map_action
+
+from . import groups
 
 
 @dataclass
@@ -85,7 +87,12 @@ def _send_email(params, region, account):
     return [Ask("ses:SendEmail", f"arn:aws:ses:{region}:{account}:identity/{sender}")]
 
 
+def _of_group(action: str):
+    return lambda params, region, account: [Ask(f"autoscaling:{action}", groups.arn(params, region, account))]
+
+
 _SPECIAL = {
+    **{("autoscaling", action): _of_group(action) for action in (*groups.BY_NAME, *groups.BY_INSTANCE)},
     ("s3", "GetObject"): _versioned("GetObject"),
     ("s3", "HeadObject"): _versioned("GetObject"),
     ("s3", "DeleteObject"): _versioned("DeleteObject"),

@@ -3,6 +3,8 @@
 from localemu.services.cloudformation.stores import get_cloudformation_store
 from localemu.services.iam_enforcement import enforcer
 
+from . import groups
+
 
 def keys(context, caller, resource: str) -> dict:
     # LocalEmu looks for the resource's tags by this.
@@ -54,6 +56,11 @@ def _stack_tags(context, resource: str) -> list:
     return []
 
 
+def _autoscaling(context, _params, resource) -> dict:
+    found = groups.tags(resource, context.region, context.account_id)
+    return {f"{prefix}:ResourceTag/{key}": value for key, value in found.items() for prefix in ("autoscaling", "aws")}
+
+
 def _ses(_context, params, _resource) -> dict:
     to = params.get("Destination") or {}
     recipients = [a for name in ("ToAddresses", "CcAddresses", "BccAddresses") for a in to.get(name) or []]
@@ -62,4 +69,4 @@ def _ses(_context, params, _resource) -> dict:
     return found | ({"ses:FromAddress": sender.rpartition("<")[2].rstrip(">")} if sender else {})
 
 
-_SERVICES = {"s3": _s3, "cloudformation": _cloudformation, "ses": _ses}
+_SERVICES = {"autoscaling": _autoscaling, "s3": _s3, "cloudformation": _cloudformation, "ses": _ses}
