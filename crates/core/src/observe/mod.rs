@@ -182,7 +182,8 @@ async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_
     let entry = snapshot.entry();
     let has_create = snapshot.uploads.iter().any(|u| u.key.verb == Verb::Create) || entry.joined(Verb::Create).next().is_some();
     let kind = phase(snapshot, &entry);
-    let is_shown = shows_reports(kind, state, is_of_reports || has_create, snapshot.settings.function);
+    let is_asked = is_of_reports || has_create || entry.reports_owed;
+    let is_shown = shows_reports(kind, state, is_asked, snapshot.settings.function);
     let life = life(snapshot, &entry).filter(|_| is_shown);
     let total = snapshot.settings.template.resources;
     let (details, reports) = join!(
