@@ -1,7 +1,9 @@
 //! A batch of nodes' reports: one pass for each cluster in it, however many of its reports there are.
 //!
-//! A pass reads what lies there, so one message for each cluster is enough to bring it here again: the last. The others are done with
-//! the batch, and a node that writes a million reports gets one of them back, not a million.
+//! A pass reads what lies there, so one message for each cluster is enough to bring it here again. The others are done with the batch,
+//! and a node that writes a million reports gets one of them back, not a million. It is the message that SQS has given out least often,
+//! because SQS takes one away that it has given out five times (`template.yaml`, `ReportsLeftQueue`): a new report must not go with an
+//! old one's message.
 
 use std::collections::BTreeMap;
 
@@ -41,21 +43,32 @@ impl Deadline {
 /// The reports of one batch.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Of each cluster the last report, and the message that names it.
-    last: BTreeMap<Cluster, (String, String)>,
+    /// Of each cluster the message that comes again where its pass fails.
+    kept: BTreeMap<Cluster, Kept>,
     /// Reports in all.
     count: usize,
     /// Keys that are no report's.
     ignored: usize,
 }
 
+/// A message that stands for all of its cluster's in a batch.
+#[derive(Debug)]
+struct Kept {
+    /// The key of the report that it names.
+    key: String,
+    id: String,
+    received: u32,
+}
+
 impl Batch {
-    /// Takes up what lies at `key`, which the message `id` names.
-    pub fn add(&mut self, key: String, id: &str) {
+    /// Takes up what lies at `key`, which the message `id` names; SQS has given it out so often.
+    pub fn add(&mut self, key: String, id: &str, received: u32) {
         match ReportKey::read(&key) {
             Some(report) => {
                 self.count += 1;
-                self.last.insert(report.cluster, (key, id.to_owned()));
+                if self.kept.get(&report.cluster).is_none_or(|kept| received <= kept.received) {
+                    self.kept.insert(report.cluster, Kept { key, id: id.to_owned(), received });
+                }
             }
             None => self.ignored += 1,
         }
@@ -66,8 +79,8 @@ impl Batch {
         if self.count + self.ignored == 0 {
             return;
         }
-        log::reports(self.count, self.last.len(), self.ignored);
-        let passes = stream::iter(self.last.into_values()).map(|(key, id)| async move {
+        log::reports(self.count, self.kept.len(), self.ignored);
+        let passes = stream::iter(self.kept.into_values()).map(|Kept { key, id, .. }| async move {
             if !deadline.has_room() {
                 tracing::info!(message = id, "no time is left for this cluster's reports; SQS delivers the message again");
                 return Some(id);
@@ -110,10 +123,22 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            batch.add(key, &nth.to_string());
+            batch.add(key, &nth.to_string(), 1);
         }
-        let kept: Vec<&str> = batch.last.values().map(|(_, id)| id.as_str()).collect();
+        let kept: Vec<&str> = batch.kept.values().map(|kept| kept.id.as_str()).collect();
         assert_eq!((kept, batch.count, batch.ignored), (vec!["2", "1"], 3, 3));
+    }
+
+    #[test]
+    fn a_new_report_is_not_taken_away_with_the_message_of_one_that_came_too_early_again_and_again() {
+        for given_out in [[5, 1, 4], [1, 5, 4], [4, 5, 1]] {
+            let mut batch = Batch::default();
+            for (nth, received) in given_out.into_iter().enumerate() {
+                batch.add(format!("nodes/alice/demo/00000000000000aa/compute-{}.json", nth + 1), &nth.to_string(), received);
+            }
+            let kept: Vec<u32> = batch.kept.values().map(|kept| kept.received).collect();
+            assert_eq!(kept, [1], "{given_out:?}");
+        }
     }
 
     #[test]
