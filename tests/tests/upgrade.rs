@@ -4,9 +4,9 @@
 mod common;
 
 use anyhow::{Context, Result};
-use cf_core::message::Wrong;
+use cf_core::message::{Problem, Wrong};
 use cf_e2e::messages;
-use cf_local::deploy::{ADMIN, DEPLOYMENT, aws, deploy};
+use cf_local::deploy::{ADMIN, DEPLOYMENT, aws, deploy, renew_foundation};
 use common::{TestUser, stage};
 
 async fn deployment_is(s: &TestUser, wanted: &str) -> Result<()> {
@@ -88,6 +88,10 @@ async fn deleted_and_made_again(s: TestUser) -> Result<()> {
     assert_eq!(s.deployment.keys(&s.key("")).await?, files);
     deploy(&s.deployment.url, &["FoundationMode=existing", "UserBucketMode=existing", "CustomizerBucketMode=existing"])?;
     let s = stage("upgrade").await?;
+    s.drop("fourth.cf-create", "{}").await?;
+    let old = Problem::OldFoundation { prefix: "clusterdrop".into() };
+    s.answers("fourth.cf-failed", &[messages::refused("fourth", vec![old])]).await?;
+    renew_foundation(&s.deployment.url, "clusterdrop")?;
     s.drop("fourth.cf-create", "{}").await?;
     s.answer("fourth.cf-created").await?;
     s.drop("fourth.cf-delete", "").await?;

@@ -39,6 +39,8 @@ pub enum Work {
     Message {
         /// Its id, to be returned if it is to come again.
         id: String,
+        /// How often SQS has given it out, this time included; 1 where it does not say so.
+        received: u32,
         /// What is in it.
         work: Vec<Result<Work, Unreadable>>,
     },
@@ -128,12 +130,14 @@ fn read_record(record: &Value, depth: usize, left: &mut usize) -> Result<Work, U
 
 fn read_message(record: &Value, depth: usize, left: &mut usize) -> Work {
     let id = record["messageId"].as_str().unwrap_or_default().to_owned();
+    // SQS gives numbers as text (Lambda developer guide, "Example Amazon SQS message event").
+    let received = record["attributes"]["ApproximateReceiveCount"].as_str().and_then(|count| count.parse().ok()).unwrap_or(1);
     let work = match record["body"].as_str().map(serde_json::from_str::<Value>) {
         Some(Ok(body)) => read_at(&body, depth + 1, left),
         Some(Err(e)) => vec![Err(unreadable(format!("the message is not JSON ({e})"), record))],
         None => vec![Err(unreadable("the message has no body", record))],
     };
-    Work::Message { id, work }
+    Work::Message { id, received, work }
 }
 
 fn read_notification(record: &Value) -> Result<Work, Unreadable> {
@@ -197,6 +201,20 @@ mod tests {
         let got = read(&json!({"Records": [message(6_000), message(6_000)]}));
         let counts: Vec<_> = got.iter().map(|m| if let Ok(Work::Message { work, .. }) = m { work.len() } else { 0 }).collect();
         assert_eq!(counts, [6_000, 1]);
+    }
+
+    #[test]
+    fn a_message_says_how_often_it_was_given_out() {
+        for (attributes, count) in [
+            (json!({"ApproximateReceiveCount": "4"}), 4),
+            (json!({"ApproximateReceiveCount": 4}), 1),
+            (json!({"ApproximateReceiveCount": "-1"}), 1),
+            (json!(null), 1),
+        ] {
+            let message = json!({"eventSource": "aws:sqs", "messageId": "m", "body": "{}", "attributes": attributes});
+            let read = read(&json!({"Records": [message]}));
+            assert!(matches!(&read[..], [Ok(Work::Message { received, .. })] if *received == count), "{attributes}: {read:?}");
+        }
     }
 
     #[test]

@@ -32,11 +32,11 @@ pub async fn handle(aws: &Aws, event: &Value, deadline: Deadline) -> Result<Valu
     let mut reports = Batch::default();
     for work in event::read(event) {
         match work {
-            Ok(Work::Message { id, work }) => {
+            Ok(Work::Message { id, received, work }) => {
                 for part in work {
                     let part = match part {
                         Ok(Work::Upload { bucket, key }) if bucket == aws.settings.system_bucket => {
-                            reports.add(key, &id);
+                            reports.add(key, &id, received);
                             continue;
                         }
                         part => part,

@@ -13,8 +13,8 @@ use cf_core::ledger_cache;
 use cf_core::names::User;
 use cf_core::node_report;
 use cf_core::observe::query::{
-    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListReports, ListResources, ListStacks, ReadFirstHour, ReadLedger,
-    ReadLedgerCache, ReadProfile, ReadReport, ReadStatus, ReadUpload, StackById, StackByName,
+    FindObject, FindRecord, ListEvents, ListFolder, ListHomes, ListLedgers, ListReports, ListResources, ListStacks, ReadFirstHour,
+    ReadLedger, ReadLedgerCache, ReadProfile, ReadReport, ReadStatus, ReadUpload, StackById, StackByName,
 };
 use cf_core::observe::{Listed, Object, Page, RunQuery};
 use cf_core::profile::Profile;
@@ -126,6 +126,14 @@ impl RunQuery<ListReports> for Aws {
 impl RunQuery<ReadReport> for Aws {
     async fn run_query(&self, query: ReadReport) -> Result<Option<Object>, Fault> {
         self.get(&self.settings.system_bucket, &query.0, node_report::BYTES_MAX).await
+    }
+}
+
+impl RunQuery<FindRecord> for Aws {
+    /// By a listing: all functions may list the system bucket, and none has a right to read there what is not its own.
+    async fn run_query(&self, query: FindRecord) -> Result<bool, Fault> {
+        let page = self.list(&self.settings.system_bucket, &query.0, None).await?;
+        Ok(page.items.iter().any(|listed| listed.key == query.0))
     }
 }
 

@@ -1,7 +1,9 @@
 //! A batch of nodes' reports: one pass for each cluster in it, however many of its reports there are.
 //!
-//! A pass reads what lies there, so one message for each cluster is enough to bring it here again: the last. The others are done with
-//! the batch, and a node that writes a million reports gets one of them back, not a million.
+//! A pass reads what lies there, so one message for each cluster is enough to bring it here again. The others are done with the batch,
+//! and a node that writes a million reports gets one of them back, not a million. It is the message that SQS has given out least often,
+//! because SQS takes one away that it has given out five times (`template.yaml`, `ReportsLeftQueue`): a new report must not go with an
+//! old one's message.
 
 use std::collections::BTreeMap;
 
@@ -41,32 +43,36 @@ impl Deadline {
 /// The reports of one batch.
 #[derive(Debug, Default)]
 pub struct Batch {
-    of: BTreeMap<Cluster, Reports>,
+    /// Of each cluster the message that comes again where its pass fails.
+    kept: BTreeMap<Cluster, Kept>,
     /// Reports in all.
     count: usize,
     /// Keys that are no report's.
     ignored: usize,
 }
 
-/// The reports of one cluster.
+/// A message that stands for all of its cluster's in a batch.
 #[derive(Debug)]
-struct Reports {
-    /// The key of the last.
+struct Kept {
+    /// The key of the report that it names.
     key: String,
-    /// The message that names it.
-    message: String,
-    /// How many there are.
+    id: String,
+    received: u32,
+    /// How many the cluster has in the batch.
     count: usize,
 }
 
 impl Batch {
-    /// Takes up what lies at `key`, which the message `id` names.
-    pub fn add(&mut self, key: String, id: &str) {
+    /// Takes up what lies at `key`, which the message `id` names; SQS has given it out so often.
+    pub fn add(&mut self, key: String, id: &str, received: u32) {
         match ReportKey::read(&key) {
             Some(report) => {
                 self.count += 1;
-                let count = self.of.get(&report.cluster).map_or(1, |reports| reports.count + 1);
-                self.of.insert(report.cluster, Reports { key, message: id.to_owned(), count });
+                let kept = self.kept.remove(&report.cluster);
+                let count = kept.as_ref().map_or(1, |kept| kept.count + 1);
+                let newer = Kept { key, id: id.to_owned(), received, count };
+                let kept = kept.filter(|kept| kept.received < received).map_or(newer, |kept| Kept { count, ..kept });
+                self.kept.insert(report.cluster, kept);
             }
             None => self.ignored += 1,
         }
@@ -74,7 +80,7 @@ impl Batch {
 
     /// The cluster with the most reports.
     fn most(&self) -> Option<(&Cluster, usize)> {
-        self.of.iter().map(|(cluster, reports)| (cluster, reports.count)).max_by_key(|(_, count)| *count)
+        self.kept.iter().map(|(cluster, kept)| (cluster, kept.count)).max_by_key(|(_, count)| *count)
     }
 
     /// Runs the passes. A message whose pass failed, or has no room before the deadline, comes again.
@@ -82,8 +88,8 @@ impl Batch {
         if self.count + self.ignored == 0 {
             return;
         }
-        log::reports(self.count, self.of.len(), self.ignored, self.most());
-        let passes = stream::iter(self.of.into_values()).map(|Reports { key, message: id, .. }| async move {
+        log::reports(self.count, self.kept.len(), self.ignored, self.most());
+        let passes = stream::iter(self.kept.into_values()).map(|Kept { key, id, .. }| async move {
             if !deadline.has_room() {
                 tracing::info!(message = id, "no time is left for this cluster's reports; SQS delivers the message again");
                 return Some(id);
@@ -126,11 +132,23 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            batch.add(key, &nth.to_string());
+            batch.add(key, &nth.to_string(), 1);
         }
-        let kept: Vec<&str> = batch.of.values().map(|reports| reports.message.as_str()).collect();
+        let kept: Vec<&str> = batch.kept.values().map(|kept| kept.id.as_str()).collect();
         assert_eq!((kept, batch.count, batch.ignored), (vec!["2", "1"], 3, 3));
         assert_eq!(batch.most().map(|(cluster, count)| (cluster.name.as_str(), count)), Some(("demo", 2)));
+    }
+
+    #[test]
+    fn a_new_report_is_not_taken_away_with_the_message_of_one_that_came_too_early_again_and_again() {
+        for given_out in [[5, 1, 4], [1, 5, 4], [4, 5, 1]] {
+            let mut batch = Batch::default();
+            for (nth, received) in given_out.into_iter().enumerate() {
+                batch.add(format!("nodes/alice/demo/00000000000000aa/compute-{}.json", nth + 1), &nth.to_string(), received);
+            }
+            let kept: Vec<u32> = batch.kept.values().map(|kept| kept.received).collect();
+            assert_eq!(kept, [1], "{given_out:?}");
+        }
     }
 
     #[test]

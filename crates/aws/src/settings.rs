@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cf_core::body::Choices;
+use cf_core::foundation;
 use cf_core::region::Region;
 use cf_core::settings::{Function, MailRoute, Settings};
 use cf_core::template::{SystemValue, Template, default_template};
@@ -42,13 +43,16 @@ pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, function: Function
     };
     let template = default_template();
     let region = Region::new(&required("AWS_REGION")?, template, &default_types(template, optional)?);
+    let (user_bucket, customizer_bucket) = (required("CLUSTERDROP_USER_BUCKET")?, required("CLUSTERDROP_CUSTOMIZER_BUCKET")?);
+    let is_foundation_kept = optional("CLUSTERDROP_FOUNDATION").as_deref() == Some("existing");
     let mail = optional("CLUSTERDROP_MAIL_FROM").zip(optional("CLUSTERDROP_MAIL_TO")).map(|(from, to)| MailRoute { from, to });
     Ok(Settings {
         prefix: required("CLUSTERDROP_PREFIX")?,
         deployment: required("CLUSTERDROP_DEPLOYMENT")?,
         url_suffix: required("CLUSTERDROP_URL_SUFFIX")?,
-        user_bucket: required("CLUSTERDROP_USER_BUCKET")?,
-        customizer_bucket: required("CLUSTERDROP_CUSTOMIZER_BUCKET")?,
+        foundation_record: is_foundation_kept.then(|| foundation::record(&user_bucket, &customizer_bucket)),
+        user_bucket,
+        customizer_bucket,
         system_bucket: required("CLUSTERDROP_SYSTEM_BUCKET")?,
         service_role: required("CLUSTERDROP_SERVICE_ROLE")?,
         nodes_max: number("CLUSTERDROP_NODES_MAX")?,
@@ -129,6 +133,13 @@ mod tests {
             assert_eq!(settings.effective(&empty, "ComputeInstanceTypeOther"), Some(compute), "{others:?}");
             assert_eq!(settings.effective(&empty, "MasterInstanceTypeOther"), Some(login), "{others:?}");
         }
+    }
+
+    #[test]
+    fn a_foundation_of_an_earlier_deployment_needs_a_record_and_ones_own_does_not() {
+        assert_eq!(with(&[("CLUSTERDROP_FOUNDATION", "create")]).unwrap().foundation_record, None);
+        let kept = with(&[("CLUSTERDROP_FOUNDATION", "existing")]).unwrap();
+        assert_eq!(kept.foundation_record, Some(foundation::record(&kept.user_bucket, &kept.customizer_bucket)));
     }
 
     #[test]

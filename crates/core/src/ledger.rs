@@ -94,6 +94,9 @@ pub struct Entry {
     /// What was reported last of instances for its compute nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeNews>,
+    /// Whether the status file calls the cluster ready and was written without its nodes' reports: cf-watch has still to show them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reports_owed: bool,
     /// Uploads in other folders than the accepted one's beside which the login address was reported, or that there is none: what
     /// changes is reported there too, and `.cf-created` goes when the cluster does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -280,7 +283,8 @@ impl Entry {
         !self.open.is_empty()
             || match self.phase {
                 Phase::Creating { .. } | Phase::Failing | Phase::Deleting { .. } | Phase::Unwanted { .. } => true,
-                Phase::New | Phase::Ready | Phase::Stuck | Phase::Gone { .. } => false,
+                Phase::Ready => self.reports_owed,
+                Phase::New | Phase::Stuck | Phase::Gone { .. } => false,
             }
     }
 

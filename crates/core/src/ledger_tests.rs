@@ -104,6 +104,14 @@ fn a_pass_is_owed_to_what_is_under_way_and_to_each_upload_without_an_answer() {
 }
 
 #[test]
+fn reports_are_owed_to_a_cluster_that_is_ready_and_to_no_other() {
+    for (phase, owed, _) in phases() {
+        let entry = Entry { reports_owed: true, ..in_phase(phase) };
+        assert_eq!(entry.is_owed(), owed || phase == Phase::Ready, "{phase}");
+    }
+}
+
+#[test]
 fn only_the_latest_ended_clusters_are_remembered_and_none_that_is_owed_or_lives_is_forgotten() {
     let mut ledger = Ledger::default();
     let refused = Entry { answered: vec![request("r")], ..Entry::default() };

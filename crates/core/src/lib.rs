@@ -24,6 +24,7 @@ pub mod decide;
 pub mod effect;
 pub mod fault;
 pub mod first_hour;
+pub mod foundation;
 pub mod instance_type;
 pub mod key;
 pub mod ledger;

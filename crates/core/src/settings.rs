@@ -74,6 +74,9 @@ pub struct Settings {
     pub system_bucket: String,
     /// The role that CloudFormation works under.
     pub service_role: String,
+    /// Where an earlier deployment made the service role and the boundary: the key of the record that they are up to date
+    /// ([`crate::foundation`]).
+    pub foundation_record: Option<String>,
     /// The most compute nodes that one cluster may have.
     pub nodes_max: u32,
     /// Whether login nodes write their logs beside the request.

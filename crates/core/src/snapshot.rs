@@ -42,6 +42,9 @@ pub struct Snapshot<'a> {
     pub stack: ObservedStack,
     /// The user's profile; without a script in it there is no cluster.
     pub profile: Profile,
+    /// Whether the service role and the boundary are an earlier deployment's and not known to be up to date; asked where a create has
+    /// to meet the rules.
+    pub is_foundation_old: bool,
     /// Why the stack failed and what is left of it; read only if the action reports it.
     pub causes: Causes,
     /// Resources finished; read only while a stack is being made, and missing where the list could not be read.

@@ -21,6 +21,7 @@ pub fn settings() -> Settings {
         customizer_bucket: "alces-flight-abcdefghijklnmop".into(),
         system_bucket: "cluster-service-system".into(),
         service_role: "arn:aws:iam::123456789012:role/clusterdrop-service".into(),
+        foundation_record: None,
         nodes_max: 32,
         node_logs: true,
         fixed: BTreeMap::from([

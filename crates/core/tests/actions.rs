@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, decide, decide_nodes, decide_reports};
 use cf_core::effect::Effect;
+use cf_core::fault::{Call, Fault, Kind};
 use cf_core::key::{self, Reading};
 use cf_core::ledger::{Entry, NodeNews, Phase};
 use cf_core::message::{Message, node_failure};
@@ -298,11 +299,68 @@ fn a_report_waits_where_another_pass_is_about_to_report_the_address_and_ends_whe
         (PhaseKind::Gone, StackKind::Absent, false),
         (PhaseKind::New, StackKind::Foreign, false),
         (PhaseKind::Ready, StackKind::WithoutLogin(StackStatus::CreateComplete), false),
+        // A look behind the times: it was ready already.
+        (PhaseKind::Ready, StackKind::Ours(StackStatus::CreateInProgress), true),
     ] {
         let mut snapshot = made::snapshot(&Scene { phase, stack, ..READY }, &settings);
         snapshot.reports = ObservedReports::Read(NodeReports { by_node: [(LOGIN, report(NodeState::Ready))].into(), ignored: 0 });
         let plan = decide_reports(&snapshot);
         assert_eq!((plan.effects.len(), plan.comes_too_early), (0, waits), "{plan}");
+    }
+}
+
+/// The plan over a cluster that stands, whose ledger says so or not, with what its nodes report read or not.
+fn with_reports(is_owed: bool, reports: ObservedReports) -> (Plan, Option<Entry>) {
+    let settings = testing::settings();
+    let mut snapshot = made::snapshot(&READY, &settings);
+    set_entry(&mut snapshot, |entry| entry.reports_owed = is_owed);
+    snapshot.reports = reports;
+    let plan = decide(&snapshot);
+    let entry = first_entry(&snapshot, &plan);
+    (plan, entry)
+}
+
+#[test]
+fn reports_that_are_owed_are_shown_by_a_pass_that_has_read_them_and_has_nothing_else_to_do() {
+    let read = || ObservedReports::Read(NodeReports { by_node: [(LOGIN, report(NodeState::Ready))].into(), ignored: 0 });
+    let (plan, entry) = with_reports(true, read());
+    assert!(matches!(&plan.effects[..], [Effect::WriteStatus { .. }, Effect::WriteLedger { .. }]), "{plan}");
+    assert_eq!((plan.action, entry.map(|entry| entry.reports_owed)), (Action::NoteReports, Some(false)));
+    let fault = Fault::new(Kind::Retry, Call::ListObjectsV2, "500");
+    for (is_owed, reports) in [(false, read()), (true, ObservedReports::NotRead), (true, ObservedReports::Unread(fault))] {
+        let (plan, entry) = with_reports(is_owed, reports);
+        assert!(!plan.effects.iter().any(|effect| matches!(effect, Effect::WriteStatus { .. })), "{plan}");
+        // The stack's id is new to the ledger; what is owed stays so.
+        assert_eq!((plan.action, entry.map(|entry| entry.reports_owed)), (Action::Wait, Some(is_owed)), "{plan}");
+    }
+}
+
+#[test]
+fn a_cluster_that_is_called_ready_without_a_look_at_its_nodes_reports_is_owed_one() {
+    let settings = testing::settings();
+    let read = || ObservedReports::Read(NodeReports::default());
+    for (action, scene) in [
+        (Action::Announce, Scene { phase: PhaseKind::Creating, create: Some((Known::Joined, 0)), ..READY }),
+        (Action::Readdress, Scene { phase: PhaseKind::Moved, ..READY }),
+        (
+            Action::KeepUndeletable,
+            Scene { phase: PhaseKind::Deleting, delete: Some(Known::Joined), refused: Some(Refused::Delete), ..READY },
+        ),
+    ] {
+        for (reports, is_owed) in [(read(), false), (ObservedReports::NotRead, true)] {
+            let mut snapshot = made::snapshot(&scene, &settings);
+            snapshot.reports = reports;
+            let plan = decide(&snapshot);
+            let last = plan.effects.iter().rev().find_map(|effect| match effect {
+                Effect::WriteLedger { ledger, .. } => Some(ledger.entry(&snapshot.cluster.name)),
+                _ => None,
+            });
+            assert_eq!(
+                (plan.action, last.map(|entry| (entry.phase, entry.reports_owed))),
+                (action, Some((Phase::Ready, is_owed))),
+                "{plan}"
+            );
+        }
     }
 }
 

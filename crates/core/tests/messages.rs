@@ -170,6 +170,7 @@ fn wrong_requests() -> Vec<Problem> {
     let user = testing::cluster("alice", "demo").user;
     problems.push(Problem::NoProfile { user: user.clone(), others: None });
     problems.push(Problem::NoProfile { user, others: profile.others().cloned() });
+    problems.push(Problem::OldFoundation { prefix: "clusterdrop".into() });
     problems.push(Problem::Crowded { key: key("home/alice/demo.cf-create") });
     problems.push(Problem::Spread { key: key("home/alice/demo.cf-create") });
     problems

@@ -121,7 +121,7 @@ fn law(event: &Value) -> &'static str {
     if !is_wrapped(event) && event.is_object() {
         assert_eq!(read(&shallow), results);
         let queued = read(&json!({"Records": [message(&event.to_string())]}));
-        assert_eq!(queued, [Ok(Work::Message { id: "m".into(), work: results.clone() })]);
+        assert_eq!(queued, [Ok(Work::Message { id: "m".into(), received: 1, work: results.clone() })]);
     }
     let read = results.iter().flat_map(parts).filter(|part| part.is_ok()).count();
     match results.iter().flat_map(parts).count() {

@@ -1,4 +1,4 @@
-//! Everything that comes from outside, as fuzz targets: keys, bodies, events, templates, ledgers, names.
+//! Everything that comes from outside, as fuzz targets: keys, bodies, events, templates, ledgers, names, reports of nodes.
 //!
 //! A target is a law over any bytes. `cargo test` runs it on what fuzzing has found before (`__fuzz__/`) and on a fixed number of
 //! made-up inputs, the same in each run; `INPUTS=10000000` makes more of them. Guided by coverage, for as long as one likes, on
@@ -31,5 +31,7 @@ mod keys;
 mod ledgers;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+mod reports;
 #[cfg(test)]
 mod templates;

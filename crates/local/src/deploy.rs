@@ -125,6 +125,13 @@ pub fn aws(endpoint: &str, args: &[&str]) -> Result<String> {
     run(emulated(command, endpoint), &format!("aws {}", args.join(" ")), "see the last lines of its output below")
 }
 
+/// Brings the service role and the node boundary of an earlier deployment up to date, as an administrator does it.
+pub fn renew_foundation(endpoint: &str, prefix: &str) -> Result<()> {
+    let mut command = Command::new(root().join("iam/renew.sh"));
+    let command = command.arg(prefix).env("PATH", path_with(&[Tool::Emulator]));
+    run(emulated(command, endpoint), &format!("iam/renew.sh {prefix}"), "see its last lines below").map(drop)
+}
+
 fn emulated<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
     command
         .env("AWS_ENDPOINT_URL", endpoint)

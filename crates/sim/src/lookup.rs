@@ -11,8 +11,8 @@ use cf_core::ledger::{self, Ledger};
 use cf_core::ledger_cache;
 use cf_core::node_report;
 use cf_core::observe::query::{
-    FindObject, ListEvents, ListFolder, ListHomes, ListLedgers, ListReports, ListResources, ListStacks, ReadFirstHour, ReadLedger,
-    ReadLedgerCache, ReadProfile, ReadReport, ReadStatus, ReadUpload, StackById, StackByName,
+    FindObject, FindRecord, ListEvents, ListFolder, ListHomes, ListLedgers, ListReports, ListResources, ListStacks, ReadFirstHour,
+    ReadLedger, ReadLedgerCache, ReadProfile, ReadReport, ReadStatus, ReadUpload, StackById, StackByName,
 };
 use cf_core::observe::{Listed, Object, Page};
 use cf_core::profile::Profile;
@@ -265,6 +265,16 @@ impl Lookup for ReadReport {
             Some(version) if version.is_withheld => Err(Fault::new(Kind::Rejected, Call::GetObject, "InvalidRequest: SSE-C")),
             version => Ok(version.map(|v| object(v, true, node_report::BYTES_MAX))),
         }
+    }
+
+    fn touches(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Lookup for FindRecord {
+    fn look_up(self, state: &mut State) -> Result<bool, Fault> {
+        Ok(state.store.get(Bucket::System, &self.0).is_some())
     }
 
     fn touches(&self) -> String {

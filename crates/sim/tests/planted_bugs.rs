@@ -77,6 +77,7 @@ caught! {
     reports_of_more_nodes_than_there_may_be_are_caught: UnboundedReports finds FindingKind::ReportsUnbounded | FindingKind::UntrueReport,
     a_report_that_makes_a_cluster_ready_is_caught: ReadyByReport finds FindingKind::UntrueReport,
     a_login_node_that_is_left_out_is_caught: LoginNodeLeftOut finds FindingKind::ReportNotShown,
+    reports_that_are_owed_and_forgotten_are_caught: ReportsForgotten with EventLost 4000 finds FindingKind::ReportNotShown,
     advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 finds FindingKind::UntrueAnswer("failed"),
 }
 
@@ -375,6 +376,18 @@ impl Bug for LoginNodeLeftOut {
         {
             page.items.retain(|listed| !listed.key.ends_with("login1.json"));
         }
+    }
+}
+
+/// Does not write down that the nodes' reports are still to be shown.
+struct ReportsForgotten;
+impl Bug for ReportsForgotten {
+    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteLedger { ledger, .. } = &mut effect {
+            ledger.clusters.values_mut().for_each(|entry| entry.reports_owed = false);
+        }
+        vec![effect]
     }
 }
 

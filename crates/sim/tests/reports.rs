@@ -257,6 +257,53 @@ fn a_users_nodes_are_not_in_anothers_files_and_an_earlier_lifes_not_in_a_later_o
     assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![]));
 }
 
+/// The ledger and the status file are of one create, and the stack that is there of another: whatever lies in the folder of either, it is
+/// not known whose nodes these are.
+#[test]
+fn nodes_of_a_stack_that_was_not_made_for_the_accepted_create_are_not_shown() {
+    let mut cloud = ready();
+    let (user, another) = (testing::cluster("alice", "demo").user, RequestId::from_tag("00000000000000ff"));
+    let made_for = request(&cloud);
+    for (bucket, key) in [(Bucket::System, ledger::key(&user)), (Bucket::User, STATUS.to_owned())] {
+        let mut state = cloud.world.state();
+        let (at, text) = (state.now, state.store.text(bucket, &key).unwrap());
+        state.store.put(bucket, &key, text.replace(made_for.as_str(), another.as_str()).as_bytes(), at);
+    }
+    cloud.world.wait(60);
+    for request in [another, made_for] {
+        let cluster = testing::cluster("alice", "demo");
+        let key = ReportKey { cluster, request, node: LOGIN.to_string() }.key();
+        cloud.put_report(&key, &serde_json::to_vec(&report(NodeState::Failed)).unwrap());
+        cloud.drain();
+        assert_eq!(nodes(&cloud), [], "{key}");
+    }
+}
+
+/// What lies there from before the create was accepted was not written by its nodes. It is not even read, but for the login node's report
+/// where a crowd hides it in the listing.
+#[test]
+fn what_is_older_than_the_cluster_is_not_shown() {
+    for crowd in [0, 1_000] {
+        let mut cloud = ready();
+        let bytes = serde_json::to_vec(&report(NodeState::Failed)).unwrap();
+        let accepted = status(&cloud).since;
+        let (old, new) = (accepted - jiff::SignedDuration::from_hours(1), accepted + jiff::SignedDuration::from_secs(1));
+        let crowd: Vec<String> = (100..100 + crowd).map(|nth| key(&cloud, &format!("compute-{nth}"))).collect();
+        let keys = [("login1", old), ("compute-1", new), ("compute-2", old)].map(|(node, at)| (key(&cloud, node), at));
+        {
+            let mut state = cloud.world.state();
+            for (key, at) in crowd.iter().map(|key| (key, new)).chain(keys.iter().map(|(key, at)| (key, *at))) {
+                state.store.put(Bucket::System, key, &bytes, at);
+            }
+            state.asked.clear();
+        }
+        cloud.deliver(&Event::Report(keys[0].0.clone())).unwrap();
+        assert_eq!(nodes(&cloud), [shows("compute-1", "failed")]);
+        let reads = cloud.world.state().asked.iter().filter(|asked| asked.is::<ReadReport>()).count();
+        assert_eq!(reads, if crowd.is_empty() { 1 } else { 2 });
+    }
+}
+
 /// The plan that starts the next cluster is made on a look at the failed one.
 #[test]
 fn a_cluster_that_follows_a_failed_one_does_not_show_its_nodes() {
@@ -277,6 +324,60 @@ fn a_cluster_that_follows_a_failed_one_does_not_show_its_nodes() {
         _ => None,
     });
     assert_eq!(shown.max(), Some(0), "the second cluster's nodes have not reported");
+}
+
+/// CloudFormation's last event is lost, and the user's create comes again: cf-create, which may read no report, says that the cluster is
+/// ready.
+#[test]
+fn a_cluster_that_cf_create_calls_ready_shows_its_nodes_with_the_next_sweep() {
+    let mut cloud = creating();
+    let key = key(&cloud, "login1");
+    let host_key = format!("ssh-ed25519 {}", "A".repeat(68));
+    let bytes = serde_json::to_vec(&NodeReport { host_keys: vec![host_key], ..report(NodeState::Ready) }).unwrap();
+    let at = cloud.world.now();
+    cloud.world.state().store.put(Bucket::System, &key, &bytes, at);
+    while cloud.step() {}
+    cloud.queue.clear();
+    cloud.deliver(&Event::Upload(CREATE.into())).unwrap();
+    assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![]));
+    assert!(ledger_of(&cloud, "alice").unwrap().contains("reports_owed"));
+    cloud.world.state().effects.clear();
+    cloud.deliver(&Event::Sweep).unwrap();
+    assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![shows("login1", "ready")]));
+    assert_eq!(status(&cloud).reported.known_hosts.len(), 1);
+    assert_eq!(cloud.outcomes.last().and_then(|outcome| outcome.actions().last()), Some(Action::NoteReports));
+    let effects = cloud.world.state().effects.len();
+    cloud.deliver(&Event::Sweep).unwrap();
+    assert_eq!((effects, cloud.world.state().effects.len()), (2, 2), "the status file and the ledger, once");
+}
+
+/// cf-delete's removal is refused: the cluster stands as it did, and what its nodes report is shown again.
+#[test]
+fn a_cluster_that_stays_because_its_deletion_is_refused_shows_its_nodes_again() {
+    let mut cloud = ready();
+    put(&mut cloud, "login1", &report(NodeState::Ready));
+    cloud.world.state().stacks.set_behaviour(0, StackBehaviour::Protected);
+    cloud.drop_file("home/alice/demo.cf-delete", b"");
+    cloud.settle();
+    assert_eq!((status(&cloud).state, nodes(&cloud)), (State::Ready, vec![shows("login1", "ready")]));
+    assert!(!ledger_of(&cloud, "alice").unwrap().contains("reports_owed"));
+}
+
+/// DescribeStacks shows what was seconds ago: a stack that is still being made, of a cluster that the ledger calls ready.
+#[test]
+fn a_report_that_meets_a_look_behind_the_times_comes_again() {
+    let mut cloud = creating();
+    while cloud.step() {}
+    cloud.drain();
+    let key = key(&cloud, "login1");
+    cloud.put_report(&key, &serde_json::to_vec(&report(NodeState::Ready)).unwrap());
+    let event = cloud.queue.pop_front().unwrap();
+    cloud.world.state().lag = jiff::SignedDuration::from_secs(45);
+    assert!(cloud.deliver(&event).is_err());
+    cloud.world.state().lag = jiff::SignedDuration::ZERO;
+    cloud.world.wait(180);
+    cloud.deliver(&event).unwrap();
+    assert_eq!(nodes(&cloud), [shows("login1", "ready")]);
 }
 
 #[test]

@@ -91,6 +91,7 @@ clauses! {
         a_profile_is_a_script_and_not_its_folder,
         reports_are_listed_without_what_lies_deeper_or_elsewhere,
         a_report_is_read_up_to_its_limit_and_not_beyond,
+        a_record_is_found_at_exactly_its_key,
         a_mail_arrives_as_it_was_written,
     }
     stacks {

@@ -12,7 +12,7 @@ use cf_core::message::{Advice, Full, Mail, Message, News, StateText};
 use cf_core::names::User;
 use cf_core::node_report::BYTES_MAX;
 use cf_core::node_reports::NodesShown;
-use cf_core::observe::query::{ListLedgers, ListReports, ReadLedger, ReadProfile, ReadReport, ReadStatus};
+use cf_core::observe::query::{FindRecord, ListLedgers, ListReports, ReadLedger, ReadProfile, ReadReport, ReadStatus};
 use cf_core::request::{ETag, RequestId};
 use cf_core::status::{State, Status};
 use jiff::Timestamp;
@@ -243,6 +243,21 @@ pub async fn reports_are_listed_without_what_lies_deeper_or_elsewhere<S: Contrac
     let keys: Vec<&str> = page.items.iter().filter_map(|listed| listed.key.strip_prefix(REPORTS)).collect();
     ensure!(keys == names, "{keys:?}");
     ensure!(page.next.is_none() && page.items.iter().all(|listed| listed.size == 2));
+    Ok(())
+}
+
+pub async fn a_record_is_found_at_exactly_its_key<S: ContractWorld>(s: &S) -> Result<()> {
+    let key = "foundation/0123456789abcdef";
+    let is_there = async || anyhow::Ok(s.run_query(FindRecord(key.to_owned())).await?);
+    for near in
+        ["foundation/0123456789abcde", "foundation/0123456789abcdef0", "foundation/0123456789abcdef/", "Foundation/0123456789abcdef"]
+    {
+        s.put(Place::System, near, b"").await?;
+    }
+    s.put(Place::User, key, b"").await?;
+    ensure!(!is_there().await?, "only what is near to it is there");
+    s.put(Place::System, key, b"").await?;
+    ensure!(is_there().await?);
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use crate::message::{Mail, Message, News, StateText, node_failure};
 use crate::node_reports::NodesShown;
 use crate::request::RequestId;
 use crate::snapshot::{Snapshot, Upload};
+use crate::stack::Stack;
 use crate::status::{Progress, State, Status};
 
 /// A status file is written so far apart where nothing but what nodes report changes.
@@ -260,6 +261,7 @@ impl<'a> Builder<'a> {
     /// Writes `.cf-status` if it changes, and never a transient state after a final one. A final state is always rewritten, so
     /// that a slower pass's conditional write fails.
     pub fn status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
+        self.entry.reports_owed = state == State::Ready && self.leaves_reports_out();
         let Some((key, status)) = self.next_status(state, message, progress) else { return };
         if let Some(shown) = self.snapshot.status_file.as_ref().filter(|s| s.request == status.request)
             && (!state.may_follow(shown.state) || (!state.is_final() && !status.says_more_than(shown)))
@@ -286,6 +288,14 @@ impl<'a> Builder<'a> {
         } else {
             self.write_status(key, status);
         }
+    }
+
+    /// Whether a status file is written without a look at the reports of the nodes that it is about: only cf-watch may read them, and S3
+    /// may not give them out now.
+    fn leaves_reports_out(&self) -> bool {
+        let made_for = self.snapshot.stack().and_then(Stack::request);
+        let is_theirs = self.entry.accepted.as_ref().is_some_and(|accepted| made_for.as_ref() == Some(&accepted.request));
+        is_theirs && self.snapshot.reports.read().is_none()
     }
 
     /// The status file of the accepted create; `None` where nobody reads one.

@@ -45,6 +45,7 @@ pub(in crate::decide) fn look(settings: &Settings, entry: Entry, status: Option<
         status_file: None,
         stack: status.map_or(ObservedStack::Absent, |status| ObservedStack::Ours(Box::new(stack(status)))),
         profile: Profile::with_script(),
+        is_foundation_old: false,
         causes: Causes::default(),
         progress: None,
         reports: ObservedReports::NotRead,

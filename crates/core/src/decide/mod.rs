@@ -56,7 +56,7 @@ pub fn decide(snapshot: &Snapshot<'_>) -> Plan {
             action::own(b);
         }
         let answered = refusal(snapshot).is_none().then(|| action::answer(b, &triage)).flatten();
-        let action = answered.unwrap_or_else(|| action_of(snapshot, &triage));
+        let action = answered.unwrap_or_else(|| or_reports(b, action_of(snapshot, &triage)));
         if answered.is_none() {
             action::build(b, action);
         }
@@ -97,6 +97,11 @@ fn action_of(snapshot: &Snapshot<'_>, triage: &Triage<'_>) -> Action {
         return table::after(refusal, state::phase(snapshot, &snapshot.entry()), state::stack(snapshot));
     }
     Situation::of(snapshot, triage).row().map_or(Action::Wait, |row| choose(&row))
+}
+
+/// Where nothing else is to be done, what the nodes report is shown, if a pass that could not read it has left it out.
+fn or_reports(b: &Builder<'_>, action: Action) -> Action {
+    if action == Action::Wait && b.entry.reports_owed && b.snapshot.reports.read().is_some() { Action::NoteReports } else { action }
 }
 
 /// The refused call that decides. AWS may say that a token was used before while the stack that it has made lives. So that counts

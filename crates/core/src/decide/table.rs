@@ -101,7 +101,7 @@ pub enum Action {
     KeepUndeletable,
     /// Report that instances for compute nodes cannot be launched, or can be again. Beside the table.
     NoteNodes,
-    /// Show what the nodes report. Beside the table.
+    /// Show what the nodes report: because a report came, or in place of `Wait` where the ledger says that it is owed. Beside the table.
     NoteReports,
 }
 

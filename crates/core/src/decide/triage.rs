@@ -184,6 +184,7 @@ fn validate(snapshot: &Snapshot<'_>, entry: &Entry, upload: &Upload) -> Result<C
         return Err(vec![Problem::Spread { key: upload.key.clone() }]);
     }
     let mut problems = if snapshot.profile.has_script { Vec::new() } else { vec![no_profile(snapshot)] };
+    problems.extend(snapshot.is_foundation_old.then(|| Problem::OldFoundation { prefix: snapshot.settings.prefix.clone() }));
     match requested_parameters::read(&upload.body, snapshot.settings) {
         Ok(choices) if problems.is_empty() => Ok(choices),
         Ok(_) => Err(problems),

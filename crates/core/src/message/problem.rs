@@ -40,6 +40,11 @@ pub enum Problem {
         /// What is there beside scripts.
         others: Option<OtherFiles>,
     },
+    /// The service role and the boundary are an earlier deployment's, and not known to be up to date.
+    OldFoundation {
+        /// The deployment's prefix.
+        prefix: String,
+    },
     /// Too many files wait for one cluster.
     Crowded {
         /// This one.
@@ -136,6 +141,12 @@ impl Problem {
             Self::Value { name, wrong } => wrong.parts(name),
             Self::Parameter(problem) => problem.parts(),
             Self::NoProfile { user, others } => no_profile(user, others.as_ref()),
+            Self::OldFoundation { prefix } => Parts::new(
+                "any cluster",
+                "the rights that clusters are made with are those of an earlier installation, and nodes would fail with them",
+                "ask the administrator to run it, then upload the file again",
+            )
+            .detailed(vec![format!("The command that renews them: iam/renew.sh {prefix}")]),
             Self::Crowded { key } => Parts::new(
                 format!("the file {key}"),
                 format!("{OPEN_MAX} other files for this cluster wait for their turn already"),

@@ -32,8 +32,8 @@ mod reports;
 
 use folder::{ClusterFiles, folder};
 use query::{
-    FindObject, ListEvents, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache, ReadProfile,
-    ReadStatus, StackById, StackByName,
+    FindObject, FindRecord, ListEvents, ListHomes, ListLedgers, ListResources, ListStacks, ReadFirstHour, ReadLedger, ReadLedgerCache,
+    ReadProfile, ReadStatus, StackById, StackByName,
 };
 pub use query::{Listed, Object, Observe, Page, Query, RunQuery};
 use reports::{life, shows_reports};
@@ -61,12 +61,12 @@ pub async fn look<'a, W: Observe>(
 ) -> Result<Snapshot<'a>, Fault> {
     let cluster = &subject.cluster;
     let named = settings.stack_name(cluster);
-    let (ledger, by_name, seen_profile, mut near) = try_join!(
+    let (ledger, by_name, seen_gate, mut near) = try_join!(
         ledger(world, &cluster.user),
         stack_named(world, &named, subject.stack.as_deref()),
         async {
             if subject.upload.as_ref().is_some_and(|key| key.verb.spec().reads_body) {
-                profile(world, &cluster.user).await.map(Some)
+                gate(world, settings, &cluster.user).await.map(Some)
             } else {
                 Ok(None)
             }
@@ -111,10 +111,10 @@ pub async fn look<'a, W: Observe>(
         Some(_) => ObservedStack::Foreign,
     };
     // Creates found by another event or the sweep are validated too, unless already accepted.
-    let profile = match seen_profile {
-        Some(profile) => profile,
-        None if near.uploads.iter().any(|u| is_to_be_validated(&entry, u)) => profile(world, &cluster.user).await?,
-        None => Profile::default(),
+    let (profile, is_foundation_old) = match seen_gate {
+        Some(gate) => gate,
+        None if near.uploads.iter().any(|u| is_to_be_validated(&entry, u)) => gate(world, settings, &cluster.user).await?,
+        None => (Profile::default(), false),
     };
     // What was answered and left over while it could not be read is answered, though its version is known by now.
     for upload in near.uploads.iter_mut().filter(|_| !entry.left_over.is_empty()) {
@@ -135,6 +135,7 @@ pub async fn look<'a, W: Observe>(
         status_file: shown,
         stack,
         profile,
+        is_foundation_old,
         causes: Causes::default(),
         progress: None,
         reports: ObservedReports::default(),
@@ -182,7 +183,8 @@ async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_
     let entry = snapshot.entry();
     let has_create = snapshot.uploads.iter().any(|u| u.key.verb == Verb::Create) || entry.joined(Verb::Create).next().is_some();
     let kind = phase(snapshot, &entry);
-    let is_shown = shows_reports(kind, state, is_of_reports || has_create, snapshot.settings.function);
+    let is_asked = is_of_reports || has_create || entry.reports_owed;
+    let is_shown = shows_reports(kind, state, is_asked, snapshot.settings.function);
     let life = life(snapshot, &entry).filter(|_| is_shown);
     let total = snapshot.settings.template.resources;
     let (details, reports) = join!(
@@ -253,8 +255,15 @@ async fn stack_named<W: Observe>(world: &W, name: &StackName, seen: Option<&Stac
     world.run_query(StackByName(name.clone())).await
 }
 
-async fn profile<W: Observe>(world: &W, user: &User) -> Result<Profile, Fault> {
-    world.run_query(ReadProfile(user.clone())).await
+/// What a create has to meet beside its own file: the user's profile, and whether the foundation is too old. Of a foundation that the
+/// deployment made itself, nothing is asked.
+async fn gate<W: Observe>(world: &W, settings: &Settings, user: &User) -> Result<(Profile, bool), Fault> {
+    try_join!(world.run_query(ReadProfile(user.clone())), async {
+        match &settings.foundation_record {
+            Some(key) => world.run_query(FindRecord(key.clone())).await.map(|is_there| !is_there),
+            None => Ok(false),
+        }
+    })
 }
 
 /// A status file: its content and version. The outer `None`: S3 does not give it out, and then it is written over unread.

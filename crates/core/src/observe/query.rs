@@ -184,6 +184,14 @@ impl Query for ReadReport {
     type Output = Option<Object>;
 }
 
+/// Whether an object lies at exactly this key in the system bucket.
+#[derive(Debug, Clone)]
+pub struct FindRecord(pub String);
+
+impl Query for FindRecord {
+    type Output = bool;
+}
+
 /// A world that answers every query.
 pub trait Observe:
     RunQuery<ReadLedger>
@@ -203,6 +211,7 @@ pub trait Observe:
     + RunQuery<ListHomes>
     + RunQuery<ListReports>
     + RunQuery<ReadReport>
+    + RunQuery<FindRecord>
 {
 }
 
@@ -224,6 +233,7 @@ impl<W> Observe for W where
         + RunQuery<ListHomes>
         + RunQuery<ListReports>
         + RunQuery<ReadReport>
+        + RunQuery<FindRecord>
 {
 }
 

@@ -38,7 +38,8 @@ pub struct Life {
 }
 
 /// Whether the nodes' reports are read: where a status file or `.cf-failed` may show them. Only cf-watch may read them (`iam/`); where
-/// another function writes a status file, what was shown of them stays. `is_asked`: a report has come, or a create is there.
+/// another function writes a status file, what was shown of them stays. `is_asked`: a report has come, a create is
+/// there, or the ledger says that they are owed.
 pub(super) const fn shows_reports(phase: PhaseKind, state: StackState, is_asked: bool, function: Function) -> bool {
     use {PhaseKind as P, StackState as S};
     let is_shown = match (phase, state) {
@@ -123,4 +124,33 @@ async fn read<W: Observe>(world: &W, key: String, since: Timestamp) -> Result<Fo
     };
     let Body::Read(bytes) = object.body else { return Ok(Found::NoReport) };
     Ok(NodeReport::parse(&bytes).map_or(Found::NoReport, |report| Found::Report(Box::new(report))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// Whatever a listing holds, a key counts for the cluster, the life and the nodes that it names, and for no other.
+    #[test]
+    fn a_report_counts_for_its_own_user_cluster_and_life_alone() {
+        let (cluster, request) = (testing::cluster("alice", "demo"), RequestId::from_tag("00000000000000aa"));
+        let life = |nodes| Life { cluster: cluster.clone(), request: request.clone(), since: Timestamp::UNIX_EPOCH, nodes };
+        let node = |key: &str| life(4).node(key);
+        assert_eq!(node("nodes/alice/demo/00000000000000aa/login1.json"), Some(LOGIN));
+        assert_eq!(node("nodes/alice/demo/00000000000000aa/compute-4.json"), Some(NodeName(4)));
+        for key in [
+            "nodes/bob/demo/00000000000000aa/login1.json",
+            "nodes/alice2/demo/00000000000000aa/login1.json",
+            "nodes/alice/demo2/00000000000000aa/login1.json",
+            "nodes/alice/demo/00000000000000ab/login1.json",
+            "nodes/alice/demo/00000000000000aa/compute-5.json",
+            "nodes/alice/demo/00000000000000aa/jobs/login1.json",
+        ] {
+            assert_eq!(node(key), None, "{key}");
+        }
+        let last = |nth: u32| format!("nodes/alice/demo/00000000000000aa/compute-{nth}.json");
+        assert_eq!(life(1000).node(&last(NODES_MAX)), Some(NodeName(NODES_MAX)));
+        assert_eq!(life(1000).node(&last(NODES_MAX + 1)), None, "however many nodes the cluster may have");
+    }
 }

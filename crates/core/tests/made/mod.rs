@@ -162,6 +162,7 @@ pub fn snapshot<'a>(scene: &Scene, settings: &'a Settings) -> Snapshot<'a> {
         status_file: None,
         stack: stack(scene, settings, &cluster, &made_for),
         profile: if scene.has_profile { Profile::with_script() } else { Profile::default() },
+        is_foundation_old: false,
         causes: Causes::default(),
         progress: None,
         reports: ObservedReports::NotRead,

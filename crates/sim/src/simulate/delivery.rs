@@ -39,6 +39,8 @@ pub struct Delivery {
     pub queue: Queue,
     /// How often it was tried from there.
     pub tries: u64,
+    /// How often a fault has ended it there. A report that comes too early is given back without one.
+    pub faults: u64,
     /// What tells its dice apart from all others'.
     pub key: u64,
 }
@@ -63,7 +65,7 @@ impl Delivery {
             (Queue::Progress | Queue::Reports | Queue::Late, _) => return None,
         };
         if queue != self.queue {
-            self.tries = 0;
+            (self.tries, self.faults) = (0, 0);
             self.to = Function::Watch;
         }
         self.queue = queue;

@@ -2,7 +2,7 @@
 //! lets it write below its own cluster's folder and nowhere else, so nothing here does.
 
 use cf_core::names::Cluster;
-use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, PREFIX, ReportKey};
+use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, ReportKey};
 use cf_core::node_reports::{LOGIN, NodeName};
 use cf_core::reconcile::Wake;
 use cf_core::request::RequestId;
@@ -76,16 +76,15 @@ pub fn write(run: &mut Run<'_, '_>, nth: usize, key: u64) {
     }
 }
 
-/// A day later each node writes its report again (`cf_node::reporter`). Only cf-watch reads reports, so one that another function left
-/// out, as it reported a cluster as ready, is shown then at the latest.
-pub fn report_again(run: &mut Run<'_, '_>) {
-    let keys: Vec<String> = {
-        let state = run.context.world.state();
-        state.store.list(Bucket::System, PREFIX).map(|(key, _)| key.clone()).collect()
-    };
-    run.context.log(|| "a day later, the nodes write their reports again".into());
-    for (nth, key) in keys.into_iter().enumerate() {
-        run.emit(Wake::Report(key), Function::Watch, Queue::Reports, under(0x7E, nth as u64));
+/// So many faults may take a report away that SQS gives out five times.
+const FAULTS_MIN: u64 = 3;
+
+/// SQS has given the message of a report out five times, and takes it away. Where faults did that, what the cluster's nodes report may
+/// stay unseen until one of them reports again; that it came too early may not.
+pub fn give_up(run: &Run<'_, '_>, key: &str, faults: u64) {
+    run.context.log(|| format!("the message of {key} goes to reports-left, after {faults} faults"));
+    if let Some(key) = ReportKey::read(key).filter(|_| faults >= FAULTS_MIN) {
+        run.context.inner().oracle.nodes.note_given_up(key.cluster);
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use cf_core::effect::Effect;
-use cf_core::fault::Fault;
+use cf_core::fault::{Call, Fault};
 use cf_core::key::Verb;
 use cf_core::reconcile::{Outcome, Wake};
 use cf_core::testing;
@@ -95,8 +95,6 @@ pub(super) struct Run<'s, 'b> {
     parked: Vec<Delivery>,
     pub(super) report: Report,
     is_over: bool,
-    /// Whether the nodes have written their reports once more after all was at rest.
-    is_reported_again: bool,
 }
 
 impl<'s, 'b> Run<'s, 'b> {
@@ -112,7 +110,6 @@ impl<'s, 'b> Run<'s, 'b> {
             parked: Vec::new(),
             report: Report::default(),
             is_over: false,
-            is_reported_again: false,
         }
     }
 
@@ -229,10 +226,10 @@ impl<'s, 'b> Run<'s, 'b> {
         }
         let at = self.now() + wait;
         if context.injects(FaultKind::EventDoubled, key) {
-            let again = Delivery { work: work.clone(), to, queue, tries: 0, key: under(key, 77) };
+            let again = Delivery { work: work.clone(), to, queue, tries: 0, faults: 0, key: under(key, 77) };
             self.expect(at + self.below(under(key, 4), 120_000), again);
         }
-        self.expect(at, Delivery { work, to, queue, tries: 0, key });
+        self.expect(at, Delivery { work, to, queue, tries: 0, faults: 0, key });
     }
 
     fn expect(&mut self, at: i64, delivery: Delivery) {
@@ -265,19 +262,20 @@ impl<'s, 'b> Run<'s, 'b> {
         let has_died = std::mem::take(&mut self.context.inner().has_died);
         match polled {
             Poll::Pending if !has_died => {}
-            Poll::Pending => self.end(nth, Err("it died".to_owned())),
-            Poll::Ready(ended) => self.end(nth, ended.map_err(|fault| fault.to_string())),
+            Poll::Pending => self.end(nth, Err(None)),
+            Poll::Ready(ended) => self.end(nth, ended.map_err(Some)),
         }
     }
 
     fn time_out(&mut self, nth: usize) {
         if self.tasks[nth].is_some() {
-            self.end(nth, Err("Lambda ended it: its time was over".to_owned()));
+            self.end(nth, Err(None));
         }
     }
 
-    fn end(&mut self, nth: usize, ended: Result<Vec<Outcome>, String>) {
-        let Some(Task { running, delivery }) = self.tasks[nth].take() else { return };
+    /// A function has ended; without a fault, because it died or its time was over.
+    fn end(&mut self, nth: usize, ended: Result<Vec<Outcome>, Option<Fault>>) {
+        let Some(Task { running, mut delivery }) = self.tasks[nth].take() else { return };
         drop(running);
         self.running -= 1;
         match ended {
@@ -288,12 +286,16 @@ impl<'s, 'b> Run<'s, 'b> {
                     self.context.log(|| format!("  {} had decided: {} -> {:?}", delivery.to.name(), plan.situation, plan.action));
                 }
             }
-            Err(why) => {
-                self.context.log(|| format!("{} fails ({}): {why}", delivery.to.name(), delivery.shown()));
+            Err(fault) => {
+                let why = || fault.as_ref().map_or_else(|| "it died, or its time was over".to_owned(), ToString::to_string);
+                self.context.log(|| format!("{} fails ({}): {}", delivery.to.name(), delivery.shown(), why()));
+                delivery.faults += u64::from(fault.as_ref().is_none_or(|fault| fault.call != Call::Pass));
                 let now = self.now();
-                match delivery.clone().again() {
-                    Some((wait, again)) => self.expect(now + wait, again),
-                    None => self.parked.push(delivery),
+                match (delivery.clone().again(), &delivery.work) {
+                    (Some((wait, again)), _) => self.expect(now + wait, again),
+                    // Nobody redrives it.
+                    (None, Wake::Report(key)) if delivery.queue == Queue::Reports => nodes::give_up(self, key, delivery.faults),
+                    (None, _) => self.parked.push(delivery),
                 }
             }
         }
@@ -315,7 +317,8 @@ impl<'s, 'b> Run<'s, 'b> {
         if without_faults {
             // An administrator looks at the alarm, and redrives.
             for mut delivery in std::mem::take(&mut self.parked) {
-                delivery = Delivery { tries: 0, queue: Queue::Failures, to: Function::Watch, key: under(delivery.key, 99), ..delivery };
+                delivery =
+                    Delivery { tries: 0, faults: 0, queue: Queue::Failures, to: Function::Watch, key: under(delivery.key, 99), ..delivery };
                 self.expect(now + 1, delivery);
             }
             if self.is_at_rest(nth) {
@@ -340,11 +343,6 @@ impl<'s, 'b> Run<'s, 'b> {
         self.context.log(log);
         if owed.is_empty() {
             return true;
-        }
-        if !self.is_reported_again && owed.iter().all(|finding| finding.kind == FindingKind::ReportNotShown) {
-            self.is_reported_again = true;
-            nodes::report_again(self);
-            return false;
         }
         self.report.sweeps = if is_quiet { self.report.sweeps + 1 } else { 0 };
         let is_too_long = self.report.sweeps > SWEEPS_MAX || tick > TICKS_MAX;

@@ -76,8 +76,9 @@ pub fn build(b: &mut Builder<'_>, action: Action) {
         Action::ReportStuck => stuck::report_stuck(b),
         Action::ReportUndeletable => stuck::report_undeletable(b),
         Action::KeepUndeletable => stuck::keep_undeletable(b),
-        // Triage's and the nodes' own: the table never leads there.
+        // Triage's own, and Auto Scaling's news: the table never leads there.
         Action::RemoveSettled | Action::AnswerAside | Action::RefuseInvalid | Action::RefuseTooMany => {}
-        Action::NoteNodes | Action::NoteReports => {}
+        Action::NoteNodes => {}
+        Action::NoteReports => reports::show_owed_reports(b),
     }
 }

@@ -47,6 +47,7 @@ fn note_accepted(b: &mut Builder<'_>) {
     if b.entry.accepted.as_ref().is_some_and(|a| stack.request().as_ref() == Some(&a.request)) {
         return;
     }
+    b.entry.reports_owed = false;
     let is_users = |name: &String| b.snapshot.settings.template.is_users(name);
     let parameters = stack.parameters.iter().filter(|(name, _)| is_users(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
     b.entry.accepted = b.create.zip(stack.request()).map(|(upload, request)| Accepted {

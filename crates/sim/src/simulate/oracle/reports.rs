@@ -1,6 +1,6 @@
 //! What nodes have written, as they wrote it, and what follows from it for status files. It knows no listing and reads no object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cf_core::effect::{Effect, Expect};
 use cf_core::key::StatusKey;
@@ -23,19 +23,29 @@ use crate::world::State;
 /// Status files are written so far apart because of reports alone, in seconds, whatever is in them.
 const APART_SECONDS: i64 = 10;
 
-/// What each node of each life wrote, in order; `None` where it was no report.
+/// What nodes wrote.
 #[derive(Debug, Default)]
-pub struct NodeHistory(BTreeMap<(Cluster, RequestId, NodeName), Vec<Option<NodeReport>>>);
+pub struct NodeHistory {
+    /// What each node of each life wrote, in order; `None` where it was no report.
+    written: BTreeMap<(Cluster, RequestId, NodeName), Vec<Option<NodeReport>>>,
+    /// Clusters of which a report was taken away by faults, as the alarm `reports-left` says.
+    given_up: BTreeSet<Cluster>,
+}
 
 impl NodeHistory {
     /// A node wrote this.
     pub fn note(&mut self, cluster: &Cluster, request: &RequestId, node: NodeName, report: Option<NodeReport>) {
-        self.0.entry((cluster.clone(), request.clone(), node)).or_default().push(report);
+        self.written.entry((cluster.clone(), request.clone(), node)).or_default().push(report);
+    }
+
+    /// Faults have taken a report of this cluster away.
+    pub fn note_given_up(&mut self, cluster: Cluster) {
+        self.given_up.insert(cluster);
     }
 
     /// All that a node has ever reported.
     fn of<'h>(&'h self, cluster: &Cluster, request: &RequestId, node: NodeName) -> impl Iterator<Item = &'h NodeReport> + use<'h> {
-        self.0.get(&(cluster.clone(), request.clone(), node)).into_iter().flatten().flatten()
+        self.written.get(&(cluster.clone(), request.clone(), node)).into_iter().flatten().flatten()
     }
 
     /// Whether a node ever reported this script as failed.
@@ -79,7 +89,7 @@ impl NodeHistory {
     /// The nodes and the failed scripts of one life, by what each node wrote last.
     fn last(&self, cluster: &Cluster, request: &RequestId, most: u32) -> (BTreeMap<NodeName, String>, Vec<(NodeName, String)>) {
         let (mut states, mut scripts) = (BTreeMap::new(), Vec::new());
-        for ((of, life, node), written) in &self.0 {
+        for ((of, life, node), written) in &self.written {
             let is_here = (of, life) == (cluster, request) && node.0 <= most;
             let Some(report) = written.last().and_then(Option::as_ref).filter(|_| is_here) else { continue };
             if *node == LOGIN_NODE || report.state != NodeState::Leaving {
@@ -139,7 +149,7 @@ impl Oracle {
                     s.stack.status.state() == StackState::Available && s.stack.request().as_ref() == Some(&accepted.request)
                 });
                 let status = shown(state, &accepted.key.status()).filter(|s| s.request == accepted.request && s.state == Word::Ready);
-                let Some(status) = status.filter(|_| stands) else { continue };
+                let Some(status) = status.filter(|_| stands && !self.nodes.given_up.contains(&cluster)) else { continue };
                 let (reported, scripts) = self.nodes.last(&cluster, &accepted.request, nodes_max(&cluster, state, settings));
                 let shown: Vec<_> = status.reported.failed_scripts.iter().map(|s| (s.node, s.script.script.clone())).collect();
                 if status.reported.nodes != reported || shown != scripts {
