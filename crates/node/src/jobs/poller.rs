@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cf_core::names::NameError;
@@ -61,6 +61,8 @@ pub struct Poller<S> {
     folder: PathBuf,
     setting: Setting,
     busy: Mutex<BTreeSet<QueueName>>,
+    /// Jobs whose claim was sent by this process, and that were not begun.
+    unbegun: Mutex<BTreeSet<Job>>,
 }
 
 /// What came of a pass.
@@ -101,6 +103,7 @@ impl<S: Store> Poller<S> {
             folder: layout.state().join("jobs"),
             setting: Setting { role: settings.role, cluster: settings.cluster.clone(), limit, bounds: Bounds::default() },
             busy: Mutex::default(),
+            unbegun: Mutex::default(),
         })
     }
 
@@ -223,10 +226,14 @@ impl<S: Store> Poller<S> {
             let (claim, etag) = self.claim(job).await?.map_or((None, None), |(claim, etag)| (Some(claim), Some(etag)));
             // One that cannot be read is none: the job is given up then, and not run again.
             let journal = state_file::load(&folder.journal()).ok().flatten();
-            let seen = Seen { pending: pending.clone(), claim: claim.clone(), journal };
-            match decide(&seen, &self.me, self.setting.limit, Timestamp::now()) {
+            let seen = Seen { pending: pending.clone(), claim: claim.clone(), journal, is_unbegun: self.unbegun().contains(job) };
+            let action = decide(&seen, &self.me, self.setting.limit, Timestamp::now());
+            if !matches!(action, Action::Run(_)) {
+                self.unbegun().remove(job);
+            }
+            match action {
                 Action::Run(upload) => {
-                    if !self.begin(job, &upload, &folder, share).await? {
+                    if !self.begin(job, &upload, claim.is_some(), &folder, share).await? {
                         return Ok(false);
                     }
                 }
@@ -282,8 +289,19 @@ impl<S: Store> Poller<S> {
         Ok(object.map(|object| (Upload { etag: object.etag, modified: object.modified }, object.size)))
     }
 
-    /// Claims a job and runs it. `false` where it is not what was seen any more.
-    async fn begin(&self, job: &Job, upload: &Upload, folder: &Folder, share: &mut Option<Share>) -> Result<bool, String> {
+    fn unbegun(&self) -> MutexGuard<'_, BTreeSet<Job>> {
+        self.unbegun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims a job, unless it has this process's claim, and runs it. `false` where it is not what was seen any more.
+    async fn begin(
+        &self,
+        job: &Job,
+        upload: &Upload,
+        is_claimed: bool,
+        folder: &Folder,
+        share: &mut Option<Share>,
+    ) -> Result<bool, String> {
         let content = match self.store.get(&self.system_bucket, &self.keys.pending(job), JOB_BYTES_MAX).await {
             Ok((content, etag)) if etag == upload.etag => content,
             Ok(_) | Err(StoreError::Missing(_) | StoreError::TooLong(_)) => return Ok(false),
@@ -300,14 +318,24 @@ impl<S: Store> Poller<S> {
         state_file::private_folder(&self.folder).map_err(|error| error.to_string())?;
         folder.make(&content).map_err(|error| format!("it cannot be stored here: {error}"))?;
         drop(content);
-        let claim = Claim { upload: upload.clone(), owner: self.me.clone(), started: Timestamp::now(), verdict: None };
-        match self.put(&self.keys.claim(job), json(&claim), Expect::Absent).await {
-            Ok(()) => {}
-            // Another was faster.
-            Err(StoreError::Changed(_)) => return Ok(true),
-            // It may have arrived all the same, so what is there is looked at by the next pass.
-            Err(error) => return Err(format!("it cannot be claimed: {error}")),
+        if !is_claimed {
+            self.unbegun().insert(job.clone());
+            let claim = Claim { upload: upload.clone(), owner: self.me.clone(), started: Timestamp::now(), verdict: None };
+            match self.put(&self.keys.claim(job), json(&claim), Expect::Absent).await {
+                Ok(()) => {}
+                // Another was faster, or it was this process: a write whose answer was lost is sent again, and is refused then.
+                Err(StoreError::Changed(_)) => return Ok(true),
+                // It may have arrived all the same, so what is there is looked at by the next pass.
+                Err(error) => return Err(format!("it cannot be claimed: {error}")),
+            }
         }
+        self.unbegun().remove(job);
+        self.run_claimed(job, upload, folder, share).await?;
+        Ok(true)
+    }
+
+    /// Runs a job that is claimed, and writes down what came of it.
+    async fn run_claimed(&self, job: &Job, upload: &Upload, folder: &Folder, share: &Share) -> Result<(), String> {
         tracing::info!(%job, "a job begins");
         let verdict = work::work(job, folder, share, &self.setting).await;
         let journal = Journal { upload: upload.clone(), run: self.me.run.clone(), verdict: bounded(verdict) };
@@ -318,7 +346,7 @@ impl<S: Store> Poller<S> {
             let (claim, etag) = self.claim(job).await?.map_or((None, None), |(claim, etag)| (Some(claim), Some(etag)));
             self.settle(job, claim.filter(|claim| claim.owner == self.me), etag, journal.verdict).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Stores what a job printed and left.
