@@ -86,6 +86,21 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Why a job is left for another pass.
+#[derive(Debug, derive_more::Display)]
+enum Problem {
+    /// By an object of its own, which is bad.
+    OfJob(String),
+    /// By S3, this machine, or the queue.
+    OfAll(String),
+}
+
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Self::OfAll(problem)
+    }
+}
+
 /// A job that is looked at: pending with its bytes, or known only to this machine.
 type Candidate = (Job, Option<(Upload, u64)>);
 
@@ -147,9 +162,9 @@ impl<S: Store> Poller<S> {
             }
         };
         let held: Vec<_> = candidates.into_iter().filter_map(|(queue, jobs)| Some((self.hold(&queue)?, jobs))).collect();
-        for (concluded, problem) in join_all(held.into_iter().map(|(held, jobs)| self.queue(held, jobs))).await {
+        for (concluded, problems) in join_all(held.into_iter().map(|(held, jobs)| self.queue(held, jobs))).await {
             passed.concluded += concluded;
-            passed.problems.extend(problem);
+            passed.problems.extend(problems);
         }
         passed.problems.truncate(PROBLEMS_MAX);
         passed
@@ -206,21 +221,28 @@ impl<S: Store> Poller<S> {
         jobs
     }
 
-    /// Works through a queue. A problem ends it: the next job would most probably have the same.
-    async fn queue(&self, held: Held<'_>, jobs: Vec<Candidate>) -> (usize, Option<String>) {
-        let (mut share, mut concluded) = (None, 0);
+    /// Works through a queue. A problem ends it, as the next job would most probably have the same, but one of a job's own.
+    async fn queue(&self, held: Held<'_>, jobs: Vec<Candidate>) -> (usize, Vec<String>) {
+        let (mut share, mut concluded, mut problems) = (None, 0, Vec::new());
         for (job, pending) in jobs {
             match self.job(&job, pending, &mut share).await {
                 Ok(ended) => concluded += usize::from(ended),
-                Err(problem) => return (concluded, Some(format!("the job {job}: {problem}"))),
+                Err(problem) => {
+                    if problems.len() < PROBLEMS_MAX {
+                        problems.push(format!("the job {job}: {problem}"));
+                    }
+                    if matches!(problem, Problem::OfAll(_)) {
+                        break;
+                    }
+                }
             }
         }
         drop(held);
-        (concluded, None)
+        (concluded, problems)
     }
 
     /// Brings one job to its end; `false` where it is left for another pass.
-    async fn job(&self, job: &Job, mut pending: Option<(Upload, u64)>, share: &mut Option<Share>) -> Result<bool, String> {
+    async fn job(&self, job: &Job, mut pending: Option<(Upload, u64)>, share: &mut Option<Share>) -> Result<bool, Problem> {
         let folder = self.folder_of(job);
         for _ in 0..ACTIONS_MAX {
             let (claim, etag) = self.claim(job).await?.map_or((None, None), |(claim, etag)| (Some(claim), Some(etag)));
@@ -258,7 +280,7 @@ impl<S: Store> Poller<S> {
                 }
                 Action::Wait => return Ok(false),
                 Action::Forget => {
-                    folder.remove().map_err(|error| error.to_string())?;
+                    folder.remove().map_err(|error| format!("its folder cannot be removed: {error}"))?;
                     return Ok(true);
                 }
             }
@@ -274,12 +296,16 @@ impl<S: Store> Poller<S> {
         Folder(self.folder.join("work").join(job.queue.as_str()).join(job.id.as_str()))
     }
 
-    async fn claim(&self, job: &Job) -> Result<Option<(Claim, String)>, String> {
-        let got = get_if_there(self.store.as_ref(), &self.system_bucket, &self.keys.claim(job), claim::BYTES_MAX).await;
-        let Some((bytes, etag)) = got.map_err(|error| format!("its claim cannot be read: {error}"))? else { return Ok(None) };
-        let claim = serde_json::from_slice(&bytes)
-            .map_err(|error| format!("its claim is not one that an agent wrote ({error}); remove the job by cf-node customize queue rm"))?;
-        Ok(Some((claim, etag)))
+    async fn claim(&self, job: &Job) -> Result<Option<(Claim, String)>, Problem> {
+        let spoilt = |why: &dyn std::fmt::Display| {
+            Problem::OfJob(format!("its claim is not one that an agent wrote ({why}); remove the job by cf-node customize queue rm"))
+        };
+        match get_if_there(self.store.as_ref(), &self.system_bucket, &self.keys.claim(job), claim::BYTES_MAX).await {
+            Ok(None) => Ok(None),
+            Ok(Some((bytes, etag))) => serde_json::from_slice(&bytes).map(|claim| Some((claim, etag))).map_err(|error| spoilt(&error)),
+            Err(error @ StoreError::TooLong(_)) => Err(spoilt(&error)),
+            Err(error) => Err(Problem::OfAll(format!("its claim cannot be read: {error}"))),
+        }
     }
 
     async fn pending(&self, job: &Job) -> Result<Option<(Upload, u64)>, String> {
@@ -301,11 +327,11 @@ impl<S: Store> Poller<S> {
         is_claimed: bool,
         folder: &Folder,
         share: &mut Option<Share>,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Problem> {
         let content = match self.store.get(&self.system_bucket, &self.keys.pending(job), JOB_BYTES_MAX).await {
             Ok((content, etag)) if etag == upload.etag => content,
             Ok(_) | Err(StoreError::Missing(_) | StoreError::TooLong(_)) => return Ok(false),
-            Err(error) => return Err(format!("it cannot be fetched: {error}")),
+            Err(error) => return Err(format!("it cannot be fetched: {error}").into()),
         };
         let share = if let Some(share) = share {
             share
@@ -326,7 +352,7 @@ impl<S: Store> Poller<S> {
                 // Another was faster, or it was this process: a write whose answer was lost is sent again, and is refused then.
                 Err(StoreError::Changed(_)) => return Ok(true),
                 // It may have arrived all the same, so what is there is looked at by the next pass.
-                Err(error) => return Err(format!("it cannot be claimed: {error}")),
+                Err(error) => return Err(format!("it cannot be claimed: {error}").into()),
             }
         }
         self.unbegun().remove(job);
@@ -335,7 +361,7 @@ impl<S: Store> Poller<S> {
     }
 
     /// Runs a job that is claimed, and writes down what came of it.
-    async fn run_claimed(&self, job: &Job, upload: &Upload, folder: &Folder, share: &Share) -> Result<(), String> {
+    async fn run_claimed(&self, job: &Job, upload: &Upload, folder: &Folder, share: &Share) -> Result<(), Problem> {
         tracing::info!(%job, "a job begins");
         let verdict = work::work(job, folder, share, &self.setting).await;
         let journal = Journal { upload: upload.clone(), run: self.me.run.clone(), verdict: bounded(verdict) };
