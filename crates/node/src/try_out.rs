@@ -137,7 +137,7 @@ async fn execute(options: &Options, scratch: &Scratch, sample: &Path) -> Ending 
     }
     Screen::warning(&scratch.layout.profiles(), geteuid().as_raw());
     tokio::select! {
-        report = hooks.execute(plan, &occasion, &facts, None) => {
+        report = hooks.execute(plan, &occasion, &facts, None, None) => {
             screen.summary(&report);
             ending(&report)
         }
