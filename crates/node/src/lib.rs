@@ -63,6 +63,7 @@ pub mod run;
 pub mod script;
 pub mod secret;
 pub mod settings;
+mod signals;
 pub mod store;
 pub mod try_out;
 pub mod turn;

@@ -4,7 +4,6 @@
 mod detach;
 mod folder;
 mod screen;
-mod signals;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +16,9 @@ use crate::event::{Event, Occasion};
 use crate::hooks::{EventReport, Facts, Hooks};
 use crate::node::{Layout, NodeName, Role};
 use crate::run::Bounds;
+use crate::signals::Signals;
 use folder::{FolderError, Scratch};
 use screen::Screen;
-use signals::Signals;
 
 /// A member that scripts of `member-join` and `member-leave` may look at.
 const SAMPLE_NAME: &str = "compute-1";
