@@ -98,6 +98,8 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".clean-").tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().set_permissions(Permissions::from_mode(0o755))?;
+    // A power loss may leave the old content, and nothing else but the new one: it is run as root.
+    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }
