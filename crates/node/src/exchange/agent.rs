@@ -77,24 +77,21 @@ pub fn state_folder(layout: &Layout) -> PathBuf {
     layout.state().join("exchange")
 }
 
-/// The steps of the profiles. Mistakes are written where `exchange status` finds them, and then there is no step.
+/// The steps of the profiles. Mistakes are written where `exchange status` finds them; a profile that has one has no step.
 fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
     let path = state_folder(layout).join("mistakes.json");
-    match load::load(&profiles.folders, &profiles.inputs) {
-        Ok(steps) => {
-            let _ = std::fs::remove_file(path);
-            steps
-        }
-        Err(mistakes) => {
-            for mistake in &mistakes {
-                tracing::error!("{mistake}; no exchange step is run");
-            }
-            if let Err(error) = state_file::save(&path, &mistakes) {
-                tracing::error!("{error}");
-            }
-            Vec::new()
-        }
+    let (steps, mistakes) = load::load(&profiles.folders, &profiles.inputs);
+    if mistakes.is_empty() {
+        let _ = std::fs::remove_file(path);
+        return steps;
     }
+    for mistake in &mistakes {
+        tracing::error!("{mistake}; no exchange step of this profile is run");
+    }
+    if let Err(error) = state_file::save(&path, &mistakes) {
+        tracing::error!("{error}");
+    }
+    steps
 }
 
 /// The coordinator as a service: what the login node answers polls with.
