@@ -223,6 +223,9 @@ pub struct Participation<R> {
     pub key: LinkKey,
     /// What runs scripts.
     pub runner: R,
+    /// Whether the login node has given it its name at this start of its agent. Then it is the name's machine, also where another has
+    /// replaced it in between.
+    pub is_named_now: bool,
 }
 
 impl<R: RunStep> Participation<R> {
@@ -236,6 +239,8 @@ impl<R: RunStep> Participation<R> {
             Some(state) => state,
             None => Participant::new(self.node, random_id()?),
         };
+        // Until the coordinator has taken this machine for the name's: one that is replaced later stays so.
+        let mut identity = if self.is_named_now { Some(random_id()?) } else { None };
         let mut plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
         let mut event = participant::Event::Start;
         loop {
@@ -262,7 +267,15 @@ impl<R: RunStep> Participation<R> {
                     let poll = Poll { node: self.node, instance: state.instance.clone(), holds: holds(&plan), report, ran, wait };
                     let request = Request::Exchange(Box::new(poll));
                     let answered = tokio::select! {
-                        answered = link::ask::<Request, Answer>(self.coordinator, &self.key, &request, PATIENCE) => answered,
+                        answered = link::ask::<Request, Answer>(self.coordinator, &self.key, &request, PATIENCE) => {
+                            let refused = answered.as_ref().map(|answer| answer.refused);
+                            let instance = identity.take_if(|_| matches!(refused, Ok(None | Some(Refusal::Replaced))));
+                            if let Some(instance) = instance.filter(|_| matches!(refused, Ok(Some(Refusal::Replaced)))) {
+                                event = participant::Event::NamedAgain(instance);
+                                continue;
+                            }
+                            answered
+                        }
                         // Whoever waits with an old profile would wait for nothing.
                         Ok(()) = profiles.changed() => {
                             plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
