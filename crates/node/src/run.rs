@@ -196,7 +196,7 @@ pub async fn run(job: &Job, bounds: &Bounds, sink: Sink) -> Ended {
 /// Ends a script whose time has run out, and all that it started. Returns how many were killed outside its group.
 async fn end(child: &mut Child, family: &mut Family, grace: Duration) -> usize {
     // Before the script ends: then its children are no longer seen to be its own.
-    family.find();
+    family.find().await;
     family.signal_group(Signal::TERM);
     let _ = timeout(grace, child.wait()).await;
     let killed = family.kill().await;

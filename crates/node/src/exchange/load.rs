@@ -189,7 +189,10 @@ mod tests {
         assert_eq!(steps.iter().map(|step| step.key.as_str()).collect::<Vec<_>>(), ["first/x", "last/x"]);
         assert!(!mistakes.is_empty() && mistakes.iter().all(|mistake| mistake.profile == "broken"), "{mistakes:?}");
         let many = |name: &str, count: usize| {
-            let named = profile(name, &(0..count).map(|nth| format!("[[exchange]]\nname = \"s{nth}\"\nexport = \"export.d/x.sh\"\n")).collect::<String>());
+            let named = profile(
+                name,
+                &(0..count).map(|nth| format!("[[exchange]]\nname = \"s{nth}\"\nexport = \"export.d/x.sh\"\n")).collect::<String>(),
+            );
             [named, profiles[0].clone()]
         };
         assert_eq!(load(&many("many", STEPS_MAX - 1), &BTreeMap::new()).0.len(), STEPS_MAX);

@@ -2,7 +2,9 @@
 //! one at a time in each queue.
 //!
 //! The order of the writes is what makes a job run once, wherever a node ends in between: claim; run; journal (on this disk); logs
-//! and output; verdict (in the claim); status or reason; then the pending job is removed.
+//! and output; verdict (in the claim); status or reason; then the pending job is removed. What follows the journal is in `conclude`.
+
+mod conclude;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +16,7 @@ use cf_core::names::NameError;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::claim::{self, Claim, Completed, Owner, Verdict};
+use super::claim::{self, Claim, Owner, Verdict};
 use super::decide::{Action, Journal, Seen, decide};
 use super::share::{self, Share};
 use super::work::{self, Folder, Setting};
@@ -26,6 +28,7 @@ use crate::random::{self, NoRandom};
 use crate::run::Bounds;
 use crate::settings::NodeSettings;
 use crate::store::{Expect, Store, StoreError, get_if_there};
+use conclude::{blocking, bounded, json};
 
 /// Between two looks. A job is to be begun within five minutes (acceptance check B20).
 pub const INTERVAL: Duration = Duration::from_mins(1);
@@ -365,7 +368,8 @@ impl<S: Store> Poller<S> {
         tracing::info!(%job, "a job begins");
         let verdict = work::work(job, folder, share, &self.setting).await;
         let journal = Journal { upload: upload.clone(), run: self.me.run.clone(), verdict: bounded(verdict) };
-        if let Err(error) = state_file::save(&folder.journal(), &journal) {
+        let (path, kept) = (folder.journal(), journal.clone());
+        if let Err(error) = blocking(move || state_file::save(&path, &kept).map_err(|error| error.to_string())).await {
             // A full disk. What is delivered now need not be written down.
             tracing::warn!(%job, %error, "what came of a job is not on this disk");
             self.deliver(job, folder, &journal.verdict).await?;
@@ -373,71 +377,5 @@ impl<S: Store> Poller<S> {
             self.settle(job, claim.filter(|claim| claim.owner == self.me), etag, journal.verdict).await?;
         }
         Ok(())
-    }
-
-    /// Stores what a job printed and left.
-    async fn deliver(&self, job: &Job, folder: &Folder, verdict: &Verdict) -> Result<(), String> {
-        if matches!(verdict, Verdict::Rejected(_)) {
-            return Ok(());
-        }
-        let prefix = self.keys.completed(job);
-        let (outputs, _) = work::outputs(folder);
-        let files = outputs.into_iter().map(|(path, file)| (format!("{prefix}output/{path}"), file));
-        for (key, file) in std::iter::once((format!("{prefix}logs"), folder.logs())).chain(files) {
-            // Gone or changed meanwhile, by what the job left running: it is left out.
-            let Ok(Some(file)) = crate::plain_file::open(&file) else { continue };
-            let mut content = Vec::new();
-            if std::io::Read::read_to_end(&mut std::io::Read::take(file, work::OUTPUT_FILE_BYTES_MAX), &mut content).is_ok() {
-                self.put(&key, content, Expect::Anything).await.map_err(|error| format!("its results cannot be stored: {error}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what came of a job into its claim, if that is as it was read.
-    async fn settle(&self, job: &Job, claim: Option<Claim>, etag: Option<String>, verdict: Verdict) -> Result<(), String> {
-        let (Some(claim), Some(etag)) = (claim, etag) else { return Ok(()) };
-        let settled = Claim { verdict: Some(verdict), ..claim };
-        match self.put(&self.keys.claim(job), json(&settled), Expect::Is(etag)).await {
-            // Another did it; what it wrote is read next.
-            Ok(()) | Err(StoreError::Changed(_)) => Ok(()),
-            Err(error) => Err(format!("what came of it cannot be stored: {error}")),
-        }
-    }
-
-    async fn show(&self, job: &Job, verdict: &Verdict) -> Result<(), String> {
-        let (key, text) = match verdict {
-            Verdict::Completed(completed) => (format!("{}status", self.keys.completed(job)), completed.status()),
-            Verdict::Rejected(reason) => (self.keys.reason(job), format!("{reason}\n")),
-        };
-        self.put(&key, text.into_bytes(), Expect::Anything).await.map_err(|error| format!("its end cannot be shown: {error}"))
-    }
-
-    async fn remove_pending(&self, job: &Job, folder: &Folder) -> Result<(), String> {
-        let removed = self.store.remove(&self.system_bucket, &self.keys.pending(job)).await;
-        removed.map_err(|error| format!("it has ended and cannot be removed from the pending ones: {error}"))?;
-        folder.remove().map_err(|error| format!("its folder cannot be removed: {error}"))
-    }
-
-    async fn put(&self, key: &str, content: Vec<u8>, expect: Expect) -> Result<(), StoreError> {
-        self.store.put(&self.system_bucket, key, content, "application/octet-stream", expect).await.map(|_| ())
-    }
-}
-
-fn json(claim: &Claim) -> Vec<u8> {
-    serde_json::to_vec(claim).unwrap_or_default()
-}
-
-/// Within the limits of a claim.
-fn bounded(verdict: Verdict) -> Verdict {
-    let text = |text: &str, most| cf_core::characters::shown(text, 0, most);
-    match verdict {
-        // A reason may have lines, each of which is fit to be shown.
-        Verdict::Rejected(reason) => Verdict::Rejected(reason.chars().take(claim::REASON_CHARS_MAX).collect()),
-        Verdict::Completed(completed) => Verdict::Completed(Completed {
-            outcome: text(&completed.outcome, 800),
-            notes: completed.notes.iter().take(claim::NOTES_MAX).map(|note| text(note, 300)).collect(),
-            ..completed
-        }),
     }
 }

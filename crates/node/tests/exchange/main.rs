@@ -283,7 +283,8 @@ fn a_replaced_machine_exports_anew() {
 
 #[test]
 fn a_machine_that_gets_its_name_back_takes_part_again_with_what_it_has_exported() {
-    let export = "#!/bin/sh\necho run >> @/exports; [ -e @/second ] && echo new > $heat_outputs_path.hosts || echo old > $heat_outputs_path.hosts\n";
+    let export =
+        "#!/bin/sh\necho run >> @/exports; [ -e @/second ] && echo new > $heat_outputs_path.hosts || echo old > $heat_outputs_path.hosts\n";
     let mut cluster = Cluster::new(HOSTS, &[("export.d/hosts.sh", export), ("populate.d/hosts.sh", SEEN)]);
     cluster.run(&[0, 1]);
     cluster.ended("complete");

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::jobs::{JOB_BYTES_MAX, claim};
 use crate::jobs::desk::DeskError;
+use crate::jobs::{JOB_BYTES_MAX, claim};
 use crate::store::Expect;
 
 #[tokio::test]

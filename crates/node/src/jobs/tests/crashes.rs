@@ -165,7 +165,11 @@ async fn b20_a_job_whose_claim_arrives_without_an_answer_runs_once() {
         for _ in 0..2 {
             pass(&poller).await;
         }
-        assert_eq!((world.ran().len(), world.status(&login("job-1")).as_deref()), (1, Some("0\nthe job ended with exit code 0\n")), "{answer}");
+        assert_eq!(
+            (world.ran().len(), world.status(&login("job-1")).as_deref()),
+            (1, Some("0\nthe job ended with exit code 0\n")),
+            "{answer}"
+        );
         assert!(!world.is_pending(&login("job-1")) && world.no_work_is_left("i-1"), "{answer}");
     }
 }
