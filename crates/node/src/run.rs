@@ -1,8 +1,8 @@
-//! Runs one script: unattended, in a process group of its own, for a limited time, each line of its output told as it comes.
+//! Runs one script: unattended, in a process group of its own, for a limited time, each line of its output logged as it comes.
 //!
-//! What a script starts is its own. If the script ends in time, its background processes go on, and their lines are told as long as
-//! the agent lives. If its time runs out, all of them end with it (see `left_behind`); so too when the future of [`run`] is
-//! dropped.
+//! What a script starts is its own. If the script ends in time, its background processes go on, and their lines are logged as long as
+//! the agent lives; after it, SIGPIPE ends those that still write into the script's output. If its time runs out, all of them end
+//! with it (see `left_behind`); so too when the future of [`run`] is dropped.
 
 mod left_behind;
 mod output;
