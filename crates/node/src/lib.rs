@@ -7,6 +7,7 @@
 //! - [`store`]: the seam to S3;
 //! - [`cloud`]: the seam to the rest of AWS;
 //! - [`aws`]: the SDK's configuration on a node;
+//! - [`state_file`]: states that outlive their process;
 //! - [`secret`]: the keys that follow from the cluster's secret;
 //! - [`fetch`]: brings the profiles from S3 to the node;
 //! - [`account`]: the user's account and its SSH key;
@@ -64,6 +65,7 @@ pub mod script;
 pub mod secret;
 pub mod settings;
 mod signals;
+pub mod state_file;
 pub mod store;
 pub mod try_out;
 pub mod turn;

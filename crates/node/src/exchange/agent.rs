@@ -21,11 +21,11 @@ use crate::exchange::declaration::Step;
 use crate::exchange::load;
 use crate::exchange::participant::{self, Participant, Then};
 use crate::exchange::run::{Context, RunStep, run_step};
-use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::{Answer, ConfigId, Poll, Refusal, RunResult, Task};
 use crate::link::{self, LinkKey};
 use crate::node::{Layout, NodeName};
 use crate::request::Request;
+use crate::state_file::{self, StateError};
 
 /// How long an answer waits for news: well below the link's limit for handlers.
 const NEWS_WAIT: Duration = Duration::from_secs(25);
@@ -59,7 +59,9 @@ pub struct NoRandom;
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Its state.
-    #[error(transparent)]
+    #[error(
+        "{0}. Which scripts of exchange steps have run is unknown, so none is started; a state that is removed has all of them run again"
+    )]
     State(#[from] StateError),
     /// Its identity.
     #[error(transparent)]
@@ -89,7 +91,7 @@ fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
         tracing::error!("{mistake}; no exchange step of this profile is run");
     }
     if let Err(error) = state_file::save(&path, &mistakes) {
-        tracing::error!("{error}");
+        tracing::error!("exchange: the mistakes are not in cf-node exchange status: {error}");
     }
     steps
 }
@@ -145,7 +147,7 @@ impl Service {
                 Ok(()) => desk.unsaved = false,
                 Err(error) => {
                     desk.unsaved = true;
-                    tracing::error!("{error}");
+                    tracing::error!("exchange: {error}; no script of a step is started until it can be written");
                 }
             }
         }
@@ -248,7 +250,7 @@ impl<R: RunStep> Participation<R> {
             let decision = state.handle(event.clone());
             let saved = if decision.save { state_file::save(&path, &state) } else { Ok(()) };
             if let Err(error) = saved {
-                tracing::error!("{error}");
+                tracing::error!("exchange: {error}; no script of a step is started until it can be written");
                 state = before;
                 // An answer is asked for again, since it may be out of date then; a result must not be lost.
                 if matches!(event, participant::Event::Answer(_)) {

@@ -21,12 +21,12 @@ use super::decide::{Action, Journal, Seen, decide};
 use super::share::{self, Share};
 use super::work::{self, Folder, Setting};
 use super::{JOB_BYTES_MAX, JOBS_MAX, Job, JobId, Keys, QueueName, Upload};
-use crate::exchange::state_file;
 use crate::node::{Layout, NodeName};
 use crate::profile::settings::LIMIT_SECONDS_MAX;
 use crate::random::{self, NoRandom};
 use crate::run::Bounds;
 use crate::settings::NodeSettings;
+use crate::state_file;
 use crate::store::{Expect, Store, StoreError, get_if_there};
 use conclude::{blocking, bounded, json};
 
