@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use crate::exchange::declaration::{Listing, Mistake, STEPS_MAX, Step, folder_of, parse};
 use crate::exchange::wire::{ConfigId, Phase, digest};
-
-/// The most bytes of a `profile.toml`.
-pub const DECLARATION_BYTES_MAX: u64 = 256 * 1024;
+use crate::profile::settings;
 
 /// The most bytes of a script of a step.
 pub const SCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -46,7 +44,7 @@ fn load_profile(profile: &str, folder: &Path, given: &BTreeMap<String, Value>) -
     let unreadable = |what: &str, error: io::Error| {
         vec![Mistake { profile: profile.to_owned(), step: None, text: format!("{what} cannot be read: {error}") }]
     };
-    let text = read_declaration(&folder.join("profile.toml")).map_err(|error| unreadable("profile.toml", error))?;
+    let text = read_declaration(&folder.join(settings::FILE)).map_err(|error| unreadable("profile.toml", error))?;
     let list = |phase| list_scripts(&folder.join(folder_of(phase))).map_err(|error| unreadable(folder_of(phase), error));
     let listing = Listing { export: list(Phase::Export)?, populate: list(Phase::Populate)? };
     let mut steps = parse(profile, folder, &text, &listing, given)?;
@@ -62,9 +60,9 @@ fn read_declaration(path: &Path) -> io::Result<String> {
         opened => opened?,
     };
     let mut text = String::new();
-    file.take(DECLARATION_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > DECLARATION_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {DECLARATION_BYTES_MAX} bytes")));
+    file.take(settings::BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > settings::BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {} bytes", settings::BYTES_MAX)));
     }
     Ok(text)
 }
@@ -169,7 +167,7 @@ mod tests {
         assert!(mistakes(&profiles)[0].text.contains("is no script of this profile"), "{:?}", mistakes(&profiles));
         let twice = [profiles[0].clone(), profiles[0].clone()];
         assert!(mistakes(&twice)[0].text.contains("named twice"), "{:?}", mistakes(&twice));
-        std::fs::write(folder.path().join("profile.toml"), " ".repeat(usize::try_from(DECLARATION_BYTES_MAX).unwrap() + 1)).unwrap();
+        std::fs::write(folder.path().join("profile.toml"), " ".repeat(usize::try_from(settings::BYTES_MAX).unwrap() + 1)).unwrap();
         assert!(mistakes(&profiles)[0].text.contains("has more than"));
     }
 
