@@ -3,7 +3,7 @@
 //! It has the shape of the functions: observe, decide (pure), execute. The modules are:
 //!
 //! - [`node`]: what a node is (role, name, where its files lie);
-//! - [`settings`]: what the template tells a node;
+//! - [`settings`]: a node's settings, which the template gives;
 //! - [`store`]: the seam to S3;
 //! - [`cloud`]: the seam to the rest of AWS;
 //! - [`aws`]: the SDK's configuration on a node;

@@ -65,7 +65,7 @@ pub struct Bounds {
     pub grace: Duration,
     /// How long the output of a script that has ended is waited for.
     pub drain: Duration,
-    /// How many bytes of output are told of a script, each line with its prefix.
+    /// How many bytes of a script's output are logged, each line with its prefix.
     pub output_bytes: u64,
 }
 

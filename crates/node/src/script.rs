@@ -59,7 +59,7 @@ pub enum PrepareError {
     /// Two bytes for each character.
     #[error("it is written in UTF-16, which nothing here can run; save it as UTF-8")]
     Utf16,
-    /// The system says no.
+    /// An error of the file system.
     #[error("it cannot be prepared: {0}")]
     Io(#[from] io::Error),
 }

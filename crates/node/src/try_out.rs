@@ -32,10 +32,10 @@ pub struct Options {
     /// The event whose scripts run: initialize, configure, start, node-started, fail, member-join or member-leave
     #[arg(value_parser = parse_event)]
     event: Event,
-    /// What the scripts are told that this machine is: master (the login node) or slave (a compute node)
+    /// The role that the scripts get: master (the login node) or slave (a compute node)
     #[arg(long, default_value = "master", value_parser = parse_role)]
     role: Role,
-    /// The name that the scripts are told for the cluster
+    /// The name of the cluster that the scripts get
     #[arg(long, default_value = "demo")]
     cluster: String,
 }
@@ -43,7 +43,7 @@ pub struct Options {
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// All scripts that ran did well.
+    /// All scripts that ran succeeded.
     Well,
     /// One failed.
     Failed,

@@ -148,7 +148,7 @@ impl<S: Store, F: Fetch> Applier<S, F> {
         Ok(fetched)
     }
 
-    /// What the node's scripts are told.
+    /// What the node's scripts get of their node.
     pub fn facts(&self) -> Facts {
         Facts { role: self.settings.role, cluster: self.settings.cluster.clone(), first_boot: false }
     }

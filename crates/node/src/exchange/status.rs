@@ -79,7 +79,7 @@ pub struct OwnRun {
     pub round: u64,
     /// What it left; null while it runs.
     pub result: Option<RunResult>,
-    /// Whether the coordinator still has to be told.
+    /// Whether the coordinator has yet to get it.
     pub owed: bool,
 }
 

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// with the usual stack.
 const ENVIRONMENT_BYTES_MAX: u64 = 6 * 1024 * 1024;
 
-/// A process, told from a later one with the same number by its start.
+/// A process, distinguished from a later one with the same number by its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {
     pid: i32,
