@@ -5,7 +5,7 @@
 //! script's turn, so it does not wait for it: while the script runs, the file holds the script's own mark, and the script's environment
 //! has it. A process that a script left running, and a job of the queue, wait as others do.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use tokio::time::sleep;
 
 use crate::node::Layout;
-use crate::random::{self, NoRandom};
+use crate::random;
 
 /// The environment variable that has the mark of a script's turn.
 pub const TURN_VARIABLE: &str = "CUSTOMIZER_TURN";
@@ -100,7 +100,7 @@ impl Turn {
         let mark = match &self.0 {
             Held::Inherited(mark) => mark.clone(),
             Held::Here(file) => {
-                let mark = random::id().map_err(|error: NoRandom| io::Error::other(error))?;
+                let mark = random::id().map_err(io::Error::other)?;
                 file.set_len(0)?;
                 file.write_all_at(mark.as_bytes(), 0)?;
                 mark.into()
@@ -127,7 +127,7 @@ impl Drop for Lent<'_> {
 }
 
 /// Whether the file holds this mark.
-fn holds(path: &Path, mark: &OsString) -> bool {
+fn holds(path: &Path, mark: &OsStr) -> bool {
     !mark.is_empty() && std::fs::read(path).is_ok_and(|held| held == mark.as_encoded_bytes())
 }
 
