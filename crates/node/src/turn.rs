@@ -140,22 +140,24 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_mins(1);
 
-    /// Takes the turn as a process with this mark in its environment; what it does when it waits is noted in `waits`.
-    fn taker(layout: &Layout, mark: Option<OsString>, waits: &Arc<AtomicBool>) -> tokio::task::JoinHandle<Result<Turn, TurnError>> {
-        let (layout, waits) = (layout.clone(), Arc::clone(waits));
-        tokio::spawn(async move { Turn::take_as(mark, &layout, || waits.store(true, Ordering::SeqCst)).await })
-    }
+    type Taker = tokio::task::JoinHandle<Result<Turn, TurnError>>;
 
-    /// Whether one with this mark waits while `turn` is held, and gets it when it is given back.
-    async fn waits_for(turn: Turn, layout: &Layout, mark: Option<OsString>) {
-        let waits = Arc::default();
-        let second = taker(layout, mark, &waits);
+    /// Another process, with this mark in its environment, that waits for the turn.
+    async fn waits(layout: &Layout, mark: Option<OsString>) -> Taker {
+        let waits = Arc::new(AtomicBool::new(false));
+        let taker = tokio::spawn({
+            let (layout, waits) = (layout.clone(), Arc::clone(&waits));
+            async move { Turn::take_as(mark, &layout, || waits.store(true, Ordering::SeqCst)).await }
+        });
         while !waits.load(Ordering::SeqCst) {
-            assert!(!second.is_finished(), "two have the turn");
+            assert!(!taker.is_finished(), "two have the turn");
             tokio::task::yield_now().await;
         }
-        drop(turn);
-        assert!(tokio::time::timeout(PATIENCE, second).await.unwrap().unwrap().is_ok());
+        taker
+    }
+
+    async fn gets_it(taker: Taker) -> Turn {
+        tokio::time::timeout(PATIENCE, taker).await.unwrap().unwrap().unwrap()
     }
 
     fn nobody() {
@@ -167,7 +169,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::below(folder.path());
         let first = Turn::take_as(None, &layout, nobody).await.unwrap();
-        waits_for(first, &layout, None).await;
+        let second = waits(&layout, None).await;
+        drop(first);
+        gets_it(second).await;
     }
 
     #[tokio::test]
@@ -191,15 +195,14 @@ mod tests {
         let layout = Layout::below(folder.path());
         let turn = Turn::take_as(None, &layout, nobody).await.unwrap();
         let (_, left) = turn.lend().unwrap().variable();
-        waits_for(turn, &layout, Some(left.clone())).await;
-        // Beside the next script, and in the next turn.
-        let turn = Turn::take_as(None, &layout, nobody).await.unwrap();
-        let lent = turn.lend().unwrap();
-        assert_ne!(lent.variable().1, left);
-        drop(lent);
-        waits_for(turn, &layout, Some(left)).await;
-        let turn = Turn::take_as(None, &layout, nobody).await.unwrap();
-        waits_for(turn, &layout, Some(OsString::new())).await;
+        let after_it = waits(&layout, Some(left.clone())).await;
+        let next = turn.lend().unwrap();
+        let beside_the_next = waits(&layout, Some(left)).await;
+        let without = waits(&layout, Some(OsString::new())).await;
+        drop(next);
+        drop(turn);
+        let each = [after_it, beside_the_next, without].map(|waiting| async { drop(gets_it(waiting).await) });
+        futures_util::future::join_all(each).await;
     }
 
     #[tokio::test]
@@ -209,6 +212,8 @@ mod tests {
         std::fs::create_dir_all(layout.state()).unwrap();
         std::fs::write(layout.state().join("events.lock"), "mark").unwrap();
         let turn = Turn::take_as(Some("mark".into()), &layout, nobody).await.unwrap();
-        waits_for(turn, &layout, Some("mark".into())).await;
+        let other = waits(&layout, Some("mark".into())).await;
+        drop(turn);
+        gets_it(other).await;
     }
 }
