@@ -15,13 +15,14 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 /// A connection inside a Region takes milliseconds; a node that boots may wait for its network's first answers.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// One attempt of a call, up to the first byte of its answer's body.
+/// One attempt of a call, up to the first byte of its answer's body. A write has more, by its size ([`crate::store::s3`]).
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// A call with all its attempts. A boot without network waits so long for S3, once.
 const CALL_TIME_MAX: Duration = Duration::from_secs(20);
 
-const ATTEMPTS_MAX: u32 = 3;
+/// The most attempts of a call.
+pub const ATTEMPTS_MAX: u32 = 3;
 
 /// An address that is none of a proxy.
 #[derive(Debug, thiserror::Error)]

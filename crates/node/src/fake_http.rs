@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +39,8 @@ pub enum Answer {
     Cut(u16, Vec<u8>, usize),
     /// The same, and then nothing comes for ever.
     Stalled(u16, Vec<u8>, usize),
+    /// An empty body with this status, after a while: as of a request that took so long to come.
+    Late(u16, Duration),
     /// Nothing, for ever.
     Silence,
 }
@@ -105,6 +108,10 @@ async fn serve(
         Answer::Whole(status, headers, body) => (status, headers, body.clone(), body.len(), false),
         Answer::Cut(status, body, sent) => (status, vec![], body, sent, false),
         Answer::Stalled(status, body, sent) => (status, vec![], body, sent, true),
+        Answer::Late(status, after) => {
+            tokio::time::sleep(after).await;
+            (status, vec![("etag", "\"e\"".to_owned())], vec![], 0, false)
+        }
         Answer::Silence => return std::future::pending().await,
     };
     let mut head = format!("HTTP/1.1 {status} Words\r\nconnection: close\r\n");
@@ -141,8 +148,6 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Request> {
 
 /// A configuration for an emulator at this address, with made-up credentials, and almost without waiting.
 pub async fn configuration(url: &str) -> aws_config::SdkConfig {
-    use std::time::Duration;
-
     use aws_config::retry::RetryConfig;
     use aws_config::timeout::TimeoutConfig;
 

@@ -78,7 +78,8 @@ pub async fn fetch<S: Store>(store: &S, settings: &NodeSettings, layout: &Layout
     let Fetch { stage, mut problems, .. } = fetch;
     let profiles = stage.names();
     // Also where the user's own is not there: the site's scripts of `fail` are to run then.
-    if let Err(error) = stage.publish() {
+    let published = tokio::task::spawn_blocking(|| stage.publish()).await;
+    if let Err(error) = published.map_err(std::io::Error::other).flatten() {
         let reason = format!("the node's disk: {error}");
         if !before.contains(own) {
             return Err(unreadable(reason));

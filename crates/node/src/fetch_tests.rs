@@ -226,7 +226,10 @@ async fn b13_a_file_that_the_manifest_names_and_that_is_missing_fails_the_profil
     let fetched = world.fetch().await.unwrap();
     assert_eq!(fetched.profiles, ["alice"]);
     let [problem] = fetched.problems.as_slice() else { panic!("{:?}", fetched.problems) };
-    assert!(problem.starts_with("profile site: its file configure.d/missing cannot be fetched: S3 has it not"), "{problem}");
+    assert!(
+        problem.starts_with("profile site: its file configure.d/missing cannot be fetched: S3 has no such object or bucket"),
+        "{problem}"
+    );
     assert!(problem.ends_with("; none of its scripts runs"), "{problem}");
     assert!(!world.file("01-site").exists(), "not the half of it");
 }

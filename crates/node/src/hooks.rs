@@ -19,7 +19,7 @@ use crate::profile::settings::OnError;
 use crate::profile::{EventPlan, ProfilePlan, shown};
 use crate::run::{self, Bounds, Ended, Job, Outcome, Sink, Stream, variable};
 use crate::script::{self, PrepareError};
-use crate::turn::{self, Turn};
+use crate::turn::{self, Lent, Turn};
 
 /// How long all scripts of a boot may take: CloudFormation waits for 30 minutes, and the node's signal must come before that.
 pub const BOOT_LIMIT: Duration = Duration::from_mins(24);
@@ -119,6 +119,7 @@ struct Pass<'a> {
     event: Event,
     arguments: Vec<String>,
     deadline: Option<Instant>,
+    turn: Option<&'a Turn>,
     report: EventReport,
 }
 
@@ -149,7 +150,7 @@ impl Hooks {
         let _turn = self.turn.lock().await;
         let event = occasion.event();
         // Commands run events in processes of their own.
-        let _turn_of_node = match Turn::take(&self.layout, || self.listener.note(event, turn::WAITING)).await {
+        let turn_of_node = match Turn::take(&self.layout, || self.listener.note(event, turn::WAITING)).await {
             Ok(turn) => Some(turn),
             Err(error) => {
                 self.listener.note(event, &error.to_string());
@@ -161,7 +162,7 @@ impl Hooks {
             plan.profiles.retain(|profile| profile.folder.name == name);
         }
         self.announce(&plan);
-        self.execute(plan, occasion, facts, deadline).await
+        self.execute(plan, occasion, facts, deadline, turn_of_node.as_ref()).await
     }
 
     /// Tells what a plan leaves out, and why.
@@ -185,12 +186,19 @@ impl Hooks {
         }
     }
 
-    /// Carries out a plan of the occasion's event. Only one may be on its way.
-    pub(crate) async fn execute(&self, plan: EventPlan, occasion: &Occasion<'_>, facts: &Facts, deadline: Option<Instant>) -> EventReport {
+    /// Carries out a plan of the occasion's event, in this turn. Only one may be on its way.
+    pub(crate) async fn execute(
+        &self,
+        plan: EventPlan,
+        occasion: &Occasion<'_>,
+        facts: &Facts,
+        deadline: Option<Instant>,
+        turn: Option<&Turn>,
+    ) -> EventReport {
         let event = occasion.event();
         let report = EventReport { event, scripts: Vec::new(), problems: bounded(plan.problems), node_failed: false };
         let arguments = occasion.arguments(facts.role, &facts.cluster);
-        let mut pass = Pass { hooks: self, facts, event, arguments, deadline, report };
+        let mut pass = Pass { hooks: self, facts, event, arguments, deadline, turn, report };
         for profile in plan.profiles.iter().filter(|profile| profile.left_out.is_none()) {
             pass.profile(profile).await;
         }
@@ -240,7 +248,9 @@ impl Pass<'_> {
                 }
                 self.note(&format!("script {label} starts and has {} s", limit.as_secs()));
                 let folder = path.parent().and_then(|events| events.parent()).unwrap_or(&plan.folder.path).to_owned();
-                let environment = self.environment(&plan.folder.name);
+                let lent = self.lend(&label);
+                let mut environment = self.environment(&plan.folder.name);
+                environment.extend(lent.as_ref().map(Lent::variable));
                 let arguments = self.arguments.clone();
                 let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit };
                 (run::run(&job, &self.hooks.bounds, self.sink(&label)).await, notes)
@@ -271,6 +281,17 @@ impl Pass<'_> {
             variable("CUSTOMIZER_ROLE", self.facts.role.to_string()),
             variable("CUSTOMIZER_CLUSTER", &self.facts.cluster),
         ]
+    }
+
+    /// Lends the turn to a script. Without it the commands that the script calls wait for the script's own end.
+    fn lend(&self, label: &str) -> Option<Lent<'_>> {
+        match self.turn?.lend() {
+            Ok(lent) => Some(lent),
+            Err(error) => {
+                self.note(&format!("script {label} cannot call cf-node customize, which would wait for its end: {error}"));
+                None
+            }
+        }
     }
 
     fn sink(&self, label: &str) -> Sink {

@@ -3,10 +3,11 @@
 //! It has the shape of the functions: observe, decide (pure), execute. The modules are:
 //!
 //! - [`node`]: what a node is (role, name, where its files lie);
-//! - [`settings`]: what the template tells a node;
+//! - [`settings`]: a node's settings, which the template gives;
 //! - [`store`]: the seam to S3;
 //! - [`cloud`]: the seam to the rest of AWS;
 //! - [`aws`]: the SDK's configuration on a node;
+//! - [`state_file`]: states that outlive their process;
 //! - [`secret`]: the keys that follow from the cluster's secret;
 //! - [`fetch`]: brings the profiles from S3 to the node;
 //! - [`account`]: the user's account and its SSH key;
@@ -63,6 +64,8 @@ pub mod run;
 pub mod script;
 pub mod secret;
 pub mod settings;
+mod signals;
+pub mod state_file;
 pub mod store;
 pub mod try_out;
 pub mod turn;

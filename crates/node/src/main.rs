@@ -19,7 +19,7 @@ enum Command {
     /// Make this machine a node of its cluster, and keep it one: what systemd starts
     Boot(agent::command::BootArgs),
     /// Run the scripts of one event of a profile on this machine, in a copy of its folder, before it goes to S3
-    #[command(after_help = "Exit status: 0 if all scripts did well, 1 if one failed, 2 for a wrong use.")]
+    #[command(after_help = "Exit status: 0 if all scripts succeeded, 1 if one failed, 2 for a wrong use.")]
     Try(try_out::Options),
     /// Put this program in its place on this node, and start it where systemd runs
     Install(install::Options),
@@ -27,7 +27,7 @@ enum Command {
     Members(members::command::ListArgs),
     /// The profiles of this node: list, apply, push, pull and trigger them, and the job queue
     Customize(customize::command::Options),
-    /// All-to-all exchange: what nodes tell each other before they are configured
+    /// All-to-all exchange: what nodes send each other before they are configured
     #[command(subcommand)]
     Exchange(exchange::command::Exchange),
     /// Take part in the gossip, and nothing else

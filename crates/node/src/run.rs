@@ -1,8 +1,8 @@
-//! Runs one script: unattended, in a process group of its own, for a limited time, each line of its output told as it comes.
+//! Runs one script: unattended, in a process group of its own, for a limited time, each line of its output logged as it comes.
 //!
-//! What a script starts is its own. If the script ends in time, its background processes go on, and their lines are told as long as
-//! the agent lives. If its time runs out, all of them end with it (see `left_behind`); so too when the future of [`run`] is
-//! dropped.
+//! What a script starts is its own. If the script ends in time, its background processes go on, and their lines are logged as long as
+//! the agent lives; after it, SIGPIPE ends those that still write into the script's output. If its time runs out, all of them end
+//! with it (see `left_behind`); so too when the future of [`run`] is dropped.
 
 mod left_behind;
 mod output;
@@ -65,7 +65,7 @@ pub struct Bounds {
     pub grace: Duration,
     /// How long the output of a script that has ended is waited for.
     pub drain: Duration,
-    /// How many bytes of output are told of a script, each line with its prefix.
+    /// How many bytes of a script's output are logged, each line with its prefix.
     pub output_bytes: u64,
 }
 
@@ -196,7 +196,7 @@ pub async fn run(job: &Job, bounds: &Bounds, sink: Sink) -> Ended {
 /// Ends a script whose time has run out, and all that it started. Returns how many were killed outside its group.
 async fn end(child: &mut Child, family: &mut Family, grace: Duration) -> usize {
     // Before the script ends: then its children are no longer seen to be its own.
-    family.find();
+    family.find().await;
     family.signal_group(Signal::TERM);
     let _ = timeout(grace, child.wait()).await;
     let killed = family.kill().await;

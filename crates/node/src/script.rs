@@ -59,7 +59,7 @@ pub enum PrepareError {
     /// Two bytes for each character.
     #[error("it is written in UTF-16, which nothing here can run; save it as UTF-8")]
     Utf16,
-    /// The system says no.
+    /// An error of the file system.
     #[error("it cannot be prepared: {0}")]
     Io(#[from] io::Error),
 }
@@ -98,6 +98,8 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".clean-").tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().set_permissions(Permissions::from_mode(0o755))?;
+    // A power loss may leave the old content, and nothing else but the new one: it is run as root.
+    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the template tells a node: a JSON file that user data write before they start the agent.
+//! A node's settings, which the template gives: a JSON file that user data write before they start the agent.
 
 use std::path::Path;
 

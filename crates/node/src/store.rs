@@ -6,7 +6,7 @@ use std::path::Path;
 pub mod folder;
 pub mod s3;
 
-/// What a listing tells of an object.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Its key.
@@ -26,7 +26,7 @@ pub enum StoreError {
     #[error("S3 refuses it: {0}")]
     Denied(String),
     /// No such object, or no such bucket.
-    #[error("S3 has it not: {0}")]
+    #[error("S3 has no such object or bucket: {0}")]
     Missing(String),
     /// More than was to be read.
     #[error("it has more than {0} bytes")]

@@ -4,7 +4,6 @@
 mod detach;
 mod folder;
 mod screen;
-mod signals;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +16,9 @@ use crate::event::{Event, Occasion};
 use crate::hooks::{EventReport, Facts, Hooks};
 use crate::node::{Layout, NodeName, Role};
 use crate::run::Bounds;
+use crate::signals::Signals;
 use folder::{FolderError, Scratch};
 use screen::Screen;
-use signals::Signals;
 
 /// A member that scripts of `member-join` and `member-leave` may look at.
 const SAMPLE_NAME: &str = "compute-1";
@@ -33,10 +32,10 @@ pub struct Options {
     /// The event whose scripts run: initialize, configure, start, node-started, fail, member-join or member-leave
     #[arg(value_parser = parse_event)]
     event: Event,
-    /// What the scripts are told that this machine is: master (the login node) or slave (a compute node)
+    /// The role that the scripts get: master (the login node) or slave (a compute node)
     #[arg(long, default_value = "master", value_parser = parse_role)]
     role: Role,
-    /// The name that the scripts are told for the cluster
+    /// The name of the cluster that the scripts get
     #[arg(long, default_value = "demo")]
     cluster: String,
 }
@@ -44,7 +43,7 @@ pub struct Options {
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// All scripts that ran did well.
+    /// All scripts that ran succeeded.
     Well,
     /// One failed.
     Failed,
@@ -137,7 +136,7 @@ async fn execute(options: &Options, scratch: &Scratch, sample: &Path) -> Ending 
     }
     Screen::warning(&scratch.layout.profiles(), geteuid().as_raw());
     tokio::select! {
-        report = hooks.execute(plan, &occasion, &facts, None) => {
+        report = hooks.execute(plan, &occasion, &facts, None, None) => {
             screen.summary(&report);
             ending(&report)
         }

@@ -75,7 +75,7 @@ fn all_well_is_status_0_and_member_scripts_get_a_readable_file() {
     home.file("mine/initialize.d/10", "echo \"[$*]\"");
     let (code, out, _) = home.attempt(&["mine", "member-join"]);
     assert_eq!(code, 0, "{out}");
-    has(&out, &["10 | member-join compute-1 10.0.0.11 10.0.0.11 slave", "1 script did well."]);
+    has(&out, &["10 | member-join compute-1 10.0.0.11 10.0.0.11 slave", "1 script succeeded."]);
     let (code, out, _) = home.attempt(&["mine/", "initialize"]);
     assert_eq!(code, 0, "{out}");
     has(&out, &["10 | [once]"]);

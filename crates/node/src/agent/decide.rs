@@ -9,8 +9,8 @@
 //! | configuration | run `configure`, `start`, `node-started`; conclude |
 //! | a script failed whose profile says `fail-the-node` | conclude at once |
 //!
-//! Each event runs once a boot. `initialize` waits for the first fetch of the node's life, for before it there is no script to run;
-//! at a reboot it runs at once, with the scripts of the last boot (acceptance checks B5, B23).
+//! Each event runs once a boot, and again where it was interrupted. `initialize` waits for the first fetch of the node's life, for
+//! before it there is no script to run; at a reboot it runs at once, with the scripts of the last boot (acceptance checks B5, B23).
 
 use std::collections::BTreeSet;
 use std::fmt;

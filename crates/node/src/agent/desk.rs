@@ -13,11 +13,11 @@ use super::assignment::{Assignment, Rules};
 use crate::customize::lists::ProfileList;
 use crate::customize::remote;
 use crate::exchange::agent::Service;
-use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::Answer;
 use crate::members::state::{Entry, State};
 use crate::node::{Layout, NodeName};
 use crate::request::{Asks, Configuration, Given, Refusal, Request};
+use crate::state_file::{self, StateError};
 
 /// The tag of a member that names its machine (facts B.8).
 pub const INSTANCE_TAG: &str = "aws_instanceid";

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::Verdict;
 use crate::event::Event;
-use crate::exchange::state_file::{self, StateError};
 use crate::node::Layout;
 use crate::request::Given;
+use crate::state_file::{self, StateError};
 
 /// A node's life: from the first boot of a machine to its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

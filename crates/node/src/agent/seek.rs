@@ -14,13 +14,13 @@ use crate::account::Account;
 use crate::cloud::Identity;
 use crate::customize::lists::{self, ProfileList};
 use crate::customize::profile_name::ProfileName;
-use crate::exchange::state_file;
 use crate::link::{self, LinkError, LinkKey};
 use crate::members::seal::ClusterKey;
 use crate::node::{Layout, NodeName, Role};
 use crate::reporter;
 use crate::request::{Asks, Configuration, Given, Request};
 use crate::settings::NodeSettings;
+use crate::state_file;
 use crate::turn::Turn;
 
 /// How long the login node may take to answer which node a machine is.

@@ -244,6 +244,7 @@ pub async fn exchange<W: World>(node: Arc<Node<W>>, found: Found, profiles: watc
         coordinator: link_address(&node.options, found.login),
         key: found.link_key.clone(),
         runner: PlainRunner,
+        is_named_now: !found.is_last_answer,
     };
     let Err(error) = participation.follow(profiles).await;
     tracing::error!("{error}");

@@ -136,40 +136,46 @@ impl<S: Store, F: Fetch> Applier<S, F> {
     /// Fetches all profiles again; runs nothing.
     pub async fn pull(&self) -> Result<Fetched, ApplyError> {
         let _turn = Turn::take(&self.layout, || {}).await?;
-        self.fetch_all().await
+        self.fetch_all(None).await
     }
 
-    async fn fetch_all(&self) -> Result<Fetched, ApplyError> {
-        let (more, problems) = lists::more(&self.layout);
+    /// Fetches the node's profiles, and one that is to be added to them.
+    async fn fetch_all(&self, new: Option<&ProfileName>) -> Result<Fetched, ApplyError> {
+        let (mut more, problems) = lists::more(&self.layout);
+        more.extend(new.map(ProfileName::to_string));
         let mut fetched = self.fetch.fetch(&more).await?;
         fetched.problems.extend(problems);
         Ok(fetched)
     }
 
-    /// What the node's scripts are told.
+    /// What the node's scripts get of their node.
     pub fn facts(&self) -> Facts {
         Facts { role: self.settings.role, cluster: self.settings.cluster.clone(), first_boot: false }
     }
 
     /// Fetches the profile beside the others. Whether it is new on this node, and the fetch's problems. Where it does not come, or
-    /// is a boot's, the node is as it was.
+    /// is a boot's, the node is as it was. It is listed when it has been checked: whenever this is broken off, nothing of it runs at
+    /// the next boot that was not looked at.
     async fn bring(&self, profile: &ProfileName) -> Result<(bool, Vec<String>), ApplyError> {
         let _turn = Turn::take(&self.layout, || {}).await?;
         let new = !installed(&self.layout).iter().any(|folder| folder.name == profile.as_str());
-        let listed = !self.is_the_nodes(profile)? && ProfileList::applied(&self.layout).add(profile)?;
-        let brought = self.check_brought(profile).await;
-        if brought.is_err() && listed {
-            ProfileList::applied(&self.layout).remove(profile)?;
+        let applied = ProfileList::applied(&self.layout);
+        let is_listed = self.is_the_nodes(profile)? || applied.read()?.contains(profile);
+        let mut brought = self.check_brought(profile, is_listed).await;
+        if !is_listed && brought.is_ok() {
+            brought = applied.add(profile).map_err(ApplyError::from).and(brought);
+        }
+        if !is_listed && brought.is_err() {
             // What came of it is not to run at the next event.
-            if let Err(error) = self.fetch_all().await {
+            if let Err(error) = self.fetch_all(None).await {
                 tracing::warn!(%error, %profile, "the files of a profile that was not applied are left until the next fetch");
             }
         }
         brought.map(|problems| (new, problems))
     }
 
-    async fn check_brought(&self, profile: &ProfileName) -> Result<Vec<String>, ApplyError> {
-        let fetched = self.fetch_all().await?;
+    async fn check_brought(&self, profile: &ProfileName, is_listed: bool) -> Result<Vec<String>, ApplyError> {
+        let fetched = self.fetch_all((!is_listed).then_some(profile)).await?;
         let folder = installed(&self.layout).into_iter().find(|folder| folder.name == profile.as_str());
         let Some(folder) = folder.filter(|_| fetched.profiles.iter().any(|name| name == profile.as_str())) else {
             let reason = if fetched.problems.is_empty() { "it is not among what came".to_owned() } else { fetched.problems.join("; ") };

@@ -112,6 +112,34 @@ async fn a_profile_that_is_not_there_or_cannot_be_read_is_not_applied_and_the_no
     assert_eq!(lists::more(&node.layout).0, [""; 0]);
 }
 
+/// A fetch that does not end.
+struct Endless(Arc<tokio::sync::Notify>);
+
+impl Fetch for Endless {
+    async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {
+        assert_eq!(more, ["foo"]);
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_apply_that_is_stopped_while_it_fetches_leaves_no_profile_that_a_boot_would_run() {
+    let node = with_foo();
+    let begun = Arc::default();
+    let Applier { store, settings, layout, hooks, failures, .. } = &*node.applier;
+    let (store, settings, hooks, failures) = (Arc::clone(store), settings.clone(), Arc::clone(hooks), Arc::clone(failures));
+    let applier = Applier { store, fetch: Endless(Arc::clone(&begun)), settings, layout: layout.clone(), hooks, failures };
+    let profile = name("foo");
+    tokio::select! {
+        applied = applier.apply(&profile) => panic!("the fetch has ended: {applied:?}"),
+        () = begun.notified() => {}
+    }
+    assert_eq!(lists::more(&node.layout).0, [""; 0]);
+    assert!(node.applier.apply(&profile).await.unwrap().is_well(), "it can be applied then");
+    assert_eq!(lists::more(&node.layout).0, ["foo"]);
+}
+
 #[tokio::test]
 async fn a_failed_script_is_in_the_summary_and_reported_and_ends_the_events_where_the_profile_says_so() {
     let node = with_foo();

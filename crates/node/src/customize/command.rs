@@ -1,5 +1,5 @@
 //! `cf-node customize`: its command line. Exit status: 0 if all is well, 1 if a script failed or something else did, 2 for a wrong
-//! use or a refusal; `push` has the old tool's codes besides (facts B.10).
+//! use or a refusal, 130 if a signal stopped what changes this node; `push` has the old tool's codes besides (facts B.10).
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -26,6 +26,7 @@ use crate::members::state::{Entry, State, StateError};
 use crate::node::{Layout, NodeName, Role};
 use crate::profile::shown;
 use crate::settings::NodeSettings;
+use crate::signals::Signals;
 use crate::store::Store;
 
 mod push;
@@ -34,6 +35,7 @@ mod queue;
 /// Exit statuses.
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
+const STOPPED: u8 = 130;
 
 /// So many nodes are asked at once.
 const NODES_AT_ONCE: usize = 32;
@@ -146,11 +148,13 @@ pub async fn run(options: Options) -> ExitCode {
             Ok(0)
         }
         Verb::Avail { repository } => available(&layout, repository.as_deref()).await,
-        Verb::Apply { nodes, all, profile } => apply(&layout, &nodes, all, &profile).await,
+        Verb::Apply { nodes, all, profile } => unless_stopped(apply(&layout, &nodes, all, &profile)).await,
         Verb::Bucket => show_bucket(&layout),
         Verb::Push(options) => push::run(&layout, options).await,
-        Verb::Pull => pull(&layout).await,
-        Verb::Trigger { members, event, profile } => trigger_event(&layout, &event, profile.as_ref(), members.into_iter().collect()).await,
+        Verb::Pull => unless_stopped(pull(&layout)).await,
+        Verb::Trigger { members, event, profile } => {
+            unless_stopped(trigger_event(&layout, &event, profile.as_ref(), members.into_iter().collect())).await
+        }
         Verb::Slave(verb) => slave(&layout, &verb),
         Verb::Queue(verb) => queue::run(&layout, verb).await,
     };
@@ -159,6 +163,19 @@ pub async fn run(options: Options) -> ExitCode {
         ending.code
     });
     ExitCode::from(code)
+}
+
+/// Does what changes this node, until Ctrl-C, an order to end, or the end of the terminal: the script that runs ends with the future
+/// that is dropped then, and would go on as root without it.
+async fn unless_stopped(command: impl Future<Output = Done>) -> Done {
+    let mut signals = Signals::listen().map_err(|error| Ending::failed(format!("signals cannot be listened for: {error}")))?;
+    tokio::select! {
+        done = command => done,
+        () = signals.next() => Err(Ending::new(
+            STOPPED,
+            "stopped: a script that ran on this node was ended, and those after it did not run; other nodes finish what was asked of them",
+        )),
+    }
 }
 
 fn settings(layout: &Layout) -> Result<NodeSettings, Ending> {

@@ -34,7 +34,7 @@ impl Summary {
         summary.bounded()
     }
 
-    /// Whether every script did well.
+    /// Whether every script succeeded.
     pub fn is_well(&self) -> bool {
         self.failed == 0
     }
@@ -69,7 +69,7 @@ impl Summary {
         let scripts = if self.scripts == 1 { "1 script".to_owned() } else { format!("{} scripts", self.scripts) };
         lines.push(match (self.scripts, self.failed) {
             (0, _) => "there was no script to run".to_owned(),
-            (_, 0) => format!("{scripts} did well"),
+            (_, 0) => format!("{scripts} succeeded"),
             (_, failed) => format!("{failed} of {scripts} failed or did not run"),
         });
         lines
@@ -111,7 +111,7 @@ mod tests {
     fn a_summary_counts_all_shows_the_first_failures_and_is_safe_to_print() {
         let well = Summary::of(&[report(&[Outcome::Exit(0)])], &[]);
         assert!(well.is_well());
-        assert_eq!(well.lines(), ["1 script did well"]);
+        assert_eq!(well.lines(), ["1 script succeeded"]);
         assert_eq!(Summary::of(&[], &[]).lines(), ["there was no script to run"]);
         let many = Summary::of(&[report(&vec![Outcome::Exit(3); SCRIPTS_MAX + 5])], &vec!["p".to_owned(); PROBLEMS_MAX + 1]);
         assert_eq!((many.failed, many.failures.len(), many.problems.len()), (25, SCRIPTS_MAX, PROBLEMS_MAX));

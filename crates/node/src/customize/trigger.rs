@@ -49,7 +49,7 @@ pub struct On<'a> {
     pub hooks: &'a Hooks,
     /// Its files.
     pub layout: &'a Layout,
-    /// What scripts are told.
+    /// What scripts get of their node.
     pub facts: &'a Facts,
     /// Where failed scripts are reported.
     pub failures: &'a Failures,

@@ -21,11 +21,11 @@ use crate::exchange::declaration::Step;
 use crate::exchange::load;
 use crate::exchange::participant::{self, Participant, Then};
 use crate::exchange::run::{Context, RunStep, run_step};
-use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::{Answer, ConfigId, Poll, Refusal, RunResult, Task};
 use crate::link::{self, LinkKey};
 use crate::node::{Layout, NodeName};
 use crate::request::Request;
+use crate::state_file::{self, StateError};
 
 /// How long an answer waits for news: well below the link's limit for handlers.
 const NEWS_WAIT: Duration = Duration::from_secs(25);
@@ -59,7 +59,9 @@ pub struct NoRandom;
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Its state.
-    #[error(transparent)]
+    #[error(
+        "{0}. Which scripts of exchange steps have run is unknown, so none is started; a state that is removed has all of them run again"
+    )]
     State(#[from] StateError),
     /// Its identity.
     #[error(transparent)]
@@ -77,24 +79,21 @@ pub fn state_folder(layout: &Layout) -> PathBuf {
     layout.state().join("exchange")
 }
 
-/// The steps of the profiles. Mistakes are written where `exchange status` finds them, and then there is no step.
+/// The steps of the profiles. Mistakes are written where `exchange status` finds them; a profile that has one has no step.
 fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
     let path = state_folder(layout).join("mistakes.json");
-    match load::load(&profiles.folders, &profiles.inputs) {
-        Ok(steps) => {
-            let _ = std::fs::remove_file(path);
-            steps
-        }
-        Err(mistakes) => {
-            for mistake in &mistakes {
-                tracing::error!("{mistake}; no exchange step is run");
-            }
-            if let Err(error) = state_file::save(&path, &mistakes) {
-                tracing::error!("{error}");
-            }
-            Vec::new()
-        }
+    let (steps, mistakes) = load::load(&profiles.folders, &profiles.inputs);
+    if mistakes.is_empty() {
+        let _ = std::fs::remove_file(path);
+        return steps;
     }
+    for mistake in &mistakes {
+        tracing::error!("{mistake}; no exchange step of this profile is run");
+    }
+    if let Err(error) = state_file::save(&path, &mistakes) {
+        tracing::error!("exchange: the mistakes are not in cf-node exchange status: {error}");
+    }
+    steps
 }
 
 /// The coordinator as a service: what the login node answers polls with.
@@ -148,7 +147,7 @@ impl Service {
                 Ok(()) => desk.unsaved = false,
                 Err(error) => {
                     desk.unsaved = true;
-                    tracing::error!("{error}");
+                    tracing::error!("exchange: {error}; no script of a step is started until it can be written");
                 }
             }
         }
@@ -226,6 +225,9 @@ pub struct Participation<R> {
     pub key: LinkKey,
     /// What runs scripts.
     pub runner: R,
+    /// Whether the login node has given it its name at this start of its agent. Then it is the name's machine, also where another has
+    /// replaced it in between.
+    pub is_named_now: bool,
 }
 
 impl<R: RunStep> Participation<R> {
@@ -239,6 +241,8 @@ impl<R: RunStep> Participation<R> {
             Some(state) => state,
             None => Participant::new(self.node, random_id()?),
         };
+        // Until the coordinator has taken this machine for the name's: one that is replaced later stays so.
+        let mut identity = if self.is_named_now { Some(random_id()?) } else { None };
         let mut plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
         let mut event = participant::Event::Start;
         loop {
@@ -246,7 +250,7 @@ impl<R: RunStep> Participation<R> {
             let decision = state.handle(event.clone());
             let saved = if decision.save { state_file::save(&path, &state) } else { Ok(()) };
             if let Err(error) = saved {
-                tracing::error!("{error}");
+                tracing::error!("exchange: {error}; no script of a step is started until it can be written");
                 state = before;
                 // An answer is asked for again, since it may be out of date then; a result must not be lost.
                 if matches!(event, participant::Event::Answer(_)) {
@@ -265,7 +269,15 @@ impl<R: RunStep> Participation<R> {
                     let poll = Poll { node: self.node, instance: state.instance.clone(), holds: holds(&plan), report, ran, wait };
                     let request = Request::Exchange(Box::new(poll));
                     let answered = tokio::select! {
-                        answered = link::ask::<Request, Answer>(self.coordinator, &self.key, &request, PATIENCE) => answered,
+                        answered = link::ask::<Request, Answer>(self.coordinator, &self.key, &request, PATIENCE) => {
+                            let refused = answered.as_ref().map(|answer| answer.refused);
+                            let instance = identity.take_if(|_| matches!(refused, Ok(None | Some(Refusal::Replaced))));
+                            if let Some(instance) = instance.filter(|_| matches!(refused, Ok(Some(Refusal::Replaced)))) {
+                                event = participant::Event::NamedAgain(instance);
+                                continue;
+                            }
+                            answered
+                        }
                         // Whoever waits with an old profile would wait for nothing.
                         Ok(()) = profiles.changed() => {
                             plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());

@@ -109,7 +109,8 @@ async fn a_node_whose_disk_takes_no_record_runs_nothing_until_it_does_and_then_o
     };
     tokio::spawn(link::serve(socket, key.clone(), Limits::default(), Arc::new(Counters::default()), answer));
     let runner = Counting(Arc::clone(&ran));
-    let node = Participation { layout: layout.clone(), node: NodeName::LOGIN, cluster: "demo".to_owned(), coordinator, key, runner };
+    let (layout_of_node, cluster) = (layout.clone(), "demo".to_owned());
+    let node = Participation { layout: layout_of_node, node: NodeName::LOGIN, cluster, coordinator, key, runner, is_named_now: true };
     let (_sender, receiver) = watch::channel(profiles);
     let follows = tokio::spawn(async move { node.follow(receiver).await.map(|_| ()) });
     until(|| polls.load(Ordering::Relaxed) >= 2).await;

@@ -90,6 +90,7 @@ async fn run_alone(arguments: RunArguments) -> anyhow::Result<()> {
         coordinator: arguments.coordinator,
         key: key.clone(),
         runner: PlainRunner,
+        is_named_now: true,
     };
     if arguments.node != NodeName::LOGIN {
         participation.follow(profiles).await?;

@@ -9,42 +9,42 @@ use serde_json::Value;
 
 use crate::exchange::declaration::{Listing, Mistake, STEPS_MAX, Step, folder_of, parse};
 use crate::exchange::wire::{ConfigId, Phase, digest};
-
-/// The most bytes of a `profile.toml`.
-pub const DECLARATION_BYTES_MAX: u64 = 256 * 1024;
+use crate::profile::settings;
 
 /// The most bytes of a script of a step.
 pub const SCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The steps of several profiles, in the order of the profiles. `given` are values of inputs, also of undeclared ones: equal on all
-/// nodes of the cluster. All mistakes of all profiles are told at once, and then no step is left.
-pub fn load(profiles: &[(String, PathBuf)], given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
+/// The steps of several profiles, in the order of the profiles, and all mistakes of all of them. `given` are values of inputs, also of
+/// undeclared ones: equal on all nodes of the cluster. A profile with a mistake has no steps, and holds up no other profile's; where
+/// all have too many together, there is no step.
+pub fn load(profiles: &[(String, PathBuf)], given: &BTreeMap<String, Value>) -> (Vec<Step>, Vec<Mistake>) {
     let mut mistakes = Vec::new();
     let mut steps = Vec::new();
-    for (profile, folder) in profiles {
-        match load_profile(profile, folder, given) {
-            Ok(of_profile) => steps.extend(of_profile),
-            Err(of_profile) => mistakes.extend(of_profile),
-        }
-    }
-    for (at, (profile, _)) in profiles.iter().enumerate() {
-        if profiles[..at].iter().any(|(other, _)| other == profile) {
+    for (at, (profile, folder)) in profiles.iter().enumerate() {
+        let is_named = |(other, _): &(String, PathBuf)| other == profile;
+        if profiles[..at].iter().any(is_named) {
             let text = "it is named twice; a step is known by its profile's name and its own".to_owned();
             mistakes.push(Mistake { profile: profile.clone(), step: None, text });
+        } else if !profiles[at + 1..].iter().any(is_named) {
+            match load_profile(profile, folder, given) {
+                Ok(of_profile) => steps.extend(of_profile),
+                Err(of_profile) => mistakes.extend(of_profile),
+            }
         }
     }
     if steps.len() > STEPS_MAX {
         let text = format!("the profiles of this cluster have {} exchange steps together; {STEPS_MAX} is the most", steps.len());
         mistakes.push(Mistake { profile: profiles.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "), step: None, text });
+        steps.clear();
     }
-    if mistakes.is_empty() { Ok(steps) } else { Err(mistakes) }
+    (steps, mistakes)
 }
 
 fn load_profile(profile: &str, folder: &Path, given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
     let unreadable = |what: &str, error: io::Error| {
         vec![Mistake { profile: profile.to_owned(), step: None, text: format!("{what} cannot be read: {error}") }]
     };
-    let text = read_declaration(&folder.join("profile.toml")).map_err(|error| unreadable("profile.toml", error))?;
+    let text = read_declaration(&folder.join(settings::FILE)).map_err(|error| unreadable("profile.toml", error))?;
     let list = |phase| list_scripts(&folder.join(folder_of(phase))).map_err(|error| unreadable(folder_of(phase), error));
     let listing = Listing { export: list(Phase::Export)?, populate: list(Phase::Populate)? };
     let mut steps = parse(profile, folder, &text, &listing, given)?;
@@ -60,9 +60,9 @@ fn read_declaration(path: &Path) -> io::Result<String> {
         opened => opened?,
     };
     let mut text = String::new();
-    file.take(DECLARATION_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > DECLARATION_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {DECLARATION_BYTES_MAX} bytes")));
+    file.take(settings::BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > settings::BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {} bytes", settings::BYTES_MAX)));
     }
     Ok(text)
 }
@@ -137,7 +137,7 @@ mod tests {
             std::fs::write(folder.path().join("export.d/x.sh"), script).unwrap();
             std::fs::write(folder.path().join("profile.toml"), format!("[[exchange]]\nname = \"x\"\n{toml}")).unwrap();
             let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-            load(&[("site".to_owned(), folder.path().to_owned())], &given).unwrap()[0].config.clone()
+            load(&[("site".to_owned(), folder.path().to_owned())], &given).0[0].config.clone()
         };
         let first = id("", "echo", &[]);
         assert_eq!(first, id("# a comment", "echo", &[]));
@@ -159,11 +159,62 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("export.d/x")).unwrap();
         std::fs::write(folder.path().join("profile.toml"), "[[exchange]]\nname = \"x\"\nexport = \"export.d/x\"").unwrap();
         let profiles = [("site".to_owned(), folder.path().to_owned())];
-        let told = load(&profiles, &BTreeMap::new()).unwrap_err();
+        let mistakes = |profiles: &[(String, PathBuf)]| {
+            let (steps, mistakes) = load(profiles, &BTreeMap::new());
+            assert_eq!(steps, []);
+            mistakes
+        };
+        assert!(mistakes(&profiles)[0].text.contains("is no script of this profile"), "{:?}", mistakes(&profiles));
         let twice = [profiles[0].clone(), profiles[0].clone()];
-        assert!(load(&twice, &BTreeMap::new()).unwrap_err().iter().any(|mistake| mistake.text.contains("named twice")));
-        assert!(told[0].text.contains("is no script of this profile"), "{told:?}");
-        std::fs::write(folder.path().join("profile.toml"), " ".repeat(usize::try_from(DECLARATION_BYTES_MAX).unwrap() + 1)).unwrap();
-        assert!(load(&profiles, &BTreeMap::new()).unwrap_err()[0].text.contains("has more than"));
+        assert!(mistakes(&twice)[0].text.contains("named twice"), "{:?}", mistakes(&twice));
+        std::fs::write(folder.path().join("profile.toml"), " ".repeat(usize::try_from(settings::BYTES_MAX).unwrap() + 1)).unwrap();
+        assert!(mistakes(&profiles)[0].text.contains("has more than"));
+    }
+
+    #[test]
+    fn a_profile_with_a_mistake_holds_up_its_own_steps_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = |name: &str, toml: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.join("export.d")).unwrap();
+            std::fs::write(path.join("export.d/x.sh"), "echo").unwrap();
+            std::fs::write(path.join("profile.toml"), toml).unwrap();
+            (name.to_owned(), path)
+        };
+        let good = "[[exchange]]\nname = \"x\"\n";
+        let profiles = [profile("first", good), profile("broken", "[[exchange]]\nname = \"y\"\n"), profile("last", good)];
+        let (steps, mistakes) = load(&profiles, &BTreeMap::new());
+        assert_eq!(steps.iter().map(|step| step.key.as_str()).collect::<Vec<_>>(), ["first/x", "last/x"]);
+        assert!(!mistakes.is_empty() && mistakes.iter().all(|mistake| mistake.profile == "broken"), "{mistakes:?}");
+        let many = |name: &str, count: usize| {
+            let named = profile(
+                name,
+                &(0..count).map(|nth| format!("[[exchange]]\nname = \"s{nth}\"\nexport = \"export.d/x.sh\"\n")).collect::<String>(),
+            );
+            [named, profiles[0].clone()]
+        };
+        assert_eq!(load(&many("many", STEPS_MAX - 1), &BTreeMap::new()).0.len(), STEPS_MAX);
+        let (steps, mistakes) = load(&many("many", STEPS_MAX), &BTreeMap::new());
+        assert_eq!((steps.len(), mistakes.len()), (0, 1), "{mistakes:?}");
+    }
+
+    /// What an administrator copies from the documentation.
+    #[test]
+    fn the_example_of_the_documentation_is_a_step() {
+        let text = include_str!("../../../../docs/administrators.md");
+        let section = text.split("#### All-to-all exchange").nth(1).unwrap();
+        let example = section.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for script in ["export.d/host-key.sh", "populate.d/known-hosts.sh"] {
+            assert!(section.contains(script), "{script}");
+            let path = folder.path().join(script);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "echo").unwrap();
+        }
+        std::fs::write(folder.path().join("profile.toml"), example).unwrap();
+        let (steps, mistakes) = load(&[("site".to_owned(), folder.path().to_owned())], &BTreeMap::new());
+        assert_eq!(mistakes, []);
+        assert_eq!((steps.len(), steps[0].key.as_str()), (1, "site/keys"));
+        assert!(steps[0].export.is_some() && steps[0].populate.is_some());
     }
 }

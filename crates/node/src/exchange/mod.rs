@@ -28,6 +28,5 @@ pub mod load;
 pub mod participant;
 pub mod round;
 pub mod run;
-pub mod state_file;
 pub mod status;
 pub mod wire;

@@ -61,6 +61,9 @@ pub enum Event {
     NoAnswer,
     /// The script that was started has ended.
     Ended(RunResult),
+    /// The coordinator refuses this machine as one that was replaced, and the login node has given it the name again since: it is
+    /// another machine of the name from now on, by this identity. What has run here has run.
+    NamedAgain(String),
 }
 
 /// What follows.
@@ -117,6 +120,10 @@ impl Participant {
                 self.failed_polls += 1;
                 // Some hundred nodes do not all come back in the same moment.
                 self.poll(false, wait + u64::from(self.node.rank() % 50) * 10)
+            }
+            Event::NamedAgain(instance) => {
+                self.instance = instance;
+                self.poll(true, 0)
             }
             Event::Answer(answer) => {
                 self.failed_polls = 0;

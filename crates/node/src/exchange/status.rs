@@ -10,9 +10,9 @@ use crate::exchange::coordinator::Coordinator;
 use crate::exchange::declaration::Mistake;
 use crate::exchange::participant::{Participant, Record};
 use crate::exchange::round::{Round, RoundState, Rounds};
-use crate::exchange::state_file::{self, StateError};
 use crate::exchange::wire::{End, Phase, RunResult, by_rank};
 use crate::node::{Layout, NodeName};
+use crate::state_file::{self, StateError};
 
 /// The exchange as a node knows it: on the login node all steps, on every node its own runs. Nodes are named by their ranks.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -79,7 +79,7 @@ pub struct OwnRun {
     pub round: u64,
     /// What it left; null while it runs.
     pub result: Option<RunResult>,
-    /// Whether the coordinator still has to be told.
+    /// Whether the coordinator has yet to get it.
     pub owed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the coordinator and the participants of an exchange tell each other, and the identities of what runs.
+//! What the coordinator and the participants of an exchange send each other, and the identities of what runs.
 
 use std::collections::BTreeMap;
 use std::fmt;

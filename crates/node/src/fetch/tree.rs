@@ -1,6 +1,6 @@
 //! The profiles on the node's disk. Each fetch makes a whole tree of its own; [`Layout::profiles`] is a link to the last one, so a crash
-//! leaves the tree before or the new one. Files that have not changed are hard links to those of the tree before. No time is spent on
-//! syncing disks: sizes and times in the journal show what a power loss took.
+//! leaves the tree before or the new one. Files that have not changed are hard links to those of the tree before. A tree is on the disk
+//! before it takes its place: what a power loss has cut would be run as root at the next boot, which may have no network to fetch it by.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -170,15 +170,21 @@ impl Stage {
         self.journal.profiles.iter().map(|entry| entry.name.clone()).collect()
     }
 
-    /// Puts the new tree in the place of the one before.
+    /// Puts the new tree in the place of the one before; blocking. When it returns, the tree is on the disk.
     pub fn publish(self) -> io::Result<()> {
         let Self { state, trees, new, journal, .. } = self;
         fs::write(new.path().join(JOURNAL), serde_json::to_vec(&journal)?)?;
+        // All of the file system at once: one call for each of some thousand files takes longer.
+        rustix::fs::syncfs(File::open(new.path())?)?;
         let numbers = numbers(&trees)?;
         let number = numbers.last().map_or(1, |last| last + 1);
         let tree = trees.join(number.to_string());
         fs::rename(new.keep(), &tree)?;
         point(&state.join("profiles"), &Path::new("profile-trees").join(number.to_string()))?;
+        // The new names, before trees that the old link may lead to go.
+        for folder in [&trees, &state] {
+            File::open(folder)?.sync_all()?;
+        }
         for old in numbers.iter().rev().skip(TREES_BEFORE) {
             // Disk space is all that is lost where this fails.
             let _ = fs::remove_dir_all(trees.join(old.to_string()));

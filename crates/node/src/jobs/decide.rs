@@ -31,12 +31,14 @@ pub struct Seen {
     pub claim: Option<Claim>,
     /// This machine's journal.
     pub journal: Option<Journal>,
+    /// Whether this process has sent a claim and has not begun the job: the answer was lost, and the claim may be there all the same.
+    pub is_unbegun: bool,
 }
 
 /// What is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// It is claimed and run.
+    /// It is claimed, unless it has this process's claim, and run.
     Run(Upload),
     /// It is not run, for this reason, and is pending no more.
     Reject(String),
@@ -53,7 +55,7 @@ pub enum Action {
 }
 
 /// Decides. `limit`: how long a job may run. The queue is this process's alone while it decides, so a claim of this very process
-/// without a verdict is of a run that was broken off.
+/// without a verdict is of a run that was broken off, or of one that was not begun.
 pub fn decide(seen: &Seen, me: &Owner, limit: Duration, now: Timestamp) -> Action {
     let Some(claim) = &seen.claim else {
         return match &seen.pending {
@@ -67,8 +69,13 @@ pub fn decide(seen: &Seen, me: &Owner, limit: Duration, now: Timestamp) -> Actio
     match &claim.verdict {
         Some(verdict) if seen.pending.as_ref().is_none_or(|(upload, _)| *upload == claim.upload) => Action::Conclude(verdict.clone()),
         Some(verdict) => Action::Reject(used(verdict)),
+        None if seen.is_unbegun && claim.owner == *me && is_of(seen.pending.as_ref(), claim) => Action::Run(claim.upload.clone()),
         None => unfinished(claim, seen.journal.as_ref(), me, limit, now),
     }
+}
+
+fn is_of(pending: Option<&(Upload, u64)>, claim: &Claim) -> bool {
+    pending.is_some_and(|(upload, _)| *upload == claim.upload)
 }
 
 fn used(verdict: &Verdict) -> String {
@@ -120,7 +127,7 @@ mod tests {
         let claim = claim.map(|(etag, owner, verdict)| Claim { upload: upload(etag), owner, started: at(0), verdict });
         let journal = journal.map(|(etag, run)| Journal { upload: upload(etag), run: run.into(), verdict: done() });
         let pending = pending.map(|(etag, bytes)| (upload(etag), bytes));
-        decide(&Seen { pending, claim, journal }, &owner("i-1", "run-2"), LIMIT, at(minute))
+        decide(&Seen { pending, claim, journal, is_unbegun: false }, &owner("i-1", "run-2"), LIMIT, at(minute))
     }
 
     #[test]
@@ -148,6 +155,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_claim_whose_answer_was_lost_is_begun_by_its_own_process_for_its_own_upload_alone() {
+        let of = |claimed: Owner, pending: Option<&str>| {
+            let claim = Claim { upload: upload("a"), owner: claimed, started: at(0), verdict: None };
+            let pending = pending.map(|etag| (upload(etag), 1));
+            decide(&Seen { pending, claim: Some(claim), journal: None, is_unbegun: true }, &owner("i-1", "run-2"), LIMIT, at(1))
+        };
+        assert_eq!(of(owner("i-1", "run-2"), Some("a")), Action::Run(upload("a")));
+        for (claimed, pending) in [("run-1", Some("a")), ("run-2", Some("b")), ("run-2", None)] {
+            assert!(matches!(of(owner("i-1", claimed), pending), Action::GiveUp(_)), "{claimed} {pending:?}");
+        }
+        assert_eq!(of(owner("i-2", "run-2"), Some("a")), Action::Wait);
     }
 
     #[test]

@@ -173,13 +173,12 @@ impl<S: Store> Desk<'_, S> {
     }
 
     /// Removes a job that does not run, and all that is left of it. Its id is free then; the claim goes last, so that it is not
-    /// before.
+    /// before. A claim that no agent wrote is of no job that runs.
     pub async fn remove(&self, job: &Job) -> Result<(), DeskError> {
-        match self.state(job).await? {
-            None => return Err(DeskError::Missing(job.clone())),
-            Some(State::Running) => return Err(DeskError::Running(job.clone())),
-            Some(_) => {}
+        if self.state(job).await?.is_none() {
+            return Err(DeskError::Missing(job.clone()));
         }
+        self.refuse_running(job).await?;
         let mut keys = vec![self.keys.pending(job)];
         keys.extend(self.list(&self.keys.completed(job)).await?);
         keys.push(self.keys.reason(job));
@@ -189,12 +188,15 @@ impl<S: Store> Desk<'_, S> {
             remove(pending).await?;
         }
         // Its node may have begun it in this moment.
-        if self.state(job).await? == Some(State::Running) {
-            return Err(DeskError::Running(job.clone()));
-        }
+        self.refuse_running(job).await?;
         for key in keys {
             remove(key).await?;
         }
         remove(self.keys.claim(job)).await
+    }
+
+    async fn refuse_running(&self, job: &Job) -> Result<(), DeskError> {
+        let runs = matches!(self.claim(job).await?, Some(Some(Claim { verdict: None, .. })));
+        if runs { Err(DeskError::Running(job.clone())) } else { Ok(()) }
     }
 }

@@ -2,30 +2,33 @@
 //! one at a time in each queue.
 //!
 //! The order of the writes is what makes a job run once, wherever a node ends in between: claim; run; journal (on this disk); logs
-//! and output; verdict (in the claim); status or reason; then the pending job is removed.
+//! and output; verdict (in the claim); status or reason; then the pending job is removed. What follows the journal is in `conclude`.
+
+mod conclude;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cf_core::names::NameError;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::claim::{self, Claim, Completed, Owner, Verdict};
+use super::claim::{self, Claim, Owner, Verdict};
 use super::decide::{Action, Journal, Seen, decide};
 use super::share::{self, Share};
 use super::work::{self, Folder, Setting};
 use super::{JOB_BYTES_MAX, JOBS_MAX, Job, JobId, Keys, QueueName, Upload};
-use crate::exchange::state_file;
 use crate::node::{Layout, NodeName};
 use crate::profile::settings::LIMIT_SECONDS_MAX;
 use crate::random::{self, NoRandom};
 use crate::run::Bounds;
 use crate::settings::NodeSettings;
+use crate::state_file;
 use crate::store::{Expect, Store, StoreError, get_if_there};
+use conclude::{blocking, bounded, json};
 
 /// Between two looks. A job is to be begun within five minutes (acceptance check B20).
 pub const INTERVAL: Duration = Duration::from_mins(1);
@@ -61,6 +64,8 @@ pub struct Poller<S> {
     folder: PathBuf,
     setting: Setting,
     busy: Mutex<BTreeSet<QueueName>>,
+    /// Jobs whose claim was sent by this process, and that were not begun.
+    unbegun: Mutex<BTreeSet<Job>>,
 }
 
 /// What came of a pass.
@@ -84,6 +89,21 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Why a job is left for another pass.
+#[derive(Debug, derive_more::Display)]
+enum Problem {
+    /// By an object of its own, which is bad.
+    OfJob(String),
+    /// By S3, this machine, or the queue.
+    OfAll(String),
+}
+
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Self::OfAll(problem)
+    }
+}
+
 /// A job that is looked at: pending with its bytes, or known only to this machine.
 type Candidate = (Job, Option<(Upload, u64)>);
 
@@ -101,6 +121,7 @@ impl<S: Store> Poller<S> {
             folder: layout.state().join("jobs"),
             setting: Setting { role: settings.role, cluster: settings.cluster.clone(), limit, bounds: Bounds::default() },
             busy: Mutex::default(),
+            unbegun: Mutex::default(),
         })
     }
 
@@ -144,9 +165,9 @@ impl<S: Store> Poller<S> {
             }
         };
         let held: Vec<_> = candidates.into_iter().filter_map(|(queue, jobs)| Some((self.hold(&queue)?, jobs))).collect();
-        for (concluded, problem) in join_all(held.into_iter().map(|(held, jobs)| self.queue(held, jobs))).await {
+        for (concluded, problems) in join_all(held.into_iter().map(|(held, jobs)| self.queue(held, jobs))).await {
             passed.concluded += concluded;
-            passed.problems.extend(problem);
+            passed.problems.extend(problems);
         }
         passed.problems.truncate(PROBLEMS_MAX);
         passed
@@ -203,30 +224,41 @@ impl<S: Store> Poller<S> {
         jobs
     }
 
-    /// Works through a queue. A problem ends it: the next job would most probably have the same.
-    async fn queue(&self, held: Held<'_>, jobs: Vec<Candidate>) -> (usize, Option<String>) {
-        let (mut share, mut concluded) = (None, 0);
+    /// Works through a queue. A problem ends it, as the next job would most probably have the same, but one of a job's own.
+    async fn queue(&self, held: Held<'_>, jobs: Vec<Candidate>) -> (usize, Vec<String>) {
+        let (mut share, mut concluded, mut problems) = (None, 0, Vec::new());
         for (job, pending) in jobs {
             match self.job(&job, pending, &mut share).await {
                 Ok(ended) => concluded += usize::from(ended),
-                Err(problem) => return (concluded, Some(format!("the job {job}: {problem}"))),
+                Err(problem) => {
+                    if problems.len() < PROBLEMS_MAX {
+                        problems.push(format!("the job {job}: {problem}"));
+                    }
+                    if matches!(problem, Problem::OfAll(_)) {
+                        break;
+                    }
+                }
             }
         }
         drop(held);
-        (concluded, None)
+        (concluded, problems)
     }
 
     /// Brings one job to its end; `false` where it is left for another pass.
-    async fn job(&self, job: &Job, mut pending: Option<(Upload, u64)>, share: &mut Option<Share>) -> Result<bool, String> {
+    async fn job(&self, job: &Job, mut pending: Option<(Upload, u64)>, share: &mut Option<Share>) -> Result<bool, Problem> {
         let folder = self.folder_of(job);
         for _ in 0..ACTIONS_MAX {
             let (claim, etag) = self.claim(job).await?.map_or((None, None), |(claim, etag)| (Some(claim), Some(etag)));
             // One that cannot be read is none: the job is given up then, and not run again.
             let journal = state_file::load(&folder.journal()).ok().flatten();
-            let seen = Seen { pending: pending.clone(), claim: claim.clone(), journal };
-            match decide(&seen, &self.me, self.setting.limit, Timestamp::now()) {
+            let seen = Seen { pending: pending.clone(), claim: claim.clone(), journal, is_unbegun: self.unbegun().contains(job) };
+            let action = decide(&seen, &self.me, self.setting.limit, Timestamp::now());
+            if !matches!(action, Action::Run(_)) {
+                self.unbegun().remove(job);
+            }
+            match action {
                 Action::Run(upload) => {
-                    if !self.begin(job, &upload, &folder, share).await? {
+                    if !self.begin(job, &upload, claim.is_some(), &folder, share).await? {
                         return Ok(false);
                     }
                 }
@@ -251,7 +283,7 @@ impl<S: Store> Poller<S> {
                 }
                 Action::Wait => return Ok(false),
                 Action::Forget => {
-                    folder.remove().map_err(|error| error.to_string())?;
+                    folder.remove().map_err(|error| format!("its folder cannot be removed: {error}"))?;
                     return Ok(true);
                 }
             }
@@ -267,12 +299,16 @@ impl<S: Store> Poller<S> {
         Folder(self.folder.join("work").join(job.queue.as_str()).join(job.id.as_str()))
     }
 
-    async fn claim(&self, job: &Job) -> Result<Option<(Claim, String)>, String> {
-        let got = get_if_there(self.store.as_ref(), &self.system_bucket, &self.keys.claim(job), claim::BYTES_MAX).await;
-        let Some((bytes, etag)) = got.map_err(|error| format!("its claim cannot be read: {error}"))? else { return Ok(None) };
-        let claim = serde_json::from_slice(&bytes)
-            .map_err(|error| format!("its claim is not one that an agent wrote ({error}); remove the job by cf-node customize queue rm"))?;
-        Ok(Some((claim, etag)))
+    async fn claim(&self, job: &Job) -> Result<Option<(Claim, String)>, Problem> {
+        let spoilt = |why: &dyn std::fmt::Display| {
+            Problem::OfJob(format!("its claim is not one that an agent wrote ({why}); remove the job by cf-node customize queue rm"))
+        };
+        match get_if_there(self.store.as_ref(), &self.system_bucket, &self.keys.claim(job), claim::BYTES_MAX).await {
+            Ok(None) => Ok(None),
+            Ok(Some((bytes, etag))) => serde_json::from_slice(&bytes).map(|claim| Some((claim, etag))).map_err(|error| spoilt(&error)),
+            Err(error @ StoreError::TooLong(_)) => Err(spoilt(&error)),
+            Err(error) => Err(Problem::OfAll(format!("its claim cannot be read: {error}"))),
+        }
     }
 
     async fn pending(&self, job: &Job) -> Result<Option<(Upload, u64)>, String> {
@@ -282,12 +318,23 @@ impl<S: Store> Poller<S> {
         Ok(object.map(|object| (Upload { etag: object.etag, modified: object.modified }, object.size)))
     }
 
-    /// Claims a job and runs it. `false` where it is not what was seen any more.
-    async fn begin(&self, job: &Job, upload: &Upload, folder: &Folder, share: &mut Option<Share>) -> Result<bool, String> {
+    fn unbegun(&self) -> MutexGuard<'_, BTreeSet<Job>> {
+        self.unbegun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims a job, unless it has this process's claim, and runs it. `false` where it is not what was seen any more.
+    async fn begin(
+        &self,
+        job: &Job,
+        upload: &Upload,
+        is_claimed: bool,
+        folder: &Folder,
+        share: &mut Option<Share>,
+    ) -> Result<bool, Problem> {
         let content = match self.store.get(&self.system_bucket, &self.keys.pending(job), JOB_BYTES_MAX).await {
             Ok((content, etag)) if etag == upload.etag => content,
             Ok(_) | Err(StoreError::Missing(_) | StoreError::TooLong(_)) => return Ok(false),
-            Err(error) => return Err(format!("it cannot be fetched: {error}")),
+            Err(error) => return Err(format!("it cannot be fetched: {error}").into()),
         };
         let share = if let Some(share) = share {
             share
@@ -300,90 +347,35 @@ impl<S: Store> Poller<S> {
         state_file::private_folder(&self.folder).map_err(|error| error.to_string())?;
         folder.make(&content).map_err(|error| format!("it cannot be stored here: {error}"))?;
         drop(content);
-        let claim = Claim { upload: upload.clone(), owner: self.me.clone(), started: Timestamp::now(), verdict: None };
-        match self.put(&self.keys.claim(job), json(&claim), Expect::Absent).await {
-            Ok(()) => {}
-            // Another was faster.
-            Err(StoreError::Changed(_)) => return Ok(true),
-            // It may have arrived all the same, so what is there is looked at by the next pass.
-            Err(error) => return Err(format!("it cannot be claimed: {error}")),
+        if !is_claimed {
+            self.unbegun().insert(job.clone());
+            let claim = Claim { upload: upload.clone(), owner: self.me.clone(), started: Timestamp::now(), verdict: None };
+            match self.put(&self.keys.claim(job), json(&claim), Expect::Absent).await {
+                Ok(()) => {}
+                // Another was faster, or it was this process: a write whose answer was lost is sent again, and is refused then.
+                Err(StoreError::Changed(_)) => return Ok(true),
+                // It may have arrived all the same, so what is there is looked at by the next pass.
+                Err(error) => return Err(format!("it cannot be claimed: {error}").into()),
+            }
         }
+        self.unbegun().remove(job);
+        self.run_claimed(job, upload, folder, share).await?;
+        Ok(true)
+    }
+
+    /// Runs a job that is claimed, and writes down what came of it.
+    async fn run_claimed(&self, job: &Job, upload: &Upload, folder: &Folder, share: &Share) -> Result<(), Problem> {
         tracing::info!(%job, "a job begins");
         let verdict = work::work(job, folder, share, &self.setting).await;
         let journal = Journal { upload: upload.clone(), run: self.me.run.clone(), verdict: bounded(verdict) };
-        if let Err(error) = state_file::save(&folder.journal(), &journal) {
+        let (path, kept) = (folder.journal(), journal.clone());
+        if let Err(error) = blocking(move || state_file::save(&path, &kept).map_err(|error| error.to_string())).await {
             // A full disk. What is delivered now need not be written down.
             tracing::warn!(%job, %error, "what came of a job is not on this disk");
             self.deliver(job, folder, &journal.verdict).await?;
             let (claim, etag) = self.claim(job).await?.map_or((None, None), |(claim, etag)| (Some(claim), Some(etag)));
             self.settle(job, claim.filter(|claim| claim.owner == self.me), etag, journal.verdict).await?;
         }
-        Ok(true)
-    }
-
-    /// Stores what a job printed and left.
-    async fn deliver(&self, job: &Job, folder: &Folder, verdict: &Verdict) -> Result<(), String> {
-        if matches!(verdict, Verdict::Rejected(_)) {
-            return Ok(());
-        }
-        let prefix = self.keys.completed(job);
-        let (outputs, _) = work::outputs(folder);
-        let files = outputs.into_iter().map(|(path, file)| (format!("{prefix}output/{path}"), file));
-        for (key, file) in std::iter::once((format!("{prefix}logs"), folder.logs())).chain(files) {
-            // Gone or changed meanwhile, by what the job left running: it is left out.
-            let Ok(Some(file)) = crate::plain_file::open(&file) else { continue };
-            let mut content = Vec::new();
-            if std::io::Read::read_to_end(&mut std::io::Read::take(file, work::OUTPUT_FILE_BYTES_MAX), &mut content).is_ok() {
-                self.put(&key, content, Expect::Anything).await.map_err(|error| format!("its results cannot be stored: {error}"))?;
-            }
-        }
         Ok(())
-    }
-
-    /// Writes what came of a job into its claim, if that is as it was read.
-    async fn settle(&self, job: &Job, claim: Option<Claim>, etag: Option<String>, verdict: Verdict) -> Result<(), String> {
-        let (Some(claim), Some(etag)) = (claim, etag) else { return Ok(()) };
-        let settled = Claim { verdict: Some(verdict), ..claim };
-        match self.put(&self.keys.claim(job), json(&settled), Expect::Is(etag)).await {
-            // Another did it; what it wrote is read next.
-            Ok(()) | Err(StoreError::Changed(_)) => Ok(()),
-            Err(error) => Err(format!("what came of it cannot be stored: {error}")),
-        }
-    }
-
-    async fn show(&self, job: &Job, verdict: &Verdict) -> Result<(), String> {
-        let (key, text) = match verdict {
-            Verdict::Completed(completed) => (format!("{}status", self.keys.completed(job)), completed.status()),
-            Verdict::Rejected(reason) => (self.keys.reason(job), format!("{reason}\n")),
-        };
-        self.put(&key, text.into_bytes(), Expect::Anything).await.map_err(|error| format!("its end cannot be shown: {error}"))
-    }
-
-    async fn remove_pending(&self, job: &Job, folder: &Folder) -> Result<(), String> {
-        let removed = self.store.remove(&self.system_bucket, &self.keys.pending(job)).await;
-        removed.map_err(|error| format!("it has ended and cannot be removed from the pending ones: {error}"))?;
-        folder.remove().map_err(|error| format!("its folder cannot be removed: {error}"))
-    }
-
-    async fn put(&self, key: &str, content: Vec<u8>, expect: Expect) -> Result<(), StoreError> {
-        self.store.put(&self.system_bucket, key, content, "application/octet-stream", expect).await.map(|_| ())
-    }
-}
-
-fn json(claim: &Claim) -> Vec<u8> {
-    serde_json::to_vec(claim).unwrap_or_default()
-}
-
-/// Within the limits of a claim.
-fn bounded(verdict: Verdict) -> Verdict {
-    let text = |text: &str, most| cf_core::characters::shown(text, 0, most);
-    match verdict {
-        // A reason may have lines, each of which is fit to be shown.
-        Verdict::Rejected(reason) => Verdict::Rejected(reason.chars().take(claim::REASON_CHARS_MAX).collect()),
-        Verdict::Completed(completed) => Verdict::Completed(Completed {
-            outcome: text(&completed.outcome, 800),
-            notes: completed.notes.iter().take(claim::NOTES_MAX).map(|note| text(note, 300)).collect(),
-            ..completed
-        }),
     }
 }

@@ -114,7 +114,7 @@ pub enum FolderError {
     /// Too many entries.
     #[error("holds more than {ENTRIES_MAX} files, so none of them is run; take some away")]
     TooMany,
-    /// The system says no.
+    /// An error of the file system.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
 }

@@ -11,8 +11,8 @@ use crate::plain_file;
 /// The file's name in a profile's folder.
 pub const FILE: &str = "profile.toml";
 
-/// The most bytes of the file.
-pub const BYTES_MAX: u64 = 64 * 1024;
+/// The most bytes of the file: 32 steps of an exchange with inputs of some kilobytes each.
+pub const BYTES_MAX: u64 = 256 * 1024;
 
 /// The longest time that a profile may give each of its scripts.
 pub const LIMIT_SECONDS_MAX: u32 = 7_200;
@@ -27,7 +27,8 @@ pub struct Settings {
     pub when: When,
     /// How long each of its scripts may run.
     pub limit_seconds: LimitSeconds,
-    // PLACE FOR `[[exchange]]`: the steps of an exchange. Accepted and ignored until a typed field takes this one's place.
+    /// The steps of an exchange, which [`crate::exchange::declaration`] reads: a mistake in them is no reason to run other scripts by
+    /// the defaults.
     exchange: Option<toml::Value>,
 }
 

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// with the usual stack.
 const ENVIRONMENT_BYTES_MAX: u64 = 6 * 1024 * 1024;
 
-/// A process, told from a later one with the same number by its start.
+/// A process, distinguished from a later one with the same number by its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {
     pid: i32,
@@ -41,8 +41,9 @@ struct Process {
     zombie: bool,
 }
 
-/// A script's process and what came of it.
-#[derive(Debug)]
+/// A script's process and what came of it. Looking for it takes as long as there are processes, and longer while they go on forking, so
+/// it is not done on the thread of who waits, which may be the agent's only one.
+#[derive(Debug, Clone)]
 pub struct Family {
     leader: Option<Pid>,
     mark: Vec<u8>,
@@ -67,8 +68,25 @@ impl Family {
     }
 
     /// Takes note of all that live now.
-    pub fn find(&mut self) {
-        self.sweep(|_| {});
+    pub async fn find(&mut self) {
+        self.elsewhere(|family| drop(family.sweep(|_| {}))).await;
+    }
+
+    /// Does this on a thread for blocking work. Where the future is dropped meanwhile, it is done, and what was learned is lost.
+    async fn elsewhere<T: Default + Send + 'static>(&mut self, look: impl FnOnce(&mut Self) -> T + Send + 'static) -> T {
+        let mut family = self.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = look(&mut family);
+            (family.known, found)
+        });
+        match looked.await {
+            Ok((known, found)) => {
+                self.known = known;
+                found
+            }
+            // The runtime ends, and `kill_at_once` follows.
+            Err(_) => T::default(),
+        }
     }
 
     /// Looks at every process, each as soon as it is listed, and again at those that were made meanwhile: one that starts its
@@ -97,7 +115,7 @@ impl Family {
         let mut outside = HashSet::new();
         let mut quiet_rounds = 0;
         for _ in 0..ROUNDS_MAX {
-            let found = self.kill_round();
+            let found = self.elsewhere(Self::kill_round).await;
             quiet_rounds = if found.is_empty() { quiet_rounds + 1 } else { 0 };
             if quiet_rounds == QUIET_ROUNDS {
                 break;
@@ -108,11 +126,11 @@ impl Family {
         outside.len()
     }
 
-    /// Kills all that are there now, without waiting; nothing where the family was let go.
+    /// Kills all that are there now, without waiting for anything but this; nothing where the family was let go.
     pub fn kill_at_once(&mut self) {
         if self.leader.is_some() {
             // Before any of them ends: then its children are no longer seen to be its own.
-            self.find();
+            self.sweep(|_| {});
         }
         for _ in 0..2 {
             self.kill_round();
@@ -203,6 +221,16 @@ mod tests {
         ] {
             assert_eq!(is_member(&process, &known, || parent_started, || marked), member, "{process:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn while_processes_are_looked_for_the_thread_is_free_for_others() {
+        let others = tokio::spawn(async {});
+        let me = Pid::from_raw(std::process::id().cast_signed()).unwrap();
+        let mut family = Family::new(me, "no such run");
+        family.known.clear();
+        family.find().await;
+        assert!(others.is_finished(), "the one thread was held");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::timeout::TimeoutConfig;
 use cf_core::plain::plain;
 use percent_encoding::percent_decode_str;
 use tempfile::TempPath;
@@ -27,6 +28,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::{Expect, Object, Store, StoreError};
+use crate::aws::ATTEMPTS_MAX;
 
 /// S3 gives so many objects a page.
 const PAGE_OBJECTS: usize = 1_000;
@@ -36,6 +38,11 @@ const SPARE_PAGES: usize = 32;
 
 /// A body that breaks off is asked for again, from its start.
 const DOWNLOADS_MAX: usize = 3;
+
+/// A write is given a second more for each so many bytes: what `push` sends may come from a slow line, 0.5 Mbit/s of it. One that stalls
+/// ends before: the SDK gives an upload up that moves nothing for 20 s (aws-smithy-runtime, stalled stream protection, on for uploads
+/// since its behaviour version of 2024-03-28).
+const UPLOAD_BYTES_A_SECOND: u64 = 64 * 1024;
 
 /// How long the store waits.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +76,7 @@ pub struct S3 {
     unsigned: Client,
     account: String,
     patience: Patience,
+    timeouts: TimeoutConfig,
     role_is_known: Arc<AtomicBool>,
     first_call: Arc<OnceLock<Instant>>,
 }
@@ -87,6 +95,7 @@ impl S3 {
             unsigned: Client::from_conf(unsigned.build()),
             account: account.to_owned(),
             patience,
+            timeouts: config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
             role_is_known: Arc::default(),
             first_call: Arc::default(),
         }
@@ -110,6 +119,16 @@ impl S3 {
             }
             sleep(self.patience.pause).await;
         }
+    }
+
+    /// The time limits of a write of so many bytes: an attempt's time has the body in it.
+    fn upload_timeouts(&self, bytes: u64) -> TimeoutConfig {
+        let more = Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
+        let attempt = self.timeouts.operation_attempt_timeout().map(|time| time + more);
+        let call = self.timeouts.operation_timeout().map(|time| time + more * ATTEMPTS_MAX);
+        let mut longer = self.timeouts.to_builder();
+        longer.set_operation_attempt_timeout(attempt).set_operation_timeout(call);
+        longer.build()
     }
 
     async fn page(&self, bucket: &str, prefix: &str, token: Option<&str>) -> Result<ListObjectsV2Output, StoreError> {
@@ -222,7 +241,9 @@ impl Store for S3 {
                 Expect::Absent => request.if_none_match("*"),
                 Expect::Is(etag) => request.if_match(etag),
             };
-            request.body(ByteStream::from(content.clone())).send().await.map_err(|error| problem(&error))
+            let timeouts = aws_sdk_s3::config::Config::builder().timeout_config(self.upload_timeouts(content.len() as u64));
+            let request = request.body(ByteStream::from(content.clone())).customize().config_override(timeouts);
+            request.send().await.map_err(|error| problem(&error))
         });
         match sent.await {
             Ok(output) => Ok(output.e_tag().unwrap_or_default().to_owned()),

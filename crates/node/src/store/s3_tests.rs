@@ -178,6 +178,22 @@ async fn a_write_says_what_it_expects_and_another_state_than_expected_is_changed
 }
 
 #[tokio::test]
+async fn a_long_write_has_more_time_than_a_short_one_and_no_more_than_its_size_needs() {
+    // Longer than an attempt of the test's configuration takes, and shorter than it takes with a second more.
+    let (s3, server) = store(|_, _| Answer::Late(200, Duration::from_millis(700))).await;
+    let put = |bytes: u64| s3.put("bucket", "key", vec![0; usize::try_from(bytes).unwrap()], "text/plain", Expect::Anything);
+    assert!(matches!(put(UPLOAD_BYTES_A_SECOND - 1).await, Err(StoreError::Unreachable(_))));
+    assert_eq!(server.asked().len(), 3);
+    assert_eq!(put(UPLOAD_BYTES_A_SECOND).await, Ok("\"e\"".into()));
+    let seconds = |limits: TimeoutConfig| {
+        [limits.operation_attempt_timeout(), limits.operation_timeout()].map(|limit| limit.map_or(0, |limit| limit.as_secs()))
+    };
+    let on_a_node = S3::new(&crate::aws::configuration("eu-west-2").await, "123456789012", Patience::default());
+    assert_eq!(seconds(on_a_node.upload_timeouts(1)), [8, 20]);
+    assert_eq!(seconds(on_a_node.upload_timeouts(64 * 1024 * 1024)), [8 + 1024, 20 + 3 * 1024]);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_removed() {
     let (s3, server) = store(|number, _| match number {
         0 => Answer::Whole(204, vec![], vec![]),

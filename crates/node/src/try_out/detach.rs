@@ -8,7 +8,7 @@ use std::io;
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use tokio::process::Command;
 
-use super::signals::Signals;
+use crate::signals::Signals;
 
 /// Set in the child's environment.
 const MARK: &str = "CF_NODE_TRY_WITHOUT_TERMINAL";

@@ -75,7 +75,7 @@ pub enum FolderError {
     /// A folder in it cannot be read.
     #[error("{0} {1}")]
     Unreadable(String, #[source] listing::FolderError),
-    /// The system says no.
+    /// An error of the file system.
     #[error("{path}: {source}")]
     Io {
         /// For which path.

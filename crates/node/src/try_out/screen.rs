@@ -107,7 +107,7 @@ impl Screen {
         }
         let (failed, all) = (report.failures().count(), report.scripts.len());
         match failed {
-            0 => print(&self.coloured("32", &format!("{} did well.", counted(all)))),
+            0 => print(&self.coloured("32", &format!("{} succeeded.", counted(all)))),
             _ => print(&self.coloured("31", &format!("{failed} of {} failed or did not run.", counted(all)))),
         }
         if report.node_failed {

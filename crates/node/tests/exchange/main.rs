@@ -280,3 +280,24 @@ fn a_replaced_machine_exports_anew() {
     cluster.wait_for("the new map", || cluster.read("seen-login1") == r#"{"0": "old\n", "1": "new\n"}"#);
     assert!(Path::new(&cluster.path("seen-compute-1")).exists());
 }
+
+#[test]
+fn a_machine_that_gets_its_name_back_takes_part_again_with_what_it_has_exported() {
+    let export =
+        "#!/bin/sh\necho run >> @/exports; [ -e @/second ] && echo new > $heat_outputs_path.hosts || echo old > $heat_outputs_path.hosts\n";
+    let mut cluster = Cluster::new(HOSTS, &[("export.d/hosts.sh", export), ("populate.d/hosts.sh", SEEN)]);
+    cluster.run(&[0, 1]);
+    cluster.ended("complete");
+    fs::write(cluster.path("second"), "").unwrap();
+    cluster.kill(1);
+    fs::rename(cluster.path("compute-1"), cluster.path("first-machine")).unwrap();
+    cluster.start(1);
+    cluster.wait_for("the other machine's map", || cluster.read("seen-login1") == r#"{"0": "old\n", "1": "new\n"}"#);
+    cluster.kill(1);
+    fs::remove_dir_all(cluster.path("compute-1")).unwrap();
+    fs::rename(cluster.path("first-machine"), cluster.path("compute-1")).unwrap();
+    cluster.start(1);
+    cluster.wait_for("the first machine's map", || cluster.read("seen-login1") == r#"{"0": "old\n", "1": "old\n"}"#);
+    cluster.ended("complete");
+    assert_eq!(cluster.read("exports").lines().count(), 3, "two machines, and one that took a name");
+}

@@ -13,7 +13,8 @@ use crate::profile::shown;
 /// The most files of a push.
 pub const FILES_MAX: usize = 5_000;
 
-/// The most bytes of one file: what a node fetches is not longer either.
+/// The most bytes of one file, which is in memory while it is sent. A node fetches longer ones, put there by other tools
+/// ([`crate::fetch::choice::FILE_BYTES_MAX`]).
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The deepest folder.

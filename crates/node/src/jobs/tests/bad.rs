@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::jobs::JOB_BYTES_MAX;
 use crate::jobs::desk::DeskError;
+use crate::jobs::{JOB_BYTES_MAX, claim};
 use crate::store::Expect;
 
 #[tokio::test]
@@ -81,9 +81,26 @@ async fn keys_that_are_no_jobs_are_left_alone_and_reported() {
     let passed = pass(&world.poller()).await;
     assert_eq!((passed.concluded, passed.problems.len()), (0, 5), "{:?}", passed.problems);
     assert!(passed.problems.iter().all(|problem| !problem.contains('\n')));
-    world.store.put("system", &world.desk().keys.claim(&login("x")), b"{}".to_vec(), "", Expect::Anything).await.unwrap();
-    world.store.put("system", &world.desk().keys.pending(&login("x")), b"x".to_vec(), "", Expect::Anything).await.unwrap();
-    assert!(pass(&world.poller()).await.problems.iter().any(|problem| problem.contains("queue rm")));
+}
+
+#[tokio::test]
+async fn a_claim_that_no_agent_wrote_holds_up_its_own_job_alone_until_it_is_removed() {
+    let world = World::new();
+    let too_long = vec![b' '; usize::try_from(claim::BYTES_MAX).unwrap() + 1];
+    for (id, content) in [("a-spoilt", b"{}".to_vec()), ("b-long", too_long)] {
+        world.put(&login(id), &world.script("")).await;
+        world.store.put("system", &world.desk().keys.claim(&login(id)), content, "", Expect::Absent).await.unwrap();
+    }
+    world.put(&login("c-good"), &world.script("")).await;
+    let passed = pass(&world.poller()).await;
+    assert_eq!((passed.concluded, passed.problems.len()), (1, 2), "{:?}", passed.problems);
+    assert!(passed.problems.iter().all(|problem| problem.contains("queue rm")), "{:?}", passed.problems);
+    assert_eq!(world.ran(), ["c-good master demo"]);
+    for id in ["a-spoilt", "b-long"] {
+        world.desk().remove(&login(id)).await.unwrap();
+        assert_eq!(world.desk().state(&login(id)).await.unwrap(), None);
+    }
+    assert_eq!(pass(&world.poller()).await, Passed::default());
 }
 
 #[test]

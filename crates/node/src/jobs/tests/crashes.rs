@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -120,6 +121,56 @@ async fn b20_a_node_that_ends_between_any_two_writes_runs_no_job_twice_and_leave
             _ => panic!("{status}"),
         }
         assert!(!world.is_pending(&login("job-1")) && world.no_work_is_left("i-1"), "{at} {takes_effect}");
+    }
+}
+
+/// A store whose first claim takes effect, and whose answer to it is another.
+struct Unanswered {
+    inner: FolderStore,
+    answer: Mutex<Option<StoreError>>,
+}
+
+impl Store for Unanswered {
+    async fn list(&self, bucket: &str, prefix: &str, most: usize) -> Result<(Vec<Object>, bool), StoreError> {
+        self.inner.list(bucket, prefix, most).await
+    }
+
+    async fn get(&self, bucket: &str, key: &str, most: u64) -> Result<(Vec<u8>, String), StoreError> {
+        self.inner.get(bucket, key, most).await
+    }
+
+    async fn fetch(&self, bucket: &str, key: &str, most: u64, to: &Path) -> Result<(), StoreError> {
+        self.inner.fetch(bucket, key, most, to).await
+    }
+
+    async fn put(&self, bucket: &str, key: &str, content: Vec<u8>, kind: &str, expect: Expect) -> Result<String, StoreError> {
+        let written = self.inner.put(bucket, key, content, kind, expect).await;
+        let answer = if key.contains("/jobs/claims/") { self.answer.lock().unwrap().take() } else { None };
+        answer.map_or(written, Err)
+    }
+
+    async fn remove(&self, bucket: &str, key: &str) -> Result<(), StoreError> {
+        self.inner.remove(bucket, key).await
+    }
+}
+
+#[tokio::test]
+async fn b20_a_job_whose_claim_arrives_without_an_answer_runs_once() {
+    // The SDK sends a write again whose answer was lost, and is refused by its own first one; or all its attempts are in vain.
+    for answer in [StoreError::Changed("412".into()), StoreError::Unreachable("no answer".into())] {
+        let world = World::new();
+        world.put(&login("job-1"), &world.script("")).await;
+        let store = Unanswered { inner: world.store.clone(), answer: Mutex::new(Some(answer.clone())) };
+        let poller = world.poller_on(store, NodeName::LOGIN, "i-1");
+        for _ in 0..2 {
+            pass(&poller).await;
+        }
+        assert_eq!(
+            (world.ran().len(), world.status(&login("job-1")).as_deref()),
+            (1, Some("0\nthe job ended with exit code 0\n")),
+            "{answer}"
+        );
+        assert!(!world.is_pending(&login("job-1")) && world.no_work_is_left("i-1"), "{answer}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! State that outlives its process: JSON in one file, which is always a whole state, the last one or the one before.
+//! State that outlives its process: JSON in one file, which is always a whole state, the last one or the one before. What a state is
+//! of, and what follows where it is not to be had, is its owner's to add to the error.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -14,16 +15,14 @@ const STATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The file cannot be read.
-    #[error("the exchange's state in {0} cannot be read; which scripts have run is unknown, so none is started")]
-    Read(PathBuf, #[source] io::Error),
+    #[error("the state in {0} cannot be read: {1}")]
+    Read(PathBuf, io::Error),
     /// It holds something else.
-    #[error(
-        "{0} is no state of the exchange; which scripts have run is unknown, so none is started. To begin anew, and run every script again, remove the file"
-    )]
-    Malformed(PathBuf, #[source] serde_json::Error),
+    #[error("{0} is not a state that this agent wrote ({1}); remove the file to begin without it")]
+    Malformed(PathBuf, serde_json::Error),
     /// It cannot be written.
-    #[error("the exchange's state cannot be written to {0}; nothing is started until it can. Is the disk full?")]
-    Write(PathBuf, #[source] io::Error),
+    #[error("the state cannot be written to {0}: {1}; look whether the disk is full")]
+    Write(PathBuf, io::Error),
 }
 
 /// Reads a state; `None` where there is no file.
@@ -74,7 +73,10 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(folder.path().read_dir().unwrap().count(), 1, "no left-overs");
         fs::write(&path, "[3").unwrap();
-        assert!(matches!(load::<Vec<u32>>(&path), Err(StateError::Malformed(..))));
+        let spoilt = load::<Vec<u32>>(&path).unwrap_err();
+        assert!(matches!(spoilt, StateError::Malformed(..)));
+        let text = spoilt.to_string();
+        assert!(text.starts_with(&path.display().to_string()) && !text.contains("exchange"), "of no owner: {text}");
         assert!(matches!(save(&folder.path().join("none/state.json"), &1), Err(StateError::Write(..))));
     }
 }

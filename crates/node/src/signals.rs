@@ -1,4 +1,4 @@
-//! The signals that stop a try.
+//! The signals that stop a command which runs scripts: the scripts end with it, since they have process groups of their own.
 
 use std::io;
 
