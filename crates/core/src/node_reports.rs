@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::fault::Fault;
-use crate::node_report::{self, FailedScript, FailureCode, NodeReport, NodeState};
+use crate::node_report::{self, FailedScript, FailureCode, InstanceId, NodeReport, NodeState};
 
 /// A status file gives the reasons of so many nodes that failed; the state of every node is shown.
 pub const FAILED_NODES_MAX: usize = 10;
@@ -25,16 +25,37 @@ pub const SCRIPTS_BYTES_MAX: usize = 24 * 1024;
 /// node may have a folder beside its report.
 pub const NODES_MAX: u32 = 499;
 
-/// A node, by its number: 0 is the login node. It is read and printed as its name, `login1` or `compute-N`.
+/// A node. It is read and printed as its name: `login1` or `compute-N`, and of a machine without a number `compute-` and its EC2 id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeName(pub u32);
+pub enum NodeName {
+    /// By its number: 0 is the login node.
+    Numbered(u32),
+    /// A machine that the login node has given no number, by its EC2 id.
+    Unnumbered(InstanceId),
+}
 
 /// The login node.
-pub const LOGIN: NodeName = NodeName(0);
+pub const LOGIN: NodeName = NodeName::Numbered(0);
+
+impl NodeName {
+    /// The node of this name, if it is one.
+    pub fn read(name: &str) -> Option<Self> {
+        node_report::rank(name).map(Self::Numbered).or_else(|| node_report::unnumbered(name).map(Self::Unnumbered))
+    }
+
+    /// Whether its number is above this one.
+    pub const fn is_above(self, most: u32) -> bool {
+        matches!(self, Self::Numbered(number) if number > most)
+    }
+}
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { f.write_str("login1") } else { write!(f, "compute-{}", self.0) }
+        match self {
+            Self::Numbered(0) => f.write_str("login1"),
+            Self::Numbered(number) => write!(f, "compute-{number}"),
+            Self::Unnumbered(instance) => f.write_str(&instance.node()),
+        }
     }
 }
 
@@ -47,7 +68,7 @@ impl Serialize for NodeName {
 impl<'de> Deserialize<'de> for NodeName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
-        node_report::rank(&name).map(Self).ok_or_else(|| de::Error::custom("no node has this name"))
+        Self::read(&name).ok_or_else(|| de::Error::custom("no node has this name"))
     }
 }
 

@@ -311,3 +311,6 @@ pub fn failure(verdict: Verdict, obstacle: Option<&Obstacle>, failed_by: Option<
     };
     Some((code, sentence))
 }
+        if verdict != Verdict::Ready {
+            self.node.reporter.name_by_instance();
+        }

@@ -81,6 +81,8 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
 }
 
 fn take_lock(layout: &Layout) -> Result<File, DaemonError> {
+    } else if matches!(life.boot.concluded, Some(Verdict::Failed(_))) {
+        reporter.name_by_instance();
     let path = layout.state().join(LOCK);
     let failed = |error| DaemonError::State(layout.state().display().to_string(), error);
     std::fs::create_dir_all(layout.state()).map_err(failed)?;
@@ -93,6 +95,38 @@ fn take_lock(layout: &Layout) -> Result<File, DaemonError> {
 }
 
 fn announce(settings: &NodeSettings, begin: &Begin) {
+/// An agent that can keep no state starts nothing, but its user hears of it, and CloudFormation does not wait for it.
+async fn tell_without_state<W: World>(
+    options: &Options,
+    settings: &NodeSettings,
+    world: &W,
+    identity: Option<&Identity>,
+    error: &DaemonError,
+) {
+    tracing::error!("{error}");
+    let failure = Some((FailureCode::AgentFailed, error.to_string()));
+    let mut contents = Contents { state: NodeState::Failed, failure, ..Contents::default() };
+    if let Some(identity) = identity {
+        (contents.instance, contents.address) = (identity.instance.clone(), Some(identity.address));
+    }
+    let reporter = Reporter::new(contents);
+    match settings.role {
+        Role::Master => reporter.name(NodeName::LOGIN),
+        Role::Slave => reporter.name_by_instance(),
+    }
+    tokio::select! {
+        () = reporter.follow(world.store().as_ref(), settings, options.timing.pace) => {}
+        _ = reporter.flush(options.timing.report_first) => {}
+    }
+    if !settings.resource.is_empty()
+        && let Err(error) = world.signal(&FailureCode::AgentFailed.to_string(), false).await
+    {
+        tracing::error!(%error, "CloudFormation does not take the signal");
+    }
+    // systemd starts the agent again at once, and each start reports.
+    sleep(options.timing.retry.1).await;
+}
+
     let version = env!("CARGO_PKG_VERSION");
     let begin = match begin {
         Begin::FirstBoot => "first boot",
@@ -198,6 +232,7 @@ struct AbortOnDrop(tokio::task::JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+                node.reporter.name_by_instance();
     }
 }
 

@@ -95,8 +95,14 @@ fn b12_without_a_configuration_fail_runs_with_the_scripts_known_so_far_and_the_n
     // No login node runs.
     bed.boot(2, "boot-1");
     wait("fail", || (bed.ran(2) == ["f fail slave demo"]).then_some(()));
+    let report = bed.wait_for("compute-i-2", "failed");
+    assert_eq!(report.failure, Some(FailureCode::NoConfiguration));
+    assert_eq!(report.message, "the login node has not reported its address yet");
+    bed.kill(2);
+    bed.boot(2, "boot-1");
     bed.boot(1, "boot-1");
     bed.wait_for("compute-1", "ready");
+    bed.wait_for("compute-i-2", "leaving");
     assert_eq!(bed.ran(2), ["f fail slave demo", "c configure slave demo"]);
 }
 

@@ -58,7 +58,7 @@ impl NodeHistory {
         }
         let most = nodes_max(cluster, state, settings);
         if let Some((node, word)) =
-            nodes.iter().find(|(node, word)| node.0 > most || of(**node).all(|report| report.state.to_string() != **word))
+            nodes.iter().find(|(node, word)| node.is_above(most) || of(**node).all(|report| report.state.to_string() != **word))
         {
             return Some(format!("{node} never was {word}, or is none of its nodes"));
         }
@@ -80,7 +80,7 @@ impl NodeHistory {
     fn last(&self, cluster: &Cluster, request: &RequestId, most: u32) -> (BTreeMap<NodeName, String>, Vec<(NodeName, String)>) {
         let (mut states, mut scripts) = (BTreeMap::new(), Vec::new());
         for ((of, life, node), written) in &self.0 {
-            let is_here = (of, life) == (cluster, request) && node.0 <= most;
+            let is_here = (of, life) == (cluster, request) && !node.is_above(most);
             let Some(report) = written.last().and_then(Option::as_ref).filter(|_| is_here) else { continue };
             if *node == LOGIN_NODE || report.state != NodeState::Leaving {
                 states.insert(*node, report.state.to_string());
