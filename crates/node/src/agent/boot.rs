@@ -15,7 +15,8 @@ use super::world::World;
 use crate::event::{Event, Occasion};
 use crate::failures::{self, Entry};
 use crate::hooks::{EventReport, Facts, Hooks};
-use crate::node::Role;
+use crate::host_name;
+use crate::node::{NodeName, Role};
 use crate::profile::listing::Observed;
 use crate::profile::settings::OnError;
 use crate::profile::{EventPlan, shown};
@@ -84,6 +85,24 @@ impl<W: World> Node<W> {
     pub fn record(&self, report: &EventReport) {
         if !report.scripts.is_empty() {
             if let Err(error) = failures::append(&self.options.layout, report) {
+    /// Takes up how the exchange stands.
+    pub fn take_standing(&self, standing: Standing) {
+        self.reporter.change(|contents| contents.exchange.clone_from(&standing.failed));
+        self.exchange.send_replace(standing);
+    }
+
+    /// Gives the machine its name in the cluster. One that cannot be given is reported, and the node goes on under its name.
+    pub fn name_host(&self, name: NodeName) {
+        match host_name::set(&self.options.layout, name) {
+            Ok(true) => tracing::info!(%name, "the host name is set"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!("{error}");
+                self.reporter.problem(&error.to_string());
+            }
+        }
+    }
+
                 tracing::warn!(%error, "the journal of failed scripts cannot be written; this agent's report has them all the same");
             }
             self.reporter.change(|contents| contents.failures.record(&Entry::from(report)));
@@ -282,6 +301,9 @@ impl<W: World> Boot<W> {
         self.node.signal.notify_one();
         self.node.concluded.notify_one();
     }
+        if self.node.settings.role == Role::Slave {
+            self.node.name_host(found.given.name);
+        }
 }
 
 /// The script that failed the node, and how it ended. `plan` shows whose scripts may.

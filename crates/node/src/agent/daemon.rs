@@ -77,20 +77,8 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     let search = Search::new(identity, life.given.clone());
     let node = Arc::new(Node::new(options, settings, world, hooks, reporter, life));
     node.remember(|_| {});
-    supervise(&node, search, journal, stop).await
-}
-
-fn take_lock(layout: &Layout) -> Result<File, DaemonError> {
-    } else if matches!(life.boot.concluded, Some(Verdict::Failed(_))) {
-        reporter.name_by_instance();
-    let path = layout.state().join(LOCK);
-    let failed = |error| DaemonError::State(layout.state().display().to_string(), error);
-    std::fs::create_dir_all(layout.state()).map_err(failed)?;
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(DaemonError::Running(path.display().to_string())),
-        Err(error) => Err(failed(error.into())),
+    if node.settings.role == Role::Master {
+        node.name_host(NodeName::LOGIN);
     }
 }
 
