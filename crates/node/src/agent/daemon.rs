@@ -21,7 +21,6 @@ use super::seek::{Found, Search};
 use super::world::World;
 use super::{LOCK, Options, answers, services};
 use crate::cloud::Identity;
-use crate::event::Event;
 use crate::failures::Journal;
 use crate::hooks::{Hooks, Listener, LogListener};
 use crate::instance_log::InstanceLog;
@@ -164,8 +163,8 @@ impl Listener for TraceListener {
         tracing::info!(%event, "{text}");
     }
 
-    fn line(&self, event: Event, _script: &str, _stream: Stream, text: &str) {
-        tracing::info!(%event, "{}", text.trim_end());
+    fn line(&self, word: &str, _script: &str, _stream: Stream, text: &str) {
+        tracing::info!(event = word, "{}", text.trim_end());
     }
 }
 

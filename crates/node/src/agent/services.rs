@@ -20,7 +20,6 @@ use super::seek::{Found, ask_login_node};
 use super::world::World;
 use crate::event::{Event, Occasion};
 use crate::exchange::agent::{Participation, Profiles};
-use crate::exchange::run::PlainRunner;
 use crate::failures::Journal;
 use crate::jobs::poller::{INTERVAL, Poller};
 use crate::logs::Logs;
@@ -243,7 +242,21 @@ pub async fn exchange<W: World>(node: Arc<Node<W>>, found: Found, profiles: watc
         cluster: node.settings.cluster.clone(),
         coordinator: link_address(&node.options, found.login),
         key: found.link_key.clone(),
-        runner: PlainRunner,
+        runner: Arc::clone(&node.hooks),
+        failed: watch::Sender::default(),
+    };
+    let mut failed = participation.failed.subscribe();
+    let report = async {
+        // It ends with the participation.
+        while failed.changed().await.is_ok() {
+            let failed = failed.borrow_and_update().clone();
+            node.reporter.change(|contents| contents.exchange_here = failed);
+        }
+        std::future::pending().await
+    };
+    let error = tokio::select! {
+        Err(error) = participation.follow(profiles) => error,
+        error = report => error,
     };
     let Err(error) = participation.follow(profiles).await;
     tracing::error!("{error}");

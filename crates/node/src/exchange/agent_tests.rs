@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::exchange::run::Ran;
+use crate::hooks::Call;
 use crate::exchange::wire::{End, Phase, RoundId, Run};
 use crate::link::{Counters, Limits};
 
@@ -73,7 +74,7 @@ async fn an_answer_comes_when_there_is_news() {
 struct Counting(Arc<AtomicUsize>);
 
 impl RunStep for Counting {
-    async fn run(&self, _script: &Path, _environment: &BTreeMap<String, String>, _limit: Duration) -> Ran {
+    async fn run(&self, _call: Call<'_>) -> Ran {
         self.0.fetch_add(1, Ordering::Relaxed);
         Ran { end: End::Exited { code: 0 }, stdout: Vec::new(), stderr: Vec::new() }
     }

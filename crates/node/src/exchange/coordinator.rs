@@ -14,8 +14,9 @@ use crate::exchange::round::{Round, RoundState, Rounds, Rules, fits, map_of, sho
 use crate::exchange::wire::{Answer, ConfigId, Phase, Poll, Refusal, Report, RoundId, Task};
 use crate::node::NodeName;
 
-/// What a node's report may take after the script's time is over, in milliseconds: its next poll, and a lost answer.
-pub const GRACE_MS: u64 = 10_000;
+/// What a node's report may take after the script's time is over, in milliseconds: its end, which a script that refuses to end puts off
+/// for [`Bounds::grace`](crate::run::Bounds::grace) and some seconds, the node's next poll, and a lost answer.
+pub const GRACE_MS: u64 = 25_000;
 
 /// The rounds of a step that are kept.
 pub const ROUNDS_KEPT: usize = 8;

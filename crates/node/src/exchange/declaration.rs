@@ -7,7 +7,7 @@
 //! populate = "populate.d/10-hosts.py"  # default: the same in populate.d
 //! outputs = [{ name = "hosts" }, { name = "trouble", error = true }]
 //! inputs = { domain = "example.org", ports = [80, 443] }   # environment variables of both scripts
-//! timeout-seconds = 600                # for each of the two scripts, and until all nodes have reported
+//! timeout-seconds = 1800               # for each of the two scripts, and until all nodes have reported
 //! missing-output = "null"              # or "refuse": an export that ends well without an output fails the step
 //! signal = "wait"                      # or "none": nobody waits, and no output is ever there
 //! ```
@@ -31,8 +31,9 @@ pub const OUTPUTS_MAX: usize = 16;
 /// The longest time of a script: a day.
 pub const TIMEOUT_SECONDS_MAX: u64 = 24 * 60 * 60;
 
-/// Ten minutes, for installing packages on a small node.
-const TIMEOUT_SECONDS_DEFAULT: u64 = 600;
+/// Half an hour: a script of the exchange waits for those of an event that run on its node, and the scripts of a boot have
+/// [`BOOT_LIMIT`](crate::hooks::BOOT_LIMIT), 24 minutes.
+const TIMEOUT_SECONDS_DEFAULT: u64 = 1_800;
 
 /// A step of a profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +98,11 @@ pub enum MissingOutput {
 impl Step {
     /// The script of a phase.
     pub fn script(&self, phase: Phase) -> Option<&str> {
+    /// The profile that it is of.
+    pub fn profile(&self) -> &str {
+        self.key.split('/').next().unwrap_or_default()
+    }
+
         match phase {
             Phase::Export => self.export.as_deref(),
             Phase::Populate => self.populate.as_deref(),

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::exchange::declaration::{Listing, Mistake, STEPS_MAX, Step, folder_of, parse};
 use crate::exchange::wire::{ConfigId, Phase, digest};
+use crate::profile::settings::{OnError, Settings};
+use crate::script;
 
 /// The most bytes of a `profile.toml`.
 pub const DECLARATION_BYTES_MAX: u64 = 256 * 1024;
@@ -98,7 +100,8 @@ pub fn config_id(step: &Step) -> io::Result<ConfigId> {
             if bytes.len() as u64 > SCRIPT_BYTES_MAX {
                 return Err(io::Error::other(format!("{path} has more than {SCRIPT_BYTES_MAX} bytes")));
             }
-            parts.extend([phase.to_string().into_bytes(), path.to_owned().into_bytes(), bytes]);
+            // What runs: its first run takes Windows line ends out of the file, and is no other configuration by that.
+            parts.extend([phase.to_string().into_bytes(), path.to_owned().into_bytes(), script::as_run(&bytes).into_owned()]);
         }
     }
     for (name, value) in &step.inputs {

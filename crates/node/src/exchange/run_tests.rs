@@ -8,6 +8,9 @@ use crate::exchange::wire::ConfigId;
 
 struct Bed {
     folder: tempfile::TempDir,
+use crate::hooks::{Facts, Listener};
+use crate::node::{Layout, Role};
+use crate::run::Stream;
     step: Step,
 }
 
@@ -15,16 +18,22 @@ impl Bed {
     /// A step of which both scripts are this one.
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("script");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let layout = Layout::below(folder.path().join("root"));
+        let profile = layout.profiles().join("01-site");
+        for inner in ["export.d", "configure.d"] {
+            std::fs::create_dir_all(profile.join(inner)).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("scratch")).unwrap();
+        std::fs::write(profile.join("export.d/script"), script).unwrap();
+        let log = Arc::new(Log::default());
+        let hooks = Arc::new(Hooks::new(layout, Arc::clone(&log) as _));
         let output = |name: &str, error| Output { name: name.to_owned(), error };
         let step = Step {
             key: "site/hosts".to_owned(),
             name: "hosts".to_owned(),
-            folder: folder.path().to_owned(),
-            export: Some("script".to_owned()),
-            populate: Some("script".to_owned()),
+            folder: profile,
+            export: Some("export.d/script".to_owned()),
+            populate: Some("export.d/script".to_owned()),
             inputs: BTreeMap::new(),
             outputs: vec![output("hosts", false), output("trouble", true)],
             signal: Signal::Wait,
@@ -32,7 +41,7 @@ impl Bed {
             missing_output: MissingOutput::Null,
             config: ConfigId("c".to_owned()),
         };
-        Self { folder, step }
+        Self { scratch: folder.path().join("scratch"), folder, step, hooks, log }
     }
 
     fn context<'a>(&'a self, phase: Phase, map: Option<&'a ExchangeMap>) -> Context<'a> {
@@ -40,7 +49,7 @@ impl Bed {
     }
 
     async fn run(&self, phase: Phase, limit: Duration) -> RunResult {
-        run_step(&PlainRunner, &self.context(phase, None), limit).await
+        run_step(&self.hooks, &self.context(phase, None), limit).await
     }
 }
 
@@ -48,6 +57,10 @@ const LONG: Duration = Duration::from_secs(20);
 
 #[test]
 fn scalars_are_plain_text_and_lists_tables_and_outputs_are_json() {
+        Self::of_bytes(format!("#!/bin/sh\n{script}\n").as_bytes())
+    }
+
+    fn of_bytes(script: &[u8]) -> Self {
     let mut bed = Bed::new("");
     let inputs = serde_json::json!({"text": "a b\n", "number": 3, "part": 1.5, "yes": true, "list": [1, "x"], "table": {"a": [true]}, "nothing": null});
     bed.step.inputs = inputs.as_object().unwrap().clone().into_iter().collect();
@@ -154,6 +167,6 @@ async fn floods_signals_and_what_is_left_running_do_no_harm() {
     let service = Bed::new("setsid sleep 3 & echo ready").run(Phase::Export, LONG).await;
     assert_eq!((service.end, service.stdout.as_str()), (End::Exited { code: 0 }, "ready\n"));
     let mut none = Bed::new("");
-    none.step.export = Some("gone".to_owned());
+    none.step.export = Some("export.d/gone".to_owned());
     assert!(matches!(none.run(Phase::Export, LONG).await.end, End::NotRun { .. }));
 }
