@@ -8,11 +8,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Options;
-use super::decide::{Action, Reached, Snapshot, Verdict, decide};
+use super::decide::{Action, Exchange, Reached, Snapshot, Verdict, decide};
 use super::life::{LastAnswer, Life, Signal};
 use super::seek::{Found, Obstacle, Progress, Search};
 use super::world::World;
 use crate::event::{Event, Occasion};
+use crate::exchange::standing::{Readiness, Standing};
 use crate::failures::{self, Entry};
 use crate::hooks::{EventReport, Facts, Hooks};
 use crate::host_name;
@@ -41,6 +42,8 @@ pub struct Node<W> {
     pub concluded: Notify,
     /// Whether the scripts of `configure` have ended in this boot: member scripts wait for it.
     pub configured: watch::Sender<bool>,
+    /// How the exchange stands, on the login node.
+    pub exchange: watch::Sender<Standing>,
     life: Mutex<Life>,
 }
 
@@ -81,10 +84,6 @@ impl<W: World> Node<W> {
         report
     }
 
-    /// Takes up what failed.
-    pub fn record(&self, report: &EventReport) {
-        if !report.scripts.is_empty() {
-            if let Err(error) = failures::append(&self.options.layout, report) {
     /// Takes up how the exchange stands.
     pub fn take_standing(&self, standing: Standing) {
         self.reporter.change(|contents| contents.exchange.clone_from(&standing.failed));
@@ -104,6 +103,10 @@ impl<W: World> Node<W> {
     }
 
                 tracing::warn!(%error, "the journal of failed scripts cannot be written; this agent's report has them all the same");
+    /// Takes up what failed.
+    pub fn record(&self, report: &EventReport) {
+        if !report.scripts.is_empty() {
+            if let Err(error) = failures::append(&self.options.layout, report) {
             }
             self.reporter.change(|contents| contents.failures.record(&Entry::from(report)));
         }
@@ -125,6 +128,8 @@ pub struct Boot<W> {
     pause: Duration,
     key: Option<bool>,
     /// When scripts have no time left.
+    /// Whether steps that are part of being ready have not ended within the boot's time.
+    exchange_late: bool,
     deadline: Instant,
 }
 
@@ -133,7 +138,8 @@ impl<W: World> Boot<W> {
     pub fn new(node: Arc<Node<W>>, search: Search, began: Instant, services: mpsc::Sender<Found>) -> Self {
         let timing = &node.options.timing;
         let (deadline, pause) = (began + timing.boot_limit, timing.retry.0);
-        Self { node, search, found: None, services, obstacle: None, sought: Duration::ZERO, pause, key: None, deadline }
+        let (found, obstacle, sought) = (None, None, Duration::ZERO);
+        Self { node, search, found, services, obstacle, sought, pause, key: None, exchange_late: false, deadline }
     }
 
     /// Takes one step after the other until the boot is over. Where no configuration comes, it never is.
@@ -147,6 +153,7 @@ impl<W: World> Boot<W> {
                 Action::Run(event) => self.run_event(event).await,
                 Action::Seek(within) => self.seek(within).await,
                 Action::CheckKey => self.key = Some(self.has_key().await),
+                Action::AwaitExchange => self.await_exchange().await,
                 Action::Conclude(verdict) => self.conclude(verdict),
                 Action::Serve => return,
             }
@@ -174,11 +181,39 @@ impl<W: World> Boot<W> {
             script_failed: life.boot.failed_by.is_some(),
             own_scripts: life.boot.own_scripts,
             key: self.key,
+            exchange: self.exchange(),
             concluded: life.boot.concluded,
         }
     }
 
     async fn run_event(&mut self, event: Event) {
+    fn exchange(&self) -> Exchange {
+        match self.node.exchange.borrow().readiness {
+            Readiness::Settled => Exchange::Settled,
+            Readiness::Pending if self.exchange_late => Exchange::Failed,
+            Readiness::Pending => Exchange::Pending,
+            Readiness::Failed(_) => Exchange::Failed,
+        }
+    }
+
+    async fn await_exchange(&mut self) {
+        let mut standing = self.node.exchange.subscribe();
+        let ended = standing.wait_for(|standing| standing.readiness != Readiness::Pending);
+        self.exchange_late = timeout_at(self.deadline.into(), ended).await.is_err();
+    }
+
+    /// What keeps the node from being ready, where it is no script.
+    fn obstacle(&self, verdict: Verdict) -> Option<Obstacle> {
+        if verdict != Verdict::Failed(FailureCode::ExchangeFailed) {
+            return self.obstacle.clone();
+        }
+        let text = match &self.node.exchange.borrow().readiness {
+            Readiness::Failed(sentence) => sentence.clone(),
+            _ => "the steps of the exchange had not ended when the time of the boot's scripts was over".to_owned(),
+        };
+        Some(Obstacle { code: FailureCode::ExchangeFailed, text })
+    }
+
         let first_boot = self.node.life().boot.first;
         let occasion = if event == Event::Initialize { Occasion::Initialize { first_boot } } else { Occasion::Stage(event) };
         let deadline = match self.node.settings.role {
@@ -264,7 +299,8 @@ impl<W: World> Boot<W> {
         self.node.reporter.name(found.given.name);
         // What was concluded about a boot that is over stays, also where its agent was started again.
         let boot = self.node.life().boot;
-        let is_over = boot.failed_by.is_some() || boot.ran.contains(&Event::NodeStarted) && boot.concluded.is_some();
+        let exchange_failed = boot.concluded == Some(Verdict::Failed(FailureCode::ExchangeFailed));
+        let is_over = boot.failed_by.is_some() || exchange_failed || boot.ran.contains(&Event::NodeStarted) && boot.concluded.is_some();
         if !is_over {
             self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, None));
         }
@@ -283,7 +319,7 @@ impl<W: World> Boot<W> {
 
     fn conclude(&self, verdict: Verdict) {
         let life = self.node.life();
-        let failure = failure(verdict, self.obstacle.as_ref(), life.boot.failed_by.as_deref());
+        let failure = failure(verdict, self.obstacle(verdict).as_ref(), life.boot.failed_by.as_deref());
         if let Some((_, sentence)) = &failure {
             tracing::error!("the node failed: {sentence}");
         }
@@ -335,4 +371,7 @@ pub fn failure(verdict: Verdict, obstacle: Option<&Obstacle>, failed_by: Option<
 }
         if verdict != Verdict::Ready {
             self.node.reporter.name_by_instance();
+        }
+        FailureCode::ExchangeFailed => {
+            obstacle.map_or_else(|| "a step of the exchange failed".to_owned(), |obstacle| obstacle.text.clone())
         }

@@ -81,7 +81,6 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     }
 }
 
-fn announce(settings: &NodeSettings, begin: &Begin) {
 /// An agent that can keep no state starts nothing, but its user hears of it, and CloudFormation does not wait for it.
 async fn tell_without_state<W: World>(
     options: &Options,

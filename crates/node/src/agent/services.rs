@@ -91,6 +91,7 @@ async fn give_signal<W: World>(node: &Node<W>, id: &str, ready: bool) {
 
 /// Follows the journal of failed scripts.
 pub async fn failures<W: World>(node: Arc<Node<W>>, mut journal: Journal) {
+    let mut reported: Option<String> = None;
     loop {
         match journal.news() {
             Ok(Some(failures)) => node.reporter.change(|contents| contents.failures = failures),
@@ -254,11 +255,11 @@ pub async fn exchange<W: World>(node: Arc<Node<W>>, found: Found, profiles: watc
         }
         std::future::pending().await
     };
+    let mut reported = Vec::new();
     let error = tokio::select! {
         Err(error) = participation.follow(profiles) => error,
         error = report => error,
     };
-    let Err(error) = participation.follow(profiles).await;
     tracing::error!("{error}");
     node.reporter.problem(&format!("the node takes no part in exchanges: {error}"));
     std::future::pending::<()>().await;

@@ -1,7 +1,6 @@
 //! Tests of what disks that fail do to the exchange.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,7 +25,7 @@ fn bed() -> (tempfile::TempDir, Layout, Profiles) {
 }
 
 fn poll(profiles: &Profiles, layout: &Layout) -> Poll {
-    let holds = holds(&load_plan(layout, profiles));
+    let holds = holds(&load_plan(layout, profiles).unwrap());
     Poll { node: NodeName::LOGIN, instance: "i".to_owned(), holds, report: None, ran: Vec::new(), wait: false }
 }
 
@@ -83,7 +82,7 @@ impl RunStep for Counting {
 #[tokio::test]
 async fn a_node_whose_disk_takes_no_record_runs_nothing_until_it_does_and_then_once() {
     let (_folder, layout, profiles) = bed();
-    let plan = load_plan(&layout, &profiles);
+    let plan = load_plan(&layout, &profiles).unwrap();
     let task = Task {
         round: RoundId { epoch: "e".to_owned(), number: 1 },
         run: Run { step: plan[0].key.clone(), phase: Phase::Export, config: plan[0].config.clone(), map: None },
@@ -110,7 +109,8 @@ async fn a_node_whose_disk_takes_no_record_runs_nothing_until_it_does_and_then_o
     };
     tokio::spawn(link::serve(socket, key.clone(), Limits::default(), Arc::new(Counters::default()), answer));
     let runner = Counting(Arc::clone(&ran));
-    let node = Participation { layout: layout.clone(), node: NodeName::LOGIN, cluster: "demo".to_owned(), coordinator, key, runner };
+    let (cluster, failed) = ("demo".to_owned(), watch::Sender::default());
+    let node = Participation { layout: layout.clone(), node: NodeName::LOGIN, cluster, coordinator, key, runner, failed };
     let (_sender, receiver) = watch::channel(profiles);
     let follows = tokio::spawn(async move { node.follow(receiver).await.map(|_| ()) });
     until(|| polls.load(Ordering::Relaxed) >= 2).await;

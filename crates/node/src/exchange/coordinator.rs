@@ -107,6 +107,21 @@ impl Coordinator {
         &self.steps
     }
 
+    /// The steps of the profiles, in order.
+    pub fn plan(&self) -> &[Step] {
+        &self.plan
+    }
+
+    /// The rounds of a step that are kept, the last one at the end.
+    pub fn rounds(&self, step: &Step) -> &[Round] {
+        self.steps.get(&step.key).map_or(&[], |rounds| &rounds.rounds)
+    }
+
+    /// The last round of a step, if it is of the membership and the configuration as they are.
+    pub fn current(&self, step: &Step) -> Option<&Round> {
+        self.last_round(step).filter(|round| round.changes == self.changes && round.config == step.config)
+    }
+
     /// When the open round has failed, if one is open.
     pub fn deadline_ms(&self) -> Option<u64> {
         self.open().map(|(_, round)| round.deadline_ms)
@@ -311,10 +326,9 @@ impl Coordinator {
         if self.expected.is_empty() {
             return false;
         }
-        let current = |round: &&Round, step: &Step| round.changes == self.changes && round.config == step.config;
         let mut next = None;
         for step in &self.plan {
-            match self.last_round(step).filter(|round| current(round, step)).map(|round| &round.state) {
+            match self.current(step).map(|round| &round.state) {
                 None => {
                     next = Some(step.clone());
                     break;

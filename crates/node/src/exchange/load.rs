@@ -24,28 +24,29 @@ pub fn load(profiles: &[(String, PathBuf)], given: &BTreeMap<String, Value>) -> 
     let mut mistakes = Vec::new();
     let mut steps = Vec::new();
     for (profile, folder) in profiles {
+        // What is wrong with the file is reported where its scripts are run.
+        let fails_the_node = Settings::read(folder).is_ok_and(|settings| settings.on_error == OnError::FailTheNode);
         match load_profile(profile, folder, given) {
-            Ok(of_profile) => steps.extend(of_profile),
-            Err(of_profile) => mistakes.extend(of_profile),
+            Ok(of_profile) => steps.extend(of_profile.into_iter().map(|step| Step { fails_the_node, ..step })),
+            Err(of_profile) => mistakes.extend(of_profile.into_iter().map(|mistake| Mistake { fails_the_node, ..mistake })),
         }
     }
     for (at, (profile, _)) in profiles.iter().enumerate() {
         if profiles[..at].iter().any(|(other, _)| other == profile) {
             let text = "it is named twice; a step is known by its profile's name and its own".to_owned();
-            mistakes.push(Mistake { profile: profile.clone(), step: None, text });
+            mistakes.push(Mistake::new(profile, None, text));
         }
     }
     if steps.len() > STEPS_MAX {
         let text = format!("the profiles of this cluster have {} exchange steps together; {STEPS_MAX} is the most", steps.len());
-        mistakes.push(Mistake { profile: profiles.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "), step: None, text });
+        let names: Vec<&str> = profiles.iter().map(|(name, _)| name.as_str()).collect();
+        mistakes.push(Mistake::new(&names.join(", "), None, text));
     }
     if mistakes.is_empty() { Ok(steps) } else { Err(mistakes) }
 }
 
 fn load_profile(profile: &str, folder: &Path, given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
-    let unreadable = |what: &str, error: io::Error| {
-        vec![Mistake { profile: profile.to_owned(), step: None, text: format!("{what} cannot be read: {error}") }]
-    };
+    let unreadable = |what: &str, error: io::Error| vec![Mistake::new(profile, None, format!("{what} cannot be read: {error}"))];
     let text = read_declaration(&folder.join("profile.toml")).map_err(|error| unreadable("profile.toml", error))?;
     let list = |phase| list_scripts(&folder.join(folder_of(phase))).map_err(|error| unreadable(folder_of(phase), error));
     let listing = Listing { export: list(Phase::Export)?, populate: list(Phase::Populate)? };

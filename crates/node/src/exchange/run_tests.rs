@@ -5,14 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::exchange::declaration::{MissingOutput, Output, Signal};
 use crate::exchange::wire::ConfigId;
-
-struct Bed {
-    folder: tempfile::TempDir,
+use crate::event::{Event, Occasion};
 use crate::hooks::{Facts, Listener};
 use crate::node::{Layout, Role};
 use crate::run::Stream;
     step: Step,
 }
+
+struct Bed {
+    folder: tempfile::TempDir,
 
 impl Bed {
     /// A step of which both scripts are this one.
@@ -45,7 +46,11 @@ impl Bed {
     }
 
     fn context<'a>(&'a self, phase: Phase, map: Option<&'a ExchangeMap>) -> Context<'a> {
-        Context { node: NodeName::LOGIN, cluster: "demo", step: &self.step, phase, map, again: false, scratch: self.folder.path() }
+        Context { node: NodeName::LOGIN, cluster: "demo", step: &self.step, phase, map, again: false, scratch: &self.scratch }
+    }
+
+    fn config(&self) -> ConfigId {
+        crate::exchange::load::config_id(&self.step).unwrap()
     }
 
     async fn run(&self, phase: Phase, limit: Duration) -> RunResult {
@@ -76,14 +81,28 @@ fn scalars_are_plain_text_and_lists_tables_and_outputs_are_json() {
         (Some("CREATE"), Some("hosts"), Some("site"), Some("populate"))
     );
     let again = Context { again: true, ..bed.context(Phase::Export, None) };
+            fails_the_node: false,
     assert_eq!(environment(&again, Path::new("/x")).unwrap()["deploy_action"], "UPDATE");
 }
 
 #[test]
 fn names_that_are_none_or_the_systems_are_refused() {
-    for name in
-        ["", "a-b", "1a", "é", "a=b", "a b", "PATH", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "deploy_action", "heat_outputs_path", "cf_x"]
-    {
+    for name in [
+        "",
+        "a-b",
+        "1a",
+        "é",
+        "a=b",
+        "a b",
+        "PATH",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+        "BASH_ENV",
+        "deploy_action",
+        "heat_outputs_path",
+        "cf_x",
+        "CUSTOMIZER_RUN",
+    ] {
         assert!(variable_mistake(name).is_some(), "{name}");
     }
     for name in ["a", "_", "HOSTS", "hosts_2", "path", "LDAP"] {
@@ -118,7 +137,7 @@ async fn outputs_are_read_verbatim_and_only_declared_ones() {
     assert_eq!(result.outputs, [("hosts".to_owned(), "a\n\n".to_owned())].into());
     assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("out\n0\n", "err\n"));
     assert_eq!(bed.run(Phase::Populate, LONG).await.outputs, BTreeMap::new(), "a populate has only error outputs");
-    assert_eq!(bed.folder.path().read_dir().unwrap().count(), 1, "the run's folder is gone");
+    assert_eq!(bed.scratch.read_dir().unwrap().count(), 0, "the run's folder is gone");
 }
 
 #[tokio::test]

@@ -261,7 +261,6 @@ fn steps_of_an_exchange_run_on_all_nodes_of_a_real_cluster() {
             .any(|round| round["state"] == "complete" && round["members"].as_array().is_some_and(|members| members.len() == 3))
             .then_some(())
     });
-}
     let log = bed.instance_log(1);
     let said = |line: &String| line.contains("[cluster-customizer:populate] login1 in /") && line.ends_with("/01-alice");
     assert!(log.iter().any(said), "{log:?}");
@@ -373,6 +372,7 @@ fn an_agent_that_can_keep_no_state_reports_that_and_signals() {
     assert_eq!((report.state.to_string().as_str(), report.failure), ("failed", Some(FailureCode::AgentFailed)));
     assert!(report.message.starts_with("the agent cannot keep its state in "), "{}", report.message);
     assert_eq!(bed.signals(), ["agent-failed false failed"]);
+}
 
 #[test]
 fn the_state_of_another_machine_is_not_this_ones() {
