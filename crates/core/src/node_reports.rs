@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::fault::Fault;
 use crate::node_report::{self, FailedScript, FailureCode, InstanceId, NodeReport, NodeState};
 
-/// A status file gives the reasons of so many nodes that failed; the state of every node is shown.
+/// A status file gives the words of so many nodes: the reasons of those that failed, then the notes of others. The state of every node
+/// is shown.
 pub const FAILED_NODES_MAX: usize = 10;
 
 /// A status file shows so many scripts that failed.
@@ -109,6 +110,15 @@ pub struct FailedNode {
     pub reason: String,
 }
 
+/// What a node that has not failed lets its user know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeNote {
+    /// Which node.
+    pub node: NodeName,
+    /// What, in a sentence.
+    pub note: String,
+}
+
 /// A script that failed, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptOfNode {
@@ -128,6 +138,9 @@ pub struct NodesShown {
     /// Nodes that failed, and why: the first [`FAILED_NODES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_nodes: Vec<FailedNode>,
+    /// What others let their user know: with the failed nodes at most [`FAILED_NODES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_notes: Vec<NodeNote>,
     /// Scripts that failed: the first [`SCRIPTS_SHOWN_MAX`] that fit [`SCRIPTS_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_scripts: Vec<ScriptOfNode>,
@@ -166,6 +179,9 @@ impl NodesShown {
             known_hosts: login.map(|login| host_keys.iter().map(|key| format!("{login} {key}")).collect()).unwrap_or_default(),
             ..Self::default()
         };
+        let noted = here().filter(|(_, report)| report.state != NodeState::Failed && !report.message.is_empty());
+        let notes = noted.map(|(node, report)| NodeNote { node: *node, note: report.message.clone() });
+        shown.node_notes = notes.take(FAILED_NODES_MAX - shown.failed_nodes.len()).collect();
         let mut bytes = 0;
         for (node, report) in here() {
             for script in &report.scripts {
@@ -192,6 +208,7 @@ impl NodesShown {
     /// Whether it shows a failure that `before` does not.
     pub fn shows_another_failure_than(&self, before: &Self) -> bool {
         self.failed_nodes.iter().any(|node| !before.failed_nodes.contains(node))
+            || self.node_notes.iter().any(|note| !before.node_notes.contains(note))
             || self.failed_scripts.iter().any(|script| !before.failed_scripts.contains(script))
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cf_core::node_report::{FailureCode, NodeState};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::Options;
 use super::decide::{Action, Exchange, Reached, Snapshot, Verdict, decide};
@@ -51,8 +51,9 @@ impl<W: World> Node<W> {
     /// A node whose boot is yet to run.
     pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
         let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
-        let (settings, hooks, signal) = (Arc::new(settings), Arc::new(hooks), Notify::new());
-        Self { options, settings, world, hooks, reporter, signal, concluded: Notify::new(), configured, life: Mutex::new(life) }
+        let (settings, hooks, exchange) = (Arc::new(settings), Arc::new(hooks), watch::Sender::default());
+        let (signal, concluded) = (Notify::new(), Notify::new());
+        Self { options, settings, world, hooks, reporter, signal, concluded, configured, exchange, life: Mutex::new(life) }
     }
 
     /// What is remembered of it.
@@ -102,11 +103,11 @@ impl<W: World> Node<W> {
         }
     }
 
-                tracing::warn!(%error, "the journal of failed scripts cannot be written; this agent's report has them all the same");
     /// Takes up what failed.
     pub fn record(&self, report: &EventReport) {
         if !report.scripts.is_empty() {
             if let Err(error) = failures::append(&self.options.layout, report) {
+                tracing::warn!(%error, "the journal of failed scripts cannot be written; this agent's report has them all the same");
             }
             self.reporter.change(|contents| contents.failures.record(&Entry::from(report)));
         }
@@ -127,9 +128,9 @@ pub struct Boot<W> {
     sought: Duration,
     pause: Duration,
     key: Option<bool>,
-    /// When scripts have no time left.
     /// Whether steps that are part of being ready have not ended within the boot's time.
     exchange_late: bool,
+    /// When scripts have no time left.
     deadline: Instant,
 }
 
@@ -152,8 +153,8 @@ impl<W: World> Boot<W> {
             match action {
                 Action::Run(event) => self.run_event(event).await,
                 Action::Seek(within) => self.seek(within).await,
-                Action::CheckKey => self.key = Some(self.has_key().await),
                 Action::AwaitExchange => self.await_exchange().await,
+                Action::CheckKey => self.key = Some(self.has_key().await),
                 Action::Conclude(verdict) => self.conclude(verdict),
                 Action::Serve => return,
             }
@@ -180,13 +181,12 @@ impl<W: World> Boot<W> {
             ran: life.boot.ran,
             script_failed: life.boot.failed_by.is_some(),
             own_scripts: life.boot.own_scripts,
-            key: self.key,
             exchange: self.exchange(),
+            key: self.key,
             concluded: life.boot.concluded,
         }
     }
 
-    async fn run_event(&mut self, event: Event) {
     fn exchange(&self) -> Exchange {
         match self.node.exchange.borrow().readiness {
             Readiness::Settled => Exchange::Settled,
@@ -214,6 +214,7 @@ impl<W: World> Boot<W> {
         Some(Obstacle { code: FailureCode::ExchangeFailed, text })
     }
 
+    async fn run_event(&mut self, event: Event) {
         let first_boot = self.node.life().boot.first;
         let occasion = if event == Event::Initialize { Occasion::Initialize { first_boot } } else { Occasion::Stage(event) };
         let deadline = match self.node.settings.role {
@@ -265,7 +266,11 @@ impl<W: World> Boot<W> {
                 sleep(left.map_or(self.pause, |left| self.pause.min(left))).await;
                 self.pause = node.options.timing.retry.1.min(self.pause.saturating_mul(2));
             }
-            Err(_) => tracing::warn!("the part of the configuration that is sought did not come in time"),
+            Err(_) => {
+                let text = "the part of the configuration that is sought did not come in time".to_owned();
+                tracing::warn!("{text}");
+                self.obstacle.get_or_insert(Obstacle { code: FailureCode::NoConfiguration, text });
+            }
         }
         self.sought += began.elapsed();
     }
@@ -295,6 +300,9 @@ impl<W: World> Boot<W> {
             if self.node.life().given.as_ref() != Some(&last) {
                 self.node.remember(|life| life.given = Some(last));
             }
+        }
+        if self.node.settings.role == Role::Slave {
+            self.node.name_host(found.given.name);
         }
         self.node.reporter.name(found.given.name);
         // What was concluded about a boot that is over stays, also where its agent was started again.
@@ -330,6 +338,9 @@ impl<W: World> Boot<W> {
             }
         });
         let state = if verdict == Verdict::Ready { NodeState::Ready } else { NodeState::Failed };
+        if verdict != Verdict::Ready {
+            self.node.reporter.name_by_instance();
+        }
         let host_keys = self.node.world.host_keys();
         self.node.reporter.change_now(|contents| {
             (contents.state, contents.failure, contents.host_keys) = (state, failure, host_keys);
@@ -337,9 +348,6 @@ impl<W: World> Boot<W> {
         self.node.signal.notify_one();
         self.node.concluded.notify_one();
     }
-        if self.node.settings.role == Role::Slave {
-            self.node.name_host(found.given.name);
-        }
 }
 
 /// The script that failed the node, and how it ended. `plan` shows whose scripts may.
@@ -364,14 +372,11 @@ pub fn failure(verdict: Verdict, obstacle: Option<&Obstacle>, failed_by: Option<
         }
         FailureCode::NoUsableSshKey => "no script wrote a public key with which the user can log in, to ~/.ssh/authorized_keys".to_owned(),
         FailureCode::ProfileHasNoScripts => "the user's own profile has no script in configure.d that could be run".to_owned(),
+        FailureCode::ExchangeFailed => {
+            obstacle.map_or_else(|| "a step of the exchange failed".to_owned(), |obstacle| obstacle.text.clone())
+        }
         FailureCode::AgentFailed => "the node's agent ended unexpectedly again and again, and runs no further scripts".to_owned(),
         _ => obstacle.map_or_else(|| "no configuration came".to_owned(), |obstacle| obstacle.text.clone()),
     };
     Some((code, sentence))
 }
-        if verdict != Verdict::Ready {
-            self.node.reporter.name_by_instance();
-        }
-        FailureCode::ExchangeFailed => {
-            obstacle.map_or_else(|| "a step of the exchange failed".to_owned(), |obstacle| obstacle.text.clone())
-        }

@@ -12,7 +12,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::boot::{Boot, Node, failure};
 use super::decide::Verdict;
@@ -54,14 +54,25 @@ type Ended = Result<(), String>;
 /// Runs the agent of a node until `stop`. An error is for systemd, which starts the agent again.
 pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let layout = options.layout.clone();
-    let _lock = take_lock(&layout)?;
+    let lock = match take_lock(&layout) {
+        Err(error @ DaemonError::Running(_)) => return Err(error),
+        lock => lock,
+    };
     let mut identity = options.identity.clone();
     if identity.is_none() {
         identity = timeout(IDENTITY_WAIT, world.identity()).await.ok().and_then(Result::ok);
     }
     let boot = options.boot.clone().unwrap_or_else(boot_id);
     let in_state = |error| DaemonError::State(layout.state().display().to_string(), error);
-    let (life, begin) = Life::begin(&layout, identity.as_ref().map(|identity| identity.instance.as_str()), &boot).map_err(in_state)?;
+    let instance = identity.as_ref().map(|identity| identity.instance.as_str());
+    let begun = lock.and_then(|lock| Ok((lock, Life::begin(&layout, instance, &boot).map_err(in_state)?)));
+    let (_lock, (life, begin)) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            tell_without_state(&options, &settings, &world, identity.as_ref(), &error).await;
+            return Err(error);
+        }
+    };
     announce(&settings, &begin);
     // At a reboot the machine is the one that it was, also where its metadata do not answer.
     let identity = identity.or_else(|| Some(Identity { instance: life.instance.clone(), address: life.address? }));
@@ -70,6 +81,8 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
         reporter.name(NodeName::LOGIN);
     } else if let Some(last) = &life.given {
         reporter.name(last.given.name);
+    } else if matches!(life.boot.concluded, Some(Verdict::Failed(_))) {
+        reporter.name_by_instance();
     }
     let hooks = Hooks::new(layout.clone(), listener(&layout, &reporter));
     let journal = Journal::open(&layout, !matches!(begin, Begin::Restart { .. }));
@@ -79,6 +92,7 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     if node.settings.role == Role::Master {
         node.name_host(NodeName::LOGIN);
     }
+    supervise(&node, search, journal, stop).await
 }
 
 /// An agent that can keep no state starts nothing, but its user hears of it, and CloudFormation does not wait for it.
@@ -113,6 +127,19 @@ async fn tell_without_state<W: World>(
     sleep(options.timing.retry.1).await;
 }
 
+fn take_lock(layout: &Layout) -> Result<File, DaemonError> {
+    let path = layout.state().join(LOCK);
+    let failed = |error| DaemonError::State(layout.state().display().to_string(), error);
+    std::fs::create_dir_all(layout.state()).map_err(failed)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(DaemonError::Running(path.display().to_string())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+fn announce(settings: &NodeSettings, begin: &Begin) {
     let version = env!("CARGO_PKG_VERSION");
     let begin = match begin {
         Begin::FirstBoot => "first boot",
@@ -158,8 +185,8 @@ fn listener(layout: &Layout, reporter: &Reporter) -> Arc<dyn Listener> {
 struct TraceListener;
 
 impl Listener for TraceListener {
-    fn note(&self, event: Event, text: &str) {
-        tracing::info!(%event, "{text}");
+    fn note(&self, word: &str, text: &str) {
+        tracing::info!(event = word, "{text}");
     }
 
     fn line(&self, word: &str, _script: &str, _stream: Stream, text: &str) {
@@ -205,6 +232,7 @@ async fn supervise<W: World>(
             tracing::error!("the agent ends, to be started again: {reason}");
             if node.life().boot.concluded != Some(Verdict::Ready) {
                 let failure = Some((FailureCode::AgentFailed, format!("the node's agent ended: {reason}")));
+                node.reporter.name_by_instance();
                 node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Failed, failure));
                 node.reporter.flush(node.options.timing.leave).await;
             }
@@ -218,7 +246,6 @@ struct AbortOnDrop(tokio::task::JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-                node.reporter.name_by_instance();
     }
 }
 

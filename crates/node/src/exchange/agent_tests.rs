@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::exchange::run::Ran;
-use crate::hooks::Call;
 use crate::exchange::wire::{End, Phase, RoundId, Run};
+use crate::hooks::Call;
 use crate::link::{Counters, Limits};
 
 /// A folder with a profile of one step, and a node's root in it.

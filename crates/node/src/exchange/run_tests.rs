@@ -1,23 +1,60 @@
 //! Tests of a script's environment, its outputs and its end.
 
-use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
+
+use tokio::time::Instant;
 
 use super::*;
+use crate::event::{Event, Occasion};
 use crate::exchange::declaration::{MissingOutput, Output, Signal};
 use crate::exchange::wire::ConfigId;
-use crate::event::{Event, Occasion};
 use crate::hooks::{Facts, Listener};
 use crate::node::{Layout, Role};
 use crate::run::Stream;
-    step: Step,
-}
 
 struct Bed {
     folder: tempfile::TempDir,
+    step: Step,
+    hooks: Arc<Hooks>,
+    log: Arc<Log>,
+    scratch: PathBuf,
+}
+
+/// The log of a node, in memory.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Listener for Log {
+    fn note(&self, word: &str, text: &str) {
+        self.0.lock().unwrap().push(format!("[{word}] {text}"));
+    }
+
+    fn line(&self, word: &str, _script: &str, _stream: Stream, text: &str) {
+        self.note(word, text);
+    }
+}
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn until(&self, line: &str) {
+        let begun = Instant::now();
+        while !self.lines().iter().any(|logged| logged.contains(line)) {
+            assert!(begun.elapsed() < LONG, "no line {line:?}: {:?}", self.lines());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
 
 impl Bed {
     /// A step of which both scripts are this one.
     fn new(script: &str) -> Self {
+        Self::of_bytes(format!("#!/bin/sh\n{script}\n").as_bytes())
+    }
+
+    fn of_bytes(script: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::below(folder.path().join("root"));
         let profile = layout.profiles().join("01-site");
@@ -40,6 +77,7 @@ impl Bed {
             signal: Signal::Wait,
             timeout_seconds: 1,
             missing_output: MissingOutput::Null,
+            fails_the_node: false,
             config: ConfigId("c".to_owned()),
         };
         Self { scratch: folder.path().join("scratch"), folder, step, hooks, log }
@@ -62,10 +100,6 @@ const LONG: Duration = Duration::from_secs(20);
 
 #[test]
 fn scalars_are_plain_text_and_lists_tables_and_outputs_are_json() {
-        Self::of_bytes(format!("#!/bin/sh\n{script}\n").as_bytes())
-    }
-
-    fn of_bytes(script: &[u8]) -> Self {
     let mut bed = Bed::new("");
     let inputs = serde_json::json!({"text": "a b\n", "number": 3, "part": 1.5, "yes": true, "list": [1, "x"], "table": {"a": [true]}, "nothing": null});
     bed.step.inputs = inputs.as_object().unwrap().clone().into_iter().collect();
@@ -81,7 +115,6 @@ fn scalars_are_plain_text_and_lists_tables_and_outputs_are_json() {
         (Some("CREATE"), Some("hosts"), Some("site"), Some("populate"))
     );
     let again = Context { again: true, ..bed.context(Phase::Export, None) };
-            fails_the_node: false,
     assert_eq!(environment(&again, Path::new("/x")).unwrap()["deploy_action"], "UPDATE");
 }
 
@@ -188,4 +221,47 @@ async fn floods_signals_and_what_is_left_running_do_no_harm() {
     let mut none = Bed::new("");
     none.step.export = Some("export.d/gone".to_owned());
     assert!(matches!(none.run(Phase::Export, LONG).await.end, End::NotRun { .. }));
+}
+
+#[tokio::test]
+async fn a_script_of_an_exchange_is_prepared_runs_in_its_profiles_folder_and_is_logged_as_scripts_of_events_are() {
+    let script = b"\xef\xbb\xbf#!/bin/sh\r\npwd\r\nenv | grep ^CUSTOMIZER_ | grep -v RUN= | sort\r\necho $HOME $LANG >&2\r\n";
+    let bed = Bed::of_bytes(script);
+    let before = bed.config();
+    let result = bed.run(Phase::Export, LONG).await;
+    assert_eq!(result.end, End::Exited { code: 0 }, "{}", result.stderr);
+    let variables = ["CLUSTER=demo", "EVENT=export", "PROFILE=site", "ROLE=master"].map(|variable| format!("CUSTOMIZER_{variable}\n"));
+    assert_eq!(result.stdout, format!("{}\n{}", bed.step.folder.display(), variables.concat()));
+    assert_eq!(result.stderr, "/root C.UTF-8\n");
+    let lines = bed.log.lines();
+    for line in ["begins with a byte order mark", "4 of its lines end as on Windows", "starts and has", "ended with exit code 0"] {
+        let said = |logged: &String| logged.starts_with("[export] script site/export.d/script") && logged.contains(line);
+        assert!(lines.iter().any(said), "{line}: {lines:?}");
+    }
+    assert!(lines.contains(&"[export] CUSTOMIZER_EVENT=export".to_owned()), "{lines:?}");
+    assert_eq!(bed.config(), before, "what was taken out of the file makes no other configuration");
+}
+
+#[tokio::test]
+async fn a_script_of_an_exchange_waits_until_those_of_an_event_have_ended() {
+    let bed = Bed::new("[ -e ../../../../../configured ] && echo after");
+    let event = "touch ../../../../../begun; until [ -e ../../../../../go ]; do sleep 0.01; done; touch ../../../../../configured\n";
+    std::fs::write(bed.step.folder.join("configure.d/a"), event).unwrap();
+    let facts = Facts { role: Role::Master, cluster: "demo".to_owned(), first_boot: true };
+    let hooks = Arc::clone(&bed.hooks);
+    let configure = tokio::spawn(async move { hooks.run(&Occasion::Stage(Event::Configure), &facts, None).await });
+    bed.log.until("[configure] script site/a starts").await;
+    let late = bed.run(Phase::Export, Duration::from_millis(50)).await;
+    let why = "other scripts ran on this node until its time was over".to_owned();
+    assert_eq!(late.end, End::NotRun { why });
+    let waits = bed.run(Phase::Export, LONG);
+    tokio::pin!(waits);
+    tokio::select! {
+        biased;
+        result = &mut waits => panic!("two scripts run at once: {result:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    std::fs::write(bed.folder.path().join("root/go"), "").unwrap();
+    assert_eq!(waits.await.stdout, "after\n");
+    assert!(configure.await.unwrap().failures().next().is_none());
 }
