@@ -190,7 +190,7 @@ impl Service {
         }
         let standing = match (&desk.mistakes, desk.unsaved) {
             (mistakes, _) if !mistakes.is_empty() => Standing::mistaken(mistakes),
-            (_, true) => Standing { readiness: Readiness::Pending, ..Standing::broken(desk.coordinator.plan(), NO_ROOM) },
+            (_, true) => Standing { readiness: Readiness::Pending, ..Standing::broken(desk.coordinator.declared(), NO_ROOM) },
             _ => Standing::of(&desk.coordinator),
         };
         self.standing.send_if_modified(|before| std::mem::replace(before, standing.clone()) != standing);

@@ -108,7 +108,7 @@ impl Coordinator {
     }
 
     /// The steps of the profiles, in order.
-    pub fn plan(&self) -> &[Step] {
+    pub fn declared(&self) -> &[Step] {
         &self.plan
     }
 

@@ -43,7 +43,7 @@ impl Default for Standing {
 impl Standing {
     /// That of the coordinator's rounds.
     pub fn of(coordinator: &Coordinator) -> Self {
-        let failed = coordinator.plan().iter().filter_map(|step| {
+        let failed = coordinator.declared().iter().filter_map(|step| {
             let ended = coordinator.rounds(step).iter().rev().find(|round| round.phase().is_none())?;
             failed_step(step, ended)
         });
@@ -79,7 +79,7 @@ fn mistaken_profile(mistakes: &[Mistake]) -> FailedScript {
 }
 
 fn readiness(coordinator: &Coordinator) -> Readiness {
-    let plan = coordinator.plan();
+    let plan = coordinator.declared();
     for (nth, step) in plan.iter().enumerate() {
         if !plan[nth..].iter().any(|step| step.fails_the_node) {
             break;
@@ -154,7 +154,7 @@ mod tests {
 
         /// A node does what it is asked to, and ends so.
         fn ends(&mut self, rank: u32, code: i32, stderr: &str) {
-            let holds = self.0.plan().iter().map(|step| (step.key.clone(), step.config.clone())).collect();
+            let holds = self.0.declared().iter().map(|step| (step.key.clone(), step.config.clone())).collect();
             let poll = Poll { node: name(rank), instance: format!("i-{rank}"), holds, report: None, ran: Vec::new(), wait: false };
             let answer = self.0.handle(Event::Poll(Box::new(poll.clone())), 0).answer.unwrap();
             let task = answer.tasks.into_iter().next().expect("a task");
