@@ -1,6 +1,7 @@
 //! What a node says of itself: a small JSON object, which its agent writes and cf-watch reads.
 //!
-//! It lies in the system bucket at `nodes/<user>/<cluster>/<request>/<node>.json`. A node's role may write below its own cluster's
+//! It lies in the system bucket at `nodes/<user>/<cluster>/<request>/<node>.json`; of a machine that the login node has given no number
+//! the node is `compute-` and its EC2 id. A node's role may write below its own cluster's
 //! folder and nowhere else, so the key tells whose it is, and nothing in the object does. Root on a node is the cluster's user, so
 //! the content is hostile: [`NodeReport::parse`] takes what fits the limits here and cuts the rest.
 
@@ -33,6 +34,9 @@ pub const HOST_KEYS_MAX: usize = 6;
 
 /// Characters of a host key: one of RSA with 4096 bits has 720.
 pub const HOST_KEY_CHARS_MAX: usize = 1200;
+
+/// Digits of an EC2 id (EC2 user guide, "Resource IDs": 17, once 8; those of local AWSes may have fewer).
+pub const ID_DIGITS_MAX: usize = 17;
 
 /// Where a node is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
@@ -209,7 +213,7 @@ pub struct ReportKey {
     pub cluster: Cluster,
     /// The create that the cluster was made for.
     pub request: RequestId,
-    /// The node: `login1`, or `compute-` and a number from 1 on.
+    /// The node: `login1`, `compute-` and a number from 1 on, or `compute-` and the EC2 id of a machine without a number.
     pub node: String,
 }
 
@@ -229,11 +233,6 @@ impl ReportKey {
         format!("{PREFIX}{}/{}/{}/", cluster.user.as_str(), cluster.name.as_str(), request.as_str())
     }
 
-    /// The node's number: 0 for the login node, and a compute node's own.
-    pub fn rank(&self) -> Option<u32> {
-        rank(&self.node)
-    }
-
     /// The key.
     pub fn key(&self) -> String {
         format!("{}{}.json", Self::folder(&self.cluster, &self.request), self.node)
@@ -241,7 +240,41 @@ impl ReportKey {
 }
 
 fn is_node(name: &str) -> bool {
-    rank(name).is_some()
+    rank(name).is_some() || unnumbered(name).is_some()
+}
+
+/// An EC2 id: `i-` and at most [`ID_DIGITS_MAX`] hexadecimal digits. It is read as it is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId {
+    /// The digits, then spaces.
+    digits: [u8; ID_DIGITS_MAX],
+}
+
+impl InstanceId {
+    /// Reads one; `None` where it is none.
+    pub fn read(text: &str) -> Option<Self> {
+        let given = text.strip_prefix("i-")?.as_bytes();
+        let is_digit = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
+        let mut digits = [b' '; ID_DIGITS_MAX];
+        digits.get_mut(..given.len()).filter(|places| !places.is_empty())?.copy_from_slice(given);
+        given.iter().all(is_digit).then_some(Self { digits })
+    }
+
+    /// The name under which a machine without a number reports.
+    pub fn node(self) -> String {
+        format!("compute-{self}")
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "i-{}", String::from_utf8_lossy(&self.digits).trim_end())
+    }
+}
+
+/// The EC2 id in the name of a machine without a number.
+pub fn unnumbered(name: &str) -> Option<InstanceId> {
+    InstanceId::read(name.strip_prefix("compute-")?)
 }
 
 /// The number of the node of this name: 0 for `login1`, N for `compute-N`; `None` where it is no node's.
@@ -341,7 +374,7 @@ mod tests {
     fn a_key_is_read_as_it_is_printed_and_nothing_else_is_one() {
         let cluster = testing::cluster("alice", "demo");
         let request = RequestId::from_tag("00000000000000aa");
-        for node in ["login1", "compute-1", "compute-4294967295"] {
+        for node in ["login1", "compute-1", "compute-4294967295", "compute-i-0", "compute-i-0123456789abcdef0"] {
             let key = ReportKey { cluster: cluster.clone(), request: request.clone(), node: node.into() };
             assert_eq!(ReportKey::read(&key.key()), Some(key));
         }
@@ -351,6 +384,10 @@ mod tests {
             "nodes/alice/demo/00000000000000aa/compute-0.json",
             "nodes/alice/demo/00000000000000aa/compute-01.json",
             "nodes/alice/demo/00000000000000aa/compute-4294967296.json",
+            "nodes/alice/demo/00000000000000aa/compute-i-.json",
+            "nodes/alice/demo/00000000000000aa/compute-i-0123456789abcdef01.json",
+            "nodes/alice/demo/00000000000000aa/compute-i-0123456789ABCDEF0.json",
+            "nodes/alice/demo/00000000000000aa/i-0123456789abcdef0.json",
             "nodes/alice/demo/00000000000000aa/x/login1.json",
             "nodes/alice/demo/00000000000000AA/login1.json",
             "nodes/alice/demo/0000000000000aa/login1.json",

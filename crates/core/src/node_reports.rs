@@ -9,9 +9,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::fault::Fault;
-use crate::node_report::{self, FailedScript, FailureCode, NodeReport, NodeState};
+use crate::node_report::{self, FailedScript, FailureCode, InstanceId, NodeReport, NodeState};
 
-/// A status file gives the reasons of so many nodes that failed; the state of every node is shown.
+/// A status file gives the words of so many nodes: the reasons of those that failed, then the notes of others. The state of every node
+/// is shown.
 pub const FAILED_NODES_MAX: usize = 10;
 
 /// A status file shows so many scripts that failed.
@@ -25,16 +26,37 @@ pub const SCRIPTS_BYTES_MAX: usize = 24 * 1024;
 /// node may have a folder beside its report.
 pub const NODES_MAX: u32 = 499;
 
-/// A node, by its number: 0 is the login node. It is read and printed as its name, `login1` or `compute-N`.
+/// A node. It is read and printed as its name: `login1` or `compute-N`, and of a machine without a number `compute-` and its EC2 id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeName(pub u32);
+pub enum NodeName {
+    /// By its number: 0 is the login node.
+    Numbered(u32),
+    /// A machine that the login node has given no number, by its EC2 id.
+    Unnumbered(InstanceId),
+}
 
 /// The login node.
-pub const LOGIN: NodeName = NodeName(0);
+pub const LOGIN: NodeName = NodeName::Numbered(0);
+
+impl NodeName {
+    /// The node of this name, if it is one.
+    pub fn read(name: &str) -> Option<Self> {
+        node_report::rank(name).map(Self::Numbered).or_else(|| node_report::unnumbered(name).map(Self::Unnumbered))
+    }
+
+    /// Whether its number is above this one.
+    pub const fn is_above(self, most: u32) -> bool {
+        matches!(self, Self::Numbered(number) if number > most)
+    }
+}
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { f.write_str("login1") } else { write!(f, "compute-{}", self.0) }
+        match self {
+            Self::Numbered(0) => f.write_str("login1"),
+            Self::Numbered(number) => write!(f, "compute-{number}"),
+            Self::Unnumbered(instance) => f.write_str(&instance.node()),
+        }
     }
 }
 
@@ -47,7 +69,7 @@ impl Serialize for NodeName {
 impl<'de> Deserialize<'de> for NodeName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
-        node_report::rank(&name).map(Self).ok_or_else(|| de::Error::custom("no node has this name"))
+        Self::read(&name).ok_or_else(|| de::Error::custom("no node has this name"))
     }
 }
 
@@ -110,6 +132,15 @@ pub struct FailedNode {
     pub reason: String,
 }
 
+/// What a node that has not failed lets its user know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeNote {
+    /// Which node.
+    pub node: NodeName,
+    /// What, in a sentence.
+    pub note: String,
+}
+
 /// A script that failed, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptOfNode {
@@ -129,6 +160,9 @@ pub struct NodesShown {
     /// Nodes that failed, and why: the first [`FAILED_NODES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_nodes: Vec<FailedNode>,
+    /// What others let their user know: with the failed nodes at most [`FAILED_NODES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_notes: Vec<NodeNote>,
     /// Scripts that failed: the first [`SCRIPTS_SHOWN_MAX`] that fit [`SCRIPTS_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_scripts: Vec<ScriptOfNode>,
@@ -166,6 +200,9 @@ impl NodesShown {
             known_hosts: login.map(|login| host_keys.iter().map(|key| format!("{login} {key}")).collect()).unwrap_or_default(),
             ..Self::default()
         };
+        let noted = here().filter(|(_, report)| report.state != NodeState::Failed && !report.message.is_empty());
+        let notes = noted.map(|(node, report)| NodeNote { node: *node, note: report.message.clone() });
+        shown.node_notes = notes.take(FAILED_NODES_MAX - shown.failed_nodes.len()).collect();
         let mut bytes = 0;
         for (node, report) in here() {
             for script in &report.scripts {
@@ -192,6 +229,7 @@ impl NodesShown {
     /// Whether it shows a failure that `before` does not.
     pub fn shows_another_failure_than(&self, before: &Self) -> bool {
         self.failed_nodes.iter().any(|node| !before.failed_nodes.contains(node))
+            || self.node_notes.iter().any(|note| !before.node_notes.contains(note))
             || self.failed_scripts.iter().any(|script| !before.failed_scripts.contains(script))
     }
 }

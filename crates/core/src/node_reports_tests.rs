@@ -10,7 +10,7 @@ fn failed(script: &str) -> FailedScript {
 }
 
 fn shown(reports: impl IntoIterator<Item = (u32, NodeReport)>) -> NodesShown {
-    let by_node = reports.into_iter().map(|(nth, report)| (NodeName(nth), report)).collect();
+    let by_node = reports.into_iter().map(|(nth, report)| (NodeName::Numbered(nth), report)).collect();
     NodesShown::of(&NodeReports { by_node, ignored: 0 }, Some("198.51.100.7"), node_failure)
 }
 
@@ -32,13 +32,32 @@ fn a_failed_node_is_shown_with_its_reason_and_a_failed_script_with_its_node() {
     let reasons: Vec<_> = shown.failed_nodes.iter().map(|failed| (failed.node.to_string(), failed.reason.as_str())).collect();
     let no_key = node_failure(FailureCode::NoUsableSshKey, "");
     assert_eq!(reasons, [("login1".into(), no_key.as_str()), ("compute-1".into(), "no room"), ("compute-2".into(), "it gave no reason")]);
-    assert_eq!(shown.failed_scripts, [ScriptOfNode { node: NodeName(1), script: failed("10-emacs.sh") }]);
+    assert_eq!(shown.failed_scripts, [ScriptOfNode { node: NodeName::Numbered(1), script: failed("10-emacs.sh") }]);
     assert_eq!(shown.more_failed_scripts, 3);
     let json = serde_json::to_value(&shown.failed_scripts[0]).unwrap();
     assert_eq!(
         (json["node"].as_str(), json["script"].as_str(), json["exit_code"].as_i64()),
         (Some("compute-1"), Some("10-emacs.sh"), Some(3))
     );
+}
+
+#[test]
+fn what_a_node_that_has_not_failed_lets_its_user_know_is_shown_and_another_note_is_news() {
+    let noted = |text: &str| NodeReport { message: text.into(), ..report(NodeState::Ready) };
+    let failing = NodeReport { message: "no room".into(), ..report(NodeState::Failed) };
+    let shown = |note| shown([(0, noted("")), (1, noted(note)), (2, failing.clone())]);
+    let notes = shown("no network").node_notes;
+    assert_eq!(serde_json::to_string(&notes).unwrap(), r#"[{"node":"compute-1","note":"no network"}]"#);
+    assert!(shown("no network").shows_another_failure_than(&shown("")) && !shown("").shows_another_failure_than(&shown("no network")));
+}
+
+#[test]
+fn a_machine_without_a_number_is_named_by_its_id() {
+    let by_node = |name: &str| [(NodeName::read(name).unwrap(), report(NodeState::Failed))].into();
+    let shown = |name| NodesShown::of(&NodeReports { by_node: by_node(name), ignored: 0 }, None, node_failure);
+    let text = serde_json::to_string(&shown("compute-i-0abc")).unwrap();
+    assert!(text.starts_with(r#"{"nodes":{"compute-i-0abc":"failed"},"failed_nodes":[{"node":"compute-i-0abc","#), "{text}");
+    assert_eq!(serde_json::from_str::<NodesShown>(&text).unwrap(), shown("compute-i-0abc"));
 }
 
 #[test]
@@ -76,10 +95,18 @@ fn however_much_is_reported_the_status_file_can_be_read_back() {
         more_scripts: u64::MAX,
         ..report(NodeState::Failed)
     };
-    let of = |nodes: u32| shown((0..=nodes).map(|nth| (nth, one.clone().bounded())));
-    let all = of(NODES_MAX);
-    let bytes = serde_json::to_string_pretty(&all).unwrap().len();
-    assert!(bytes + 4096 < crate::body::BODY_BYTES_MAX, "{bytes} bytes");
+    // The longest names are those of machines without a number.
+    let name = |nth: u32| if nth == 0 { LOGIN } else { NodeName::read(&format!("compute-i-{nth:017x}")).unwrap() };
+    let of = |one: &NodeReport| {
+        let by_node = (0..=NODES_MAX).map(|nth| (name(nth), one.clone().bounded())).collect();
+        NodesShown::of(&NodeReports { by_node, ignored: 0 }, Some("198.51.100.7"), node_failure)
+    };
+    let all = of(&one);
+    for all in [&all, &of(&NodeReport { state: NodeState::Configuring, ..one.clone() })] {
+        let bytes = serde_json::to_string_pretty(all).unwrap().len();
+        assert!(bytes + 4096 < crate::body::BODY_BYTES_MAX, "{bytes} bytes");
+        assert_eq!(all.failed_nodes.len() + all.node_notes.len(), FAILED_NODES_MAX);
+    }
     assert_eq!((all.nodes.len(), all.failed_nodes.len()), (500, FAILED_NODES_MAX));
     assert_eq!(all.more_failed_scripts, u64::MAX);
     // Some are shown, and the rest are counted.

@@ -142,7 +142,8 @@ pub async fn has_usable_key(account: &Account) -> bool {
 
 async fn has_usable_key_by(account: &Account, programs: &Programs) -> bool {
     let keys = account.keys.display().to_string();
-    programs.must("runuser", &["-u", &account.login, "--", "ssh-keygen", "-l", "-f", &keys]).await.is_ok()
+    let checked = programs.must("runuser", &["-u", &account.login, "--", "ssh-keygen", "-l", "-f", &keys]).await;
+    checked.inspect_err(|reason| tracing::warn!("{keys} has no key that the user can log in with: {reason}")).is_ok()
 }
 
 /// The node's public SSH host keys, each as `<type> <base64>`, at most [`HOST_KEYS_MAX`]. What is none is left out: sshd may not have

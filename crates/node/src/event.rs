@@ -9,7 +9,20 @@ use crate::node::Role;
 
 /// An event. Its scripts lie in the profile's folder `<event>.d/`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+    strum::IntoStaticStr,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -31,6 +44,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Its word, as scripts and logs name it.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+
     /// The folder of its scripts in a profile.
     pub fn folder(self) -> String {
         format!("{self}.d")

@@ -1,15 +1,17 @@
-//! Runs the scripts of one event of a node: all profiles, one script after another, one event at a time.
+//! Runs the scripts of a node: those of one event, all profiles, one script after another, one event at a time; and between events those
+//! of the exchange, one at a time.
 //!
 //! A failed script is reported, and what runs after it is the profile's choice (`on-error`); a boot's scripts have a time in common.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 
 use crate::event::{Event, Occasion};
 use crate::instance_log::InstanceLog;
@@ -17,7 +19,7 @@ use crate::node::{Layout, Role};
 use crate::profile::listing::Observed;
 use crate::profile::settings::OnError;
 use crate::profile::{EventPlan, ProfilePlan, shown};
-use crate::run::{self, Bounds, Ended, Job, Outcome, Sink, Stream, variable};
+use crate::run::{self, Bounds, Ended, Job, Outcome, Sink, Stream, Variable, variable};
 use crate::script::{self, PrepareError};
 use crate::turn::{self, Lent, Turn};
 
@@ -40,10 +42,10 @@ pub struct Facts {
 
 /// Hears what an event does, as it happens.
 pub trait Listener: Send + Sync {
-    /// A line of ours.
-    fn note(&self, event: Event, text: &str);
+    /// A line of ours. `word`: the event, or the phase of an exchange.
+    fn note(&self, word: &str, text: &str);
     /// A line that a script (`profile/script`) printed.
-    fn line(&self, event: Event, script: &str, stream: Stream, text: &str);
+    fn line(&self, word: &str, script: &str, stream: Stream, text: &str);
 }
 
 /// Writes what it hears into the node's log, each line with the time at which it came.
@@ -55,12 +57,12 @@ pub struct LogListener<Clock> {
 }
 
 impl<Clock: Fn() -> Zoned + Send + Sync> Listener for LogListener<Clock> {
-    fn note(&self, event: Event, text: &str) {
-        self.log.line(&(self.clock)(), event, text);
+    fn note(&self, word: &str, text: &str) {
+        self.log.line(&(self.clock)(), word, text);
     }
 
-    fn line(&self, event: Event, _script: &str, _stream: Stream, text: &str) {
-        self.log.line(&(self.clock)(), event, text);
+    fn line(&self, word: &str, _script: &str, _stream: Stream, text: &str) {
+        self.log.line(&(self.clock)(), word, text);
     }
 }
 
@@ -112,6 +114,33 @@ pub struct Hooks {
     turn: Mutex<()>,
 }
 
+/// One script that is run, and how.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What its lines in the log are about: the event, or the phase of an exchange.
+    pub word: &'a str,
+    /// `profile/script`, safe to print.
+    pub label: String,
+    /// The file. It lies in a folder of its profile's, and runs in the profile's.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its variables beside those that every script has.
+    pub environment: Vec<Variable>,
+    /// How long it may run.
+    pub limit: Duration,
+}
+
+/// What every script of a profile finds in its environment of who runs it, beside [`run::run`]'s own and `HOME`.
+pub fn variables(word: &str, profile: &OsStr, role: Role, cluster: &str) -> Vec<Variable> {
+    vec![
+        variable("CUSTOMIZER_EVENT", word),
+        variable("CUSTOMIZER_PROFILE", profile),
+        variable("CUSTOMIZER_ROLE", role.to_string()),
+        variable("CUSTOMIZER_CLUSTER", cluster),
+    ]
+}
+
 /// One event on its way.
 struct Pass<'a> {
     hooks: &'a Hooks,
@@ -147,16 +176,8 @@ impl Hooks {
 
     /// The same of one profile alone, where one is named.
     pub async fn run_of(&self, profile: Option<&str>, occasion: &Occasion<'_>, facts: &Facts, deadline: Option<Instant>) -> EventReport {
-        let _turn = self.turn.lock().await;
         let event = occasion.event();
-        // Commands run events in processes of their own.
-        let turn_of_node = match Turn::take(&self.layout, || self.listener.note(event, turn::WAITING)).await {
-            Ok(turn) => Some(turn),
-            Err(error) => {
-                self.listener.note(event, &error.to_string());
-                None
-            }
-        };
+        let (_turn, turn_of_node) = self.take_turn(event.word()).await;
         let mut plan = self.plan(event, facts.first_boot);
         if let Some(name) = profile {
             plan.profiles.retain(|profile| profile.folder.name == name);
@@ -165,9 +186,61 @@ impl Hooks {
         self.execute(plan, occasion, facts, deadline, turn_of_node.as_ref()).await
     }
 
+    /// Runs a script of no event when its turn has come. Its time counts from now on.
+    pub async fn run_alone(&self, call: Call<'_>) -> Ended {
+        let began = Instant::now();
+        let Ok((_turn, turn_of_node)) = timeout(call.limit, self.take_turn(call.word)).await else {
+            let reason = "other scripts ran on this node until its time was over".to_owned();
+            return Ended::without(Outcome::NotRun(reason));
+        };
+        let limit = call.limit.saturating_sub(began.elapsed());
+        self.call(Call { limit, ..call }, turn_of_node.as_ref()).await.0
+    }
+
+    /// Waits until no other script runs on this node.
+    async fn take_turn(&self, word: &str) -> (MutexGuard<'_, ()>, Option<Turn>) {
+        let turn = self.turn.lock().await;
+        // Commands run events in processes of their own.
+        let turn_of_node = Turn::take(&self.layout, || self.listener.note(word, turn::WAITING)).await;
+        (turn, turn_of_node.inspect_err(|error| self.listener.note(word, &error.to_string())).ok())
+    }
+
+    /// Prepares one script and runs it; also what was changed in its file.
+    async fn call(&self, call: Call<'_>, turn: Option<&Turn>) -> (Ended, Vec<String>) {
+        let Call { word, label, path, arguments, mut environment, limit } = call;
+        let note = |text: &str| self.listener.note(word, &format!("script {label}{text}"));
+        let prepared = std::path::absolute(&path).map_err(PrepareError::from).and_then(|path| Ok((script::prepare(&path)?, path)));
+        let (ended, notes) = match prepared {
+            Ok((prepared, path)) => {
+                let notes: Vec<String> = prepared.notes.iter().map(ToString::to_string).collect();
+                for text in &notes {
+                    note(&format!(": {text}"));
+                }
+                note(&format!(" starts and has {} s", limit.as_secs()));
+                let folder = path.ancestors().nth(2).unwrap_or(&path).to_owned();
+                environment.push(variable("HOME", &self.home));
+                let lent = turn.and_then(|turn| lent(turn, note));
+                environment.extend(lent.as_ref().map(Lent::variable));
+                let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit };
+                (run::run(&job, &self.bounds, self.sink(word, &label)).await, notes)
+            }
+            Err(error) => (Ended::without(Outcome::NotStarted(error.to_string())), Vec::new()),
+        };
+        note(&format!(" {}", ended.outcome));
+        if ended.killed_outside > 0 {
+            note(&format!(": {} of its background processes were killed with it", ended.killed_outside));
+        }
+        (ended, notes)
+    }
+
+    fn sink(&self, word: &str, label: &str) -> Sink {
+        let (listener, word, label) = (Arc::clone(&self.listener), word.to_owned(), label.to_owned());
+        Arc::new(move |stream, text| listener.line(&word, &label, stream, text))
+    }
+
     /// Tells what a plan leaves out, and why.
     fn announce(&self, plan: &EventPlan) {
-        let note = |text: &str| self.listener.note(plan.event, text);
+        let note = |text: &str| self.listener.note(plan.event.word(), text);
         for problem in &plan.problems {
             note(problem);
         }
@@ -208,7 +281,7 @@ impl Hooks {
 
 impl Pass<'_> {
     fn note(&self, text: &str) {
-        self.hooks.listener.note(self.event, text);
+        self.hooks.listener.note(self.event.word(), text);
     }
 
     async fn profile(&mut self, plan: &ProfilePlan) {
@@ -240,27 +313,9 @@ impl Pass<'_> {
             return self.not_run(profile, &script, "no time is left: the scripts of a boot share theirs".to_owned());
         };
         let path = plan.folder.path.join(self.event.folder()).join(name);
-        let (ended, notes) = match absolute(&path).and_then(|path| Ok((script::prepare(&path)?, path))) {
-            Ok((prepared, path)) => {
-                let notes: Vec<String> = prepared.notes.iter().map(ToString::to_string).collect();
-                for note in &notes {
-                    self.note(&format!("script {label}: {note}"));
-                }
-                self.note(&format!("script {label} starts and has {} s", limit.as_secs()));
-                let folder = path.parent().and_then(|events| events.parent()).unwrap_or(&plan.folder.path).to_owned();
-                let lent = self.lend(&label);
-                let mut environment = self.environment(&plan.folder.name);
-                environment.extend(lent.as_ref().map(Lent::variable));
-                let arguments = self.arguments.clone();
-                let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit };
-                (run::run(&job, &self.hooks.bounds, self.sink(&label)).await, notes)
-            }
-            Err(error) => (Ended::not_started(error.to_string()), Vec::new()),
-        };
-        self.note(&format!("script {label} {}", ended.outcome));
-        if ended.killed_outside > 0 {
-            self.note(&format!("script {label}: {} of its background processes were killed with it", ended.killed_outside));
-        }
+        let environment = variables(self.event.word(), &plan.folder.name, self.facts.role, &self.facts.cluster);
+        let call = Call { word: self.event.word(), label, path, arguments: self.arguments.clone(), environment, limit };
+        let (ended, notes) = self.hooks.call(call, self.turn).await;
         let last_lines = if ended.outcome.is_success() { Vec::new() } else { ended.last_lines };
         let milliseconds = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX);
         ScriptReport { profile: profile.to_owned(), script, outcome: ended.outcome, milliseconds, notes, last_lines }
@@ -272,36 +327,12 @@ impl Pass<'_> {
         let (profile, script) = (profile.to_owned(), script.to_owned());
         ScriptReport { profile, script, outcome, milliseconds: 0, notes: Vec::new(), last_lines: Vec::new() }
     }
-
-    fn environment(&self, profile: &OsStr) -> Vec<(&'static str, OsString)> {
-        vec![
-            variable("HOME", &self.hooks.home),
-            variable("CUSTOMIZER_EVENT", self.event.to_string()),
-            variable("CUSTOMIZER_PROFILE", profile),
-            variable("CUSTOMIZER_ROLE", self.facts.role.to_string()),
-            variable("CUSTOMIZER_CLUSTER", &self.facts.cluster),
-        ]
-    }
-
-    /// Lends the turn to a script. Without it the commands that the script calls wait for the script's own end.
-    fn lend(&self, label: &str) -> Option<Lent<'_>> {
-        match self.turn?.lend() {
-            Ok(lent) => Some(lent),
-            Err(error) => {
-                self.note(&format!("script {label} cannot call cf-node customize, which would wait for its end: {error}"));
-                None
-            }
-        }
-    }
-
-    fn sink(&self, label: &str) -> Sink {
-        let (listener, event, label) = (Arc::clone(&self.hooks.listener), self.event, label.to_owned());
-        Arc::new(move |stream, text| listener.line(event, &label, stream, text))
-    }
 }
 
-fn absolute(path: &std::path::Path) -> Result<PathBuf, PrepareError> {
-    Ok(std::path::absolute(path)?)
+/// Lends the turn to a script. Without it the commands that the script calls wait for the script's own end.
+fn lent(turn: &Turn, note: impl Fn(&str)) -> Option<Lent<'_>> {
+    let cannot = |error| note(&format!(" cannot call cf-node customize, which would wait for its end: {error}"));
+    turn.lend().inspect_err(cannot).ok()
 }
 
 /// The time that a script gets: its profile's limit, or what is left of the boot's. `None` where that is less than a second.

@@ -7,8 +7,6 @@ use std::sync::Mutex;
 
 use jiff::Zoned;
 
-use crate::event::Event;
-
 /// The most bytes of a line; the rest of a longer one is left out, and its end says so.
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
 
@@ -27,27 +25,27 @@ impl InstanceLog {
         Ok(Self { file: Mutex::new(OpenOptions::new().create(true).append(true).open(path)?) })
     }
 
-    /// Writes one line of an event. A disk that is full loses lines of the log and nothing else, so the caller need not look at
+    /// Writes one line. `word` is what the line is about: an event, or the phase of an exchange. A disk that is full loses lines of the log and nothing else, so the caller need not look at
     /// the result.
-    pub fn line(&self, now: &Zoned, event: Event, text: &str) {
-        let line = format_line(now, event, text);
+    pub fn line(&self, now: &Zoned, word: &str, text: &str) {
+        let line = format_line(now, word, text);
         if let Ok(mut file) = self.file.lock() {
             let _ = file.write_all(line.as_bytes());
         }
-        tracing::info!(%event, "{}", text.trim_end());
+        tracing::info!(event = word, "{}", text.trim_end());
     }
 }
 
-/// `Mon DD HH:MM:SS [cluster-customizer:<event>] text`, the day padded with a space (facts B.7). Control characters are left out:
+/// `Mon DD HH:MM:SS [cluster-customizer:<word>] text`, the day padded with a space (facts B.7). Control characters are left out:
 /// what a script prints must not move the cursor of whoever reads the log.
-pub fn format_line(now: &Zoned, event: Event, text: &str) -> String {
+pub fn format_line(now: &Zoned, word: &str, text: &str) -> String {
     let mut shown: String = text.chars().filter(|c| *c == '\t' || !c.is_control()).collect();
     if shown.len() > LINE_BYTES_MAX {
         let end = (0..=LINE_BYTES_MAX).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
         shown.truncate(end);
         shown.push_str(" … (cut)");
     }
-    format!("{} [cluster-customizer:{event}] {shown}\n", now.strftime("%b %e %H:%M:%S"))
+    format!("{} [cluster-customizer:{word}] {shown}\n", now.strftime("%b %e %H:%M:%S"))
 }
 
 #[cfg(test)]
@@ -57,10 +55,10 @@ mod tests {
     #[test]
     fn a_line_has_its_own_time_and_the_events_name() {
         let now = "2026-11-07T09:05:03Z".parse::<jiff::Timestamp>().unwrap().to_zoned(jiff::tz::TimeZone::UTC);
-        let line = format_line(&now, Event::Configure, "\u{1b}[31minstalled\u{1b}[0m\temacs\r");
+        let line = format_line(&now, "configure", "\u{1b}[31minstalled\u{1b}[0m\temacs\r");
         assert_eq!(line, "Nov  7 09:05:03 [cluster-customizer:configure] [31minstalled[0m\temacs\n");
-        let long = format_line(&now, Event::Start, &"é".repeat(LINE_BYTES_MAX));
+        let long = format_line(&now, "start", &"é".repeat(LINE_BYTES_MAX));
         assert!(long.len() < LINE_BYTES_MAX + 100 && long.ends_with("… (cut)\n"), "{}", long.len());
-        assert_eq!(format_line(&now, Event::Start, &"a".repeat(LINE_BYTES_MAX)).matches("(cut)").count(), 0);
+        assert_eq!(format_line(&now, "start", &"a".repeat(LINE_BYTES_MAX)).matches("(cut)").count(), 0);
     }
 }

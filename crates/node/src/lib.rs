@@ -11,6 +11,7 @@
 //! - [`secret`]: the keys that follow from the cluster's secret;
 //! - [`fetch`]: brings the profiles from S3 to the node;
 //! - [`account`]: the user's account and its SSH key;
+//! - [`host_name`]: the host name of the node;
 //! - [`agent`]: the daemon, which boots the node and keeps it a member of its cluster;
 //! - [`logs`]: the login node's logs in the user's folder;
 //! - [`install`]: puts the agent in its place on a node;
@@ -44,6 +45,7 @@ pub mod failures;
 mod fake_http;
 pub mod fetch;
 pub mod hooks;
+pub mod host_name;
 pub mod install;
 pub mod instance_log;
 pub mod jobs;

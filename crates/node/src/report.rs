@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use cf_core::node_report::{BYTES_MAX, FailureCode, NodeReport, NodeState, TEXT_CHARS_MAX};
+use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, TEXT_CHARS_MAX};
 use jiff::Timestamp;
 
 use crate::failures::Failures;
@@ -24,7 +24,11 @@ pub struct Contents {
     pub address: Option<IpAddr>,
     /// Its public SSH host keys.
     pub host_keys: Vec<String>,
-    /// The scripts that failed.
+    /// What failed in the exchange: on the login node in the steps' last rounds.
+    pub exchange: Vec<FailedScript>,
+    /// Scripts of the exchange that failed on this node, and for which nobody waits.
+    pub exchange_here: Vec<FailedScript>,
+    /// The scripts of events that failed.
     pub failures: Failures,
     /// What else the user ought to know ([`Contents::problem`]).
     pub problems: Vec<String>,
@@ -38,6 +42,8 @@ impl Default for Contents {
             instance: String::new(),
             address: None,
             host_keys: Vec::new(),
+            exchange: Vec::new(),
+            exchange_here: Vec::new(),
             failures: Failures::default(),
             problems: Vec::new(),
         }
@@ -67,7 +73,8 @@ impl Contents {
             instance: self.instance.clone(),
             address: self.address,
             host_keys: self.host_keys.clone(),
-            scripts: self.failures.scripts().to_vec(),
+            // The exchange's first: they are few, and the last thing that others would look for in a log.
+            scripts: self.exchange.iter().chain(&self.exchange_here).chain(self.failures.scripts()).cloned().collect(),
             more_scripts: self.failures.more(),
             updated: now,
         };
@@ -98,7 +105,7 @@ pub fn encode(mut report: NodeReport) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use cf_core::node_report::{FailedScript, LINES_MAX, SCRIPTS_MAX};
+    use cf_core::node_report::{LINES_MAX, SCRIPTS_MAX};
 
     use super::*;
     use crate::event::Event;

@@ -1,14 +1,15 @@
 //! Writes the node's report to S3 when it changes.
 //!
 //! An ordinary change waits until [`Pace::every`] is over since the last write; one that others wait for (the node is ready, has failed,
-//! leaves: a handful in the life of an agent) goes at once. A write that fails is tried again for ever, with a growing pause. The same
+//! leaves: a handful in the life of an agent) goes at once. A machine that fails without a name reports under its EC2 id; when it gets
+//! its name, the report there becomes that of a node which left. A write that fails is tried again for ever, with a growing pause. The same
 //! report is written again each day, because the bucket forgets reports after seven.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cf_core::names::{Cluster, ClusterName, User};
-use cf_core::node_report::{NodeReport, ReportKey};
+use cf_core::node_report::{InstanceId, NodeReport, NodeState, ReportKey};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -50,14 +51,26 @@ struct Wanted {
     number: u64,
     /// The last change that goes at once.
     urgent: u64,
-    /// Under which name; a node that has none yet reports nothing.
-    name: Option<NodeName>,
+    /// Under which name.
+    under: Under,
+}
+
+/// The name of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Under {
+    /// There is none yet, and nothing is reported.
+    #[default]
+    Nothing,
+    /// The machine's EC2 id.
+    Instance,
+    /// The node's.
+    Name(NodeName),
 }
 
 impl Reporter {
     /// A reporter whose [`Self::follow`] is yet to run.
     pub fn new(contents: Contents) -> Self {
-        let first = Wanted { number: 1, urgent: 1, name: None };
+        let first = Wanted { number: 1, urgent: 1, under: Under::Nothing };
         Self { contents: Arc::new(Mutex::new(contents)), wanted: watch::Sender::new(first), written: watch::Sender::new(0) }
     }
 
@@ -94,7 +107,19 @@ impl Reporter {
 
     /// From now on the node reports under this name.
     pub fn name(&self, name: NodeName) {
-        self.wanted.send_if_modified(|wanted| wanted.name.replace(name) != Some(name));
+        let under = Under::Name(name);
+        self.wanted.send_if_modified(|wanted| std::mem::replace(&mut wanted.under, under) != under);
+    }
+
+    /// From now on the machine reports under its EC2 id, if it has no name yet.
+    pub fn name_by_instance(&self) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = wanted.under == Under::Nothing;
+            if is_new {
+                wanted.under = Under::Instance;
+            }
+            is_new
+        });
     }
 
     /// Waits until all changes until now are in S3, or the time is over, which it returns.
@@ -127,7 +152,8 @@ impl Reporter {
                     continue;
                 }
             }
-            if self.write(store, settings, target).await {
+            let renamed = last.is_some_and(|(last, _)| last.under == Under::Instance && target.under != Under::Instance);
+            if self.write(store, settings, target).await && (!renamed || self.write_left(store, settings).await) {
                 failures = 0;
                 last = Some((target, Instant::now()));
             } else {
@@ -140,14 +166,35 @@ impl Reporter {
 
     /// Writes the report as it is now; whether that went well.
     async fn write<S: Store>(&self, store: &S, settings: &NodeSettings, target: Wanted) -> bool {
-        let (Some(name), Some(cluster)) = (target.name, cluster(settings)) else { return true };
         let report = self.contents.lock().unwrap_or_else(PoisonError::into_inner).report(Timestamp::now());
-        let key = ReportKey { cluster, request: settings.request(), node: name.to_string() }.key();
+        let node = match target.under {
+            Under::Nothing => None,
+            Under::Instance => InstanceId::read(&report.instance).map(InstanceId::node),
+            Under::Name(name) => Some(name.to_string()),
+        };
+        let Some(node) = node else { return true };
+        let is_written = Self::put(store, settings, node, report).await;
+        if is_written {
+            self.written.send_replace(target.number);
+        }
+        is_written
+    }
+
+    /// Under the machine's EC2 id, from when it had no name, now lies that it left: a node may not remove its reports.
+    async fn write_left<S: Store>(&self, store: &S, settings: &NodeSettings) -> bool {
+        let report = self.contents.lock().unwrap_or_else(PoisonError::into_inner).report(Timestamp::now());
+        let Some(instance) = InstanceId::read(&report.instance) else { return true };
+        let left = Contents { state: NodeState::Leaving, instance: report.instance, ..Contents::default() };
+        Self::put(store, settings, instance.node(), left.report(Timestamp::now())).await
+    }
+
+    async fn put<S: Store>(store: &S, settings: &NodeSettings, node: String, report: NodeReport) -> bool {
+        let Some(cluster) = cluster(settings) else { return true };
+        let key = ReportKey { cluster, request: settings.request(), node }.key();
         let state = report.state;
         match store.put(&settings.system_bucket, &key, encode(report), "application/json", Expect::Anything).await {
             Ok(_) => {
                 tracing::info!(%state, "the node's report is written");
-                self.written.send_replace(target.number);
                 true
             }
             Err(error) => {
@@ -160,12 +207,14 @@ impl Reporter {
 
 /// The next write, and when. `last`: what was written last, and when.
 fn next_write(wanted: Wanted, last: Option<(Wanted, Instant)>, pace: &Pace) -> Option<(Wanted, Instant)> {
-    wanted.name?;
+    if wanted.under == Under::Nothing {
+        return None;
+    }
     let now = Instant::now();
     let at = match last {
         None => now,
         Some((written, at)) if written == wanted => at + pace.again,
-        Some((written, _)) if written.urgent != wanted.urgent || written.name != wanted.name => now,
+        Some((written, _)) if written.urgent != wanted.urgent || written.under != wanted.under => now,
         Some((_, at)) => at + pace.every,
     };
     Some((wanted, at))

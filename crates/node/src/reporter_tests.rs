@@ -62,8 +62,8 @@ async fn ordinary_changes_wait_for_each_other() {
 #[test]
 fn what_others_wait_for_goes_at_once_and_the_rest_when_its_time_has_come() {
     let now = Instant::now();
-    let wanted = |number, urgent, name| Wanted { number, urgent, name };
-    let login = Some(NodeName::LOGIN);
+    let wanted = |number, urgent, under| Wanted { number, urgent, under };
+    let login = Under::Name(NodeName::LOGIN);
     let before = wanted(3, 1, login);
     let wait = |next: Wanted| {
         let (_, at) = next_write(next, Some((before, now)), &Pace::default()).unwrap();
@@ -72,8 +72,8 @@ fn what_others_wait_for_goes_at_once_and_the_rest_when_its_time_has_come() {
     assert_eq!(wait(wanted(4, 1, login)), 10);
     assert_eq!(wait(before), 24 * 60 * 60);
     assert!(wait(wanted(4, 4, login)) < 2, "at once");
-    assert!(wait(wanted(3, 1, NodeName::compute(1))) < 2, "under another name");
-    assert!(next_write(wanted(3, 1, None), None, &Pace::default()).is_none());
+    assert!(wait(wanted(3, 1, Under::Name(NodeName::compute(1).unwrap()))) < 2, "under another name");
+    assert!(next_write(wanted(3, 1, Under::Nothing), None, &Pace::default()).is_none());
 }
 
 #[tokio::test]
@@ -104,4 +104,46 @@ async fn a_node_without_a_name_reports_nothing_and_what_happened_meanwhile_is_in
     bed.reporter.name(NodeName::LOGIN);
     assert!(bed.reporter.flush(LONG).await);
     assert_eq!(bed.read().await.unwrap().message, "no network");
+}
+
+#[tokio::test]
+async fn a_machine_that_has_no_name_reports_under_its_id_and_leaves_that_when_it_gets_one() {
+    let bed = Bed::new();
+    let reporter = &bed.reporter;
+    let under_id = async || {
+        let key = "nodes/alice/demo/00000000000000aa/compute-i-0abc.json";
+        let (bytes, _) = bed.store.get("system", key, 64 * 1024).await.ok()?;
+        Some(NodeReport::parse(&bytes).unwrap())
+    };
+    reporter.change_now(|contents| contents.instance = "i-0abc".to_owned());
+    assert!(!reporter.flush(Duration::from_millis(100)).await);
+    assert_eq!(under_id().await, None, "it may get its name in the next moment");
+    reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Failed, None));
+    reporter.name_by_instance();
+    assert!(reporter.flush(LONG).await);
+    assert_eq!(under_id().await.unwrap().state, NodeState::Failed);
+    reporter.change_now(|contents| contents.state = NodeState::Configuring);
+    bed.store.refuse("put system/nodes/alice/demo/00000000000000aa/compute-i");
+    reporter.name(NodeName::LOGIN);
+    assert!(reporter.flush(LONG).await);
+    assert_eq!(bed.read().await.unwrap().state, NodeState::Configuring);
+    bed.store.allow_all();
+    let has_left = async {
+        while under_id().await.unwrap().state != NodeState::Leaving {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(timeout(LONG, has_left).await.is_ok(), "it is written as often as it takes");
+    reporter.name_by_instance();
+    assert!(reporter.flush(LONG).await);
+    assert_eq!(under_id().await.unwrap().state, NodeState::Leaving, "a node that has its name keeps it");
+}
+
+#[tokio::test]
+async fn a_machine_whose_id_is_none_reports_nowhere_else() {
+    let bed = Bed::new();
+    bed.reporter.change_now(|contents| contents.instance = "i-../login1".to_owned());
+    bed.reporter.name_by_instance();
+    assert!(!bed.reporter.flush(Duration::from_millis(100)).await);
+    assert_eq!(bed.store.list("system", "", 10).await.unwrap().0.len(), 0);
 }

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use crate::script::{self, Starter};
 use left_behind::Family;
 use output::Output;
-pub use output::{LINE_TOLD_CHARS_MAX, LINES_TOLD_MAX, Sink, Stream};
+pub use output::{LINE_TOLD_CHARS_MAX, LINES_TOLD_MAX, Sink, Stream, TAIL_BYTES_MAX};
 
 /// The environment variable that marks a run's processes, wherever they go.
 pub const RUN_VARIABLE: &str = "CUSTOMIZER_RUN";
@@ -41,6 +41,9 @@ const START_PAUSE: Duration = Duration::from_millis(20);
 /// SIGKILL cannot be refused, but a process that waits for a dead disk ends late. It is waited for so long.
 const KILLED_WAIT: Duration = Duration::from_secs(5);
 
+/// An environment variable: its name and its value.
+pub type Variable = (String, OsString);
+
 /// What is run, and how.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -53,7 +56,7 @@ pub struct Job {
     /// The folder that it runs in.
     pub folder: PathBuf,
     /// Its environment beside `PATH`, `LANG` and [`RUN_VARIABLE`].
-    pub environment: Vec<(&'static str, OsString)>,
+    pub environment: Vec<Variable>,
     /// How long it may run.
     pub limit: Duration,
 }
@@ -148,14 +151,19 @@ pub struct Ended {
     pub took: Duration,
     /// Its last lines, at most [`LINES_TOLD_MAX`] of at most [`LINE_TOLD_CHARS_MAX`] characters.
     pub last_lines: Vec<String>,
+    /// The last [`TAIL_BYTES_MAX`] bytes of its standard output, as they came.
+    pub stdout: Vec<u8>,
+    /// The same of its standard error.
+    pub stderr: Vec<u8>,
     /// How many of its processes outside its group were killed when its time ran out.
     pub killed_outside: usize,
 }
 
 impl Ended {
-    /// That of a script which could not be started.
-    pub fn not_started(reason: String) -> Self {
-        Self { outcome: Outcome::NotStarted(reason), took: Duration::ZERO, last_lines: Vec::new(), killed_outside: 0 }
+    /// That of a script which did not run.
+    pub fn without(outcome: Outcome) -> Self {
+        let (last_lines, stdout, stderr) = (Vec::new(), Vec::new(), Vec::new());
+        Self { outcome, took: Duration::ZERO, last_lines, stdout, stderr, killed_outside: 0 }
     }
 }
 
@@ -166,7 +174,7 @@ pub async fn run(job: &Job, bounds: &Bounds, sink: Sink) -> Ended {
     let mut child = match start(job, &run).await {
         Ok(child) => child,
         Err(error) => {
-            return Ended::not_started(why_not_started(&error, &job.script));
+            return Ended::without(Outcome::NotStarted(why_not_started(&error, &job.script)));
         }
     };
     let mut family = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(|leader| OnDrop(Family::new(leader, &run)));
@@ -190,7 +198,9 @@ pub async fn run(job: &Job, bounds: &Bounds, sink: Sink) -> Ended {
     }
     // A background process may hold the pipes open for ever.
     let _ = timeout(bounds.drain, followed).await;
-    Ended { outcome, took, last_lines: output.conclude(), killed_outside }
+    let last_lines = output.conclude();
+    let (stdout, stderr) = output.tails();
+    Ended { outcome, took, last_lines, stdout, stderr, killed_outside }
 }
 
 /// Ends a script whose time has run out, and all that it started. Returns how many were killed outside its group.
@@ -266,8 +276,8 @@ fn run_id() -> String {
 }
 
 /// An environment variable of a job.
-pub fn variable(name: &'static str, value: impl AsRef<OsStr>) -> (&'static str, OsString) {
-    (name, value.as_ref().to_owned())
+pub fn variable(name: &str, value: impl AsRef<OsStr>) -> Variable {
+    (name.to_owned(), value.as_ref().to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Prepares a script for its run: executable, without a byte order mark and Windows line ends, and with what starts it.
 
+use std::borrow::Cow;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -83,6 +84,12 @@ pub fn prepare(path: &Path) -> Result<Prepared, PrepareError> {
     }
     make_executable(&file)?;
     Ok(Prepared { starter, notes })
+}
+
+/// A script's bytes as [`prepare`] leaves them: the same before its first run and after.
+pub fn as_run(content: &[u8]) -> Cow<'_, [u8]> {
+    let cleaned = if content.len() as u64 <= CLEAN_BYTES_MAX { clean(content) } else { None };
+    cleaned.map_or(Cow::Borrowed(content), |cleaned| Cow::Owned(cleaned.content))
 }
 
 fn make_executable(file: &File) -> io::Result<()> {
@@ -170,6 +177,8 @@ mod tests {
         let (got, content, mode) = prepared(b"\xef\xbb\xbf#!/bin/sh\r\necho a\r\necho b\r");
         assert_eq!(got.unwrap(), Prepared { starter: Starter::Kernel, notes: vec![Note::Bom, Note::WindowsLines { lines: 2 }] });
         assert_eq!((content.as_slice(), mode), (b"#!/bin/sh\necho a\necho b\r".as_slice(), 0o755));
+        assert_eq!(*as_run(b"\xef\xbb\xbf#!/bin/sh\r\necho a\r\necho b\r"), *content);
+        assert_eq!(*as_run(&content), *content, "what is clean stays");
         let (got, content, _) = prepared(b"\xef\xbb\xbfecho a\n");
         assert_eq!(got.unwrap(), Prepared { starter: Starter::Shell, notes: vec![Note::Bom] });
         assert_eq!(content, b"echo a\n");
@@ -201,6 +210,7 @@ mod tests {
         let text = |bytes: usize| [b"#!/bin/sh\r\n".to_vec(), vec![b'#'; bytes - 11]].concat();
         let (got, content, _) = prepared(&text(most));
         assert_eq!((got.unwrap().notes, content.len()), (vec![Note::WindowsLines { lines: 1 }], most - 1));
+        assert_eq!((as_run(&text(most)).len(), as_run(&text(most + 1)).len()), (most - 1, most + 1));
         let (got, content, mode) = prepared(&text(most + 1));
         assert_eq!((got.unwrap().notes, content.len(), mode), (vec![Note::TooLongToClean], most + 1, 0o755));
     }

@@ -78,7 +78,7 @@ fn a_ready_cluster_shows_its_nodes_its_failed_scripts_and_lines_for_known_hosts(
     assert_eq!(nodes(&cloud), [shows("login1", "ready"), shows("compute-2", "ready")]);
     assert_eq!(shown.reported.known_hosts, [format!("198.51.100.7 {key}")]);
     let script = &shown.reported.failed_scripts[0];
-    assert_eq!((script.node, &script.script), (NodeName(2), &failed_script()));
+    assert_eq!((script.node, &script.script), (NodeName::Numbered(2), &failed_script()));
 }
 
 #[test]
@@ -228,6 +228,30 @@ fn however_many_objects_a_node_writes_one_page_is_listed_and_one_report_for_each
     let asked = cloud.world.state().asked.clone();
     let (lists, reads) = (asked.iter().filter(|a| a.is::<ListReports>()).count(), asked.iter().filter(|a| a.is::<ReadReport>()).count());
     assert!(lists == 1 && reads <= 5, "{lists} lists, {reads} reads");
+}
+
+#[test]
+fn a_machine_without_a_number_is_shown_in_a_place_that_no_node_with_one_takes() {
+    let mut cloud = ready();
+    put(&mut cloud, "compute-i-0abc", &report(NodeState::Failed));
+    assert_eq!(nodes(&cloud), [shows("compute-i-0abc", "failed")]);
+    for node in ["compute-1", "compute-2", "compute-3", "compute-i-0def"] {
+        cloud.world.wait(60);
+        put(&mut cloud, node, &report(NodeState::Ready));
+    }
+    // Five are read: of the login node, whose report is still to come, and of four compute nodes.
+    assert_eq!(nodes(&cloud).len(), 5);
+    cloud.world.wait(60);
+    cloud.world.state().asked.clear();
+    put(&mut cloud, "login1", &report(NodeState::Ready));
+    let shown: Vec<String> = nodes(&cloud).into_iter().map(|(node, _)| node).collect();
+    assert_eq!(shown, ["login1", "compute-1", "compute-2", "compute-3", "compute-i-0abc"]);
+    let reads = cloud.world.state().asked.iter().filter(|a| a.is::<ReadReport>()).count();
+    assert_eq!(reads, 5);
+    assert_eq!(cloud.outcomes.last().map(|outcome| outcome.reports_ignored), Some(1));
+    cloud.world.wait(60);
+    put(&mut cloud, "compute-i-0abc", &report(NodeState::Leaving));
+    assert_eq!(nodes(&cloud).len(), 4, "it has its number now");
 }
 
 #[test]

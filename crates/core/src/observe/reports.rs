@@ -68,8 +68,9 @@ pub(super) fn life(snapshot: &Snapshot<'_>, entry: &Entry) -> Option<Life> {
     })
 }
 
-/// The reports of one life. However much lies in the folder, one page of it is listed, and at most one object for each node that the
-/// cluster may have is read. What is no report of such a node is counted and ignored.
+/// The reports of one life. However much lies in the folder, one page of it is listed, and at most as many objects are read as the
+/// cluster may have nodes: those with a number first, and machines without one in the places that are left. What is no report of such
+/// a node is counted and ignored.
 pub async fn reports<W: Observe>(world: &W, life: &Life) -> Result<NodeReports, Fault> {
     let page = world.run_query(ListReports(ReportKey::folder(&life.cluster, &life.request))).await?;
     let mut keys = BTreeMap::new();
@@ -84,6 +85,11 @@ pub async fn reports<W: Observe>(world: &W, life: &Life) -> Result<NodeReports, 
         // `login1` comes after every `compute-`: no crowd of those hides the report that matters most.
         let key = ReportKey { cluster: life.cluster.clone(), request: life.request.clone(), node: LOGIN.to_string() };
         keys.insert(LOGIN, key.key());
+    }
+    let most = usize::try_from(life.nodes_max()).map_or(usize::MAX, |nodes| nodes.saturating_add(1));
+    // Numbers come first in the order of nodes.
+    while keys.len() > most {
+        ignored += usize::from(keys.pop_last().is_some());
     }
     let read = stream::iter(keys).map(|(node, key)| async move { Ok::<_, Fault>((node, read(world, key, life.since).await?)) });
     let mut read = read.buffered(SIDE_BY_SIDE);
@@ -102,7 +108,12 @@ impl Life {
     /// The node of this cluster whose report lies at this key.
     fn node(&self, key: &str) -> Option<NodeName> {
         let key = ReportKey::read(key).filter(|key| key.cluster == self.cluster && key.request == self.request)?;
-        key.rank().filter(|rank| *rank <= self.nodes.min(NODES_MAX)).map(NodeName)
+        NodeName::read(&key.node).filter(|node| !node.is_above(self.nodes_max()))
+    }
+
+    /// The compute nodes whose reports are read.
+    fn nodes_max(&self) -> u32 {
+        self.nodes.min(NODES_MAX)
     }
 }
 

@@ -15,7 +15,7 @@ use super::services::{START_AGAIN, report_once, solved};
 use super::world::World;
 use crate::customize::apply::{Applier, Fetch};
 use crate::customize::remote;
-use crate::exchange::agent::{Profiles, Service};
+use crate::exchange::agent::{Profiles, Service, uncoordinated};
 use crate::fetch::{FetchError, Fetched};
 use crate::link::{self, Counters, Limits};
 
@@ -25,8 +25,8 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
     let exchange = match Service::open(layout, node.options.timing.exchange_grace_ms) {
         Ok(service) => Some(Arc::new(service)),
         Err(error) => {
-            tracing::error!("{error}");
-            node.reporter.problem(&format!("no exchange step is run: {error}"));
+            tracing::error!("no exchange step is run: {error}");
+            node.take_standing(uncoordinated(layout, &profiles.borrow(), &error));
             None
         }
     };
@@ -36,7 +36,6 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
         node.reporter.problem(&format!("which machine is which node was lost, and is begun anew with the nodes that are there: {error}"));
     }
     let desk = Arc::new(desk);
-    let listener = listen(&node, &found).await;
     let (answering, customize) = (Arc::clone(&desk), Arc::new(customize_desk(&node)));
     let handler = move |_, request| {
         let (desk, customize) = (Arc::clone(&answering), Arc::clone(&customize));
@@ -44,12 +43,30 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
     };
     let follow_exchange = async {
         match &exchange {
-            Some(service) => _ = service.follow(desk.expected(), profiles).await,
+            Some(service) => {
+                let mut standing = service.standing();
+                let take = async {
+                    loop {
+                        node.take_standing(standing.borrow_and_update().clone());
+                        // The service outlives this.
+                        let _ = standing.changed().await;
+                    }
+                };
+                tokio::select! {
+                    _ = service.follow(desk.expected(), profiles) => {}
+                    () = take => {}
+                }
+            }
             None => std::future::pending().await,
         }
     };
+    // The rest does not wait for a port that is in use.
+    let answer = async {
+        let listener = listen(&node, &found).await;
+        link::serve(listener, found.link_key.clone(), Limits::default(), Arc::new(Counters::default()), handler).await;
+    };
     tokio::select! {
-        () = link::serve(listener, found.link_key.clone(), Limits::default(), Arc::new(Counters::default()), handler) => {}
+        () = answer => {}
         () = desk.follow(node.options.timing.look) => {}
         () = follow_exchange => {}
     }
@@ -99,7 +116,7 @@ async fn listen<W: World>(node: &Node<W>, found: &Found) -> TcpListener {
                 solved(node, reported.as_deref());
                 return listener;
             }
-            Err(error) => report_once(node, &mut reported, format!("the login node cannot answer the other nodes at {address}: {error}")),
+            Err(error) => report_once(node, &mut reported, format!("this node cannot answer the others at {address}: {error}")),
         }
         sleep(START_AGAIN).await;
     }

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 
 use cf_core::node_report::{FailureCode, NodeState};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::Options;
-use super::decide::{Action, Reached, Snapshot, Verdict, decide};
+use super::decide::{Action, Exchange, Reached, Snapshot, Verdict, decide};
 use super::life::{LastAnswer, Life, Signal};
 use super::seek::{Found, Obstacle, Progress, Search};
 use super::world::World;
 use crate::event::{Event, Occasion};
+use crate::exchange::standing::{Readiness, Standing};
 use crate::failures::{self, Entry};
 use crate::hooks::{EventReport, Facts, Hooks};
-use crate::node::Role;
+use crate::host_name;
+use crate::node::{NodeName, Role};
 use crate::profile::listing::Observed;
 use crate::profile::settings::OnError;
 use crate::profile::{EventPlan, shown};
@@ -40,6 +42,8 @@ pub struct Node<W> {
     pub concluded: Notify,
     /// Whether the scripts of `configure` have ended in this boot: member scripts wait for it.
     pub configured: watch::Sender<bool>,
+    /// How the exchange stands, on the login node.
+    pub exchange: watch::Sender<Standing>,
     life: Mutex<Life>,
 }
 
@@ -47,8 +51,9 @@ impl<W: World> Node<W> {
     /// A node whose boot is yet to run.
     pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
         let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
-        let (settings, hooks, signal) = (Arc::new(settings), Arc::new(hooks), Notify::new());
-        Self { options, settings, world, hooks, reporter, signal, concluded: Notify::new(), configured, life: Mutex::new(life) }
+        let (settings, hooks, exchange) = (Arc::new(settings), Arc::new(hooks), watch::Sender::default());
+        let (signal, concluded) = (Notify::new(), Notify::new());
+        Self { options, settings, world, hooks, reporter, signal, concluded, configured, exchange, life: Mutex::new(life) }
     }
 
     /// What is remembered of it.
@@ -80,6 +85,24 @@ impl<W: World> Node<W> {
         report
     }
 
+    /// Takes up how the exchange stands.
+    pub fn take_standing(&self, standing: Standing) {
+        self.reporter.change(|contents| contents.exchange.clone_from(&standing.failed));
+        self.exchange.send_replace(standing);
+    }
+
+    /// Gives the machine its name in the cluster. One that cannot be given is reported, and the node goes on under its name.
+    pub fn name_host(&self, name: NodeName) {
+        match host_name::set(&self.options.layout, name) {
+            Ok(true) => tracing::info!(%name, "the host name is set"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!("{error}");
+                self.reporter.problem(&error.to_string());
+            }
+        }
+    }
+
     /// Takes up what failed.
     pub fn record(&self, report: &EventReport) {
         if !report.scripts.is_empty() {
@@ -105,6 +128,8 @@ pub struct Boot<W> {
     sought: Duration,
     pause: Duration,
     key: Option<bool>,
+    /// Whether steps that are part of being ready have not ended within the boot's time.
+    exchange_late: bool,
     /// When scripts have no time left.
     deadline: Instant,
 }
@@ -114,7 +139,8 @@ impl<W: World> Boot<W> {
     pub fn new(node: Arc<Node<W>>, search: Search, began: Instant, services: mpsc::Sender<Found>) -> Self {
         let timing = &node.options.timing;
         let (deadline, pause) = (began + timing.boot_limit, timing.retry.0);
-        Self { node, search, found: None, services, obstacle: None, sought: Duration::ZERO, pause, key: None, deadline }
+        let (found, obstacle, sought) = (None, None, Duration::ZERO);
+        Self { node, search, found, services, obstacle, sought, pause, key: None, exchange_late: false, deadline }
     }
 
     /// Takes one step after the other until the boot is over. Where no configuration comes, it never is.
@@ -127,6 +153,7 @@ impl<W: World> Boot<W> {
             match action {
                 Action::Run(event) => self.run_event(event).await,
                 Action::Seek(within) => self.seek(within).await,
+                Action::AwaitExchange => self.await_exchange().await,
                 Action::CheckKey => self.key = Some(self.has_key().await),
                 Action::Conclude(verdict) => self.conclude(verdict),
                 Action::Serve => return,
@@ -154,9 +181,37 @@ impl<W: World> Boot<W> {
             ran: life.boot.ran,
             script_failed: life.boot.failed_by.is_some(),
             own_scripts: life.boot.own_scripts,
+            exchange: self.exchange(),
             key: self.key,
             concluded: life.boot.concluded,
         }
+    }
+
+    fn exchange(&self) -> Exchange {
+        match self.node.exchange.borrow().readiness {
+            Readiness::Settled => Exchange::Settled,
+            Readiness::Pending if self.exchange_late => Exchange::Failed,
+            Readiness::Pending => Exchange::Pending,
+            Readiness::Failed(_) => Exchange::Failed,
+        }
+    }
+
+    async fn await_exchange(&mut self) {
+        let mut standing = self.node.exchange.subscribe();
+        let ended = standing.wait_for(|standing| standing.readiness != Readiness::Pending);
+        self.exchange_late = timeout_at(self.deadline.into(), ended).await.is_err();
+    }
+
+    /// What keeps the node from being ready, where it is no script.
+    fn obstacle(&self, verdict: Verdict) -> Option<Obstacle> {
+        if verdict != Verdict::Failed(FailureCode::ExchangeFailed) {
+            return self.obstacle.clone();
+        }
+        let text = match &self.node.exchange.borrow().readiness {
+            Readiness::Failed(sentence) => sentence.clone(),
+            _ => "the steps of the exchange had not ended when the time of the boot's scripts was over".to_owned(),
+        };
+        Some(Obstacle { code: FailureCode::ExchangeFailed, text })
     }
 
     async fn run_event(&mut self, event: Event) {
@@ -211,7 +266,11 @@ impl<W: World> Boot<W> {
                 sleep(left.map_or(self.pause, |left| self.pause.min(left))).await;
                 self.pause = node.options.timing.retry.1.min(self.pause.saturating_mul(2));
             }
-            Err(_) => tracing::warn!("the part of the configuration that is sought did not come in time"),
+            Err(_) => {
+                let text = "the part of the configuration that is sought did not come in time".to_owned();
+                tracing::warn!("{text}");
+                self.obstacle.get_or_insert(Obstacle { code: FailureCode::NoConfiguration, text });
+            }
         }
         self.sought += began.elapsed();
     }
@@ -242,10 +301,14 @@ impl<W: World> Boot<W> {
                 self.node.remember(|life| life.given = Some(last));
             }
         }
+        if self.node.settings.role == Role::Slave {
+            self.node.name_host(found.given.name);
+        }
         self.node.reporter.name(found.given.name);
         // What was concluded about a boot that is over stays, also where its agent was started again.
         let boot = self.node.life().boot;
-        let is_over = boot.failed_by.is_some() || boot.ran.contains(&Event::NodeStarted) && boot.concluded.is_some();
+        let exchange_failed = boot.concluded == Some(Verdict::Failed(FailureCode::ExchangeFailed));
+        let is_over = boot.failed_by.is_some() || exchange_failed || boot.ran.contains(&Event::NodeStarted) && boot.concluded.is_some();
         if !is_over {
             self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, None));
         }
@@ -264,7 +327,7 @@ impl<W: World> Boot<W> {
 
     fn conclude(&self, verdict: Verdict) {
         let life = self.node.life();
-        let failure = failure(verdict, self.obstacle.as_ref(), life.boot.failed_by.as_deref());
+        let failure = failure(verdict, self.obstacle(verdict).as_ref(), life.boot.failed_by.as_deref());
         if let Some((_, sentence)) = &failure {
             tracing::error!("the node failed: {sentence}");
         }
@@ -275,6 +338,9 @@ impl<W: World> Boot<W> {
             }
         });
         let state = if verdict == Verdict::Ready { NodeState::Ready } else { NodeState::Failed };
+        if verdict != Verdict::Ready {
+            self.node.reporter.name_by_instance();
+        }
         let host_keys = self.node.world.host_keys();
         self.node.reporter.change_now(|contents| {
             (contents.state, contents.failure, contents.host_keys) = (state, failure, host_keys);
@@ -306,6 +372,9 @@ pub fn failure(verdict: Verdict, obstacle: Option<&Obstacle>, failed_by: Option<
         }
         FailureCode::NoUsableSshKey => "no script wrote a public key with which the user can log in, to ~/.ssh/authorized_keys".to_owned(),
         FailureCode::ProfileHasNoScripts => "the user's own profile has no script in configure.d that could be run".to_owned(),
+        FailureCode::ExchangeFailed => {
+            obstacle.map_or_else(|| "a step of the exchange failed".to_owned(), |obstacle| obstacle.text.clone())
+        }
         FailureCode::AgentFailed => "the node's agent ended unexpectedly again and again, and runs no further scripts".to_owned(),
         _ => obstacle.map_or_else(|| "no configuration came".to_owned(), |obstacle| obstacle.text.clone()),
     };

@@ -12,7 +12,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::boot::{Boot, Node, failure};
 use super::decide::Verdict;
@@ -21,7 +21,6 @@ use super::seek::{Found, Search};
 use super::world::World;
 use super::{LOCK, Options, answers, services};
 use crate::cloud::Identity;
-use crate::event::Event;
 use crate::failures::Journal;
 use crate::hooks::{Hooks, Listener, LogListener};
 use crate::instance_log::InstanceLog;
@@ -55,14 +54,25 @@ type Ended = Result<(), String>;
 /// Runs the agent of a node until `stop`. An error is for systemd, which starts the agent again.
 pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let layout = options.layout.clone();
-    let _lock = take_lock(&layout)?;
+    let lock = match take_lock(&layout) {
+        Err(error @ DaemonError::Running(_)) => return Err(error),
+        lock => lock,
+    };
     let mut identity = options.identity.clone();
     if identity.is_none() {
         identity = timeout(IDENTITY_WAIT, world.identity()).await.ok().and_then(Result::ok);
     }
     let boot = options.boot.clone().unwrap_or_else(boot_id);
     let in_state = |error| DaemonError::State(layout.state().display().to_string(), error);
-    let (life, begin) = Life::begin(&layout, identity.as_ref().map(|identity| identity.instance.as_str()), &boot).map_err(in_state)?;
+    let instance = identity.as_ref().map(|identity| identity.instance.as_str());
+    let begun = lock.and_then(|lock| Ok((lock, Life::begin(&layout, instance, &boot).map_err(in_state)?)));
+    let (_lock, (life, begin)) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            tell_without_state(&options, &settings, &world, identity.as_ref(), &error).await;
+            return Err(error);
+        }
+    };
     announce(&settings, &begin);
     // At a reboot the machine is the one that it was, also where its metadata do not answer.
     let identity = identity.or_else(|| Some(Identity { instance: life.instance.clone(), address: life.address? }));
@@ -71,13 +81,50 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
         reporter.name(NodeName::LOGIN);
     } else if let Some(last) = &life.given {
         reporter.name(last.given.name);
+    } else if matches!(life.boot.concluded, Some(Verdict::Failed(_))) {
+        reporter.name_by_instance();
     }
     let hooks = Hooks::new(layout.clone(), listener(&layout, &reporter));
     let journal = Journal::open(&layout, !matches!(begin, Begin::Restart { .. }));
     let search = Search::new(identity, life.given.clone());
     let node = Arc::new(Node::new(options, settings, world, hooks, reporter, life));
     node.remember(|_| {});
+    if node.settings.role == Role::Master {
+        node.name_host(NodeName::LOGIN);
+    }
     supervise(&node, search, journal, stop).await
+}
+
+/// An agent that can keep no state starts nothing, but its user hears of it, and CloudFormation does not wait for it.
+async fn tell_without_state<W: World>(
+    options: &Options,
+    settings: &NodeSettings,
+    world: &W,
+    identity: Option<&Identity>,
+    error: &DaemonError,
+) {
+    tracing::error!("{error}");
+    let failure = Some((FailureCode::AgentFailed, error.to_string()));
+    let mut contents = Contents { state: NodeState::Failed, failure, ..Contents::default() };
+    if let Some(identity) = identity {
+        (contents.instance, contents.address) = (identity.instance.clone(), Some(identity.address));
+    }
+    let reporter = Reporter::new(contents);
+    match settings.role {
+        Role::Master => reporter.name(NodeName::LOGIN),
+        Role::Slave => reporter.name_by_instance(),
+    }
+    tokio::select! {
+        () = reporter.follow(world.store().as_ref(), settings, options.timing.pace) => {}
+        _ = reporter.flush(options.timing.report_first) => {}
+    }
+    if !settings.resource.is_empty()
+        && let Err(error) = world.signal(&FailureCode::AgentFailed.to_string(), false).await
+    {
+        tracing::error!(%error, "CloudFormation does not take the signal");
+    }
+    // systemd starts the agent again at once, and each start reports.
+    sleep(options.timing.retry.1).await;
 }
 
 fn take_lock(layout: &Layout) -> Result<File, DaemonError> {
@@ -138,12 +185,12 @@ fn listener(layout: &Layout, reporter: &Reporter) -> Arc<dyn Listener> {
 struct TraceListener;
 
 impl Listener for TraceListener {
-    fn note(&self, event: Event, text: &str) {
-        tracing::info!(%event, "{text}");
+    fn note(&self, word: &str, text: &str) {
+        tracing::info!(event = word, "{text}");
     }
 
-    fn line(&self, event: Event, _script: &str, _stream: Stream, text: &str) {
-        tracing::info!(%event, "{}", text.trim_end());
+    fn line(&self, word: &str, _script: &str, _stream: Stream, text: &str) {
+        tracing::info!(event = word, "{}", text.trim_end());
     }
 }
 
@@ -185,6 +232,7 @@ async fn supervise<W: World>(
             tracing::error!("the agent ends, to be started again: {reason}");
             if node.life().boot.concluded != Some(Verdict::Ready) {
                 let failure = Some((FailureCode::AgentFailed, format!("the node's agent ended: {reason}")));
+                node.reporter.name_by_instance();
                 node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Failed, failure));
                 node.reporter.flush(node.options.timing.leave).await;
             }

@@ -7,6 +7,7 @@
 //! | no configuration, and the wait is not over | seek it |
 //! | no configuration, the wait is over | run `fail`, conclude, seek on |
 //! | configuration | run `configure`, `start`, `node-started`; conclude |
+//! | at the login node's first boot, before `node-started`, steps of the exchange that are part of being ready | wait for their end; conclude where one failed |
 //! | a script failed whose profile says `fail-the-node` | conclude at once |
 //!
 //! Each event runs once a boot, and again where it was interrupted. `initialize` waits for the first fetch of the node's life, for
@@ -62,6 +63,17 @@ pub enum Reached {
     Configuration,
 }
 
+/// How the steps of the exchange stand that are part of the login node's being ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// There is none, or all have ended well.
+    Settled,
+    /// One has not ended.
+    Pending,
+    /// One failed, or has not ended in time.
+    Failed,
+}
+
 /// What is known of a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -85,6 +97,8 @@ pub struct Snapshot {
     pub script_failed: bool,
     /// How many scripts of the user's own profile `configure` ran or tried to run.
     pub own_scripts: usize,
+    /// How the exchange stands.
+    pub exchange: Exchange,
     /// Whether the user's account has a key to log in with; `None`: not looked at.
     pub key: Option<bool>,
     /// The last conclusion of this boot.
@@ -98,6 +112,8 @@ pub enum Action {
     Run(Event),
     /// Do the next part of the search for the configuration, within so much time; `None`: within the part's own.
     Seek(Option<Duration>),
+    /// Wait until the steps of the exchange have ended that are part of being ready.
+    AwaitExchange,
     /// Look whether the user's account has a key to log in with.
     CheckKey,
     /// Report this, then signal it.
@@ -112,6 +128,7 @@ impl fmt::Display for Action {
             Self::Run(event) => write!(f, "run {event}"),
             Self::Seek(None) => f.write_str("seek the configuration"),
             Self::Seek(Some(within)) => write!(f, "seek the configuration for at most {} s", within.as_secs()),
+            Self::AwaitExchange => f.write_str("wait for the exchange"),
             Self::CheckKey => f.write_str("check the user's SSH key"),
             Self::Conclude(verdict) => write!(f, "conclude: {verdict}"),
             Self::Serve => f.write_str("serve"),
@@ -141,7 +158,7 @@ pub fn decide(known: &Snapshot) -> Action {
     // Where nothing could be fetched until now, `initialize` is still owed.
     let events = [Event::Initialize].into_iter().chain(STAGES);
     if let Some(event) = events.into_iter().find(|event| !known.ran.contains(event)) {
-        return Action::Run(event);
+        return if event == Event::NodeStarted { after_exchange(known) } else { Action::Run(event) };
     }
     match known.role {
         Role::Slave => conclude(known, Verdict::Ready),
@@ -164,6 +181,15 @@ fn without_configuration(known: &Snapshot) -> Action {
     let failed = Verdict::Failed(known.obstacle.unwrap_or(FailureCode::NoConfiguration));
     // The obstacle may change later; the conclusion stays.
     if known.concluded.is_none() { Action::Conclude(failed) } else { Action::Seek(None) }
+}
+
+/// A round that failed in the life of a cluster does not fail a reboot: its members may be others by now.
+fn after_exchange(known: &Snapshot) -> Action {
+    match known.exchange {
+        Exchange::Pending if known.role == Role::Master && known.first_boot => Action::AwaitExchange,
+        Exchange::Failed if known.role == Role::Master && known.first_boot => conclude(known, Verdict::Failed(FailureCode::ExchangeFailed)),
+        _ => Action::Run(Event::NodeStarted),
+    }
 }
 
 fn login_node(known: &Snapshot) -> Action {
@@ -196,6 +222,7 @@ mod tests {
             ran: BTreeSet::new(),
             script_failed: false,
             own_scripts: 1,
+            exchange: Exchange::Settled,
             key: None,
             concluded: None,
         }
@@ -212,7 +239,7 @@ mod tests {
                 Action::Run(event) => _ = known.ran.insert(event),
                 Action::Conclude(verdict) => known.concluded = Some(verdict),
                 Action::CheckKey => known.key = Some(true),
-                Action::Seek(_) => {}
+                Action::Seek(_) | Action::AwaitExchange => {}
                 Action::Serve => return steps,
             }
             then(&mut known, action);
@@ -289,6 +316,24 @@ mod tests {
         assert_eq!(with(0, true, false), Action::Conclude(Verdict::Ready), "at a reboot a profile of the first boot only runs nothing");
         let slave = Snapshot { role: Role::Slave, own_scripts: 0, ..ended };
         assert_eq!(decide(&slave), Action::Conclude(Verdict::Ready));
+    }
+
+    #[test]
+    fn a_first_boot_waits_for_the_steps_that_are_part_of_being_ready_and_fails_with_them() {
+        let ran = [Event::Initialize, Event::Configure, Event::Start].into();
+        let known = Snapshot { reached: Reached::Configuration, ran, exchange: Exchange::Pending, ..first_boot(Role::Master) };
+        let ends = |exchange| {
+            steps(known.clone(), |known, action| known.exchange = if action == Action::AwaitExchange { exchange } else { known.exchange })
+        };
+        let ready = ["wait for the exchange", "run node-started", "check the user's SSH key", "conclude: ready", "serve"];
+        assert_eq!(ends(Exchange::Settled), ready);
+        assert_eq!(ends(Exchange::Failed), ["wait for the exchange", "conclude: failed: exchange-failed", "serve"]);
+        for exchange in [Exchange::Pending, Exchange::Failed] {
+            let reboot = Snapshot { first_boot: false, exchange, ..known.clone() };
+            assert_eq!(decide(&reboot), Action::Run(Event::NodeStarted), "what failed in an earlier boot");
+            let compute = Snapshot { role: Role::Slave, exchange, ..known.clone() };
+            assert_eq!(decide(&compute), Action::Run(Event::NodeStarted), "the login node's word");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::assignment::{Assignment, Rules};
 use crate::customize::lists::ProfileList;
 use crate::customize::remote;
+use crate::exchange;
 use crate::exchange::agent::Service;
 use crate::exchange::wire::Answer;
 use crate::members::state::{Entry, State};
@@ -56,9 +57,14 @@ pub enum Reply {
 pub async fn answer_on_compute_node(request: Request, customize: &remote::Desk) -> Reply {
     match request {
         Request::Customize(request) => Reply::Customize(customize.handle(request).await),
-        Request::Exchange(_) => Reply::Exchange(Box::default()),
+        Request::Exchange(_) => no_exchange(),
         Request::Configuration(_) => Reply::Configuration(Configuration::Refused(Refusal::NoLoginNode)),
     }
+}
+
+/// Who asks again at once would ask for ever.
+fn no_exchange() -> Reply {
+    Reply::Exchange(Box::new(Answer { refused: Some(exchange::wire::Refusal::Unsaved), ..Answer::default() }))
 }
 
 /// Where the book lies.
@@ -93,7 +99,7 @@ impl Desk {
     pub async fn answer(&self, request: Request, customize: &remote::Desk) -> Reply {
         match request {
             Request::Exchange(poll) => {
-                let Some(exchange) = &self.exchange else { return Reply::Exchange(Box::default()) };
+                let Some(exchange) = &self.exchange else { return no_exchange() };
                 Reply::Exchange(Box::new(exchange.answer(*poll).await))
             }
             Request::Customize(request) => Reply::Customize(customize.handle(request).await),
@@ -198,6 +204,27 @@ mod tests {
         assert_eq!(name(&ask(&again, "i-b")).as_deref(), Some("compute-2"));
         assert!(matches!(ask(&again, "i-c"), Configuration::Refused(Refusal::Full { nodes_max: 2 })));
         assert_eq!(again.expected().borrow().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn who_asks_where_no_exchange_is_coordinated_does_not_ask_again_at_once() {
+        use crate::exchange::participant::{Event, Participant, Then};
+        use crate::exchange::wire::Poll;
+        let mut participant = Participant::new(NodeName::LOGIN, "i".to_owned());
+        let holds = BTreeMap::new();
+        let poll = Poll { node: NodeName::LOGIN, instance: "i".to_owned(), holds, report: None, ran: Vec::new(), wait: true };
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::below(folder.path());
+        let desk = Desk::open(&layout, 2, Rules::default(), None).0;
+        let customize = remote::Desk::applying(Arc::clone(&crate::customize::testing::Node::new().applier));
+        for reply in [
+            desk.answer(Request::Exchange(Box::new(poll.clone())), &customize).await,
+            answer_on_compute_node(Request::Exchange(Box::new(poll)), &customize).await,
+        ] {
+            let Reply::Exchange(answer) = reply else { panic!("{reply:?}") };
+            let Then::Poll { after_ms, .. } = participant.handle(Event::Answer(*answer)).then else { panic!("nothing is to be run") };
+            assert!(after_ms >= 1_000, "{after_ms}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@
 //! **The course.** The agent takes its lock, reads its settings, and reports `starting`. Then, as [`decide`] has it: `initialize`, the
 //! configuration, `configure`, `start`, `node-started`, the conclusion. The report of the conclusion is written first; then
 //! CloudFormation gets the signal, whose id is the instance's, or the code of the failure (decision 16). Members, exchange and the
-//! login node's answers begin with the configuration, so steps of an exchange may run beside `configure`; member scripts wait until
-//! `configure` has ended.
+//! login node's answers begin with the configuration, so steps of an exchange may begin before `configure` has ended, though their
+//! scripts take turns with those of events; member scripts wait until `configure` has ended.
 //!
 //! **Configuration** is, on the login node, the cluster's secret, the profiles and the user's account; on a compute node, the secret,
 //! the login node's answer and the profiles.

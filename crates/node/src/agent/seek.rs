@@ -205,10 +205,9 @@ impl Search {
             Ok(keys) => self.keys = Some(keys),
             Err(error) => return blocked(FailureCode::SecretUnreadable, error.to_string()),
         }
-        if let Err(error) = state_file::save(&secret_path(layout), &secret) {
-            tracing::warn!("the cluster's secret is not kept for a reboot without network: {error}");
-        }
-        Progress::Step(Vec::new())
+        let kept = state_file::save(&secret_path(layout), &secret);
+        let problem = |error| format!("the cluster's secret is not kept for a reboot without network: {error}");
+        Progress::Step(kept.err().map(problem).into_iter().collect())
     }
 
     async fn compute_node<W: World>(&mut self, world: &W, settings: &NodeSettings, options: &Options, identity: Identity) -> Progress {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,7 +20,6 @@ use super::seek::{Found, ask_login_node};
 use super::world::World;
 use crate::event::{Event, Occasion};
 use crate::exchange::agent::{Participation, Profiles};
-use crate::exchange::run::PlainRunner;
 use crate::failures::Journal;
 use crate::jobs::poller::{INTERVAL, Poller};
 use crate::logs::Logs;
@@ -92,11 +91,16 @@ async fn give_signal<W: World>(node: &Node<W>, id: &str, ready: bool) {
 
 /// Follows the journal of failed scripts.
 pub async fn failures<W: World>(node: Arc<Node<W>>, mut journal: Journal) {
+    let mut reported: Option<String> = None;
     loop {
         match journal.news() {
-            Ok(Some(failures)) => node.reporter.change(|contents| contents.failures = failures),
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "the journal of failed scripts cannot be read"),
+            Ok(news) => {
+                solved(&node, reported.take().as_deref());
+                if let Some(failures) = news {
+                    node.reporter.change(|contents| contents.failures = failures);
+                }
+            }
+            Err(error) => report_once(&node, &mut reported, format!("scripts that commands ran and that failed are not seen: {error}")),
         }
         sleep(node.options.timing.look).await;
     }
@@ -109,9 +113,22 @@ pub async fn members<W: World>(node: Arc<Node<W>>, found: Found, stop: Stop) -> 
         started = start_gossip(&node, &found) => started?,
         () = asked_to_stop(stop.clone()) => return Ok(()),
     };
+    let mut trouble = agent.trouble();
+    let follow_trouble = async {
+        let mut reported = Vec::new();
+        loop {
+            let now = trouble.borrow_and_update().clone();
+            report_current(&node, &mut reported, now);
+            if trouble.changed().await.is_err() {
+                // The gossip has ended, which the others see.
+                std::future::pending::<()>().await;
+            }
+        }
+    };
     let ended = tokio::select! {
         () = member_events(&node, &mut changes) => Err("the gossip ended by itself".to_owned()),
         () = asked_to_stop(stop) => Ok(()),
+        () = follow_trouble => Ok(()),
     };
     agent.leave().await;
     ended
@@ -146,6 +163,15 @@ pub(super) fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String
     solved(node, reported.as_deref());
     node.reporter.problem(&text);
     *reported = Some(text);
+}
+
+/// Reports what is wrong now, and takes back what was reported and is not wrong any more.
+fn report_current<W: World>(node: &Node<W>, reported: &mut Vec<String>, now: Vec<String>) {
+    node.reporter.change(|contents| {
+        reported.iter().filter(|before| !now.contains(before)).for_each(|before| contents.solved(before));
+        now.iter().for_each(|text| contents.problem(text));
+    });
+    *reported = now;
 }
 
 pub(super) fn solved<W: World>(node: &Node<W>, problem: Option<&str>) {
@@ -210,7 +236,14 @@ pub async fn jobs<W: World>(node: Arc<Node<W>>, found: Found) {
     let _ = node.configured.subscribe().wait_for(|configured| *configured).await;
     let (name, instance) = (found.given.name, &found.identity.instance);
     match Poller::new(Arc::clone(node.world.store()), &node.settings, &node.options.layout, name, instance) {
-        Ok(poller) => Arc::new(poller).run(INTERVAL).await,
+        Ok(poller) => {
+            let reported = Mutex::new(Vec::new());
+            let told = move |problems: Vec<String>| {
+                let problems = problems.iter().map(|problem| format!("job queue: {problem}")).collect();
+                report_current(&node, &mut reported.lock().unwrap_or_else(PoisonError::into_inner), problems);
+            };
+            Arc::new(poller).run(INTERVAL, Arc::new(told)).await;
+        }
         Err(error) => {
             tracing::error!("{error}");
             node.reporter.problem(&format!("the node does not look for jobs: {error}"));
@@ -222,17 +255,21 @@ pub async fn jobs<W: World>(node: Arc<Node<W>>, found: Found) {
 /// Uploads the login node's logs when the boot is concluded, and hourly.
 pub async fn logs<W: World>(node: Arc<Node<W>>) {
     let mut logs = Logs::new(&node.options.layout);
+    let mut reported = Vec::new();
     loop {
         let _ = timeout(LOGS_EVERY, node.concluded.notified()).await;
-        upload(&node, &mut logs).await;
+        let problems = upload(&node, &mut logs).await;
+        report_current(&node, &mut reported, problems);
     }
 }
 
-/// Uploads the logs.
-pub async fn upload<W: World>(node: &Node<W>, logs: &mut Logs) {
-    for problem in logs.upload(node.world.store().as_ref(), &node.settings).await {
+/// Uploads the logs. Gives what went wrong.
+pub async fn upload<W: World>(node: &Node<W>, logs: &mut Logs) -> Vec<String> {
+    let problems = logs.upload(node.world.store().as_ref(), &node.settings).await;
+    for problem in &problems {
         tracing::warn!("{problem}");
     }
+    problems
 }
 
 /// Takes part in the exchange.
@@ -243,10 +280,23 @@ pub async fn exchange<W: World>(node: Arc<Node<W>>, found: Found, profiles: watc
         cluster: node.settings.cluster.clone(),
         coordinator: link_address(&node.options, found.login),
         key: found.link_key.clone(),
-        runner: PlainRunner,
+        runner: Arc::clone(&node.hooks),
         is_named_now: !found.is_last_answer,
+        failed: watch::Sender::default(),
     };
-    let Err(error) = participation.follow(profiles).await;
+    let mut failed = participation.failed.subscribe();
+    let report = async {
+        // It ends with the participation.
+        while failed.changed().await.is_ok() {
+            let failed = failed.borrow_and_update().clone();
+            node.reporter.change(|contents| contents.exchange_here = failed);
+        }
+        std::future::pending().await
+    };
+    let error = tokio::select! {
+        Err(error) = participation.follow(profiles) => error,
+        error = report => error,
+    };
     tracing::error!("{error}");
     node.reporter.problem(&format!("the node takes no part in exchanges: {error}"));
     std::future::pending::<()>().await;

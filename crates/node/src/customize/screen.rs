@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use jiff::Zoned;
 
-use crate::event::Event;
 use crate::hooks::{Listener, LogListener};
 use crate::instance_log::{InstanceLog, LINE_BYTES_MAX};
 use crate::node::Layout;
@@ -41,18 +40,18 @@ pub fn complain(line: &str) {
 }
 
 impl Listener for Screen {
-    fn note(&self, event: Event, text: &str) {
+    fn note(&self, word: &str, text: &str) {
         print(&format!("> {text}"));
         if let Some(log) = &self.log {
-            log.note(event, text);
+            log.note(word, text);
         }
     }
 
-    fn line(&self, event: Event, script: &str, stream: Stream, text: &str) {
+    fn line(&self, word: &str, script: &str, stream: Stream, text: &str) {
         let mark = if stream == Stream::Stderr { '!' } else { '|' };
         print(&format!("{script} {mark} {}", cf_core::characters::shown(text, 0, LINE_BYTES_MAX)));
         if let Some(log) = &self.log {
-            log.line(event, script, stream, text);
+            log.line(word, script, stream, text);
         }
     }
 }

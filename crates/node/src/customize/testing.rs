@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::apply::{Applier, Fetch};
 use super::trigger::Failures;
-use crate::event::Event;
 use crate::fetch::{FetchError, Fetched};
 use crate::hooks::{EventReport, Hooks, Listener};
 use crate::members::state::{Entry, State};
@@ -94,8 +93,8 @@ impl Fetch for CopyFetch {
 struct Silent;
 
 impl Listener for Silent {
-    fn note(&self, _event: Event, _text: &str) {}
-    fn line(&self, _event: Event, _script: &str, _stream: Stream, _text: &str) {}
+    fn note(&self, _word: &str, _text: &str) {}
+    fn line(&self, _word: &str, _script: &str, _stream: Stream, _text: &str) {}
 }
 
 /// A login node with a bucket, whose scripts write into [`Node::out`].

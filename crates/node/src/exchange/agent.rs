@@ -11,16 +11,19 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cf_core::node_report::FailedScript;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::exchange::coordinator::{self, Coordinator};
-use crate::exchange::declaration::Step;
+use crate::exchange::declaration::{Mistake, Step};
+use crate::exchange::failure::judge;
 use crate::exchange::load;
-use crate::exchange::participant::{self, Participant, Then};
+use crate::exchange::participant::{self, Participant, Record, Then};
 use crate::exchange::run::{Context, RunStep, run_step};
+use crate::exchange::standing::{Readiness, Standing};
 use crate::exchange::wire::{Answer, ConfigId, Poll, Refusal, RunResult, Task};
 use crate::link::{self, LinkKey};
 use crate::node::{Layout, NodeName};
@@ -36,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// The coordinator looks at its clock so often while a round is open, and writes it down so often.
 const TICK: Duration = Duration::from_millis(500);
 const CLOCK_SAVE: Duration = Duration::from_secs(10);
+
+/// What a report says while that is so.
+const NO_ROOM: &str = "the login node's disk takes no state; is it full?";
 
 /// Until a disk that took no state is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
@@ -79,13 +85,14 @@ pub fn state_folder(layout: &Layout) -> PathBuf {
     layout.state().join("exchange")
 }
 
-/// The steps of the profiles. Mistakes are written where `exchange status` finds them; a profile that has one has no step.
-fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
+/// The steps of the profiles, and their mistakes, which are written where `exchange status` finds them too; a profile that has one has
+/// no step.
+fn load_plan(layout: &Layout, profiles: &Profiles) -> (Vec<Step>, Vec<Mistake>) {
     let path = state_folder(layout).join("mistakes.json");
     let (steps, mistakes) = load::load(&profiles.folders, &profiles.inputs);
     if mistakes.is_empty() {
         let _ = std::fs::remove_file(path);
-        return steps;
+        return (steps, mistakes);
     }
     for mistake in &mistakes {
         tracing::error!("{mistake}; no exchange step of this profile is run");
@@ -93,7 +100,13 @@ fn load_plan(layout: &Layout, profiles: &Profiles) -> Vec<Step> {
     if let Err(error) = state_file::save(&path, &mistakes) {
         tracing::error!("exchange: the mistakes are not in cf-node exchange status: {error}");
     }
-    steps
+    (steps, mistakes)
+}
+
+/// How the exchange stands on a login node that cannot coordinate it.
+pub fn uncoordinated(layout: &Layout, profiles: &Profiles, error: &AgentError) -> Standing {
+    let (plan, mistakes) = load_plan(layout, profiles);
+    Standing::broken(&plan, &error.to_string()).and_mistakes(&mistakes)
 }
 
 /// The coordinator as a service: what the login node answers polls with.
@@ -102,10 +115,15 @@ pub struct Service {
     layout: Layout,
     /// Counts news, for who waits for it.
     changed: watch::Sender<u64>,
+    standing: watch::Sender<Standing>,
 }
 
 struct Desk {
     coordinator: Coordinator,
+    /// Why profiles have no step.
+    mistakes: Vec<Mistake>,
+    /// Whether the profiles were read: until then nothing is known of the steps.
+    planned: bool,
     path: PathBuf,
     /// The disk did not take the last state: nothing may be answered.
     unsaved: bool,
@@ -126,8 +144,14 @@ impl Service {
             None => Coordinator::new(random_id()?, grace_ms),
         };
         let (base_ms, started) = (coordinator.clock_ms(), Instant::now());
-        let desk = Desk { coordinator, path, unsaved: false, saved: started, base_ms, started };
-        Ok(Self { desk: Mutex::new(desk), layout: layout.clone(), changed: watch::Sender::new(0) })
+        let desk = Desk { coordinator, mistakes: Vec::new(), planned: false, path, unsaved: false, saved: started, base_ms, started };
+        let (changed, standing) = (watch::Sender::new(0), watch::Sender::new(Standing::default()));
+        Ok(Self { desk: Mutex::new(desk), layout: layout.clone(), changed, standing })
+    }
+
+    /// How the exchange stands, as it changes.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
 
     /// Takes an event and writes the state. The write is waited for on the spot: nothing may be answered before it, and all requests
@@ -152,12 +176,26 @@ impl Service {
             }
         }
         let unsaved = desk.unsaved;
+        self.publish(&desk);
         drop(desk);
         // A result alone is no news to the others: only rounds that open or end, or pass the barrier, are.
         if (!decision.news.is_empty() || was_unsaved) && !unsaved {
             self.changed.send_modify(|count| *count += 1);
         }
         if unsaved { None } else { Some(decision.answer.unwrap_or_default()) }
+    }
+
+    fn publish(&self, desk: &Desk) {
+        if !desk.planned {
+            return;
+        }
+        let standing = if desk.unsaved {
+            Standing { readiness: Readiness::Pending, ..Standing::broken(desk.coordinator.declared(), NO_ROOM) }
+        } else {
+            Standing::of(&desk.coordinator)
+        };
+        let standing = standing.and_mistakes(&desk.mistakes);
+        self.standing.send_if_modified(|before| std::mem::replace(before, standing.clone()) != standing);
     }
 
     /// Answers a node: at once with what there is, else when there is news, or when the wait is over.
@@ -203,7 +241,11 @@ impl Service {
     }
 
     fn plan(&self, profiles: &Profiles) {
-        self.handle(coordinator::Event::Plan(load_plan(&self.layout, profiles)));
+        let (plan, mistakes) = load_plan(&self.layout, profiles);
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        (desk.mistakes, desk.planned) = (mistakes, true);
+        drop(desk);
+        self.handle(coordinator::Event::Plan(plan));
     }
 
     fn expect(&self, expected: &BTreeSet<NodeName>) {
@@ -228,6 +270,8 @@ pub struct Participation<R> {
     /// Whether the login node has given it its name at this start of its agent. Then it is the name's machine, also where another has
     /// replaced it in between.
     pub is_named_now: bool,
+    /// Gets the scripts of steps for which nobody waits (`signal = "none"`) that failed here, as they change.
+    pub failed: watch::Sender<Vec<FailedScript>>,
 }
 
 impl<R: RunStep> Participation<R> {
@@ -243,7 +287,7 @@ impl<R: RunStep> Participation<R> {
         };
         // Until the coordinator has taken this machine for the name's: one that is replaced later stays so.
         let mut identity = if self.is_named_now { Some(random_id()?) } else { None };
-        let mut plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
+        let (mut plan, _) = load_plan(&self.layout, &profiles.borrow_and_update().clone());
         let mut event = participant::Event::Start;
         loop {
             let before = state.clone();
@@ -259,12 +303,14 @@ impl<R: RunStep> Participation<R> {
                 sleep(DISK_RETRY).await;
                 continue;
             }
+            let failed = unwaited_failures(&state, &plan);
+            self.failed.send_if_modified(|before| std::mem::replace(before, failed.clone()) != failed);
             event = match decision.then {
                 Then::Run { task, again } => participant::Event::Ended(self.run(&plan, &task, again).await),
                 Then::Poll { after_ms, report, ran, wait } => {
                     sleep(Duration::from_millis(after_ms)).await;
                     if profiles.has_changed().unwrap_or(false) {
-                        plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
+                        plan = load_plan(&self.layout, &profiles.borrow_and_update().clone()).0;
                     }
                     let poll = Poll { node: self.node, instance: state.instance.clone(), holds: holds(&plan), report, ran, wait };
                     let request = Request::Exchange(Box::new(poll));
@@ -280,14 +326,14 @@ impl<R: RunStep> Participation<R> {
                         }
                         // Whoever waits with an old profile would wait for nothing.
                         Ok(()) = profiles.changed() => {
-                            plan = load_plan(&self.layout, &profiles.borrow_and_update().clone());
+                            plan = load_plan(&self.layout, &profiles.borrow_and_update().clone()).0;
                             Ok(Answer::default())
                         }
                     };
                     match answered {
                         Ok(mut answer) => {
                             if answer.stale {
-                                plan = load_plan(&self.layout, &profiles.borrow().clone());
+                                plan = load_plan(&self.layout, &profiles.borrow().clone()).0;
                             }
                             answer.tasks.retain(|task| step_of(&plan, task).is_some());
                             participant::Event::Answer(answer)
@@ -320,6 +366,17 @@ impl<R: RunStep> Participation<R> {
 fn step_of<'a>(plan: &'a [Step], task: &Task) -> Option<&'a Step> {
     let step = plan.iter().find(|step| step.key == task.run.step && step.config == task.run.config)?;
     load::config_id(step).is_ok_and(|config| config == step.config).then_some(step)
+}
+
+/// The scripts of steps for which nobody waits that failed here.
+fn unwaited_failures(state: &Participant, plan: &[Step]) -> Vec<FailedScript> {
+    let failed = |record: &Record| {
+        let step = plan.iter().find(|step| step.key == record.run.step && step.config == record.run.config)?;
+        let result = record.result.as_ref().filter(|_| record.detached)?;
+        let failure = judge(step, record.run.phase, state.node, result).err()?;
+        Some(failure.failed_script(step, Some(result)))
+    };
+    state.records().filter_map(failed).collect()
 }
 
 fn holds(plan: &[Step]) -> BTreeMap<String, ConfigId> {

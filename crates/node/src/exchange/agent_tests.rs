@@ -1,7 +1,6 @@
 //! Tests of what disks that fail do to the exchange.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::exchange::run::Ran;
 use crate::exchange::wire::{End, Phase, RoundId, Run};
+use crate::hooks::Call;
 use crate::link::{Counters, Limits};
 
 /// A folder with a profile of one step, and a node's root in it.
@@ -25,7 +25,7 @@ fn bed() -> (tempfile::TempDir, Layout, Profiles) {
 }
 
 fn poll(profiles: &Profiles, layout: &Layout) -> Poll {
-    let holds = holds(&load_plan(layout, profiles));
+    let holds = holds(&load_plan(layout, profiles).0);
     Poll { node: NodeName::LOGIN, instance: "i".to_owned(), holds, report: None, ran: Vec::new(), wait: false }
 }
 
@@ -73,7 +73,7 @@ async fn an_answer_comes_when_there_is_news() {
 struct Counting(Arc<AtomicUsize>);
 
 impl RunStep for Counting {
-    async fn run(&self, _script: &Path, _environment: &BTreeMap<String, String>, _limit: Duration) -> Ran {
+    async fn run(&self, _call: Call<'_>) -> Ran {
         self.0.fetch_add(1, Ordering::Relaxed);
         Ran { end: End::Exited { code: 0 }, stdout: Vec::new(), stderr: Vec::new() }
     }
@@ -82,7 +82,7 @@ impl RunStep for Counting {
 #[tokio::test]
 async fn a_node_whose_disk_takes_no_record_runs_nothing_until_it_does_and_then_once() {
     let (_folder, layout, profiles) = bed();
-    let plan = load_plan(&layout, &profiles);
+    let plan = load_plan(&layout, &profiles).0;
     let task = Task {
         round: RoundId { epoch: "e".to_owned(), number: 1 },
         run: Run { step: plan[0].key.clone(), phase: Phase::Export, config: plan[0].config.clone(), map: None },
@@ -109,8 +109,8 @@ async fn a_node_whose_disk_takes_no_record_runs_nothing_until_it_does_and_then_o
     };
     tokio::spawn(link::serve(socket, key.clone(), Limits::default(), Arc::new(Counters::default()), answer));
     let runner = Counting(Arc::clone(&ran));
-    let (layout_of_node, cluster) = (layout.clone(), "demo".to_owned());
-    let node = Participation { layout: layout_of_node, node: NodeName::LOGIN, cluster, coordinator, key, runner, is_named_now: true };
+    let (cluster, failed, is_named_now) = ("demo".to_owned(), watch::Sender::default(), true);
+    let node = Participation { layout: layout.clone(), node: NodeName::LOGIN, cluster, coordinator, key, runner, is_named_now, failed };
     let (_sender, receiver) = watch::channel(profiles);
     let follows = tokio::spawn(async move { node.follow(receiver).await.map(|_| ()) });
     until(|| polls.load(Ordering::Relaxed) >= 2).await;

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Zoned;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::exchange::agent::{Participation, Profiles, Service};
-use crate::exchange::run::PlainRunner;
 use crate::exchange::wire::Answer;
 use crate::exchange::{coordinator, status};
+use crate::hooks::{Hooks, LogListener};
+use crate::instance_log::InstanceLog;
 use crate::link::{self, Counters, Limits, LinkKey};
 use crate::node::{Layout, NodeName};
 use crate::request::Request;
@@ -82,6 +84,7 @@ async fn run_alone(arguments: RunArguments) -> anyhow::Result<()> {
     let key: [u8; 32] = key.try_into().map_err(|_| anyhow::anyhow!("{} has not 32 bytes", arguments.key_file.display()))?;
     let key = LinkKey::derive(&key);
     let layout = Layout::below(&arguments.root);
+    let log = InstanceLog::open(&layout.instance_log()).context("opening the log")?;
     let (_profiles_sender, profiles) = watch::channel(profiles(&arguments));
     let participation = Participation {
         layout: layout.clone(),
@@ -89,8 +92,9 @@ async fn run_alone(arguments: RunArguments) -> anyhow::Result<()> {
         cluster: "test".to_owned(),
         coordinator: arguments.coordinator,
         key: key.clone(),
-        runner: PlainRunner,
+        runner: Arc::new(Hooks::new(layout.clone(), Arc::new(LogListener { log, clock: Zoned::now }))),
         is_named_now: true,
+        failed: watch::Sender::default(),
     };
     if arguments.node != NodeName::LOGIN {
         participation.follow(profiles).await?;

@@ -14,8 +14,9 @@ use crate::exchange::round::{Round, RoundState, Rounds, Rules, fits, map_of, sho
 use crate::exchange::wire::{Answer, ConfigId, Phase, Poll, Refusal, Report, RoundId, Task};
 use crate::node::NodeName;
 
-/// What a node's report may take after the script's time is over, in milliseconds: its next poll, and a lost answer.
-pub const GRACE_MS: u64 = 10_000;
+/// What a node's report may take after the script's time is over, in milliseconds: its end, which a script that refuses to end puts off
+/// for [`Bounds::grace`](crate::run::Bounds::grace) and some seconds, the node's next poll, and a lost answer.
+pub const GRACE_MS: u64 = 25_000;
 
 /// The rounds of a step that are kept.
 pub const ROUNDS_KEPT: usize = 8;
@@ -104,6 +105,21 @@ impl Coordinator {
     /// All rounds, by step.
     pub fn steps(&self) -> &BTreeMap<String, Rounds> {
         &self.steps
+    }
+
+    /// The steps of the profiles, in order.
+    pub fn declared(&self) -> &[Step] {
+        &self.plan
+    }
+
+    /// The rounds of a step that are kept, the last one at the end.
+    pub fn rounds(&self, step: &Step) -> &[Round] {
+        self.steps.get(&step.key).map_or(&[], |rounds| &rounds.rounds)
+    }
+
+    /// The last round of a step, if it is of the membership and the configuration as they are.
+    pub fn current(&self, step: &Step) -> Option<&Round> {
+        self.last_round(step).filter(|round| round.changes == self.changes && round.config == step.config)
     }
 
     /// When the open round has failed, if one is open.
@@ -310,10 +326,9 @@ impl Coordinator {
         if self.expected.is_empty() {
             return false;
         }
-        let current = |round: &&Round, step: &Step| round.changes == self.changes && round.config == step.config;
         let mut next = None;
         for step in &self.plan {
-            match self.last_round(step).filter(|round| current(round, step)).map(|round| &round.state) {
+            match self.current(step).map(|round| &round.state) {
                 None => {
                     next = Some(step.clone());
                     break;

@@ -26,6 +26,7 @@ fn step(name: &str) -> Step {
         signal: Signal::Wait,
         timeout_seconds: TIMEOUT_MS / 1000,
         missing_output: MissingOutput::Null,
+        fails_the_node: false,
         config: ConfigId(format!("config of {name}")),
     }
 }

@@ -7,7 +7,7 @@
 //! populate = "populate.d/10-hosts.py"  # default: the same in populate.d
 //! outputs = [{ name = "hosts" }, { name = "trouble", error = true }]
 //! inputs = { domain = "example.org", ports = [80, 443] }   # environment variables of both scripts
-//! timeout-seconds = 600                # for each of the two scripts, and until all nodes have reported
+//! timeout-seconds = 1800               # for each of the two scripts, and until all nodes have reported
 //! missing-output = "null"              # or "refuse": an export that ends well without an output fails the step
 //! signal = "wait"                      # or "none": nobody waits, and no output is ever there
 //! ```
@@ -31,8 +31,9 @@ pub const OUTPUTS_MAX: usize = 16;
 /// The longest time of a script: a day.
 pub const TIMEOUT_SECONDS_MAX: u64 = 24 * 60 * 60;
 
-/// Ten minutes, for installing packages on a small node.
-const TIMEOUT_SECONDS_DEFAULT: u64 = 600;
+/// Half an hour: a script of the exchange waits for those of an event that run on its node, and the scripts of a boot have
+/// [`BOOT_LIMIT`](crate::hooks::BOOT_LIMIT), 24 minutes.
+const TIMEOUT_SECONDS_DEFAULT: u64 = 1_800;
 
 /// A step of a profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,8 @@ pub struct Step {
     pub timeout_seconds: u64,
     /// What an absent output means.
     pub missing_output: MissingOutput,
+    /// Whether the login node fails with the step: its profile says `on-error = "fail-the-node"`.
+    pub fails_the_node: bool,
     /// The identity of all this, with the scripts' bytes.
     pub config: ConfigId,
 }
@@ -95,6 +98,11 @@ pub enum MissingOutput {
 }
 
 impl Step {
+    /// The profile that it is of.
+    pub fn profile(&self) -> &str {
+        self.key.split('/').next().unwrap_or_default()
+    }
+
     /// The script of a phase.
     pub fn script(&self, phase: Phase) -> Option<&str> {
         match phase {
@@ -113,6 +121,9 @@ pub struct Mistake {
     pub step: Option<String>,
     /// What is wrong, and what to do.
     pub text: String,
+    /// Whether the login node fails with it: its profile says `on-error = "fail-the-node"`.
+    #[serde(default)]
+    pub fails_the_node: bool,
 }
 
 impl fmt::Display for Mistake {
@@ -122,6 +133,18 @@ impl fmt::Display for Mistake {
             write!(f, ", exchange step {step:?}")?;
         }
         write!(f, ": {}", self.text)
+    }
+}
+
+impl Mistake {
+    /// One in a profile, or in a step of it.
+    pub fn new(profile: &str, step: Option<String>, text: String) -> Self {
+        Self { profile: profile.to_owned(), step, text, fails_the_node: false }
+    }
+
+    /// The same for a reader who knows which profile it is of.
+    pub fn without_profile(&self) -> String {
+        self.step.as_ref().map_or_else(|| self.text.clone(), |step| format!("exchange step {step:?}: {}", self.text))
     }
 }
 
@@ -175,7 +198,7 @@ pub fn parse(
     listing: &Listing,
     given: &BTreeMap<String, Value>,
 ) -> Result<Vec<Step>, Vec<Mistake>> {
-    let whole = |text: String| Mistake { profile: profile.to_owned(), step: None, text };
+    let whole = |text: String| Mistake::new(profile, None, text);
     let mut document: toml::Table =
         text.parse().map_err(|error: toml::de::Error| vec![whole(format!("profile.toml is no TOML: {}", one_line(&error)))])?;
     let entries = match document.remove("exchange") {
@@ -195,7 +218,7 @@ pub fn parse(
             Ok(declared) => steps.push(check(profile, folder, declared, listing, given, &mut texts)),
             Err(error) => texts.push(one_line(&error)),
         }
-        mistakes.extend(texts.into_iter().map(|text| Mistake { profile: profile.to_owned(), step: Some(named.clone()), text }));
+        mistakes.extend(texts.into_iter().map(|text| Mistake::new(profile, Some(named.clone()), text)));
     }
     if mistakes.is_empty() {
         mistakes.extend(unused(&steps, listing).map(whole));
@@ -262,6 +285,7 @@ fn check(
         signal: declared.signal,
         timeout_seconds,
         missing_output: declared.missing_output,
+        fails_the_node: false,
         config: ConfigId(String::new()),
     }
 }

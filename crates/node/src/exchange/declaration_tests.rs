@@ -30,7 +30,7 @@ fn steps_keep_their_order_and_find_their_scripts() {
     assert_eq!(steps.iter().map(|step| step.key.as_str()).collect::<Vec<_>>(), ["site/keys", "site/hosts"]);
     assert_eq!((steps[0].export.as_deref(), steps[0].populate.as_deref()), (Some("export.d/10-ssh.sh"), None));
     assert_eq!((steps[1].export.as_deref(), steps[1].populate.as_deref()), (Some("export.d/hosts.sh"), Some("populate.d/hosts")));
-    assert_eq!((steps[0].timeout_seconds, steps[1].timeout_seconds), (600, 5));
+    assert_eq!((steps[0].timeout_seconds, steps[1].timeout_seconds), (1_800, 5));
     assert_eq!((steps[0].signal, steps[1].signal), (Signal::Wait, Signal::None));
     assert_eq!(steps[0].inputs["day"], "2026-11-27");
     assert!(parse("site", Path::new("/p"), "", &Listing::default(), &BTreeMap::new()).unwrap().is_empty());

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use cf_core::node_report::{FailedScript, LINES_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::declaration::{MissingOutput, Step};
+use crate::exchange::standing::failed_script;
 use crate::exchange::wire::{End, Phase, RunResult};
 use crate::node::NodeName;
 
@@ -108,21 +110,60 @@ impl fmt::Display for Silence {
     }
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code } => write!(f, "ended with exit code {code}"),
+            Self::Killed { signal } => write!(f, "was ended by signal {signal}"),
+            Self::TimedOut => f.write_str("ran longer than the step's timeout-seconds, and was ended"),
+            Self::Interrupted => {
+                f.write_str("was interrupted by the end of the agent or the node; it is not run again for this configuration")
+            }
+            Self::NotRun { why } => write!(f, "could not be started: {why}"),
+            Self::BadOutput { why } => write!(f, "left an output that cannot be used: {why}"),
+        }
+    }
+}
+
+impl Failure {
+    /// The node and the script that made the round fail, where it was one.
+    pub fn culprit(&self) -> Option<(NodeName, Phase)> {
+        match self {
+            Self::Script { node, phase, .. } | Self::ErrorOutput { node, phase, .. } => Some((*node, *phase)),
+            Self::MissingOutput { node, .. } => Some((*node, Phase::Export)),
+            _ => None,
+        }
+    }
+
+    /// What a report says of it; `result`: that of the culprit.
+    pub fn failed_script(&self, step: &Step, result: Option<&RunResult>) -> FailedScript {
+        let phase = if let Self::Silent { phase, .. } = self { Some(*phase) } else { self.culprit().map(|(_, phase)| phase) };
+        let name = phase.and_then(|phase| step.script(phase)).unwrap_or(&step.name);
+        let sentence = match self {
+            // The lines that the script printed are beside it.
+            Self::Script { node, end, .. } => format!("of step {} {end} on {node}", step.name),
+            other => format!("of step {} failed: {other}", step.name),
+        };
+        let exit_code = match result.map(|result| &result.end) {
+            Some(End::Exited { code }) => Some(*code),
+            _ => None,
+        };
+        let last_lines = result.map(last_lines).unwrap_or_default();
+        FailedScript { outcome: sentence, exit_code, last_lines, ..failed_script(step.profile(), name) }
+    }
+}
+
+/// The last lines of a script: of its errors, and before them of what else it printed.
+fn last_lines(result: &RunResult) -> Vec<String> {
+    let lines: Vec<&str> = result.stdout.lines().chain(result.stderr.lines()).collect();
+    lines[lines.len().saturating_sub(LINES_MAX)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Script { node, phase, end, stderr } => {
-                write!(f, "{node}: the {phase} script ")?;
-                match end {
-                    End::Exited { code } => write!(f, "ended with exit code {code}")?,
-                    End::Killed { signal } => write!(f, "was ended by signal {signal}")?,
-                    End::TimedOut => f.write_str("ran longer than the step's timeout-seconds, and was ended")?,
-                    End::Interrupted => {
-                        f.write_str("was interrupted by the end of the agent or the node; it is not run again for this configuration")?;
-                    }
-                    End::NotRun { why } => write!(f, "could not be started: {why}")?,
-                    End::BadOutput { why } => write!(f, "left an output that cannot be used: {why}")?,
-                }
+                write!(f, "{node}: the {phase} script {end}")?;
                 if stderr.trim().is_empty() { Ok(()) } else { write!(f, "; its errors end with: {}", stderr.trim()) }
             }
             Self::ErrorOutput { node, phase, output, text } => {

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::exchange::declaration::{Listing, Mistake, STEPS_MAX, Step, folder_of, parse};
 use crate::exchange::wire::{ConfigId, Phase, digest};
-use crate::profile::settings;
+use crate::profile::settings::{self, OnError, Settings};
+use crate::script;
 
 /// The most bytes of a script of a step.
 pub const SCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -24,26 +25,28 @@ pub fn load(profiles: &[(String, PathBuf)], given: &BTreeMap<String, Value>) -> 
         let is_named = |(other, _): &(String, PathBuf)| other == profile;
         if profiles[..at].iter().any(is_named) {
             let text = "it is named twice; a step is known by its profile's name and its own".to_owned();
-            mistakes.push(Mistake { profile: profile.clone(), step: None, text });
+            mistakes.push(Mistake::new(profile, None, text));
         } else if !profiles[at + 1..].iter().any(is_named) {
+            // What is wrong with the file is reported where its scripts are run.
+            let fails_the_node = Settings::read(folder).is_ok_and(|settings| settings.on_error == OnError::FailTheNode);
             match load_profile(profile, folder, given) {
-                Ok(of_profile) => steps.extend(of_profile),
-                Err(of_profile) => mistakes.extend(of_profile),
+                Ok(of_profile) => steps.extend(of_profile.into_iter().map(|step| Step { fails_the_node, ..step })),
+                Err(of_profile) => mistakes.extend(of_profile.into_iter().map(|mistake| Mistake { fails_the_node, ..mistake })),
             }
         }
     }
     if steps.len() > STEPS_MAX {
         let text = format!("the profiles of this cluster have {} exchange steps together; {STEPS_MAX} is the most", steps.len());
-        mistakes.push(Mistake { profile: profiles.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "), step: None, text });
+        let names: Vec<&str> = profiles.iter().map(|(name, _)| name.as_str()).collect();
+        let fails_the_node = steps.iter().any(|step| step.fails_the_node);
+        mistakes.push(Mistake { fails_the_node, ..Mistake::new(&names.join(", "), None, text) });
         steps.clear();
     }
     (steps, mistakes)
 }
 
 fn load_profile(profile: &str, folder: &Path, given: &BTreeMap<String, Value>) -> Result<Vec<Step>, Vec<Mistake>> {
-    let unreadable = |what: &str, error: io::Error| {
-        vec![Mistake { profile: profile.to_owned(), step: None, text: format!("{what} cannot be read: {error}") }]
-    };
+    let unreadable = |what: &str, error: io::Error| vec![Mistake::new(profile, None, format!("{what} cannot be read: {error}"))];
     let text = read_declaration(&folder.join(settings::FILE)).map_err(|error| unreadable("profile.toml", error))?;
     let list = |phase| list_scripts(&folder.join(folder_of(phase))).map_err(|error| unreadable(folder_of(phase), error));
     let listing = Listing { export: list(Phase::Export)?, populate: list(Phase::Populate)? };
@@ -98,7 +101,8 @@ pub fn config_id(step: &Step) -> io::Result<ConfigId> {
             if bytes.len() as u64 > SCRIPT_BYTES_MAX {
                 return Err(io::Error::other(format!("{path} has more than {SCRIPT_BYTES_MAX} bytes")));
             }
-            parts.extend([phase.to_string().into_bytes(), path.to_owned().into_bytes(), bytes]);
+            // What runs: its first run takes Windows line ends out of the file, and is no other configuration by that.
+            parts.extend([phase.to_string().into_bytes(), path.to_owned().into_bytes(), script::as_run(&bytes).into_owned()]);
         }
     }
     for (name, value) in &step.inputs {

@@ -17,7 +17,8 @@
 //!   gets to it, and all outputs are null.
 //!
 //! Where to look: [`declaration`] and [`load`] (`profile.toml`), [`wire`] (messages), [`round`], [`coordinator`] and [`participant`] (what is decided, pure),
-//! [`run`] (a script's environment and outputs), [`agent`] (clocks, disks, sockets), [`status`] (what people read), [`command`].
+//! [`run`] (a script's environment and outputs), [`agent`] (clocks, disks, sockets), [`standing`] (what failed, and what the login node's
+//! start waits for), [`status`] (what people read), [`command`].
 
 pub mod agent;
 pub mod command;
@@ -28,5 +29,6 @@ pub mod load;
 pub mod participant;
 pub mod round;
 pub mod run;
+pub mod standing;
 pub mod status;
 pub mod wire;

@@ -6,33 +6,31 @@
 //! - `heat_outputs_path`, and the same in `cf_outputs_path`: what it writes to `${heat_outputs_path}.NAME` is its output NAME;
 //! - `deploy_action` (`CREATE`, or `UPDATE` where the step has run on this machine before), `deploy_resource_name` (the step) and
 //!   `deploy_server_id` (the node's rank), as Heat; `cf_node`, `cf_cluster`, `cf_profile` and `cf_phase`;
-//! - a plain `PATH`, `HOME=/root` and `LANG=C.UTF-8`, and no other variable of the agent.
+//! - what scripts of events find ([`crate::hooks`]), with the phase in place of the event.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::future::Future;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::exchange::declaration::Step;
 use crate::exchange::round::VALUE_BYTES_MAX;
 use crate::exchange::wire::{End, ExchangeMap, OUTPUTS_BYTES_MAX, Phase, RunResult, TEXT_BYTES_MAX, by_rank};
+use crate::hooks::{Call, Hooks, variables};
 use crate::node::NodeName;
+use crate::profile::shown;
+use crate::run::{Outcome, variable};
 
 /// The most bytes of an output's file.
 pub const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
-
-/// How long a script's output is still read after its end, where something that it started holds it open.
-const DRAIN: Duration = Duration::from_millis(500);
 
 /// Variables that decide what programs do rather than what a script computes: no profile may set them.
 const RESERVED: [&str; 19] = [
@@ -58,8 +56,8 @@ const RESERVED: [&str; 19] = [
 ];
 
 /// Beginnings of such, and of the variables that a script gets from us.
-const RESERVED_PREFIXES: [&str; 12] =
-    ["LD_", "DYLD_", "LC_", "MALLOC_", "PYTHON", "PERL", "RUBY", "BASH_FUNC", "cf_", "CF_", "deploy_", "heat_"];
+const RESERVED_PREFIXES: [&str; 13] =
+    ["LD_", "DYLD_", "LC_", "MALLOC_", "PYTHON", "PERL", "RUBY", "BASH_FUNC", "cf_", "CF_", "CUSTOMIZER_", "deploy_", "heat_"];
 
 /// Why a name cannot be a variable of a script; `None` where it can.
 pub fn variable_mistake(name: &str) -> Option<&'static str> {
@@ -105,14 +103,27 @@ pub struct Ran {
     pub stderr: Vec<u8>,
 }
 
-/// Runs one script as a process: with exactly this environment, standard input closed, in a process group of its own, which ends at
-/// the limit.
+/// Runs one script.
 pub trait RunStep {
     /// Starts the script and waits for its end.
-    fn run(&self, script: &Path, environment: &BTreeMap<String, String>, limit: Duration) -> impl Future<Output = Ran> + Send;
+    fn run(&self, call: Call<'_>) -> impl Future<Output = Ran> + Send;
 }
 
-/// The variables of a script; `outputs_path` is where its outputs' names are added.
+/// As the scripts of events are run: prepared, unattended, in its turn among them, each line in the node's log.
+impl RunStep for Arc<Hooks> {
+    async fn run(&self, call: Call<'_>) -> Ran {
+        let ended = self.run_alone(call).await;
+        let end = match ended.outcome {
+            Outcome::Exit(code) => End::Exited { code },
+            Outcome::Signal(signal) => End::Killed { signal },
+            Outcome::TimedOut(_) => End::TimedOut,
+            Outcome::NotStarted(why) | Outcome::NotRun(why) => End::NotRun { why },
+        };
+        Ran { end, stdout: ended.stdout, stderr: ended.stderr }
+    }
+}
+
+/// The variables of a script that are the exchange's; `outputs_path` is where its outputs' names are added.
 pub fn environment(context: &Context<'_>, outputs_path: &Path) -> Result<BTreeMap<String, String>, String> {
     let mut variables = BTreeMap::new();
     for (name, value) in &context.step.inputs {
@@ -133,9 +144,6 @@ pub fn environment(context: &Context<'_>, outputs_path: &Path) -> Result<BTreeMa
     }
     let path = outputs_path.display().to_string();
     let ours = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-        ("HOME", "/root".to_owned()),
-        ("LANG", "C.UTF-8".to_owned()),
         ("heat_outputs_path", path.clone()),
         ("cf_outputs_path", path),
         ("deploy_action", if context.again { "UPDATE" } else { "CREATE" }.to_owned()),
@@ -143,7 +151,7 @@ pub fn environment(context: &Context<'_>, outputs_path: &Path) -> Result<BTreeMa
         ("deploy_server_id", context.node.rank().to_string()),
         ("cf_node", context.node.to_string()),
         ("cf_cluster", context.cluster.to_owned()),
-        ("cf_profile", context.step.key.split('/').next().unwrap_or_default().to_owned()),
+        ("cf_profile", context.step.profile().to_owned()),
         ("cf_phase", context.phase.to_string()),
     ];
     variables.extend(ours.map(|(name, value)| (name.to_owned(), value)));
@@ -169,11 +177,16 @@ pub async fn run_step(runner: &impl RunStep, context: &Context<'_>, limit: Durat
         Err(error) => return not_run(format!("no folder for its outputs can be made: {error}")),
     };
     let outputs_path = folder.path().join("output");
-    let variables = match environment(context, &outputs_path) {
-        Ok(variables) => variables,
+    let own = match environment(context, &outputs_path) {
+        Ok(own) => own,
         Err(why) => return not_run(why),
     };
-    let ran = runner.run(&context.step.folder.join(script), &variables, limit).await;
+    let (profile, word) = (context.step.profile(), context.phase.to_string());
+    let mut environment = variables(&word, OsStr::new(profile), context.node.role(), context.cluster);
+    environment.extend(own.iter().map(|(name, value)| variable(name, value)));
+    let label = format!("{}/{}", shown(OsStr::new(profile)), shown(OsStr::new(script)));
+    let path = context.step.folder.join(script);
+    let ran = runner.run(Call { word: &word, label, path, arguments: Vec::new(), environment, limit }).await;
     let mut result = RunResult { end: ran.end, stdout: tail(&ran.stdout), stderr: tail(&ran.stderr), outputs: BTreeMap::new() };
     match collect(context, &outputs_path) {
         Ok(outputs) => result.outputs = outputs,
@@ -223,79 +236,6 @@ fn read_output(path: &Path) -> Result<Option<String>, String> {
 fn tail(bytes: &[u8]) -> String {
     let from = bytes.len().saturating_sub(TEXT_BYTES_MAX);
     super::failure::last(&String::from_utf8_lossy(&bytes[from..]), TEXT_BYTES_MAX)
-}
-
-/// The plainest runner: starts the file as it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PlainRunner;
-
-impl RunStep for PlainRunner {
-    async fn run(&self, script: &Path, environment: &BTreeMap<String, String>, limit: Duration) -> Ran {
-        let mut command = tokio::process::Command::new(script);
-        command
-            .env_clear()
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => return Ran { end: End::NotRun { why: error.to_string() }, stdout: Vec::new(), stderr: Vec::new() },
-        };
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        let (stdout, stderr) = (Kept::read(child.stdout.take()), Kept::read(child.stderr.take()));
-        let end = match tokio::time::timeout(limit, child.wait()).await {
-            Ok(Err(error)) => End::NotRun { why: error.to_string() },
-            Ok(Ok(status)) => match (status.code(), status.signal()) {
-                (Some(code), _) => End::Exited { code },
-                (None, signal) => End::Killed { signal: signal.unwrap_or_default() },
-            },
-            Err(_) => {
-                if let Some(group) = group {
-                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-                }
-                // Only to take the process's end off the system's list.
-                let _ = child.wait().await;
-                End::TimedOut
-            }
-        };
-        Ran { end, stdout: stdout.take().await, stderr: stderr.take().await }
-    }
-}
-
-/// The last part of a stream, read as it comes, so that a script never waits for us.
-struct Kept {
-    bytes: Arc<Mutex<VecDeque<u8>>>,
-    reader: tokio::task::JoinHandle<()>,
-}
-
-impl Kept {
-    fn read(stream: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
-        let bytes = Arc::new(Mutex::new(VecDeque::new()));
-        let kept = Arc::clone(&bytes);
-        let reader = tokio::spawn(async move {
-            let Some(mut stream) = stream else { return };
-            let mut buffer = vec![0; 8192];
-            while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend(&buffer[..count]);
-                let over = kept.len().saturating_sub(TEXT_BYTES_MAX);
-                kept.drain(..over);
-            }
-        });
-        Self { bytes, reader }
-    }
-
-    /// What came until the script's end. A service that it left running may hold the stream open for good; that is not waited for.
-    async fn take(mut self) -> Vec<u8> {
-        if tokio::time::timeout(DRAIN, &mut self.reader).await.is_err() {
-            self.reader.abort();
-        }
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *bytes).into()
-    }
 }
 
 #[cfg(test)]

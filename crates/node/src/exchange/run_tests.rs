@@ -1,46 +1,98 @@
 //! Tests of a script's environment, its outputs and its end.
 
-use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
+
+use tokio::time::Instant;
 
 use super::*;
+use crate::event::{Event, Occasion};
 use crate::exchange::declaration::{MissingOutput, Output, Signal};
 use crate::exchange::wire::ConfigId;
+use crate::hooks::{Facts, Listener};
+use crate::node::{Layout, Role};
+use crate::run::Stream;
 
 struct Bed {
     folder: tempfile::TempDir,
     step: Step,
+    hooks: Arc<Hooks>,
+    log: Arc<Log>,
+    scratch: PathBuf,
+}
+
+/// The log of a node, in memory.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Listener for Log {
+    fn note(&self, word: &str, text: &str) {
+        self.0.lock().unwrap().push(format!("[{word}] {text}"));
+    }
+
+    fn line(&self, word: &str, _script: &str, _stream: Stream, text: &str) {
+        self.note(word, text);
+    }
+}
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn until(&self, line: &str) {
+        let begun = Instant::now();
+        while !self.lines().iter().any(|logged| logged.contains(line)) {
+            assert!(begun.elapsed() < LONG, "no line {line:?}: {:?}", self.lines());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 impl Bed {
     /// A step of which both scripts are this one.
     fn new(script: &str) -> Self {
+        Self::of_bytes(format!("#!/bin/sh\n{script}\n").as_bytes())
+    }
+
+    fn of_bytes(script: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("script");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let layout = Layout::below(folder.path().join("root"));
+        let profile = layout.profiles().join("01-site");
+        for inner in ["export.d", "configure.d"] {
+            std::fs::create_dir_all(profile.join(inner)).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("scratch")).unwrap();
+        std::fs::write(profile.join("export.d/script"), script).unwrap();
+        let log = Arc::new(Log::default());
+        let hooks = Arc::new(Hooks::new(layout, Arc::clone(&log) as _));
         let output = |name: &str, error| Output { name: name.to_owned(), error };
         let step = Step {
             key: "site/hosts".to_owned(),
             name: "hosts".to_owned(),
-            folder: folder.path().to_owned(),
-            export: Some("script".to_owned()),
-            populate: Some("script".to_owned()),
+            folder: profile,
+            export: Some("export.d/script".to_owned()),
+            populate: Some("export.d/script".to_owned()),
             inputs: BTreeMap::new(),
             outputs: vec![output("hosts", false), output("trouble", true)],
             signal: Signal::Wait,
             timeout_seconds: 1,
             missing_output: MissingOutput::Null,
+            fails_the_node: false,
             config: ConfigId("c".to_owned()),
         };
-        Self { folder, step }
+        Self { scratch: folder.path().join("scratch"), folder, step, hooks, log }
     }
 
     fn context<'a>(&'a self, phase: Phase, map: Option<&'a ExchangeMap>) -> Context<'a> {
-        Context { node: NodeName::LOGIN, cluster: "demo", step: &self.step, phase, map, again: false, scratch: self.folder.path() }
+        Context { node: NodeName::LOGIN, cluster: "demo", step: &self.step, phase, map, again: false, scratch: &self.scratch }
+    }
+
+    fn config(&self) -> ConfigId {
+        crate::exchange::load::config_id(&self.step).unwrap()
     }
 
     async fn run(&self, phase: Phase, limit: Duration) -> RunResult {
-        run_step(&PlainRunner, &self.context(phase, None), limit).await
+        run_step(&self.hooks, &self.context(phase, None), limit).await
     }
 }
 
@@ -68,9 +120,22 @@ fn scalars_are_plain_text_and_lists_tables_and_outputs_are_json() {
 
 #[test]
 fn names_that_are_none_or_the_systems_are_refused() {
-    for name in
-        ["", "a-b", "1a", "é", "a=b", "a b", "PATH", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "deploy_action", "heat_outputs_path", "cf_x"]
-    {
+    for name in [
+        "",
+        "a-b",
+        "1a",
+        "é",
+        "a=b",
+        "a b",
+        "PATH",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+        "BASH_ENV",
+        "deploy_action",
+        "heat_outputs_path",
+        "cf_x",
+        "CUSTOMIZER_RUN",
+    ] {
         assert!(variable_mistake(name).is_some(), "{name}");
     }
     for name in ["a", "_", "HOSTS", "hosts_2", "path", "LDAP"] {
@@ -105,7 +170,7 @@ async fn outputs_are_read_verbatim_and_only_declared_ones() {
     assert_eq!(result.outputs, [("hosts".to_owned(), "a\n\n".to_owned())].into());
     assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("out\n0\n", "err\n"));
     assert_eq!(bed.run(Phase::Populate, LONG).await.outputs, BTreeMap::new(), "a populate has only error outputs");
-    assert_eq!(bed.folder.path().read_dir().unwrap().count(), 1, "the run's folder is gone");
+    assert_eq!(bed.scratch.read_dir().unwrap().count(), 0, "the run's folder is gone");
 }
 
 #[tokio::test]
@@ -154,6 +219,49 @@ async fn floods_signals_and_what_is_left_running_do_no_harm() {
     let service = Bed::new("setsid sleep 3 & echo ready").run(Phase::Export, LONG).await;
     assert_eq!((service.end, service.stdout.as_str()), (End::Exited { code: 0 }, "ready\n"));
     let mut none = Bed::new("");
-    none.step.export = Some("gone".to_owned());
+    none.step.export = Some("export.d/gone".to_owned());
     assert!(matches!(none.run(Phase::Export, LONG).await.end, End::NotRun { .. }));
+}
+
+#[tokio::test]
+async fn a_script_of_an_exchange_is_prepared_runs_in_its_profiles_folder_and_is_logged_as_scripts_of_events_are() {
+    let script = b"\xef\xbb\xbf#!/bin/sh\r\npwd\r\nenv | grep ^CUSTOMIZER_ | grep -v RUN= | sort\r\necho $HOME $LANG >&2\r\n";
+    let bed = Bed::of_bytes(script);
+    let before = bed.config();
+    let result = bed.run(Phase::Export, LONG).await;
+    assert_eq!(result.end, End::Exited { code: 0 }, "{}", result.stderr);
+    let variables = ["CLUSTER=demo", "EVENT=export", "PROFILE=site", "ROLE=master"].map(|variable| format!("CUSTOMIZER_{variable}\n"));
+    assert_eq!(result.stdout, format!("{}\n{}", bed.step.folder.display(), variables.concat()));
+    assert_eq!(result.stderr, "/root C.UTF-8\n");
+    let lines = bed.log.lines();
+    for line in ["begins with a byte order mark", "4 of its lines end as on Windows", "starts and has", "ended with exit code 0"] {
+        let said = |logged: &String| logged.starts_with("[export] script site/export.d/script") && logged.contains(line);
+        assert!(lines.iter().any(said), "{line}: {lines:?}");
+    }
+    assert!(lines.contains(&"[export] CUSTOMIZER_EVENT=export".to_owned()), "{lines:?}");
+    assert_eq!(bed.config(), before, "what was taken out of the file makes no other configuration");
+}
+
+#[tokio::test]
+async fn a_script_of_an_exchange_waits_until_those_of_an_event_have_ended() {
+    let bed = Bed::new("[ -e ../../../../../configured ] && echo after");
+    let event = "touch ../../../../../begun; until [ -e ../../../../../go ]; do sleep 0.01; done; touch ../../../../../configured\n";
+    std::fs::write(bed.step.folder.join("configure.d/a"), event).unwrap();
+    let facts = Facts { role: Role::Master, cluster: "demo".to_owned(), first_boot: true };
+    let hooks = Arc::clone(&bed.hooks);
+    let configure = tokio::spawn(async move { hooks.run(&Occasion::Stage(Event::Configure), &facts, None).await });
+    bed.log.until("[configure] script site/a starts").await;
+    let late = bed.run(Phase::Export, Duration::from_millis(50)).await;
+    let why = "other scripts ran on this node until its time was over".to_owned();
+    assert_eq!(late.end, End::NotRun { why });
+    let waits = bed.run(Phase::Export, LONG);
+    tokio::pin!(waits);
+    tokio::select! {
+        biased;
+        result = &mut waits => panic!("two scripts run at once: {result:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    std::fs::write(bed.folder.path().join("root/go"), "").unwrap();
+    assert_eq!(waits.await.stdout, "after\n");
+    assert!(configure.await.unwrap().failures().next().is_none());
 }

@@ -137,19 +137,21 @@ impl<S: Store> Poller<S> {
         self
     }
 
-    /// Looks for jobs until it is dropped; their scripts end with it.
-    pub async fn run(self: Arc<Self>, interval: Duration) {
+    /// Looks for jobs until it is dropped; their scripts end with it. `told` gets the problems of each pass that has ended.
+    pub async fn run(self: Arc<Self>, interval: Duration, told: Arc<dyn Fn(Vec<String>) + Send + Sync>) {
         let mut passes = tokio::task::JoinSet::new();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             while passes.try_join_next().is_some() {}
-            let poller = Arc::clone(&self);
+            let (poller, told) = (Arc::clone(&self), Arc::clone(&told));
             passes.spawn(async move {
-                for problem in poller.pass().await.problems {
+                let problems = poller.pass().await.problems;
+                for problem in &problems {
                     tracing::warn!("job queue: {problem}");
                 }
+                told(problems);
             });
         }
     }

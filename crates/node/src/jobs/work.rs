@@ -1,6 +1,5 @@
 //! Runs one job in a folder of its own: checks it, runs it, and gathers what it left.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -117,7 +116,7 @@ async fn run_script(
         Ok(prepared) => prepared.starter,
         Err(error) => return Outcome::NotStarted(error.to_string()),
     };
-    let environment: Vec<(&'static str, OsString)> = vec![
+    let environment = vec![
         variable("HOME", "/root"),
         variable("CUSTOMIZER_EVENT", "job-queue"),
         variable("CUSTOMIZER_PROFILE", job.queue.as_str()),

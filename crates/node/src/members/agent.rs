@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -71,6 +71,7 @@ pub enum AgentError {
 pub struct Agent {
     leave: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    trouble: watch::Receiver<Vec<String>>,
 }
 
 impl Agent {
@@ -79,6 +80,11 @@ impl Agent {
         let _ = self.leave.send(());
         // A panic of the task was printed when it happened.
         let _ = self.task.await;
+    }
+
+    /// What is wrong now, each in a sentence: files that cannot be written, another node with this one's name.
+    pub fn trouble(&self) -> watch::Receiver<Vec<String>> {
+        self.trouble.clone()
     }
 
     /// Whether the task has ended by itself, which it never should.
@@ -141,8 +147,9 @@ pub async fn start(settings: Settings) -> Result<(Agent, Changes), AgentError> {
     run.perform(first);
     let outputs = run.gossip.announce(&contacts);
     run.perform(outputs);
+    let trouble = run.trouble.subscribe();
     let task = tokio::spawn(run.run(sender, left));
-    Ok((Agent { leave, task }, Changes { receiver, files }))
+    Ok((Agent { leave, task, trouble }, Changes { receiver, files }))
 }
 
 /// Who looks whether an agent runs holds the lock for a moment, so it is tried some times.
@@ -185,6 +192,7 @@ struct Run {
     written: Option<Instant>,
     write: Option<Write>,
     write_error: Option<String>,
+    trouble: watch::Sender<Vec<String>>,
     tell_at: Instant,
     dropped: Refusals,
     unsent: u64,
@@ -205,6 +213,7 @@ impl Run {
             written: None,
             write: None,
             write_error: None,
+            trouble: watch::Sender::default(),
             tell_at: Instant::now() + TELL_EVERY,
             dropped: Refusals::new(),
             unsent: 0,
@@ -316,7 +325,17 @@ impl Run {
                 None
             }
         };
+        self.tell_trouble();
         self.write_soon();
+    }
+
+    fn tell_trouble(&self) {
+        let rival = self.rival.as_ref().map(|rival| {
+            let (name, address) = (rival.name(), rival.address());
+            format!("the node at {address} has the name {name} of this node and a later claim to it, so this node is no member")
+        });
+        let trouble: Vec<String> = self.write_error.clone().into_iter().chain(rival).collect();
+        self.trouble.send_if_modified(|before| std::mem::replace(before, trouble.clone()) != trouble);
     }
 
     fn write_soon(&mut self) {
@@ -359,6 +378,7 @@ impl Run {
             }
         }
         self.write_error = result.err();
+        self.tell_trouble();
     }
 
     fn tell_of_dropped(&mut self) {

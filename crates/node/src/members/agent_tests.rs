@@ -49,4 +49,16 @@ async fn a_failed_write_is_tried_again_and_the_list_is_written_all_the_same() {
     assert!(run.write_error.as_ref().is_some_and(|error| error.contains("it is tried again")), "{:?}", run.write_error);
     assert!(run.write_at.is_some());
     assert_eq!(State::read(&run.layout).unwrap().members.len(), 1);
+    let trouble = run.trouble.subscribe();
+    assert_eq!(trouble.borrow().clone(), [run.write_error.clone().unwrap()], "the user is told");
+    std::fs::remove_dir(run.layout.hosts()).unwrap();
+    run.write_at = Some(Instant::now());
+    run.due();
+    let result = end_of(&mut run.write).await;
+    run.wrote(result);
+    assert!(trouble.borrow().is_empty());
+    run.claim(Claim::Lost(member(0, "127.0.0.2:7946")));
+    assert!(trouble.borrow()[0].starts_with("the node at 127.0.0.2:7946 has the name login1"), "{:?}", trouble.borrow());
+    run.claim(Claim::Regained);
+    assert!(trouble.borrow().is_empty());
 }

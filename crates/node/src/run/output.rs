@@ -18,6 +18,9 @@ pub const LINES_TOLD_MAX: usize = 10;
 /// The most characters of each of them.
 pub const LINE_TOLD_CHARS_MAX: usize = 300;
 
+/// So many of the last bytes of each stream are kept as they came.
+pub const TAIL_BYTES_MAX: usize = 16 * 1024;
+
 /// What a line costs in the log beside its text: the time, the prefix.
 const LINE_OVERHEAD: u64 = 64;
 
@@ -70,6 +73,8 @@ struct Source {
     line: Line,
     /// Its last lines, and which line of the script each was.
     last: VecDeque<(u64, String)>,
+    /// Its last bytes.
+    tail: VecDeque<u8>,
 }
 
 /// A line that has not ended.
@@ -120,6 +125,13 @@ impl Output {
         last_of(&state.stdout.last, &state.stderr.last)
     }
 
+    /// The last bytes of standard output and of standard error, at most [`TAIL_BYTES_MAX`] of each.
+    pub fn tails(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut state = self.state();
+        let mut taken = |stream| std::mem::take(&mut state.source(stream).tail).into();
+        (taken(Stream::Stdout), taken(Stream::Stderr))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A sink that panicked has lost a line; the others are still good.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,6 +140,7 @@ impl Output {
     /// Takes the next bytes of a stream.
     fn take(&self, stream: Stream, mut bytes: &[u8]) {
         let mut state = self.state();
+        state.source(stream).keep_tail(bytes);
         if state.full {
             bytes = state.pass_over(stream, bytes);
         }
@@ -236,6 +249,14 @@ fn readable(text: &str) -> String {
     if shown.chars().count() <= LINE_TOLD_CHARS_MAX { shown } else { shown.chars().take(LINE_TOLD_CHARS_MAX - 1).chain(['…']).collect() }
 }
 
+impl Source {
+    fn keep_tail(&mut self, bytes: &[u8]) {
+        self.tail.extend(&bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..]);
+        let over = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
+        self.tail.drain(..over);
+    }
+}
+
 impl Line {
     fn push(&mut self, bytes: &[u8]) {
         let room = LINE_BYTES_MAX - self.bytes.len();
@@ -324,6 +345,19 @@ mod tests {
         assert_eq!(readable("\u{1b}[31"), "");
         assert_eq!(readable(&"\u{202e}".repeat(1_000)).chars().count(), LINE_TOLD_CHARS_MAX);
         assert_eq!(readable(&"a".repeat(LINE_TOLD_CHARS_MAX - 1)), "a".repeat(LINE_TOLD_CHARS_MAX - 1));
+    }
+
+    #[test]
+    fn the_last_bytes_of_each_stream_are_kept_as_they_came() {
+        let output = Output::new(Arc::new(|_, _| {}), 0);
+        output.take(Stream::Stderr, b"a\r\n\xff");
+        for _ in 0..2 {
+            output.take(Stream::Stdout, &vec![b'x'; TAIL_BYTES_MAX - 1]);
+        }
+        output.take(Stream::Stdout, b"\n\nend");
+        let (stdout, stderr) = output.tails();
+        assert_eq!((stdout.len(), stderr.as_slice()), (TAIL_BYTES_MAX, b"a\r\n\xff".as_slice()));
+        assert!(stdout.ends_with(b"x\n\nend"));
     }
 
     #[test]

@@ -127,11 +127,11 @@ impl Screen {
 }
 
 impl Listener for Screen {
-    fn note(&self, _event: Event, text: &str) {
+    fn note(&self, _word: &str, text: &str) {
         print(&self.dim(&format!("> {text}")));
     }
 
-    fn line(&self, _event: Event, script: &str, stream: Stream, text: &str) {
+    fn line(&self, _word: &str, script: &str, stream: Stream, text: &str) {
         // The profile is the same in all of them.
         let name = script.rsplit_once('/').map_or(script, |(_, name)| name);
         let mark = if stream == Stream::Stderr { self.coloured("31", "!") } else { "|".to_owned() };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cf_core::node_report::FailureCode;
-use cf_node::agent::decide::{Action, Reached, STAGES, Snapshot, Verdict, decide};
+use cf_node::agent::decide::{Action, Exchange, Reached, STAGES, Snapshot, Verdict, decide};
 use cf_node::agent::life::{Life, Signal};
 use cf_node::event::Event;
 use cf_node::node::Role;
@@ -34,6 +34,8 @@ pub struct Boots {
     boot: u64,
     /// When the configuration comes in each boot, in seconds of searching; `None`: never.
     comes_after: Option<u64>,
+    /// How the exchange stands, in this boot.
+    exchange: Exchange,
     /// What really happened in this boot.
     ended: BTreeSet<Event>,
     reported: Option<Verdict>,
@@ -66,6 +68,7 @@ impl Boots {
             life: Life::default(),
             boot: 0,
             comes_after: None,
+            exchange: Exchange::Settled,
             ended: BTreeSet::new(),
             reported: None,
             signals: Vec::new(),
@@ -82,6 +85,7 @@ impl Boots {
             self.boot = boot;
             self.comes_after = if self.dice.percent(70) { Some(self.dice.below(600)) } else { None };
             (self.ended, self.reported) = (BTreeSet::new(), None);
+            self.exchange = if self.dice.percent(30) { Exchange::Pending } else { Exchange::Settled };
             self.was_configured_at_boot = self.life.configured;
             self.boot_of_the_machine()?;
         }
@@ -150,6 +154,9 @@ impl Boots {
                         return Ok(());
                     }
                 }
+                Action::AwaitExchange => {
+                    self.exchange = if self.dice.percent(70) { Exchange::Settled } else { Exchange::Failed };
+                }
                 Action::CheckKey => key = Some(self.dice.percent(80)),
                 Action::Conclude(verdict) => self.conclude(verdict)?,
                 Action::Serve => return Ok(()),
@@ -171,6 +178,7 @@ impl Boots {
             ran: life.boot.ran.clone(),
             script_failed: life.boot.failed_by.is_some(),
             own_scripts: life.boot.own_scripts,
+            exchange: self.exchange,
             key,
             concluded: life.boot.concluded,
         }
@@ -185,6 +193,9 @@ impl Boots {
         }
         if event == Event::Fail && (configured || sought < FAIL_AFTER) {
             return broken(format!("fail runs too early, after {} s of searching", sought.as_secs()));
+        }
+        if event == Event::NodeStarted && self.role == Role::Master && self.life.boot.first && self.exchange != Exchange::Settled {
+            return broken("node-started runs, but the exchange, which is part of being ready, has not ended well");
         }
         if STAGES.contains(&event) && !configured {
             return broken(format!("{event} runs without a configuration"));

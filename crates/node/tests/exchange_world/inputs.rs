@@ -39,6 +39,7 @@ pub(super) fn step(name: &str, version: u64, signal: Signal) -> Step {
         signal,
         timeout_seconds: TIMEOUT_SECONDS,
         missing_output: MissingOutput::Null,
+        fails_the_node: false,
         config: ConfigId(format!("{name}-{version}")),
     }
 }

@@ -45,7 +45,7 @@ pub fn write(run: &mut Run<'_, '_>, nth: usize, key: u64) {
     run.moving -= 1;
     let Some((cluster, request)) = its_cluster(run, nth) else { return };
     let dice = run.context.dice;
-    let node = NodeName(u32::try_from(dice.below(under(key, 1), 4)).unwrap_or(0));
+    let node = NodeName::Numbered(u32::try_from(dice.below(under(key, 1), 4)).unwrap_or(0));
     let report = report(run, node, under(key, 2));
     let bytes = serde_json::to_vec(&report).unwrap_or_default();
     let mut writer = Writer { run, cluster, request, key };
@@ -58,11 +58,11 @@ pub fn write(run: &mut Run<'_, '_>, nth: usize, key: u64) {
             writer.run.context.world.state().store.withhold(Bucket::System, &at);
         }
         3 => {
-            let crowd: Vec<String> = (BEYOND..2 * BEYOND).map(|nth| writer.at(NodeName(nth))).collect();
+            let crowd: Vec<String> = (BEYOND..2 * BEYOND).map(|nth| writer.at(NodeName::Numbered(nth))).collect();
             for at in &crowd {
                 writer.store(at, &bytes);
             }
-            writer.put(NodeName(BEYOND), &bytes, Some(report));
+            writer.put(NodeName::Numbered(BEYOND), &bytes, Some(report));
         }
         4 => {
             // Of another life, in a deeper folder, and of no node.

@@ -55,7 +55,7 @@ impl NodeHistory {
 
     /// What a status file shows of the nodes and none of them has reported in this life. It may be older than the last report.
     pub fn why_untrue(&self, cluster: &Cluster, status: &Status<StateText>, state: &State, settings: &Settings) -> Option<String> {
-        let NodesShown { nodes, failed_nodes, failed_scripts, known_hosts, .. } = &status.reported;
+        let NodesShown { nodes, failed_nodes, node_notes, failed_scripts, known_hosts, .. } = &status.reported;
         let of = |node| self.of(cluster, &status.request, node);
         // Also an earlier life's: a create that was withdrawn for it leaves its file to it.
         let stood = |s: &SimStack| {
@@ -68,7 +68,7 @@ impl NodeHistory {
         }
         let most = nodes_max(cluster, state, settings);
         if let Some((node, word)) =
-            nodes.iter().find(|(node, word)| node.0 > most || of(**node).all(|report| report.state.to_string() != **word))
+            nodes.iter().find(|(node, word)| node.is_above(most) || of(**node).all(|report| report.state.to_string() != **word))
         {
             return Some(format!("{node} never was {word}, or is none of its nodes"));
         }
@@ -78,6 +78,9 @@ impl NodeHistory {
         let has_failed = |report: &NodeReport, shown: &str| report.state == NodeState::Failed && is_reason(report, shown);
         if let Some(failed) = failed_nodes.iter().find(|failed| !of(failed.node).any(|report| has_failed(report, &failed.reason))) {
             return Some(format!("{} did not fail so: {}", failed.node, failed.reason));
+        }
+        if let Some(noted) = node_notes.iter().find(|noted| !of(noted.node).any(|report| report.message == noted.note)) {
+            return Some(format!("{} did not note this: {}", noted.node, noted.note));
         }
         if let Some(failed) = failed_scripts.iter().find(|failed| !self.has_script(cluster, &status.request, failed.node, &failed.script)) {
             return Some(format!("{} did not fail on {}", failed.script.script, failed.node));
@@ -90,7 +93,7 @@ impl NodeHistory {
     fn last(&self, cluster: &Cluster, request: &RequestId, most: u32) -> (BTreeMap<NodeName, String>, Vec<(NodeName, String)>) {
         let (mut states, mut scripts) = (BTreeMap::new(), Vec::new());
         for ((of, life, node), written) in &self.written {
-            let is_here = (of, life) == (cluster, request) && node.0 <= most;
+            let is_here = (of, life) == (cluster, request) && !node.is_above(most);
             let Some(report) = written.last().and_then(Option::as_ref).filter(|_| is_here) else { continue };
             if *node == LOGIN_NODE || report.state != NodeState::Leaving {
                 states.insert(*node, report.state.to_string());
