@@ -18,7 +18,9 @@ const POLICIES: [&str; 2] = [include_str!("../../../iam/service-role.json"), inc
 /// that an upgrade may change. `iam/renew.sh` makes the same.
 pub fn record(user_bucket: &str, customizer_bucket: &str) -> String {
     let mut hash = Sha256::new();
-    POLICIES.into_iter().for_each(|policy| hash.update(policy));
+    for policy in POLICIES {
+        hash.update(policy);
+    }
     hash.update(format!("{user_bucket}\n{customizer_bucket}\n"));
     format!("{PREFIX}{}", hex(&hash.finalize(), 8))
 }

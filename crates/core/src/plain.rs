@@ -28,7 +28,7 @@ pub fn plain(text: &str, most: usize) -> String {
     let without = ORDERS.replace_all(text, "");
     let spaced: String = without.chars().filter(|c| !is_invisible(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    cut(line.trim_end_matches('.'), most)
+    cut(line.trim_end_matches(['.', ' ']), most)
 }
 
 fn cut(line: &str, most: usize) -> String {
@@ -58,6 +58,7 @@ mod tests {
             ("left \u{202e}right\u{202c} zero\u{200b}width", "left right zerowidth"),
             ("bell\x07tab\tnull\0", "bell tab null"),
             ("lonely \x1b", "lonely"),
+            ("the end . .", "the end"),
             ("", ""),
         ] {
             assert_eq!(plain(text, 100), shown, "{text:?}");

@@ -84,8 +84,8 @@ static READY: OnceLock<Cloud> = OnceLock::new();
 static FAILING: OnceLock<Cloud> = OnceLock::new();
 
 /// A world to begin with, and the request that alice's cluster is made for.
-fn of(begun: &OnceLock<Cloud>, begin: fn() -> Cloud) -> (Cloud, RequestId) {
-    let cloud = begun.get_or_init(begin).clone();
+fn of(world: &OnceLock<Cloud>, begin: fn() -> Cloud) -> (Cloud, RequestId) {
+    let cloud = world.get_or_init(begin).clone();
     let request = cloud.world.state().stacks.all().first().and_then(|s| s.stack.request()).expect("alice's stack");
     (cloud, request)
 }
