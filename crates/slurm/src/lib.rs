@@ -2,12 +2,15 @@
 //!
 //! It is a crate of its own, and no module of cf-node, for three reasons: its `clippy.toml` forbids clocks, files and the environment,
 //! as that of cf-core does, so that "pure" is a lint; the simulation of [`scaling`] compiles and runs without the AWS SDK; and the
+//! test bed needs the configuration without the agent. cf-node reads the facts and carries the effects out.
 //!
 //! - [`host_list`]: several nodes in one word, `compute-[1-3,7]`;
 //! - [`group`]: the two groups of machines, and which nodes are whose;
 //! - [`instance_type`]: what a machine will have, before there is one;
+//! - [`config`]: `slurm.conf` and its two companions;
 //! - [`scaling`]: when machines start and end;
 
+pub mod config;
 pub mod group;
 pub mod host_list;
 pub mod instance_type;
