@@ -9,9 +9,11 @@
 //! - [`instance_type`]: what a machine will have, before there is one;
 //! - [`config`]: `slurm.conf` and its two companions;
 //! - [`scaling`]: when machines start and end;
+//! - [`view`]: what Slurm answers of nodes and jobs.
 
 pub mod config;
 pub mod group;
 pub mod host_list;
 pub mod instance_type;
 pub mod scaling;
+pub mod view;
