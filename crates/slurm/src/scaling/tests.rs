@@ -231,8 +231,8 @@ fn a_node_that_slurm_gives_back_ends_by_its_id_and_a_machine_that_comes_after_it
     story.comes(Group::Spot, "i-a");
     story.book.suspend(&BTreeSet::from([NodeName(1), NodeName(2)]), story.now);
     story.slurm(1..=2, Power::Stopping);
-    assert_eq!(story.pass(), ["end i-a (spot)"], "the capacity is not lowered in the same pass: the end might fail");
     story.group(Group::Spot).machines.insert("i-b".into(), Life::Lives);
+    assert_eq!(story.pass(), ["end i-a (spot)"], "the capacity is the end's alone to change");
     assert_eq!(story.pass(), [""; 0], "i-b lives, so nothing is lowered below it");
     assert_eq!(story.comes(Group::Spot, "i-b"), Answer::TooLate);
     assert_eq!(story.pass(), ["end i-b (spot)"]);

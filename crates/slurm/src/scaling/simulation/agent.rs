@@ -20,6 +20,8 @@ pub struct Agent {
     passes_at: Option<Timestamp>,
     /// A reading that has begun and is not decided on yet.
     reading: Option<Facts>,
+    /// Capacity that it asked for and Slurm did not.
+    pub unasked: Option<String>,
     /// It is not there until then.
     away_until: Option<Timestamp>,
 }
@@ -114,9 +116,12 @@ impl World {
             Effect::SetDesired { group, desired } => {
                 let is_lower = desired < self.groups[&group].desired;
                 let wanted = self.agent.disk.wanted().filter(|node| self.policy.sizes.group_of(*node) == Some(group)).count();
+                let wanted = u32::try_from(wanted).unwrap();
+                let is_unasked = !is_lower && desired > wanted;
+                self.agent.unasked = self.agent.unasked.take().or_else(|| is_unasked.then(|| format!("{desired} of {group}")));
                 match self.flaw {
                     Some(Flaw::NeverWithdraws) if is_lower => {}
-                    Some(Flaw::CountsOneGroup) if !is_lower => self.set_desired(group, u32::try_from(wanted).unwrap() + 1),
+                    Some(Flaw::CountsOneGroup) if !is_lower => self.set_desired(group, wanted + 1),
                     _ => self.set_desired(group, desired),
                 }
             }

@@ -77,7 +77,7 @@ impl World {
                 self.groups.get_mut(&group).unwrap().outage = outage;
             }
             self.launch(group);
-            let of = &mut self.groups.get_mut(&group).unwrap();
+            let of = self.groups.get_mut(&group).unwrap();
             let now = self.now;
             of.machines.retain(|_, machine| machine.gone_at.is_none_or(|at| at > now) && machine.dies_at.is_none_or(|at| at > now));
             // A launch is over some time after its machine has started.
@@ -133,7 +133,7 @@ impl World {
             match self.chance.random_range(0..20) {
                 0 => asks_at = None,
                 1 => registers_at = None,
-                2 | 3 => (asks_at, registers_at) = (Some(late), Some(late + Duration::from_secs(60))),
+                2 | 3 => (asks_at, registers_at) = (Some(late), Some(late + Duration::from_mins(1))),
                 4..7 => dies_at = Some(dies),
                 _ => {}
             }

@@ -149,6 +149,9 @@ impl World {
         if let Some(victim) = self.groups.values().find_map(|group| group.victim.as_ref()) {
             return Err(self.problem(&format!("Auto Scaling chose {victim} to end")));
         }
+        if let Some(unasked) = &self.agent.unasked {
+            return Err(self.problem(&format!("{unasked} were asked for, and Slurm wanted fewer")));
+        }
         let mut named = BTreeSet::new();
         for machine in self.groups.values().flat_map(|group| group.machines.values()).filter(|machine| machine.lives()) {
             let id = machine.id.as_str();
