@@ -135,7 +135,7 @@ fn words(text: &str) -> Result<Vec<&str>, HostListError> {
         return Ok(Vec::new());
     }
     let mut depth = 0_u32;
-    let mut is_split = |c: char| {
+    let is_split = |c: char| {
         depth = match c {
             '[' => depth + 1,
             ']' => depth.saturating_sub(1),
@@ -143,7 +143,7 @@ fn words(text: &str) -> Result<Vec<&str>, HostListError> {
         };
         c == ',' && depth == 0
     };
-    let words: Vec<&str> = text.split(|c| is_split(c)).collect();
+    let words: Vec<&str> = text.split(is_split).collect();
     if words.iter().any(|word| word.is_empty()) { Err(HostListError::Empty) } else { Ok(words) }
 }
 

@@ -62,6 +62,7 @@ fn the_agents_bounds_end_before_slurms_so_that_the_reason_is_the_agents() {
 /// slurm-client), as root: a controller starts on an empty state in a network of its own, and shows the nodes that it has read. Without
 /// that variable there is nothing to ask.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test that runs a real program")]
 fn slurm_itself_accepts_the_texts() {
     let Ok(root) = std::env::var("CLUSTERDROP_SLURM_ROOT") else { return };
     for plan in [plan(), gpus(), fixed_in_the_bed()] {

@@ -6,12 +6,14 @@
 
 mod nodes;
 mod queue;
+mod summary;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use nodes::nodes;
 pub use queue::{Jobs, Partition, jobs, partitions};
+pub use summary::Summary;
 
 /// Why an answer is none.
 #[derive(Debug, thiserror::Error)]

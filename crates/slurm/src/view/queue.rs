@@ -40,8 +40,10 @@ struct Queue {
 
 #[derive(Debug, Deserialize)]
 struct Job {
-    job_id: u64,
-    job_state: Vec<String>,
+    #[serde(rename = "job_id")]
+    id: u64,
+    #[serde(rename = "job_state")]
+    states: Vec<String>,
     #[serde(default)]
     nodes: String,
     #[serde(default)]
@@ -53,7 +55,7 @@ pub fn jobs(json: &[u8]) -> Result<Jobs, ViewError> {
     let queue: Queue = read("squeue", json)?;
     let mut jobs = Jobs::default();
     for job in &queue.jobs {
-        let is = |word: &str| job.job_state.iter().any(|state| state == word);
+        let is = |word: &str| job.states.iter().any(|state| state == word);
         if is("PENDING") {
             jobs.waiting = jobs.waiting.saturating_add(tasks(&job.array_task_string));
             continue;
@@ -64,7 +66,7 @@ pub fn jobs(json: &[u8]) -> Result<Jobs, ViewError> {
             (false, false) => continue,
         }
         for node in host_list::nodes(&job.nodes).unwrap_or_default() {
-            jobs.by_node.entry(node).or_default().insert(job.job_id);
+            jobs.by_node.entry(node).or_default().insert(job.id);
         }
     }
     Ok(jobs)

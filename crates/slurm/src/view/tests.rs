@@ -61,6 +61,15 @@ fn jobs_and_the_partition_are_read_from_real_answers() {
 }
 
 #[test]
+fn a_user_is_shown_what_runs_what_starts_and_why_the_rest_does_not() {
+    let summary = Summary::new(&nodes(NODES).unwrap(), jobs(SQUEUE).unwrap());
+    let lines =
+        ["Jobs: 0 running, 2 starting, 0 waiting", "Nodes starting: 2 (compute-[1,9])", "Nodes down: 1 (compute-2): spot had no capacity"];
+    assert_eq!(summary.to_string(), lines.join("\n"));
+    assert_eq!(Summary::default().to_string(), "Jobs: 0 running, 0 starting, 0 waiting", "a cluster that nobody uses has no node");
+}
+
+#[test]
 fn each_task_of_an_array_that_waits_is_a_job() {
     let waiting = |array: &str| {
         let json = serde_json::json!({"jobs": [{"job_id": 7, "job_state": ["PENDING"], "array_task_string": array}]});
