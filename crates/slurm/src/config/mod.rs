@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cf_core::names::ClusterName;
+pub use slurm_conf::{RESUME_FAIL_PROGRAM, RESUME_PROGRAM, SUSPEND_PROGRAM};
 
 use crate::group::{Group, Sizes};
 use crate::instance_type::InstanceType;
