@@ -335,6 +335,23 @@ fn a_reading_that_began_before_slurm_called_does_not_count_against_the_call() {
 }
 
 #[test]
+fn a_machine_that_asked_after_the_reading_began_is_not_lost_by_it() {
+    let mut story = Story::new(2, 2, 0);
+    story.resume([1]);
+    story.later(1);
+    let before = Facts { at: story.now, ..story.facts.clone() };
+    story.later(1);
+    story.comes(Group::Spot, "i-a");
+    let decision = pass(&story.book, &before, &story.policy, story.now);
+    assert_eq!(decision.effects, []);
+    story.book = decision.book;
+    assert_eq!(story.comes(Group::Spot, "i-a"), node(1));
+    assert_eq!(story.book.machines().count(), 1);
+    let place = Place::Node { name: NodeName(1), up: false, interrupted: false };
+    assert_eq!(story.book.machines().next(), Some(("i-a", Group::Spot, &place)));
+}
+
+#[test]
 fn initial_nodes_start_once_and_a_fixed_size_stays() {
     let mut story = Story::new(3, 2, 3);
     story.policy.initial = 3;

@@ -22,11 +22,18 @@ pub struct Agent {
     reading: Option<Facts>,
     /// Capacity that it asked for and Slurm did not.
     pub unasked: Option<String>,
+    /// A machine that it called another node before.
+    pub renamed: Option<String>,
     /// It is not there until then.
     away_until: Option<Timestamp>,
 }
 
 impl Agent {
+    /// Whether it is not there.
+    pub fn is_away(&self, now: Timestamp) -> bool {
+        self.away_until.is_some_and(|until| until > now)
+    }
+
     /// Whether nothing is awaited.
     pub fn sleeps(&self) -> bool {
         self.passes_at.is_none() && self.reading.is_none() && self.away_until.is_none()
@@ -36,7 +43,7 @@ impl Agent {
 impl World {
     pub fn step_agent(&mut self) {
         let now = self.now;
-        if self.agent.away_until.is_some_and(|until| until > now) {
+        if self.agent.is_away(now) {
             if self.strikes(3) {
                 // The program that Slurm called has given up; its call is lost.
                 self.slurm.calls.pop_front();
@@ -154,7 +161,7 @@ impl World {
     }
 
     pub fn machine_asks(&mut self, group: Group, id: &str) {
-        if self.agent.away_until.is_some_and(|until| until > self.now) {
+        if self.agent.is_away(self.now) {
             return;
         }
         let mut book = self.agent.disk.clone();
@@ -166,6 +173,11 @@ impl World {
         }
         self.agent.passes_at = Some(self.now);
         let machine = self.groups.get_mut(&group).unwrap().machines.get_mut(id).unwrap();
+        if let (Some(before), Answer::Node(node)) = (machine.node, &answer)
+            && before != *node
+        {
+            self.agent.renamed = Some(format!("{id} was {before} and is {node}"));
+        }
         match answer {
             Answer::Node(node) => machine.node = Some(node),
             Answer::TooLate => machine.asks_at = None,

@@ -63,7 +63,7 @@ impl Asg {
         GroupFacts { desired: self.desired, machines, activities }
     }
 
-    fn living(&self) -> u32 {
+    pub fn living(&self) -> u32 {
         u32::try_from(self.machines.values().filter(|machine| machine.lives()).count()).unwrap()
     }
 }

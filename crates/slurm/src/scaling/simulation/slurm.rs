@@ -190,6 +190,8 @@ impl World {
         for (group, id, asks, node, registers_at) in due {
             match node {
                 None if asks => self.machine_asks(group, &id),
+                // It has restarted, or its answer was lost.
+                Some(_) if asks && self.strikes(1_000) => self.machine_asks(group, &id),
                 Some(node) if registers_at.is_some_and(|at| at <= now) => {
                     let shown = self.slurm.nodes.get_mut(&node).unwrap();
                     if shown.machine.is_none() && matches!(shown.facts.power, Power::Starting | Power::Silent) {

@@ -15,7 +15,10 @@ use crate::scaling::{Place, Policy, Rules};
 
 /// Seconds of trouble, and then at most so many until all is well.
 const TROUBLE: u32 = 5_400;
-const CALM_MAX: u32 = 14_400;
+const CALM_MAX: u32 = 28_800;
+
+/// Seconds within which such capacity is withdrawn, with some calls that fail.
+const LEFT_OVER_MAX: u32 = 60;
 
 /// A planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct World {
     /// Whether things may go wrong.
     pub trouble: bool,
     pub flaw: Option<Flaw>,
+    /// For how many seconds, with an agent that is there, a group has had capacity that nobody wants.
+    left_over: BTreeMap<Group, u32>,
     /// What happened, for who reads a failure.
     pub log: Vec<String>,
 }
@@ -78,6 +83,7 @@ impl World {
             slurm: Slurm::new(&policy),
             agent: Agent::default(),
             trouble: true,
+            left_over: BTreeMap::new(),
             log: Vec::new(),
             chance,
             policy,
@@ -137,7 +143,20 @@ impl World {
         self.step_machines();
         self.step_slurm();
         self.step_agent();
+        self.check_left_over()?;
         self.check()
+    }
+
+    /// Capacity that neither a machine fills nor Slurm wants would start a machine hours later, unasked.
+    fn check_left_over(&mut self) -> Result<(), Problem> {
+        for (group, of) in &self.groups {
+            let wanted = self.agent.disk.wanted_of(*group, self.policy.sizes);
+            let is_left = of.desired > wanted.max(of.living()) && !self.agent.is_away(self.now);
+            let seconds = self.left_over.entry(*group).or_default();
+            *seconds = if is_left { *seconds + 1 } else { 0 };
+        }
+        let late = self.left_over.iter().find(|(_, seconds)| **seconds > LEFT_OVER_MAX).map(|(group, _)| *group);
+        late.map_or(Ok(()), |group| Err(self.problem(&format!("{group} is left with capacity that nobody wants"))))
     }
 
     fn check(&self) -> Result<(), Problem> {
@@ -148,6 +167,9 @@ impl World {
         }
         if let Some(victim) = self.groups.values().find_map(|group| group.victim.as_ref()) {
             return Err(self.problem(&format!("Auto Scaling chose {victim} to end")));
+        }
+        if let Some(renamed) = &self.agent.renamed {
+            return Err(self.problem(renamed));
         }
         if let Some(unasked) = &self.agent.unasked {
             return Err(self.problem(&format!("{unasked} were asked for, and Slurm wanted fewer")));
