@@ -2,7 +2,7 @@
 //!
 //! It is a crate of its own, and no module of cf-node, for three reasons: its `clippy.toml` forbids clocks, files and the environment,
 //! as that of cf-core does, so that "pure" is a lint; the simulation of [`scaling`] compiles and runs without the AWS SDK; and the
-//! test bed needs the configuration without the agent. cf-node reads the facts and carries the effects out.
+//! test bed needs the configuration without the agent. What reads the facts and carries the effects out is cf-node's part.
 //!
 //! - [`host_list`]: several nodes in one word, `compute-[1-3,7]`;
 //! - [`group`]: the two groups of machines, and which nodes are whose;

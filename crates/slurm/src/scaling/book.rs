@@ -12,6 +12,10 @@ use super::activity::Trouble;
 use super::words::{Failure, Note};
 use crate::group::{Group, Sizes};
 
+/// Machines in the book at most. Root on a node may ask in the name of machines that do not exist; the next pass forgets those, and
+/// a cluster has at most some hundred.
+const MACHINES_MAX: usize = 4_000;
+
 /// The book.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -125,6 +129,9 @@ impl Book {
             Some(Place::Node { name, .. }) => return Answer::Node(*name),
             Some(Place::Ending) => return Answer::TooLate,
             Some(Place::Unplaced) | None => {}
+        }
+        if self.machines.len() >= MACHINES_MAX {
+            return Answer::TooLate;
         }
         let free = self.waiting(group, policy.sizes).next();
         let place = free.map_or(Place::Ending, |name| Place::Node { name, up: false, interrupted: false });

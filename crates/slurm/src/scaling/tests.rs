@@ -352,6 +352,20 @@ fn a_machine_that_asked_after_the_reading_began_is_not_lost_by_it() {
 }
 
 #[test]
+fn machines_that_do_not_exist_take_no_name_for_long_and_do_not_fill_the_book() {
+    let mut story = Story::new(2, 2, 0);
+    story.resume([1]);
+    assert_eq!(story.book.ask("i-0", Group::Spot, &story.policy, story.now), node(1));
+    for number in 1..10_000 {
+        assert_eq!(story.book.ask(&format!("i-{number}"), Group::Spot, &story.policy, story.now), Answer::TooLate);
+    }
+    assert_eq!(story.book.machines().count(), 4_000);
+    assert_eq!(story.pass(), ["report: compute-1 lost its machine; its group replaces it if Slurm still wants the node"]);
+    assert_eq!(story.book.machines().count(), 0);
+    assert_eq!(story.comes(Group::Spot, "i-a"), node(1));
+}
+
+#[test]
 fn initial_nodes_start_once_and_a_fixed_size_stays() {
     let mut story = Story::new(3, 2, 3);
     story.policy.initial = 3;
