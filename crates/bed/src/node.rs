@@ -1,0 +1,255 @@
+//! A node: a machine of the bed, which runs or is off. A reboot keeps its disk; a new node has an empty one.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use cf_local::{children, last_lines};
+
+use crate::base::Base;
+use crate::bed::address;
+use crate::forward::Forward;
+use crate::holder::{First, Holder, run_in};
+
+/// How long a command of a node may take, in seconds.
+const COMMAND_SECONDS_MAX: &str = "60";
+
+/// The most that a host name holds on Linux, in bytes.
+const NAME_MAX: usize = 64;
+
+/// What a machine is given at its start.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    name: String,
+    number: u16,
+    disk_mib: u32,
+    shares: Vec<(String, String)>,
+    forwards: Vec<(SocketAddrV4, SocketAddr)>,
+}
+
+impl Spec {
+    /// A machine of this host name, at the address of this number (2 to 65,534): 10.77.0.11 is that of 11. Its disk holds 512 MiB
+    /// beside the base.
+    pub fn new(name: &str, number: u16) -> Self {
+        Self { name: name.to_owned(), number, disk_mib: 512, shares: Vec::new(), forwards: Vec::new() }
+    }
+
+    /// A disk of this size. It is kept in memory, as much of it as is written.
+    pub fn disk_mib(self, disk_mib: u32) -> Self {
+        Self { disk_mib, ..self }
+    }
+
+    /// A folder of the bed of this name, at an absolute path; all nodes that are given it see the same files. It stands for a file system
+    /// that nodes share.
+    pub fn share(mut self, folder: &str, at: &str) -> Self {
+        self.shares.push((folder.to_owned(), at.to_owned()));
+        self
+    }
+
+    /// Forwards connections of this machine alone to `at`, such as 169.254.169.254:80, to an address outside, from each start on.
+    pub fn forward(mut self, at: SocketAddrV4, to: SocketAddr) -> Self {
+        self.forwards.push((at, to));
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        if !is_name(&self.name) || self.name.starts_with(['-', '.']) || self.name.len() > NAME_MAX {
+            bail!("{:?} is no host name: letters, digits and hyphens, {NAME_MAX} at most", self.name);
+        }
+        if !(2..u16::MAX).contains(&self.number) {
+            bail!("{} is no number of a node: 2 to 65,534", self.number);
+        }
+        if let Some((folder, at)) =
+            self.shares.iter().find(|(folder, at)| !is_name(folder) || folder.starts_with('.') || !at.starts_with('/'))
+        {
+            bail!("{folder:?} at {at:?} is no folder to share: a plain name, and an absolute path");
+        }
+        Ok(())
+    }
+}
+
+/// A machine of the bed. It is lost, with its disk, when this is dropped.
+#[derive(Debug)]
+pub struct Node {
+    // Dropped in this order: a disk in use cannot be taken away.
+    running: Option<Running>,
+    disk: Disk,
+    spec: Spec,
+    base: Base,
+    holder: Arc<Holder>,
+}
+
+#[derive(Debug)]
+struct Running {
+    first: First,
+    /// Its end on the bridge.
+    link: String,
+    _forwards: Vec<Forward>,
+}
+
+impl Node {
+    /// A machine that has never run, started.
+    pub(crate) fn start(base: &Base, holder: &Arc<Holder>, spec: &Spec) -> Result<Self> {
+        spec.check()?;
+        let disk = Disk::new(holder, spec.disk_mib)?;
+        let mut node = Self { running: None, disk, spec: spec.clone(), base: base.clone(), holder: Arc::clone(holder) };
+        node.power_on()?;
+        Ok(node)
+    }
+
+    /// Its host name, as it was given.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its address on the bridge.
+    pub fn address(&self) -> Ipv4Addr {
+        address(self.spec.number)
+    }
+
+    /// Whether it runs. A node ends by itself where its first process is killed within.
+    pub fn is_running(&mut self) -> Result<bool> {
+        self.running.as_mut().map_or(Ok(false), |running| running.first.is_running())
+    }
+
+    /// Starts it where it is off, with the disk that it had: a new boot, whose id, uptime and processes are its own.
+    pub fn power_on(&mut self) -> Result<()> {
+        if self.is_running()? {
+            return Ok(());
+        }
+        self.power_off()?;
+        let first = self.boot().with_context(|| format!("{} could not be started", self.spec.name))?;
+        let link = format!("n{}", self.holder.number());
+        self.connect(&first, &link)?;
+        let forward = |(at, to): &(SocketAddrV4, SocketAddr)| {
+            let script = "ip address show dev lo | grep -q \"inet $1/\" || ip address add \"$1/32\" dev lo";
+            if !at.ip().is_loopback() {
+                run_in(&first.id(), "--net", script, &[at.ip().to_string()])?;
+            }
+            Forward::start(&first.id(), *at, *to)
+        };
+        let forwards = self.spec.forwards.iter().map(forward).collect::<Result<Vec<_>>>()?;
+        self.running = Some(Running { first, link, _forwards: forwards });
+        Ok(())
+    }
+
+    /// Ends it as a failure of power does: SIGKILL for its first process, and so for all. Its disk stays.
+    pub fn power_off(&mut self) -> Result<()> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        running.first.kill()?;
+        // The kernel removes it with the node's network, some time later; another node must not find its address taken.
+        self.holder.with_network("ip link delete \"$1\" 2>/dev/null || ! ip link show \"$1\" 2>/dev/null", &[&running.link])
+    }
+
+    /// Off and on.
+    pub fn reboot(&mut self) -> Result<()> {
+        self.power_off()?;
+        self.power_on()
+    }
+
+    fn boot(&self) -> Result<First> {
+        let uptime = fs::read_to_string("/proc/uptime")?;
+        let seconds = uptime.split('.').next().context("an uptime")?;
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.holder.id(), "--mount", "--pid", "--net"]);
+        command.args(["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child"]);
+        // Its uptime begins now: programs compare it with the time at which a machine was asked for.
+        command.args(["--time", &format!("--boottime=-{seconds}")]);
+        command.args(["sh", "-c", include_str!("scripts/node.sh"), "node", &self.spec.name]);
+        command.arg(self.base.folder()).arg(&self.disk.folder);
+        for (folder, at) in &self.spec.shares {
+            command.arg(self.holder.folder().join("shared").join(folder)).arg(at);
+        }
+        First::start(&self.spec.name, &mut command)
+    }
+
+    /// The hardware address follows from the number, so that a node that comes for another one is reached at once.
+    fn connect(&self, first: &First, link: &str) -> Result<()> {
+        let [high, low] = self.spec.number.to_be_bytes();
+        let hardware = format!("02:00:0a:4d:{high:02x}:{low:02x}");
+        let plug = "ip link add \"$1\" type veth peer name eth0 address \"$2\" netns \"$3\" && ip link set \"$1\" master bed up";
+        self.holder.with_network(plug, &[link, &hardware, &first.id()])?;
+        let script = "ip address add \"$1/16\" dev eth0 && ip link set eth0 up";
+        run_in(&first.id(), "--net", script, &[self.address().to_string()])
+    }
+
+    /// A program on this node, as root, with nothing in its environment but PATH, HOME and LANG. It is looked for on the node.
+    pub fn command(&self, program: &str) -> Result<Command> {
+        let running = self.running.as_ref().with_context(|| format!("{} is off: nothing can run on it", self.spec.name))?;
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &running.first.id(), "--all", program]).process_group(0);
+        command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("HOME", "/root").env("LANG", "C.UTF-8");
+        Ok(command)
+    }
+
+    /// What a program prints on this node, as root. It has a minute; where it fails, its last words are in the error.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        self.run_with(words, &[])
+    }
+
+    /// The same with a standard input.
+    pub fn run_with(&self, words: &[&str], input: &[u8]) -> Result<String> {
+        let mut command = self.command("timeout")?;
+        command.args(["--kill-after=5", COMMAND_SECONDS_MAX]).args(words);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut pipe = child.stdin.take().context("a pipe")?;
+        let input = input.to_owned();
+        // A program that does not read it to its end is no fault: its status tells.
+        let writer = std::thread::spawn(move || pipe.write_all(&input));
+        let done = children::output_of(child)?;
+        let _ = writer.join();
+        if !done.status.success() {
+            let all = [done.stdout, done.stderr].concat();
+            let (name, last) = (self.name(), last_lines(&String::from_utf8_lossy(&all)));
+            bail!("on {name}, `{}` ended with {}:\n{last}", words.join(" "), done.status);
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    }
+
+    /// Writes a file of this node, as root, with the folders above it. The mode is as in `chmod`: 0o755.
+    pub fn write(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Result<()> {
+        self.run_with(&["install", "-D", "-m", &format!("{mode:o}"), "/dev/stdin", path], content.as_ref()).map(drop)
+    }
+
+    /// A file of this node. It is read within: a link leads to where it leads there.
+    pub fn read(&self, path: &str) -> Result<String> {
+        self.run(&["cat", path])
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Where it fails, the bed takes it along in the end.
+        let _ = self.power_off();
+    }
+}
+
+/// A disk: a tmpfs in the bed, with the upper part of a node's root. It goes when this is dropped.
+#[derive(Debug)]
+struct Disk {
+    folder: PathBuf,
+    holder: Arc<Holder>,
+}
+
+impl Disk {
+    fn new(holder: &Arc<Holder>, mib: u32) -> Result<Self> {
+        let folder = holder.folder().join(format!("disk-{}", holder.number()));
+        let script = "mkdir \"$1\" && mount -t tmpfs -o \"size=$2m,mode=755\" disk \"$1\" && cd \"$1\" && mkdir upper work root";
+        holder.with_mounts(script, &[folder.as_os_str(), mib.to_string().as_ref()])?;
+        Ok(Self { folder, holder: Arc::clone(holder) })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Where it fails, the bed takes it along in the end.
+        let _ = self.holder.with_mounts("umount --lazy \"$1\" && rmdir \"$1\"", &[self.folder.as_os_str()]);
+    }
+}
