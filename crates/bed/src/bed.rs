@@ -8,7 +8,8 @@ use anyhow::Result;
 use crate::base::{self, Base};
 use crate::forward::Forward;
 use crate::holder::Holder;
-use crate::node::{Node, Spec};
+use crate::node::Node;
+use crate::spec::Spec;
 
 /// Every bed has this network, 10.77.0.0/16, and is at its address 10.77.0.1. It is in no route of this machine.
 pub const NETWORK: [u8; 2] = [10, 77];

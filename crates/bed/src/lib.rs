@@ -8,13 +8,16 @@
 
 mod base;
 mod bed;
+mod disk;
 mod forward;
 mod holder;
 mod node;
 mod possible;
+mod spec;
 
 pub use base::Base;
 pub use bed::Bed;
 pub use forward::Forward;
-pub use node::{Node, Spec};
+pub use node::Node;
 pub use possible::possible;
+pub use spec::Spec;

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -13,66 +12,13 @@ use cf_local::{children, last_lines};
 
 use crate::base::Base;
 use crate::bed::address;
+use crate::disk::Disk;
 use crate::forward::Forward;
 use crate::holder::{First, Holder, run_in};
+use crate::spec::Spec;
 
 /// How long a command of a node may take, in seconds.
 const COMMAND_SECONDS_MAX: &str = "60";
-
-/// The most that a host name holds on Linux, in bytes.
-const NAME_MAX: usize = 64;
-
-/// What a machine is given at its start.
-#[derive(Debug, Clone)]
-pub struct Spec {
-    name: String,
-    number: u16,
-    disk_mib: u32,
-    shares: Vec<(String, String)>,
-    forwards: Vec<(SocketAddrV4, SocketAddr)>,
-}
-
-impl Spec {
-    /// A machine of this host name, at the address of this number (2 to 65,534): 10.77.0.11 is that of 11. Its disk holds 512 MiB
-    /// beside the base.
-    pub fn new(name: &str, number: u16) -> Self {
-        Self { name: name.to_owned(), number, disk_mib: 512, shares: Vec::new(), forwards: Vec::new() }
-    }
-
-    /// A disk of this size. It is kept in memory, as much of it as is written.
-    pub fn disk_mib(self, disk_mib: u32) -> Self {
-        Self { disk_mib, ..self }
-    }
-
-    /// A folder of the bed of this name, at an absolute path; all nodes that are given it see the same files. It stands for a file system
-    /// that nodes share.
-    pub fn share(mut self, folder: &str, at: &str) -> Self {
-        self.shares.push((folder.to_owned(), at.to_owned()));
-        self
-    }
-
-    /// Forwards connections of this machine alone to `at`, such as 169.254.169.254:80, to an address outside, from each start on.
-    pub fn forward(mut self, at: SocketAddrV4, to: SocketAddr) -> Self {
-        self.forwards.push((at, to));
-        self
-    }
-
-    fn check(&self) -> Result<()> {
-        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-        if !is_name(&self.name) || self.name.starts_with(['-', '.']) || self.name.len() > NAME_MAX {
-            bail!("{:?} is no host name: letters, digits and hyphens, {NAME_MAX} at most", self.name);
-        }
-        if !(2..u16::MAX).contains(&self.number) {
-            bail!("{} is no number of a node: 2 to 65,534", self.number);
-        }
-        if let Some((folder, at)) =
-            self.shares.iter().find(|(folder, at)| !is_name(folder) || folder.starts_with('.') || !at.starts_with('/'))
-        {
-            bail!("{folder:?} at {at:?} is no folder to share: a plain name, and an absolute path");
-        }
-        Ok(())
-    }
-}
 
 /// A machine of the bed. It is lost, with its disk, when this is dropped.
 #[derive(Debug)]
@@ -162,7 +108,7 @@ impl Node {
         // Its uptime begins now: programs compare it with the time at which a machine was asked for.
         command.args(["--time", &format!("--boottime=-{seconds}")]);
         command.args(["sh", "-c", include_str!("scripts/node.sh"), "node", &self.spec.name]);
-        command.arg(self.base.folder()).arg(&self.disk.folder);
+        command.arg(self.base.folder()).arg(self.disk.folder());
         for (folder, at) in &self.spec.shares {
             command.arg(self.holder.folder().join("shared").join(folder)).arg(at);
         }
@@ -228,28 +174,5 @@ impl Drop for Node {
     fn drop(&mut self) {
         // Where it fails, the bed takes it along in the end.
         let _ = self.power_off();
-    }
-}
-
-/// A disk: a tmpfs in the bed, with the upper part of a node's root. It goes when this is dropped.
-#[derive(Debug)]
-struct Disk {
-    folder: PathBuf,
-    holder: Arc<Holder>,
-}
-
-impl Disk {
-    fn new(holder: &Arc<Holder>, mib: u32) -> Result<Self> {
-        let folder = holder.folder().join(format!("disk-{}", holder.number()));
-        let script = "mkdir \"$1\" && mount -t tmpfs -o \"size=$2m,mode=755\" disk \"$1\" && cd \"$1\" && mkdir upper work root";
-        holder.with_mounts(script, &[folder.as_os_str(), mib.to_string().as_ref()])?;
-        Ok(Self { folder, holder: Arc::clone(holder) })
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Where it fails, the bed takes it along in the end.
-        let _ = self.holder.with_mounts("umount --lazy \"$1\" && rmdir \"$1\"", &[self.folder.as_os_str()]);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -109,6 +109,9 @@ fn a_node_reaches_what_is_forwarded_and_no_longer_than_it_is() -> Result<()> {
     assert!(ask(&two, "http://169.254.169.254/latest").is_err());
     one.reboot()?;
     assert_eq!(ask(&one, "http://169.254.169.254/latest")?, "I am one");
+    // The bed's hardware address did not change with its ports: else what `two` knows of it would lead nowhere for some seconds.
+    let known = two.run(&["ip", "neighbour", "show", "10.77.0.1"])?;
+    assert!(known.contains("lladdr 02:00:0a:4d:00:01"), "{known}");
     drop(forward);
     let refused = ask(&two, "http://10.77.0.1:4566/").unwrap_err().to_string();
     assert!(refused.contains("Could not connect") || refused.contains("Failed to connect"), "{refused}");
@@ -128,17 +131,57 @@ fn what_cannot_be_a_machine_is_refused_with_the_reason() -> Result<()> {
     Ok(())
 }
 
+/// Run under `unshare` by the test below.
+#[test]
+#[ignore = "started by another test"]
+fn whether_a_bed_is_possible_here() {
+    println!("\npossible: {}", cf_bed::possible().map_or_else(|error| error.to_string(), |()| "yes".to_owned()));
+}
+
+#[test]
+fn where_root_or_namespaces_are_refused_one_line_says_so() -> Result<()> {
+    let asked = |options: &[&str]| -> Result<String> {
+        let mut command = Command::new("unshare");
+        command.args(options).arg(std::env::current_exe()?);
+        let said = command.args(["--ignored", "--exact", "--nocapture", "whether_a_bed_is_possible_here"]).output()?.stdout;
+        let said = String::from_utf8(said)?;
+        Ok(said.lines().find_map(|line| line.strip_prefix("possible: ")).context(said.clone())?.to_owned())
+    };
+    assert_eq!(asked(&["--mount"])?, "yes");
+    assert_eq!(asked(&["--user"])?, "the test bed needs root, which makes namespaces and mounts: run it as root");
+    let refused = asked(&["--user", "--map-root-user"])?;
+    assert!(
+        refused.starts_with("the test bed needs namespaces, overlays and bridges, and this machine refuses them: mknod: "),
+        "{refused}"
+    );
+    Ok(())
+}
+
+/// The variable by which the test below gives the program that it kills a number of seconds that no other process sleeps.
+const SECONDS: &str = "CLUSTERDROP_BED_TEST_SECONDS";
+
 /// A program with a bed, for the test below, which kills it.
 #[test]
 #[ignore = "started by another test"]
 fn a_program_with_a_bed() -> Result<()> {
+    let seconds = std::env::var(SECONDS)?;
     let bed = bed()?;
     let node = bed.start(&Spec::new("node", 2))?;
-    node.run(&["sh", "-c", "sleep 98765 >/dev/null 2>&1 &"])?;
-    let _running = node.command("sleep")?.arg("98765").spawn()?;
+    node.run(&["sh", "-c", "sleep \"$0\" >/dev/null 2>&1 &", &seconds])?;
+    let _running = node.command("sleep")?.arg(&seconds).spawn()?;
     println!("\nready");
     thread::park();
     Ok(())
+}
+
+/// Killed where a test ends early.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Processes of this machine with this in their command lines.
@@ -156,18 +199,18 @@ fn a_program_that_is_killed_leaves_no_process_no_mount_and_no_network() -> Resul
         Ok(fs::read_to_string("/proc/self/mounts")? + &String::from_utf8_lossy(&links))
     };
     let before = world()?;
-    let mut program = Command::new(std::env::current_exe()?)
-        .args(["--ignored", "--exact", "--nocapture", "a_program_with_a_bed"])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut said = BufReader::new(program.stdout.take().context("a pipe")?).lines();
+    let seconds = format!("98765.{}", std::process::id());
+    let arguments = ["--ignored", "--exact", "--nocapture", "a_program_with_a_bed"];
+    let program = Command::new(std::env::current_exe()?).args(arguments).env(SECONDS, &seconds).stdout(Stdio::piped()).spawn()?;
+    let mut program = Program(program);
+    let mut said = BufReader::new(program.0.stdout.take().context("a pipe")?).lines();
     said.find(|line| line.as_ref().is_ok_and(|line| line == "ready")).context("the program has not said that it is ready")??;
-    assert_eq!(processes("sleep 98765").len(), 3, "one in the background, and one with the nsenter that waits for it");
+    // One in the background, and one with the nsenter that waits for it.
+    let sleeping = format!("sleep {seconds}");
+    wait::until("the node's processes", WAIT_MAX, || Ok((processes(&sleeping).len() == 3).then_some(())))?;
     assert_eq!(world()?, before, "nothing of the bed is to be seen outside");
-    program.kill()?;
-    program.wait()?;
-    wait::until("the end of the nodes' processes", WAIT_MAX, || Ok(processes("sleep 98765").is_empty().then_some(())))?;
-    wait::until("the end of the bed", WAIT_MAX, || Ok(processes("the bed's first process").is_empty().then_some(())))?;
+    drop(program);
+    wait::until("the end of the nodes' processes", WAIT_MAX, || Ok(processes(&sleeping).is_empty().then_some(())))?;
     assert_eq!(world()?, before);
     assert_eq!(fs::read_dir(cf_local::root().join(".tools/bed/disks"))?.count(), 0);
     Ok(())

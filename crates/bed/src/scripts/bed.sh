@@ -8,7 +8,8 @@ read -r pid _ </proc/self/stat
 mount -t tmpfs -o mode=755 bed "$1"
 mkdir "$1/shared"
 ip link set lo up
-ip link add bed type bridge
+# With an address of its own: else it takes the lowest one of its ports, and changes it with them under the nodes that know it.
+ip link add bed address 02:00:0a:4d:00:01 type bridge
 ip address add "$2" dev bed
 ip link set bed up
 echo "$pid"

@@ -141,6 +141,7 @@ fn start_controller(login: &Node) -> Result<()> {
     for name in ["resume", "suspend"] {
         login.write(&format!("/usr/local/sbin/{name}"), 0o755, include_str!("power.sh"))?;
     }
+    login.write("/usr/local/sbin/prolog", 0o755, include_str!("prolog.sh"))?;
     login.run(&["install", "-o", "slurm", "-m", "644", "/dev/null", ASKED])?;
     login.run(&["install", "-d", "-o", "slurm", "/var/spool/slurmctld"])?;
     login.run(&["slurmctld"])?;
