@@ -20,6 +20,10 @@ use crate::spec::Spec;
 /// How long a command of a node may take, in seconds.
 const COMMAND_SECONDS_MAX: &str = "60";
 
+/// What the root of a node may not: load modules, set the clock, or reach devices, all of which are this machine's own. A node is no jail
+/// all the same: its root may mount, for one.
+const WITHOUT: &str = "--bounding-set=-sys_module,-sys_time,-sys_rawio,-mknod";
+
 /// A machine of the bed. It is lost, with its disk, when this is dropped.
 #[derive(Debug)]
 pub struct Node {
@@ -129,13 +133,14 @@ impl Node {
     pub fn command(&self, program: &str) -> Result<Command> {
         let running = self.running.as_ref().with_context(|| format!("{} is off: nothing can run on it", self.spec.name))?;
         let mut command = Command::new("nsenter");
-        command.args(["--target", &running.first.id(), "--all", program]).process_group(0);
+        command.args(["--target", &running.first.id(), "--all", "setpriv", WITHOUT, program]).process_group(0);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("HOME", "/root").env("LANG", "C.UTF-8");
         Ok(command)
     }
 
-    /// What a program prints on this node, as root. It has a minute; where it fails, its last words are in the error.
+    /// What a program prints on this node, as root. It has a minute; where it fails, its last words are in the error. What it leaves in
+    /// the background must have closed its output, whose end is waited for.
     pub fn run(&self, words: &[&str]) -> Result<String> {
         self.run_with(words, &[])
     }

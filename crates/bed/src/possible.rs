@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use cf_local::{children, last_lines, scratch::Scratch};
 
 /// What must be installed; each is in Debian's base system or a package named so.
-const PROGRAMS: [&str; 9] = ["apt-get", "dpkg-deb", "ip", "mount", "nsenter", "perl", "pivot_root", "setpriv", "unshare"];
+const PROGRAMS: [&str; 10] = ["apt-get", "dpkg-deb", "hostname", "ip", "mount", "nsenter", "perl", "pivot_root", "setpriv", "unshare"];
 
 /// Everything that a node needs of the kernel, tried once.
 const TRIED: &str = r#"set -eu

@@ -80,6 +80,26 @@ fn a_node_that_its_own_root_ends_is_off_and_can_be_started() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_root_of_a_node_changes_neither_clock_nor_kernel_nor_devices_of_this_machine() -> Result<()> {
+    let node = bed()?.start(&Spec::new("node", 2))?;
+    let forwarding = "/proc/sys/net/ipv4/ip_forward";
+    let before = fs::read_to_string(forwarding)?;
+    for (words, why) in [
+        (&["date", "--set", "@1000000000"][..], "Operation not permitted"),
+        (&["mknod", "/root/disk", "b", "254", "0"], "Operation not permitted"),
+        (&["sh", "-c", "echo 1 >/proc/sys/vm/swappiness"], "Read-only file system"),
+    ] {
+        let refused = node.run(words).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    // A node may route, as a login node does.
+    let other = if before.trim() == "1" { "0" } else { "1" };
+    node.run(&["sh", "-c", &format!("echo {other} >{forwarding}")])?;
+    assert_eq!((node.read(forwarding)?.trim(), fs::read_to_string(forwarding)?), (other, before));
+    Ok(())
+}
+
 /// A server of this machine that answers each connection with the same words.
 fn server(words: &'static str) -> Result<std::net::SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -17,6 +17,10 @@ cd /
 
 # From here on every path is the node's own: a link that its root has made leads to nothing outside.
 mount -t proc -o nosuid,nodev,noexec proc /proc
+# Most of these settings are the whole kernel's; those of the network are the node's own.
+mount --bind /proc/sys /proc/sys
+mount --bind /proc/sys/net /proc/sys/net
+mount -o remount,bind,ro /proc/sys
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
