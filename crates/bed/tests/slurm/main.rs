@@ -58,8 +58,11 @@ fn a_job_whose_node_is_lost_runs_again_on_another_machine() -> Result<()> {
 #[test]
 fn ranks_of_an_mpi_program_on_two_nodes_exchange_messages() -> Result<()> {
     let cluster = Cluster::start()?;
-    // By TCP alone, which is all that is between the nodes; and a rank that waits gives way, for both share this machine's processors.
-    let how = ["env", "OMPI_MCA_pml=ob1", "OMPI_MCA_btl=self,tcp", "OMPI_MCA_mpi_yield_when_idle=1"];
+    // By UCX, on TCP: Open MPI's own way, ob1, ends now and then with a segmentation fault where a message comes before its receiver has
+    // left MPI_Init (https://github.com/open-mpi/ompi/issues/12495, open; seen here in 2 of 50 runs).
+    let by_ucx = ["OMPI_MCA_pml=ucx", "OMPI_MCA_pml_ucx_tls=any", "OMPI_MCA_pml_ucx_devices=any", "UCX_TLS=tcp,self"];
+    // A rank that waits gives way: both share this machine's processors with others.
+    let how = [&["env", "OMPI_MCA_mpi_yield_when_idle=1"], &by_ucx[..]].concat();
     let placed = ["srun", "--mpi=pmix", "--nodes=2", "--ntasks=2", "--output=/home/alice/output"];
     // Ten messages of each size up to 4 KiB.
     let program = ["NPopenmpi", "-n", "10", "-u", "4096", "-o", "/home/alice/measured"];
