@@ -52,11 +52,20 @@ pub fn unit(out: &Transcript) -> Result<()> {
     // CI=1: a snapshot that differs fails, and is not written anew.
     let quietly = [("CI", "1")];
     if *HAS_NEXTEST {
-        return nextest(out, "default", "not (package(cf-e2e) and kind(test))", &quietly);
+        return nextest(out, "default", "not ((package(cf-e2e) or package(cf-bed)) and kind(test))", &quietly);
     }
-    cargo(out, &["test", "--workspace", "--exclude", "cf-e2e"], &quietly)?;
-    // The harness has its own beside them; those of other packages are run again, in no time.
+    cargo(out, &["test", "--workspace", "--exclude", "cf-e2e", "--exclude", "cf-bed"], &quietly)?;
+    // The harness and the bed have their own beside them; those of other packages are run again, in no time.
     cargo(out, &["test", "--workspace", "--lib"], &quietly)
+}
+
+/// The tests on the test bed.
+pub fn on_the_bed(out: &Transcript) -> Result<()> {
+    if *HAS_NEXTEST {
+        return nextest(out, "default", "package(cf-bed) and kind(test)", &[]);
+    }
+    // Plain cargo has no way to name a package's tests alone; these names are this package's only.
+    cargo(out, &["test", "--workspace", "--no-fail-fast", "--test", "bed", "--test", "slurm"], &[])
 }
 
 /// Files of the end-to-end tests.

@@ -1,5 +1,6 @@
 //! The tests, step by step, side by side where they do not disturb each other. The first step that fails ends the run.
 
+mod bed;
 mod compiled;
 mod deployments;
 mod schedule;

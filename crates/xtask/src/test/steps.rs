@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use cf_local::tools::Tool;
 use cf_local::{deploy, root};
 
-use super::{compiled, deployments};
+use super::{bed, compiled, deployments};
 use crate::transcript::Transcript;
 use crate::{checks, deny, deployable, ours, partitions, policies, regions, rules, shell, simulate, templates, threats};
 
@@ -142,6 +142,8 @@ const STEPS: &[TestStep] = &[
         .when(When::Deep)
         .tools(&[Tool::Emulator, Tool::Sam])
         .after(BUILT),
+    // It waits for Slurm most of the time, as the others wait for the emulator.
+    TestStep::new("bed: Debian's Slurm on nodes without a cloud", Lane::Emulators, bed::run).when(When::Deep).after(&[COMPILED]),
     TestStep::new("emulator: what its launcher promises", Lane::Emulators, deployments::selfcheck).tools(&[Tool::Emulator]),
     TestStep::new("recorded: each call against its rights", Lane::Emulators, policies::of_recorded_calls).tools(&[Tool::Iam]).after(&[
         MAIN,
