@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result, bail};
 use cf_local::deploy::{CUSTOMIZER_BUCKET, aws};
@@ -98,15 +99,13 @@ impl Cluster {
         if !machine.boot(&[])? {
             bail!("the user data failed: {}", machine.end_of_log());
         }
-        // No two processes have the same part of the loopback network.
-        let [.., high, low] = std::process::id().to_be_bytes();
-        let address = Ipv4Addr::new(127, 64 + high % 128, low, u8::try_from(number)?);
+        let address = free_address();
         self.nodes.push(Node { machine, instance: instance.to_owned(), address, agent: None, boots: 0 });
         Ok(())
     }
 
     /// Boots the login node again in another machine, whose user data are changed. The one before has ended.
-    pub async fn replace_login_node(&mut self, change: impl Fn(&str) -> String) -> Result<usize> {
+    pub fn replace_login_node(&mut self, change: impl Fn(&str) -> String) -> Result<usize> {
         let instance = self.nodes[LOGIN].instance.clone();
         let text = user_data(&self.user, &instance)?;
         self.boot(&instance, &change(&text))?;
@@ -166,13 +165,12 @@ impl Cluster {
         ready.with_context(|| self.nodes[nth].machine.end_of_log())
     }
 
-    /// Waits until each node whose agent runs knows so many members.
-    pub async fn all_know(&mut self, wanted: usize) -> Result<()> {
+    /// Waits until each node has run its scripts of so many joins, which a test's own are not to be mixed with. The own profile notes them.
+    pub async fn all_have_met(&mut self, wanted: usize) -> Result<()> {
         for nth in 0..self.nodes.len() {
-            if self.nodes[nth].agent.is_some() {
-                let knows = |machine: &Machine| Ok(members(machine).filter(|(_, known)| *known == wanted).map(drop));
-                self.until(nth, &format!("the list of {wanted} members"), knows).await?;
-            }
+            let joins = |machine: &Machine| machine.read("ran").lines().filter(|line| line.contains(" member-join ")).count();
+            let have_run = |machine: &Machine| Ok((joins(machine) == wanted).then_some(()));
+            self.until(nth, &format!("{wanted} joins"), have_run).await?;
         }
         Ok(())
     }
@@ -262,6 +260,14 @@ impl Cluster {
     pub fn keys(&self) -> Result<Keys> {
         Ok(Keys::of(&NodeSettings::read(&Layout::below(self.machine(LOGIN).folder()))?)?)
     }
+}
+
+/// An address that no other node has: no two processes have the same part of the loopback network, and no two nodes of one the same number
+/// in it.
+fn free_address() -> Ipv4Addr {
+    static LAST: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 + high % 128, low, LAST.fetch_add(1, Ordering::Relaxed) + 1)
 }
 
 fn split(words: &str) -> Vec<&str> {

@@ -96,7 +96,6 @@ async fn f12_a_cluster_that_grows_has_every_node_in_the_hosts_file_of_each_and_n
                 .await?;
         }
     }
-    cluster.all_know(3).await?;
     for nth in nodes {
         let hosts = |machine: &Machine| {
             let text = machine.read("etc/hosts");

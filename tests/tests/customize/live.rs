@@ -34,10 +34,11 @@ fn applied(cluster: &Cluster, role: &str, compute: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn b17_a_profile_is_applied_at_once_here_or_on_another_node_and_one_with_initialize_is_refused() -> Result<()> {
-    let mut cluster = Cluster::ready("b17", &[("configure.d/own.sh", NOTE), ("node-started.d/own.sh", NOTE)]).await?;
+    let own = [("configure.d/own.sh", NOTE), ("node-started.d/own.sh", NOTE), ("member-join.d/own.sh", NOTE)];
+    let mut cluster = Cluster::ready("b17", &own).await?;
     put_profile(&cluster, "b17-foo").await?;
     let compute = cluster.add().await?;
-    cluster.all_know(2).await?;
+    cluster.all_have_met(2).await?;
     for nth in [LOGIN, compute] {
         cluster.forget(nth)?;
     }
@@ -98,9 +99,10 @@ async fn b18_what_the_login_node_lists_for_compute_nodes_is_for_those_that_boot_
 
 #[tokio::test]
 async fn b19_a_trigger_runs_one_profiles_scripts_and_what_cannot_be_triggered_runs_nothing() -> Result<()> {
-    let mut cluster = Cluster::ready("b19", &[("configure.d/own.sh", NOTE), ("member-leave.d/own.sh", NOTE)]).await?;
+    let own = [("configure.d/own.sh", NOTE), ("member-join.d/own.sh", NOTE), ("member-leave.d/own.sh", NOTE)];
+    let mut cluster = Cluster::ready("b19", &own).await?;
     put_profile(&cluster, "b19-foo").await?;
-    cluster.all_know(1).await?;
+    cluster.all_have_met(1).await?;
     cluster.customize(LOGIN, "apply b19-foo")?;
     cluster.forget(LOGIN)?;
     cluster.customize(LOGIN, "trigger configure account/b19-foo")?;

@@ -62,7 +62,7 @@ async fn b3_without_a_list_default_is_taken_and_with_one_only_what_it_names_in_i
     cluster.has_run(LOGIN, &["default.sh configure master demo", "own.sh configure master demo"]).await?;
     assert_eq!(cluster.customize(LOGIN, "list")?, "account/default\naccount/b3\n");
     cluster.end(LOGIN)?;
-    let other = cluster.replace_login_node(|text| text.replace(CUSTOMIZER_BUCKET, BUCKET).replace("sites=''", "sites='foo,bar'")).await?;
+    let other = cluster.replace_login_node(|text| text.replace(CUSTOMIZER_BUCKET, BUCKET).replace("sites=''", "sites='foo,bar'"))?;
     cluster.begin(other)?;
     cluster.has_run(other, &["foo.sh configure master demo", "bar.sh configure master demo", "own.sh configure master demo"]).await?;
     assert_eq!(cluster.customize(other, "list")?, "account/foo\naccount/bar\naccount/b3\n");
