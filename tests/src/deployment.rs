@@ -81,7 +81,8 @@ impl Deployment {
         self.object(USER_BUCKET, key).await
     }
 
-    async fn object(&self, bucket: &str, key: &str) -> Result<Option<String>> {
+    /// The text of an object; `None` where it is not there.
+    pub async fn object(&self, bucket: &str, key: &str) -> Result<Option<String>> {
         match self.s3.get_object().bucket(bucket).key(key).send().await {
             Ok(got) => Ok(Some(String::from_utf8_lossy(&got.body.collect().await?.into_bytes()).into_owned())),
             Err(e) if e.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchKey") => Ok(None),
@@ -89,9 +90,20 @@ impl Deployment {
         }
     }
 
+    /// Writes a text as an object.
+    pub async fn put(&self, bucket: &str, key: &str, text: &str) -> Result<()> {
+        self.s3.put_object().bucket(bucket).key(key).body(text.as_bytes().to_vec().into()).send().await?;
+        Ok(())
+    }
+
     /// The keys in the users' bucket that begin with `prefix`.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.s3.list_objects_v2().bucket(USER_BUCKET).prefix(prefix).send().await?;
+        self.keys_in(USER_BUCKET, prefix).await
+    }
+
+    /// The keys in a bucket that begin with `prefix`, the first thousand.
+    pub async fn keys_in(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+        let listed = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).send().await?;
         Ok(listed.contents().iter().filter_map(|o| o.key().map(str::to_owned)).collect())
     }
 

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use cf_core::message::node_failure;
 use cf_core::node_report::FailureCode;
 use cf_local::deploy::{CUSTOMIZER_BUCKET, USER_BUCKET, aws};
@@ -14,19 +14,16 @@ use cf_local::node::{Machine, USER_DATA_LINES_MAX};
 use cf_node::node::{Layout, Role};
 use cf_node::publish::PREFIX;
 use cf_node::settings::NodeSettings;
+use common::nodes::{NOTE, decoded, login_node, resource, silent};
 use common::{TestUser, stage_without_profile};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// Writes the key that the user logs in with. A script has no variable of the machine that runs the tests: its own path shows the folder
-/// that stands for the node's disk.
+/// Writes the key that the user logs in with.
 const KEY: &str = r#"#!/bin/bash
 root=${0%%/var/lib/clusterdrop/*}
 ssh-keygen -q -t ed25519 -N '' -f "$root/key" && cat "$root/key.pub" >> "$root/home/$(cat "$root/login")/.ssh/authorized_keys"
 "#;
-
-/// Notes that it ran, and with which arguments.
-const NOTE: &str = "#!/bin/bash\necho \"${0##*/} $*\" >> \"${0%%/var/lib/clusterdrop/*}/ran\"\n";
 
 /// In place of the agent: notes how it was called.
 const STAND_IN: &str = "#!/bin/bash\necho \"$1\" >> \"$BOOT/ran\"\n";
@@ -39,28 +36,6 @@ async fn with_scripts(user: &str, scripts: &[(&str, &str)]) -> Result<TestUser> 
         s.deployment.s3.put_object().bucket(CUSTOMIZER_BUCKET).key(key).body(text.as_bytes().to_vec().into()).send().await?;
     }
     Ok(s)
-}
-
-/// Drops a request whose login node nobody signals for, waits until it is there, and gives its user data and its id.
-async fn login_node(s: &TestUser) -> Result<(String, String)> {
-    s.drop("demo.cf-create", "{}").await?;
-    let instance = s
-        .deployment
-        .until("the login node", async || {
-            let Some(stack) = s.stacks("demo").await?.pop() else { return Ok(None) };
-            let nodes = s.deployment.cloudformation.describe_stack_resources();
-            let nodes = nodes.set_stack_name(stack.stack_id).logical_resource_id("LoginNode").send().await;
-            let found = nodes.ok().and_then(|n| n.stack_resources().first().and_then(|r| r.physical_resource_id().map(str::to_owned)));
-            Ok(found.filter(|id| id.starts_with("i-")))
-        })
-        .await?;
-    let asked = ["ec2", "describe-instance-attribute", "--attribute", "userData", "--query", "UserData.Value", "--output", "text"];
-    let user_data = aws(&s.deployment.url, &[&asked[..], &["--instance-id", &instance]].concat())?;
-    Ok((decoded(&user_data)?, instance))
-}
-
-fn decoded(user_data: &str) -> Result<String> {
-    Ok(String::from_utf8(aws_smithy_types::base64::decode(user_data.trim())?)?)
 }
 
 fn machine(s: &TestUser, user_data: &str) -> Result<Machine> {
@@ -85,10 +60,6 @@ async fn naming(s: &TestUser, user_data: &str, agent: &str, name: Option<&str>) 
     Ok(user_data.replace(digest(user_data)?, name))
 }
 
-fn silent(s: &TestUser) -> serde_json::Value {
-    json!({"kind": "node", "stack": format!("clusterdrop-{}-", s.user), "signal": "never"})
-}
-
 /// The answer has the sentence of the code that the login node signalled.
 async fn code_is_reported(s: &TestUser, code: FailureCode) -> Result<()> {
     let answer = s.answer("demo.cf-failed").await?;
@@ -100,7 +71,7 @@ async fn code_is_reported(s: &TestUser, code: FailureCode) -> Result<()> {
 async fn a_cluster_is_ready_because_the_agent_of_its_login_node_signals() -> Result<()> {
     let s = with_scripts("boot1", &[("30-last.sh", NOTE), ("10-first.sh", NOTE), ("25-key", KEY), ("lib/helper.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
-    let (user_data, instance) = login_node(&s).await?;
+    let (user_data, instance) = login_node(&s, "{}").await?;
     let machine = machine(&s, &user_data)?;
     assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
     assert!(s.text("demo.cf-created").await?.is_none(), "nobody can log in yet");
@@ -115,7 +86,7 @@ async fn a_cluster_is_ready_because_the_agent_of_its_login_node_signals() -> Res
 async fn user_data_are_short_and_tell_the_agent_what_it_is() -> Result<()> {
     let s = with_scripts("boot2", &[("user.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
-    let (user_data, _) = login_node(&s).await?;
+    let (user_data, _) = login_node(&s, "{}").await?;
     assert!(user_data.lines().count() <= USER_DATA_LINES_MAX, "{}", user_data.lines().count());
     let machine = machine(&s, &naming(&s, &user_data, STAND_IN, None).await?)?;
     assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
@@ -140,7 +111,7 @@ async fn user_data_are_short_and_tell_the_agent_what_it_is() -> Result<()> {
 async fn an_agent_of_another_digest_is_not_started_and_the_user_is_told() -> Result<()> {
     let s = with_scripts("boot3", &[("user.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
-    let (user_data, _) = login_node(&s).await?;
+    let (user_data, _) = login_node(&s, "{}").await?;
     let wrong = "3".repeat(64);
     let machine = machine(&s, &naming(&s, &user_data, STAND_IN, Some(&wrong)).await?)?;
     assert!(!machine.boot(&[])?);
@@ -153,7 +124,7 @@ async fn an_agent_of_another_digest_is_not_started_and_the_user_is_told() -> Res
 async fn a_node_that_cannot_fetch_its_agent_gives_up_in_time() -> Result<()> {
     let s = with_scripts("boot4", &[("user.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
-    let (user_data, _) = login_node(&s).await?;
+    let (user_data, _) = login_node(&s, "{}").await?;
     let machine = machine(&s, &user_data.replace(digest(&user_data)?, &"4".repeat(64)))?;
     // Bash counts on from here: all but a second of the four minutes is over.
     assert!(!machine.boot(&[("SECONDS", "240")])?);
@@ -165,7 +136,7 @@ async fn a_node_that_cannot_fetch_its_agent_gives_up_in_time() -> Result<()> {
 async fn a_new_role_that_s3_does_not_know_yet_and_a_signal_that_is_lost_are_tried_again() -> Result<()> {
     let s = with_scripts("boot5", &[("user.sh", NOTE)]).await?;
     let _silent = s.fault(&silent(&s))?;
-    let (user_data, _) = login_node(&s).await?;
+    let (user_data, _) = login_node(&s, "{}").await?;
     let failing = "#!/bin/bash\necho \"$1\" >> \"$BOOT/ran\"\nexit 1\n# boot5\n";
     let user_data = naming(&s, &user_data, failing, None).await?;
     let name = digest(&user_data)?.to_owned();
@@ -185,7 +156,7 @@ async fn a_new_role_that_s3_does_not_know_yet_and_a_signal_that_is_lost_are_trie
 /// Boots a login node, lets its real agent start, and waits for the failure that it signals.
 async fn fails_with(s: &TestUser, prepare: impl AsyncFnOnce(&Machine) -> Result<()>, code: FailureCode) -> Result<Machine> {
     let _silent = s.fault(&silent(s))?;
-    let (user_data, instance) = login_node(s).await?;
+    let (user_data, instance) = login_node(s, "{}").await?;
     let machine = machine(s, &user_data)?;
     prepare(&machine).await?;
     assert!(machine.boot(&[])?, "{}", machine.read("var/log/clusterdrop.log"));
@@ -231,12 +202,9 @@ async fn a_compute_node_fetches_the_same_agent_and_signals_nothing() -> Result<(
     let s = with_scripts("boot7", &[("user.sh", NOTE)]).await?;
     s.drop("demo.cf-create", "{}").await?;
     s.answer("demo.cf-created").await?;
-    let stack = s.only_stack("demo").await?;
-    let resources = s.deployment.cloudformation.describe_stack_resources();
-    let template = resources.set_stack_name(stack.stack_id).logical_resource_id("ComputeLaunchTemplate").send().await?;
-    let Some(template) = template.stack_resources().first().and_then(|r| r.physical_resource_id()) else { bail!("no launch template") };
+    let template = resource(&s, "ComputeLaunchTemplate").await?.context("the stack has no launch template")?;
     let asked = ["ec2", "describe-launch-template-versions", "--output", "text"];
-    let asked = [&asked[..], &["--query", "LaunchTemplateVersions[0].LaunchTemplateData.UserData", "--launch-template-id", template]];
+    let asked = [&asked[..], &["--query", "LaunchTemplateVersions[0].LaunchTemplateData.UserData", "--launch-template-id", &template]];
     let user_data = decoded(&aws(&s.deployment.url, &asked.concat())?)?;
     let good = machine(&s, &naming(&s, &user_data, STAND_IN, None).await?)?;
     assert!(good.boot(&[])?);

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -109,14 +109,18 @@ impl Machine {
 
     /// What a command of the node prints, such as `members`.
     pub fn ask(&self, words: &[&str]) -> Result<String> {
-        let shown = format!("cf-node {}", words.join(" "));
-        let mut command = self.command(self.agent());
-        command.args(words).arg("--root").arg(&self.folder);
-        let output = children::output(&mut command).with_context(|| format!("{shown} could not be started"))?;
+        let output = self.run(words, &[])?;
         if !output.status.success() {
-            bail!("{shown} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+            bail!("{} ended with {}: {}", shown(words), output.status, String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a command of the node to its end, with these variables beside the machine's own: a person's AWS keys, say.
+    pub fn run(&self, words: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
+        let mut command = self.command(self.agent());
+        command.args(words).arg("--root").arg(&self.folder).envs(environment.iter().copied());
+        children::output(&mut command).with_context(|| format!("{} could not be started", shown(words)))
     }
 
     /// The last lines of its log, for an error: user data and agent write the same one, and what ends an agent early is in its output.
@@ -185,6 +189,10 @@ pub fn environment(command: &mut Command, folder: &Path, url: &str) {
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
         command.env_remove(name);
     }
+}
+
+fn shown(words: &[&str]) -> String {
+    format!("cf-node {}", words.join(" "))
 }
 
 /// The user data with every place of the machine moved into the folder, and AWS to the emulator. A place that is not there any more is
@@ -288,5 +296,15 @@ mod tests {
         assert_eq!(machine.ask(&["members", "--json"]).expect("an answer"), format!("members --json --root {root}\n"));
         let error = machine.ask(&["weather"]).unwrap_err().to_string();
         assert!(error.starts_with("cf-node weather ended with") && error.ends_with("no such thing"), "{error}");
+        let output = machine.run(&["weather"], &[]).expect("its end");
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(2), b"no such thing\n".as_slice()));
+    }
+
+    #[test]
+    fn a_command_has_no_keys_but_those_that_it_is_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = machine_with(folder.path(), "echo \"$AWS_ACCESS_KEY_ID.\"");
+        let keys = |environment: &[(&str, &str)]| machine.run(&[], environment).expect("its end").stdout;
+        assert_eq!((keys(&[]), keys(&[("AWS_ACCESS_KEY_ID", "jane")])), (b".\n".to_vec(), b"jane.\n".to_vec()));
     }
 }

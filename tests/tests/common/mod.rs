@@ -1,6 +1,8 @@
 //! A user of one's own in the shared deployment, and what tests ask of it.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod nodes;
+
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::Stack;
 use cf_core::ledger::MailKind;

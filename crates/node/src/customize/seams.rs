@@ -3,11 +3,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_config::Region;
 use aws_config::provider_config::ProviderConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 
 use super::credentials;
 use super::remote::{Answer, Ask, PATIENCE, Request};
@@ -30,12 +31,14 @@ pub async fn open_store(settings: &NodeSettings) -> anyhow::Result<S3> {
     Ok(S3::new(&aws::configuration(&settings.region).await, &settings.account, s3::Patience::default()))
 }
 
-/// S3 with the caller's own credentials: those of the environment and of the caller's files, never those of the machine.
+/// S3 with the caller's own credentials: those of the environment and of the caller's files, never those of the machine. They are no
+/// role that was just made, so a refusal is an answer.
 pub async fn open_store_as_caller(region: &str, account: &str) -> anyhow::Result<S3> {
     let provider = ProviderConfig::without_region().with_region(Some(Region::new(region.to_owned()))).with_http_client(aws::Wire::direct());
     let callers = SharedCredentialsProvider::new(credentials::of_caller(&provider));
+    callers.provide_credentials().await.map_err(credentials::refusal)?;
     let config = aws::configuration(region).await.into_builder().credentials_provider(callers).build();
-    Ok(S3::new(&config, account, s3::Patience::default()))
+    Ok(S3::new(&config, account, s3::Patience { new_role: Duration::ZERO, ..s3::Patience::default() }))
 }
 
 /// The key of the links between the cluster's nodes, from the secret that the agent keeps.

@@ -68,6 +68,8 @@ fn cli() -> PathBuf {
 pub fn main(out: &Transcript) -> Result<()> {
     let deployment = Deployment::new(out, Pace::TEST, &[])?;
     deployment.on(&["acceptance", "boot", "cases", "cli", "events", "faults", "replaced"])?;
+    // Clusters of real agents, by themselves: passes of the tests before have the product's own bounds of time.
+    deployment.on(&["customize"])?;
     deployment.on(&["own_template"])?;
     // These switch the bucket's trigger off and on.
     deployment.on(&["first_hour"])?;
