@@ -2,6 +2,7 @@
 //!
 //! - [`decide`]: what a boot does next (pure); [`boot`] carries it out;
 //! - [`life`]: what is remembered through restarts and reboots;
+//! - [`notice`]: what is shown to who logs in;
 //! - [`seek`]: the search for the configuration, part by part;
 //! - [`assignment`]: which machine is which compute node (pure); [`desk`] keeps it on the login node's disk and answers the others;
 //! - [`answers`]: what other nodes are answered; [`services`]: what else runs beside and after the boot: gossip and member events, the exchange, the journal of failures;
@@ -25,6 +26,7 @@ pub mod daemon;
 pub mod decide;
 pub mod desk;
 pub mod keys;
+pub mod notice;
 pub mod life;
 pub mod seek;
 pub mod services;

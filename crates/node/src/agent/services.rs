@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::boot::Node;
 use super::desk::INSTANCE_TAG;
 use super::life::LastAnswer;
-use super::link_address;
 use super::seek::{Found, ask_login_node};
 use super::world::World;
+use super::{link_address, notice};
 use crate::event::{Event, Occasion};
 use crate::exchange::agent::{Participation, Profiles};
 use crate::exchange::run::PlainRunner;
@@ -94,7 +94,12 @@ async fn give_signal<W: World>(node: &Node<W>, id: &str, ready: bool) {
 pub async fn failures<W: World>(node: Arc<Node<W>>, mut journal: Journal) {
     loop {
         match journal.news() {
-            Ok(Some(failures)) => node.reporter.change(|contents| contents.failures = failures),
+            Ok(Some(failures)) => {
+                if let Err(error) = notice::write(&node.options.layout, &failures) {
+                    tracing::warn!(%error, "who logs in is not shown which scripts failed");
+                }
+                node.reporter.change(|contents| contents.failures = failures);
+            }
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the journal of failed scripts cannot be read"),
         }
