@@ -156,6 +156,8 @@ impl Hooks {
                 None
             }
         };
+        // One that an agent or a command left running when it was killed: no two run at a time.
+        run::notes::end_left_behind(&self.layout.runs()).await;
         let mut plan = self.plan(event, facts.first_boot);
         if let Some(name) = profile {
             plan.profiles.retain(|profile| profile.folder.name == name);
@@ -242,7 +244,8 @@ impl Pass<'_> {
                 let folder = path.parent().and_then(|events| events.parent()).unwrap_or(&plan.folder.path).to_owned();
                 let environment = self.environment(&plan.folder.name);
                 let arguments = self.arguments.clone();
-                let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit };
+                let job =
+                    Job { script: path, starter: prepared.starter, arguments, folder, environment, limit, notes: self.hooks.layout.runs() };
                 (run::run(&job, &self.hooks.bounds, self.sink(&label)).await, notes)
             }
             Err(error) => (Ended::not_started(error.to_string()), Vec::new()),
