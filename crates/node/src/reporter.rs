@@ -97,6 +97,11 @@ impl Reporter {
         self.wanted.send_if_modified(|wanted| wanted.name.replace(name) != Some(name));
     }
 
+    /// The name may be another node's: nothing is reported until the next.
+    pub fn forget_name(&self) {
+        self.wanted.send_if_modified(|wanted| wanted.name.take().is_some());
+    }
+
     /// Waits until all changes until now are in S3, or the time is over, which it returns.
     pub async fn flush(&self, bound: Duration) -> bool {
         let number = self.wanted.borrow().number;
