@@ -339,7 +339,9 @@ mod tests {
             let layout = Layout::below(folder.path());
             begin(&layout, Some("i-1"), "a");
             let others = ["assignment.json", "secret", "zone"].map(|name| layout.state().join(name));
-            others.iter().for_each(|file| std::fs::write(file, "another's").unwrap());
+            for file in &others {
+                std::fs::write(file, "another's").unwrap();
+            }
             std::fs::create_dir_all(aside(&layout)).unwrap();
             for (from, to) in moves_aside(&layout).unwrap().into_iter().take(moved) {
                 std::fs::rename(from, to).unwrap();
