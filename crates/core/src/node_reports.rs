@@ -200,8 +200,8 @@ impl NodesShown {
             known_hosts: login.map(|login| host_keys.iter().map(|key| format!("{login} {key}")).collect()).unwrap_or_default(),
             ..Self::default()
         };
-        let noted = here().filter(|(_, report)| report.state != NodeState::Failed && !report.message.is_empty());
-        let notes = noted.map(|(node, report)| NodeNote { node: *node, note: report.message.clone() });
+        let with_news = here().filter(|(_, report)| report.state != NodeState::Failed && !report.message.is_empty());
+        let notes = with_news.map(|(node, report)| NodeNote { node: *node, note: report.message.clone() });
         shown.node_notes = notes.take(FAILED_NODES_MAX - shown.failed_nodes.len()).collect();
         let mut bytes = 0;
         for (node, report) in here() {

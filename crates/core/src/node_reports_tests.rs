@@ -46,8 +46,8 @@ fn what_a_node_that_has_not_failed_lets_its_user_know_is_shown_and_another_note_
     let noted = |text: &str| NodeReport { message: text.into(), ..report(NodeState::Ready) };
     let failing = NodeReport { message: "no room".into(), ..report(NodeState::Failed) };
     let shown = |note| shown([(0, noted("")), (1, noted(note)), (2, failing.clone())]);
-    let notes = shown("no network").node_notes;
-    assert_eq!(serde_json::to_string(&notes).unwrap(), r#"[{"node":"compute-1","note":"no network"}]"#);
+    let in_file = shown("no network").node_notes;
+    assert_eq!(serde_json::to_string(&in_file).unwrap(), r#"[{"node":"compute-1","note":"no network"}]"#);
     assert!(shown("no network").shows_another_failure_than(&shown("")) && !shown("").shows_another_failure_than(&shown("no network")));
 }
 
@@ -129,7 +129,7 @@ fn only_a_failure_that_was_not_shown_before_is_another_one() {
 fn however_many_nodes_report_failed_scripts_those_that_are_shown_are_kept_and_the_others_counted() {
     let mut all = NodeReports::default();
     let mut kept = NodeReports::default();
-    for node in (0..=NODES_MAX).map(NodeName) {
+    for node in (0..=NODES_MAX).map(NodeName::Numbered) {
         let scripts = (0..SCRIPTS_MAX).map(|nth| failed(&format!("{nth}.sh"))).collect();
         let state = if node.0 == 1 { NodeState::Leaving } else { NodeState::Ready };
         let report = NodeReport { scripts, ..report(state) };

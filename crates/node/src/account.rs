@@ -74,28 +74,56 @@ fn check(login: &str) -> Result<(), String> {
 /// The home of the account, which is made where it is not there.
 async fn home_of(login: &str, layout: &Layout, programs: &Programs) -> Result<PathBuf, String> {
     let ours = layout.state().join("account");
-    let is_ours = fs::read_to_string(&ours).is_ok_and(|name| name == login);
-    match look_up(login, programs).await? {
-        Some(home) if is_ours => return Ok(home),
+    let noted = fs::read_to_string(&ours).unwrap_or_default();
+    let is_whole = noted == whole(login);
+    let home = match look_up(login, programs).await? {
+        Some(home) if is_whole && home.exists() => return Ok(home),
+        Some(home) if is_whole || noted == login => {
+            make_home(login, &home, programs).await?;
+            home
+        }
         Some(_) => {
             return Err("the node's image has an account of this name, which may have rights of its own; another login is needed".into());
         }
-        None => {}
-    }
-    // Noted before it is made: after a crash in between, the account there is known to be ours, for there was none before.
-    note(&ours, login).map_err(|error| format!("{}: {error}", ours.display()))?;
-    // With a group of its own name: one that the image brought has rights of its own, and useradd refuses.
-    programs.must("useradd", &["--create-home", "--user-group", "--shell", "/bin/bash", login]).await?;
-    look_up(login, programs).await?.ok_or_else(|| "useradd succeeded, and getent does not know the account".into())
+        None => {
+            // Noted before it is made: after a crash in between, the account there is known to be ours, for there was none before.
+            note(&ours, login)?;
+            // With a group of its own name: one that the image brought has rights of its own, and useradd refuses.
+            programs.must_whole("useradd", &["--create-home", "--user-group", "--shell", "/bin/bash", login]).await?;
+            look_up(login, programs).await?.ok_or("useradd succeeded, and getent does not know the account")?
+        }
+    };
+    note(&ours, &whole(login))?;
+    Ok(home)
 }
 
-fn note(file: &Path, login: &str) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
+/// What is noted of an account that was made to its end.
+fn whole(login: &str) -> String {
+    format!("{login} made")
+}
+
+/// Makes the home of an account that is ours, where useradd was interrupted or somebody has removed it: it belongs to the account, and
+/// has what new homes have. Only the folder itself, which lies in a folder of root's, is made with root's rights.
+async fn make_home(login: &str, home: &Path, programs: &Programs) -> Result<(), String> {
+    const COPY: &str = r#"[ ! -d /etc/skel ] || cp -rn /etc/skel/. "$1" || :"#;
+    let shown = home.display().to_string();
+    programs.must("install", &["-d", "-m", "700", "-o", login, "-g", login, &shown]).await?;
+    programs.must("runuser", &["-u", login, "--", "/bin/sh", "-c", COPY, "sh", &shown]).await?;
+    Ok(())
+}
+
+fn note(file: &Path, text: &str) -> Result<(), String> {
+    let written = || {
+        let folder = file.parent().unwrap_or(Path::new("/"));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let mut written = fs::File::create(file)?;
-    written.write_all(login.as_bytes())?;
-    written.sync_all()
+        // Whole at any time: an account whose note is lost is one of the image.
+        let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+        draft.write_all(text.as_bytes())?;
+        draft.as_file().sync_all()?;
+        draft.persist(file)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    written().map_err(|error: io::Error| format!("{}: {error}", file.display()))
 }
 
 /// The home of an account; `None` where there is no such account.

@@ -16,7 +16,12 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let stand_ins = StandIns::new();
-        stand_ins.add("getent", GETENT).add("useradd", USERADD).add("runuser", RUNUSER).add("visudo", "");
+        stand_ins
+            .add("getent", GETENT)
+            .add("useradd", USERADD)
+            .add("runuser", RUNUSER)
+            .add("visudo", "")
+            .add("install", "mkdir -p \"${*: -1}\"");
         Self { stand_ins, root: tempfile::tempdir().unwrap() }
     }
 
@@ -81,6 +86,23 @@ async fn a_crash_after_useradd_does_not_make_the_account_a_strangers() {
     node.stand_ins.add("runuser", RUNUSER);
     assert!(node.make("alice").await.unwrap().keys.exists());
     assert_eq!(node.count("useradd"), 1);
+}
+
+#[tokio::test]
+async fn a_home_that_an_interrupted_useradd_did_not_make_is_made_the_next_time() {
+    let node = Node::new();
+    // The account's line is written, and the machine stops before the home is made.
+    node.stand_ins.add("useradd", &format!("{USERADD}\nrmdir \"$here/home/$login\"; exit 1"));
+    assert!(node.make("alice").await.is_err());
+    // Whose home is not there can make nothing in it.
+    node.stand_ins.add("runuser", &format!("[ -d \"$here/home/$2\" ] || exit 1\n{RUNUSER}")).add("install", "mkdir -p \"${*: -1}\"");
+    assert!(node.make("alice").await.unwrap().keys.exists());
+    assert_eq!((node.count("useradd"), node.count("install -d -m 700 -o alice -g alice")), (1, 1));
+    node.make("alice").await.unwrap();
+    assert_eq!(node.count("install"), 1, "a home that is whole is left as it is");
+    // One that somebody has removed since.
+    fs::remove_dir_all(node.stand_ins.folder().join("home/alice")).unwrap();
+    assert!(node.make("alice").await.unwrap().keys.exists());
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::net::IpAddr;
 
+use crate::proxy::Network;
+
 pub mod aws;
 
 /// Which machine this is, from its instance metadata.
@@ -12,6 +14,18 @@ pub struct Identity {
     pub instance: String,
     /// Its private address.
     pub address: IpAddr,
+}
+
+/// How the node's start ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal<'a> {
+    /// Shown in the stack's events: at most 64 characters, the instance id where it went well and a failure's code where it did not
+    /// (SignalResource, CloudFormation API reference).
+    pub id: &'a str,
+    /// Whether it went well.
+    pub ready: bool,
+    /// Whether an earlier attempt may have arrived.
+    pub may_have_arrived: bool,
 }
 
 /// Why AWS gave no answer.
@@ -28,15 +42,28 @@ pub enum CloudError {
     Unreachable(String),
 }
 
+/// A signal that CloudFormation has not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct SignalError {
+    /// Why.
+    pub error: CloudError,
+    /// Whether an attempt may have arrived all the same, its answer being lost.
+    pub may_have_arrived: bool,
+}
+
 /// AWS beside S3. Each call has its own time limit and attempts.
 pub trait Cloud: Send + Sync + 'static {
     /// Which machine this is.
     fn identity(&self) -> impl Future<Output = Result<Identity, CloudError>> + Send;
 
+    /// The IPv4 networks of its VPC, such as `10.75.0.0/16`.
+    fn networks(&self) -> impl Future<Output = Result<Vec<Network>, CloudError>> + Send;
+
     /// The text of the cluster's secret, by its ARN.
     fn secret(&self, arn: &str) -> impl Future<Output = Result<String, CloudError>> + Send;
 
-    /// Tells CloudFormation how the node's start ended. `id` is shown in the stack's events: at most 64 characters, the instance id
-    /// where it went well and a failure's code where it did not (SignalResource, CloudFormation API reference).
-    fn signal(&self, stack: &str, resource: &str, id: &str, ready: bool) -> impl Future<Output = Result<(), CloudError>> + Send;
+    /// Tells CloudFormation how the node's start ended: a signal for this resource of this stack. A stack that has gone on has taken it
+    /// where an earlier attempt may have arrived.
+    fn signal(&self, stack: &str, resource: &str, signal: &Signal<'_>) -> impl Future<Output = Result<(), SignalError>> + Send;
 }

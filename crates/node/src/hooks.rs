@@ -202,6 +202,8 @@ impl Hooks {
         let turn = self.turn.lock().await;
         // Commands run events in processes of their own.
         let turn_of_node = Turn::take(&self.layout, || self.listener.note(word, turn::WAITING)).await;
+        // One that an agent or a command left running when it was killed: no two run at a time.
+        run::notes::end_left_behind(&self.layout.runs()).await;
         (turn, turn_of_node.inspect_err(|error| self.listener.note(word, &error.to_string())).ok())
     }
 
@@ -221,7 +223,7 @@ impl Hooks {
                 environment.push(variable("HOME", &self.home));
                 let lent = turn.and_then(|turn| lent(turn, note));
                 environment.extend(lent.as_ref().map(Lent::variable));
-                let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit };
+                let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit, notes: self.layout.runs() };
                 (run::run(&job, &self.bounds, self.sink(word, &label)).await, notes)
             }
             Err(error) => (Ended::without(Outcome::NotStarted(error.to_string())), Vec::new()),

@@ -103,6 +103,11 @@ impl Layout {
         self.state().join("profiles")
     }
 
+    /// A file for each script that runs ([`crate::run::notes`]).
+    pub fn runs(&self) -> PathBuf {
+        self.state().join("runs")
+    }
+
     /// A file for each other member, which member scripts get by its path.
     pub fn members(&self) -> PathBuf {
         self.state().join("members")

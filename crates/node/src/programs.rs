@@ -69,11 +69,15 @@ pub enum ProgramError {
 }
 
 impl Programs {
-    /// Runs a program, with an empty standard input, in the system's own language.
+    /// Runs a program, with an empty standard input, in the system's own language. It is killed where nobody waits for it any more.
     pub async fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<Ended, ProgramError> {
+        self.run_until(program, arguments, true).await
+    }
+
+    async fn run_until<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], kill_on_drop: bool) -> Result<Ended, ProgramError> {
         let unstartable = |error: std::io::Error| ProgramError::Unstartable { program: program.to_owned(), reason: error.to_string() };
         let mut command = Command::new(program);
-        command.args(arguments).env("LC_ALL", "C").current_dir("/").kill_on_drop(true);
+        command.args(arguments).env("LC_ALL", "C").current_dir("/").kill_on_drop(kill_on_drop);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(path) = &self.path {
             command.env("PATH", path);
@@ -90,9 +94,18 @@ impl Programs {
 
     /// Runs a program that must succeed; gives its output, or the reason in words.
     pub async fn must<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
-        let ended = self.run(program, arguments).await.map_err(|error| error.to_string())?;
-        if ended.is_success() { Ok(ended.output) } else { Err(format!("{program} {}", ended.outcome())) }
+        succeeded(program, self.run(program, arguments).await)
     }
+
+    /// The same for one that is not to be ended halfway: it runs on where nobody waits for it any more.
+    pub async fn must_whole<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
+        succeeded(program, self.run_until(program, arguments, false).await)
+    }
+}
+
+fn succeeded(program: &str, ended: Result<Ended, ProgramError>) -> Result<String, String> {
+    let ended = ended.map_err(|error| error.to_string())?;
+    if ended.is_success() { Ok(ended.output) } else { Err(format!("{program} {}", ended.outcome())) }
 }
 
 /// What a program prints. It is read to its end, so that the program is not held up.

@@ -122,6 +122,11 @@ impl Reporter {
         });
     }
 
+    /// The name may be another node's: nothing is reported until the next.
+    pub fn forget_name(&self) {
+        self.wanted.send_if_modified(|wanted| wanted.name.take().is_some());
+    }
+
     /// Waits until all changes until now are in S3, or the time is over, which it returns.
     pub async fn flush(&self, bound: Duration) -> bool {
         let number = self.wanted.borrow().number;

@@ -80,6 +80,13 @@ pub enum Refusal {
     NoInstance,
 }
 
+impl Refusal {
+    /// Whether the login node says by it that the machine is none of its nodes. The others do not say which node the machine is.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::NoInstance)
+    }
+}
+
 /// Whether it can be an instance id.
 pub fn is_instance(text: &str) -> bool {
     (1..=INSTANCE_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

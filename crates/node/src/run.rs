@@ -5,6 +5,7 @@
 //! with it (see `left_behind`); so too when the future of [`run`] is dropped.
 
 mod left_behind;
+pub mod notes;
 mod output;
 
 use std::ffi::{OsStr, OsString};
@@ -24,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::script::{self, Starter};
 use left_behind::Family;
+use notes::Note;
 use output::Output;
 pub use output::{LINE_TOLD_CHARS_MAX, LINES_TOLD_MAX, Sink, Stream, TAIL_BYTES_MAX};
 
@@ -59,6 +61,8 @@ pub struct Job {
     pub environment: Vec<Variable>,
     /// How long it may run.
     pub limit: Duration,
+    /// Where it is noted while it runs ([`notes`]).
+    pub notes: PathBuf,
 }
 
 /// The bounds of a run that are not a profile's to set. Tests have smaller ones.
@@ -171,6 +175,10 @@ impl Ended {
 pub async fn run(job: &Job, bounds: &Bounds, sink: Sink) -> Ended {
     let started = Instant::now();
     let run = run_id();
+    // A disk that takes no note is no reason not to run it. It is declared first: a run that is dropped ends its processes before.
+    let note = Note::take(&job.notes, &run).inspect_err(|error| {
+        tracing::warn!(%error, "the script is not noted in {}: if its agent ends before it, nobody ends it", job.notes.display());
+    });
     let mut child = match start(job, &run).await {
         Ok(child) => child,
         Err(error) => {
@@ -196,6 +204,7 @@ pub async fn run(job: &Job, bounds: &Bounds, sink: Sink) -> Ended {
     if let Some(family) = family {
         family.let_go();
     }
+    drop(note);
     // A background process may hold the pipes open for ever.
     let _ = timeout(bounds.drain, followed).await;
     let last_lines = output.conclude();

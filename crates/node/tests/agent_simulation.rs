@@ -47,14 +47,15 @@ fn a_number_that_is_taken_a_moment_too_early_is_seen() {
 
 #[test]
 fn no_rule_of_the_boot_is_broken_in_a_thousand_lives() {
-    let mut totals = (0, 0, 0, 0);
+    let (mut totals, mut given_up) = ((0, 0, 0, 0), 0);
     for seed in 0..1_000 {
         let mut world = Boots::new(seed, None);
         world.run().unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         totals = (totals.0 + world.ready, totals.1 + world.failed, totals.2 + world.crashes, totals.3 + world.fails);
+        given_up += world.given_up;
     }
-    println!("{totals:?}");
-    assert!(totals.0 > 500 && totals.1 > 100 && totals.2 > 1_000 && totals.3 > 100, "{totals:?}");
+    println!("{totals:?} {given_up}");
+    assert!(totals.0 > 500 && totals.1 > 100 && totals.2 > 1_000 && totals.3 > 100 && given_up > 30, "{totals:?} {given_up}");
 }
 
 fn boots_see(bug: boot::Bug, expected: &str) {
@@ -85,4 +86,14 @@ fn a_first_boot_that_a_restart_forgets_is_seen() {
 #[test]
 fn a_second_signal_is_seen() {
     boots_see(boot::Bug::ForgetsSignal, "signalled again");
+}
+
+#[test]
+fn ends_of_the_agent_that_are_forgotten_are_seen() {
+    boots_see(boot::Bug::ForgetsCrashes, "what ended its agent again and again");
+}
+
+#[test]
+fn an_end_that_the_agent_chose_and_that_is_counted_is_seen() {
+    boots_see(boot::Bug::CountsChosenEnds, "are counted");
 }

@@ -99,7 +99,7 @@ impl Site {
         let mut command = self.command(program, &machine);
         command.arg("boot").arg("--root").arg(&machine).args(["--instance", "i-1", "--boot", "boot-1"]);
         command.args(["--address", &format!("{NETWORK}.{turn}")]);
-        self.boot(command, &machine)
+        Self::boot(command, &machine)
     }
 
     fn plain(&self, turn: usize) -> Result<Boot> {
@@ -107,7 +107,7 @@ impl Site {
         let mut command = self.command(Path::new("bash"), &machine);
         command.arg(root().join("crates/bench/src/nodes/plain-boot.sh"));
         command.env("ENDPOINT", self.emulator.url()).env("BUCKET", PROFILES).env("SECRET", &self.secret);
-        self.boot(command, &machine)
+        Self::boot(command, &machine)
     }
 
     /// A folder for a machine that has not booted.
@@ -127,7 +127,7 @@ impl Site {
     }
 
     /// From the start of the command to the time that the last script wrote.
-    fn boot(&self, mut command: Command, machine: &Path) -> Result<Boot> {
+    fn boot(mut command: Command, machine: &Path) -> Result<Boot> {
         let log = machine.join("output");
         let output = fs::File::create(&log)?;
         let booted = machine.join("booted");

@@ -149,7 +149,7 @@ mod tests {
         let life = |nodes| Life { cluster: cluster.clone(), request: request.clone(), since: Timestamp::UNIX_EPOCH, nodes };
         let node = |key: &str| life(4).node(key);
         assert_eq!(node("nodes/alice/demo/00000000000000aa/login1.json"), Some(LOGIN));
-        assert_eq!(node("nodes/alice/demo/00000000000000aa/compute-4.json"), Some(NodeName(4)));
+        assert_eq!(node("nodes/alice/demo/00000000000000aa/compute-4.json"), Some(NodeName::Numbered(4)));
         for key in [
             "nodes/bob/demo/00000000000000aa/login1.json",
             "nodes/alice2/demo/00000000000000aa/login1.json",
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(node(key), None, "{key}");
         }
         let last = |nth: u32| format!("nodes/alice/demo/00000000000000aa/compute-{nth}.json");
-        assert_eq!(life(1000).node(&last(NODES_MAX)), Some(NodeName(NODES_MAX)));
+        assert_eq!(life(1000).node(&last(NODES_MAX)), Some(NodeName::Numbered(NODES_MAX)));
         assert_eq!(life(1000).node(&last(NODES_MAX + 1)), None, "however many nodes the cluster may have");
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::boot::Node;
+use super::daemon::End;
 use super::desk::{Desk, answer_on_compute_node};
 use super::link_address;
 use super::seek::Found;
@@ -20,7 +21,7 @@ use crate::fetch::{FetchError, Fetched};
 use crate::link::{self, Counters, Limits};
 
 /// Answers the other nodes on the login node: which node a machine is, and the exchange.
-pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) -> Result<(), String> {
+pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) -> Result<(), End> {
     let layout = &node.options.layout;
     let exchange = match Service::open(layout, node.options.timing.exchange_grace_ms) {
         Ok(service) => Some(Arc::new(service)),
@@ -70,11 +71,11 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
         () = desk.follow(node.options.timing.look) => {}
         () = follow_exchange => {}
     }
-    Err("the login node's answers ended by themselves".to_owned())
+    Err(End::Broken("the login node's answers ended by themselves".to_owned()))
 }
 
 /// Answers other nodes on a compute node: `cf-node customize apply --all` asks every node.
-pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), End> {
     let listener = listen(&node, &found).await;
     let customize = Arc::new(customize_desk(&node));
     let handler = move |_, request| {
@@ -82,7 +83,7 @@ pub async fn compute_node<W: World>(node: Arc<Node<W>>, found: Found) -> Result<
         async move { answer_on_compute_node(request, &customize).await }
     };
     link::serve(listener, found.link_key, Limits::default(), Arc::new(Counters::default()), handler).await;
-    Err("the node's answers ended by themselves".to_owned())
+    Err(End::Broken("the node's answers ended by themselves".to_owned()))
 }
 
 /// Applies profiles that commands on other nodes ask for.
@@ -116,7 +117,7 @@ async fn listen<W: World>(node: &Node<W>, found: &Found) -> TcpListener {
                 solved(node, reported.as_deref());
                 return listener;
             }
-            Err(error) => report_once(node, &mut reported, format!("this node cannot answer the others at {address}: {error}")),
+            Err(error) => report_once(node, &mut reported, format!("this node cannot answer the other nodes at {address}: {error}")),
         }
         sleep(START_AGAIN).await;
     }

@@ -44,6 +44,8 @@ pub struct Node<W> {
     pub configured: watch::Sender<bool>,
     /// How the exchange stands, on the login node.
     pub exchange: watch::Sender<Standing>,
+    /// When the boot's scripts have no time left; `None` until its time has begun.
+    deadline: Mutex<Option<Instant>>,
     life: Mutex<Life>,
 }
 
@@ -52,8 +54,8 @@ impl<W: World> Node<W> {
     pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
         let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
         let (settings, hooks, exchange) = (Arc::new(settings), Arc::new(hooks), watch::Sender::default());
-        let (signal, concluded) = (Notify::new(), Notify::new());
-        Self { options, settings, world, hooks, reporter, signal, concluded, configured, exchange, life: Mutex::new(life) }
+        let (signal, concluded, deadline) = (Notify::new(), Notify::new(), Mutex::new(None));
+        Self { options, settings, world, hooks, reporter, signal, concluded, configured, exchange, deadline, life: Mutex::new(life) }
     }
 
     /// What is remembered of it.
@@ -74,6 +76,17 @@ impl<W: World> Node<W> {
                 self.reporter.problem(TEXT);
             }
         }
+    }
+
+    /// When scripts that are run now have no time left: those of members share the boot's time until it is over, for its later events
+    /// wait for them. `None`: each has its own limit only.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        deadline.filter(|_| !self.life().boot.is_over())
+    }
+
+    fn set_deadline(&self, deadline: Instant) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
     }
 
     /// Runs an event's scripts, and takes up what failed.
@@ -139,6 +152,7 @@ impl<W: World> Boot<W> {
     pub fn new(node: Arc<Node<W>>, search: Search, began: Instant, services: mpsc::Sender<Found>) -> Self {
         let timing = &node.options.timing;
         let (deadline, pause) = (began + timing.boot_limit, timing.retry.0);
+        node.set_deadline(deadline);
         let (found, obstacle, sought) = (None, None, Duration::ZERO);
         Self { node, search, found, services, obstacle, sought, pause, key: None, exchange_late: false, deadline }
     }
@@ -173,7 +187,7 @@ impl<W: World> Boot<W> {
         Snapshot {
             role: self.node.settings.role,
             first_boot: life.boot.first,
-            crashes: life.boot.crashes,
+            crashes: life.boot.recent_crashes(),
             reached,
             obstacle: self.obstacle.as_ref().map(|obstacle| obstacle.code),
             sought: self.sought,
@@ -245,8 +259,14 @@ impl<W: World> Boot<W> {
     async fn seek(&mut self, within: Option<Duration>) {
         let node = Arc::clone(&self.node);
         let began = Instant::now();
+        // What the account's programs leave behind when they are ended halfway is no account.
+        let limit = if self.search.makes_account(&node.settings) { None } else { within };
         let step = self.search.step(&node.world, &node.settings, &node.options);
-        let progress = timeout(within.unwrap_or(Duration::MAX), step).await;
+        let progress = timeout(limit.unwrap_or(Duration::MAX), step).await;
+        if matches!(progress, Ok(Progress::Refused(_))) && node.life().given.is_some() {
+            node.remember(|life| life.given = None);
+            node.reporter.forget_name();
+        }
         match progress {
             Ok(Progress::Found(found)) => self.take(*found).await,
             Ok(Progress::Step(problems)) => {
@@ -257,7 +277,7 @@ impl<W: World> Boot<W> {
                 }
                 self.introduce();
             }
-            Ok(Progress::Blocked(obstacle)) => {
+            Ok(Progress::Blocked(obstacle) | Progress::Refused(obstacle)) => {
                 if self.obstacle.as_ref() != Some(&obstacle) {
                     tracing::warn!("{}; it is tried again", obstacle.text);
                 }
@@ -296,6 +316,7 @@ impl<W: World> Boot<W> {
         self.introduce();
         if self.node.settings.role == Role::Slave {
             self.deadline = Instant::now() + self.node.options.timing.boot_limit;
+            self.node.set_deadline(self.deadline);
             let last = LastAnswer { given: found.given.clone(), login: found.login };
             if self.node.life().given.as_ref() != Some(&last) {
                 self.node.remember(|life| life.given = Some(last));
@@ -306,11 +327,10 @@ impl<W: World> Boot<W> {
         }
         self.node.reporter.name(found.given.name);
         // What was concluded about a boot that is over stays, also where its agent was started again.
-        let boot = self.node.life().boot;
-        let exchange_failed = boot.concluded == Some(Verdict::Failed(FailureCode::ExchangeFailed));
-        let is_over = boot.failed_by.is_some() || exchange_failed || boot.ran.contains(&Event::NodeStarted) && boot.concluded.is_some();
-        if !is_over {
-            self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, None));
+        let life = self.node.life();
+        if !life.boot.is_over() {
+            let failure = life.signalled_failure();
+            self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, failure));
         }
         self.found = Some(found.clone());
         self.obstacle = None;
@@ -319,8 +339,8 @@ impl<W: World> Boot<W> {
     }
 
     async fn has_key(&self) -> bool {
-        match self.found.as_ref().and_then(|found| found.account.as_ref()) {
-            Some(account) => self.node.world.has_usable_key(account).await,
+        match &self.found {
+            Some(found) => self.node.world.has_usable_key(&found.account).await,
             None => false,
         }
     }
@@ -334,9 +354,11 @@ impl<W: World> Boot<W> {
         self.node.remember(|life| {
             life.boot.concluded = Some(verdict);
             if !self.node.settings.resource.is_empty() && life.signal.is_none() {
-                life.signal = Some(Signal { verdict, taken: false });
+                let text = failure.as_ref().map_or("", |(_, sentence)| sentence);
+                life.signal = Some(Signal::owed(verdict, text, &life.boot.id));
             }
         });
+        let failure = self.node.life().signalled_failure().or(failure);
         let state = if verdict == Verdict::Ready { NodeState::Ready } else { NodeState::Failed };
         if verdict != Verdict::Ready {
             self.node.reporter.name_by_instance();

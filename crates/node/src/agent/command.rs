@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use super::world::World;
 use super::{LINK_PORT, Options, daemon};
 use crate::cloud::Identity;
+use crate::install;
 use crate::node::Layout;
 use crate::settings::NodeSettings;
 
@@ -50,6 +51,9 @@ impl BootArgs {
 pub fn run<W: World>(args: BootArgs, world: impl AsyncFnOnce(Arc<NodeSettings>, &Layout) -> anyhow::Result<W>) -> anyhow::Result<()> {
     let options = args.options();
     write_log(&options.layout);
+    if let Err(error) = install::note_start(&options.layout) {
+        tracing::warn!(%error, "what the agent starts with cannot be noted; `cf-node install` starts it again in any case");
+    }
     let settings = NodeSettings::read(&options.layout).inspect_err(|error| tracing::error!("{error}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -16,11 +16,11 @@ use tokio::time::{sleep, timeout};
 
 use super::boot::{Boot, Node, failure};
 use super::decide::Verdict;
-use super::life::{Begin, Life, boot_id};
+use super::life::{Begin, Life, boot_id, owner, uptime};
 use super::seek::{Found, Search};
 use super::world::World;
 use super::{LOCK, Options, answers, services};
-use crate::cloud::Identity;
+use crate::cloud::{Identity, Signal};
 use crate::failures::Journal;
 use crate::hooks::{Hooks, Listener, LogListener};
 use crate::instance_log::InstanceLog;
@@ -28,7 +28,7 @@ use crate::logs::Logs;
 use crate::node::{Layout, NodeName, Role};
 use crate::report::Contents;
 use crate::reporter::Reporter;
-use crate::run::Stream;
+use crate::run::{Stream, notes};
 use crate::settings::NodeSettings;
 
 /// How long the instance metadata are waited for before the boot goes on without them.
@@ -45,11 +45,22 @@ pub enum DaemonError {
     State(String, io::Error),
     /// One of its tasks.
     #[error("the agent ends, to be started again: {0}")]
-    Ended(String),
+    Ended(End),
+}
+
+/// Why a task ends, and with it the agent.
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
+pub enum End {
+    /// This node is another one from now on: the agent chooses to end, and is this one when it starts again.
+    #[display("{_0}")]
+    Renamed(String),
+    /// It should have gone on.
+    #[display("{_0}")]
+    Broken(String),
 }
 
 /// A task's end.
-type Ended = Result<(), String>;
+type Ended = Result<(), End>;
 
 /// Runs the agent of a node until `stop`. An error is for systemd, which starts the agent again.
 pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
@@ -58,6 +69,9 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
         Err(error @ DaemonError::Running(_)) => return Err(error),
         lock => lock,
     };
+    if lock.is_ok() {
+        end_left_behind(&layout).await;
+    }
     let mut identity = options.identity.clone();
     if identity.is_none() {
         identity = timeout(IDENTITY_WAIT, world.identity()).await.ok().and_then(Result::ok);
@@ -65,11 +79,11 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     let boot = options.boot.clone().unwrap_or_else(boot_id);
     let in_state = |error| DaemonError::State(layout.state().display().to_string(), error);
     let instance = identity.as_ref().map(|identity| identity.instance.as_str());
-    let begun = lock.and_then(|lock| Ok((lock, Life::begin(&layout, instance, &boot).map_err(in_state)?)));
-    let (_lock, (life, begin)) = match begun {
+    let begin = |lock| Ok((lock, Life::begin(&layout, &owner(&settings), instance, &boot, uptime()).map_err(in_state)?));
+    let (_lock, (life, begin)) = match lock.and_then(begin) {
         Ok(begun) => begun,
         Err(error) => {
-            tell_without_state(&options, &settings, &world, identity.as_ref(), &error).await;
+            report_without_state(&options, &settings, &world, identity.as_ref(), &error).await;
             return Err(error);
         }
     };
@@ -79,7 +93,8 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     let reporter = Reporter::new(Contents { host_keys: world.host_keys(), ..contents(&life, identity.as_ref(), &begin) });
     if settings.role == Role::Master {
         reporter.name(NodeName::LOGIN);
-    } else if let Some(last) = &life.given {
+    } else if let (Some(last), Begin::Restart { .. }) = (&life.given, &begin) {
+        // At a reboot another machine may have the name.
         reporter.name(last.given.name);
     } else if matches!(life.boot.concluded, Some(Verdict::Failed(_))) {
         reporter.name_by_instance();
@@ -95,8 +110,8 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     supervise(&node, search, journal, stop).await
 }
 
-/// An agent that can keep no state starts nothing, but its user hears of it, and CloudFormation does not wait for it.
-async fn tell_without_state<W: World>(
+/// An agent that can keep no state starts nothing, but its user reads of it, and CloudFormation does not wait for it.
+async fn report_without_state<W: World>(
     options: &Options,
     settings: &NodeSettings,
     world: &W,
@@ -118,13 +133,23 @@ async fn tell_without_state<W: World>(
         () = reporter.follow(world.store().as_ref(), settings, options.timing.pace) => {}
         _ = reporter.flush(options.timing.report_first) => {}
     }
-    if !settings.resource.is_empty()
-        && let Err(error) = world.signal(&FailureCode::AgentFailed.to_string(), false).await
-    {
-        tracing::error!(%error, "CloudFormation does not take the signal");
+    if !settings.resource.is_empty() {
+        // An agent that kept no state cannot know whether an earlier one has signalled.
+        let signal = Signal { id: &FailureCode::AgentFailed.to_string(), ready: false, may_have_arrived: true };
+        if let Err(error) = world.signal(&signal).await {
+            tracing::error!(%error, "CloudFormation does not take the signal");
+        }
     }
     // systemd starts the agent again at once, and each start reports.
     sleep(options.timing.retry.1).await;
+}
+
+/// Ends scripts whose agent or command ended before them: an event that was interrupted runs again, and never beside itself.
+async fn end_left_behind(layout: &Layout) {
+    let ended = notes::end_left_behind(&layout.runs()).await;
+    if ended > 0 {
+        tracing::warn!("{ended} processes of scripts whose agent or command ended before them were ended");
+    }
 }
 
 fn take_lock(layout: &Layout) -> Result<File, DaemonError> {
@@ -145,7 +170,7 @@ fn announce(settings: &NodeSettings, begin: &Begin) {
         Begin::FirstBoot => "first boot",
         Begin::Reboot => "reboot",
         Begin::Restart { .. } => "started again in the same boot",
-        Begin::OtherMachine => "first boot, on a disk that another machine left; its state is set aside",
+        Begin::Other => "first boot, on a disk that another machine or cluster left; its state is set aside",
     };
     tracing::info!(version, role = %settings.role, cluster = settings.cluster, user = settings.user, "the node's agent starts: {begin}");
 }
@@ -159,7 +184,8 @@ fn contents(life: &Life, identity: Option<&Identity>, begin: &Begin) -> Contents
         Some(Verdict::Ready) => NodeState::Ready,
         Some(Verdict::Failed(_)) => NodeState::Failed,
     };
-    contents.failure = life.boot.concluded.and_then(|verdict| failure(verdict, None, life.boot.failed_by.as_deref()));
+    let concluded = || failure(life.boot.concluded?, None, life.boot.failed_by.as_deref());
+    contents.failure = life.signalled_failure().or_else(concluded);
     if let Begin::Restart { crashes: crashes @ 1.. } = begin {
         let text = format!("the node's agent ended unexpectedly and was started again ({crashes} times since the machine started)");
         tracing::error!("{text}");
@@ -210,58 +236,58 @@ async fn supervise<W: World>(
     let (services, mut found) = mpsc::channel(1);
     let mut tasks = Tasks { node: Arc::clone(node), set: JoinSet::new(), stop: watch::Sender::new(false) };
     tasks.start(journal);
-    let boot = tokio::spawn(Boot::new(Arc::clone(node), search, boot_began(node), services).run());
-    // Whatever ends this function, a script that runs ends with its boot.
-    let boot = AbortOnDrop(boot);
+    let mut boot = Box::pin(Boot::new(Arc::clone(node), search, boot_began(node), services).run());
+    let mut is_over = false;
     let mut stop = std::pin::pin!(stop);
-    let mut boot_task = std::pin::pin!(watch_boot(boot));
     let ended = loop {
         tokio::select! {
             () = &mut stop => break None,
             Some(found) = found.recv() => tasks.configured(found),
             Some(ended) = tasks.set.join_next() => break Some(reason(ended)),
-            panicked = &mut boot_task => break Some(panicked),
+            // A boot that is over is no end of the agent.
+            () = &mut boot, if !is_over => is_over = true,
         }
     };
+    // A script that runs ends with its boot.
+    drop(boot);
     match ended {
         None => {
             tasks.leave().await;
             Ok(())
         }
-        Some(reason) => {
-            tracing::error!("the agent ends, to be started again: {reason}");
-            if node.life().boot.concluded != Some(Verdict::Ready) {
-                let failure = Some((FailureCode::AgentFailed, format!("the node's agent ended: {reason}")));
-                node.reporter.name_by_instance();
-                node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Failed, failure));
-                node.reporter.flush(node.options.timing.leave).await;
-            }
-            Err(DaemonError::Ended(reason))
+        Some(end) => {
+            tracing::error!("the agent ends, to be started again: {end}");
+            ends_by_itself(node, &end).await;
+            Err(DaemonError::Ended(end))
         }
     }
 }
 
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
+/// What is remembered, or reported, of an agent that ends without being asked to.
+async fn ends_by_itself<W: World>(node: &Node<W>, end: &End) {
+    if let End::Renamed(_) = end {
+        node.remember(|life| {
+            life.boot.running = false;
+            life.given = None;
+        });
+        return;
+    }
+    let life = node.life();
+    if life.boot.concluded != Some(Verdict::Ready) {
+        let failure = life.signalled_failure().or_else(|| Some((FailureCode::AgentFailed, format!("the node's agent ended: {end}"))));
+        node.reporter.name_by_instance();
+        node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Failed, failure));
+        node.reporter.flush(node.options.timing.leave).await;
     }
 }
 
-/// Waits for the end of a boot's task; a boot that is over is no end of the agent.
-async fn watch_boot(mut boot: AbortOnDrop) -> String {
-    match (&mut boot.0).await {
-        Ok(()) => std::future::pending().await,
-        Err(error) => format!("the boot's task panicked: {error}"),
-    }
-}
-
-fn reason(ended: Result<Ended, tokio::task::JoinError>) -> String {
+/// A task that panics has no end here: the panic ends the process at once, without any `Drop` (`panic = "abort"` in the profile of what
+/// ships). The next start is [`Begin::Restart`], which counts it, and ends the scripts that ran ([`run::notes`]).
+fn reason(ended: Result<Ended, tokio::task::JoinError>) -> End {
     match ended {
-        Ok(Ok(())) => "one of its tasks ended by itself".to_owned(),
-        Ok(Err(reason)) => reason,
-        Err(error) => format!("one of its tasks panicked: {error}"),
+        Ok(Ok(())) => End::Broken("one of its tasks ended by itself".to_owned()),
+        Ok(Err(end)) => end,
+        Err(error) => End::Broken(format!("one of its tasks was ended: {error}")),
     }
 }
 
@@ -271,10 +297,7 @@ fn boot_began<W>(node: &Node<W>) -> Instant {
     if node.options.boot.is_some() {
         return now;
     }
-    let uptime = std::fs::read_to_string("/proc/uptime").ok();
-    let seconds = uptime.as_deref().and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-    let up = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    up.and_then(|up| now.checked_sub(up)).unwrap_or(now)
+    now.checked_sub(uptime()).unwrap_or(now)
 }
 
 impl<W: World> Tasks<W> {
@@ -287,6 +310,9 @@ impl<W: World> Tasks<W> {
         });
         self.spawn(services::signals(Arc::clone(&self.node)));
         self.spawn(services::failures(Arc::clone(&self.node), journal));
+        if self.node.settings.role == Role::Master {
+            self.spawn(services::logs(Arc::clone(&self.node)));
+        }
     }
 
     /// What begins with the configuration.
@@ -298,7 +324,6 @@ impl<W: World> Tasks<W> {
         if found.given.name == NodeName::LOGIN {
             self.set.spawn(answers::login_node(node(), found.clone(), profiles.subscribe()));
             self.spawn(services::proxy(node(), found.clone()));
-            self.spawn(services::logs(node()));
         } else {
             self.set.spawn(answers::compute_node(node(), found.clone()));
             self.set.spawn(services::renamed(node(), found.clone()));

@@ -2,16 +2,17 @@
 //!
 //! | known | then |
 //! |---|---|
-//! | the agent ended unexpectedly too often in this boot | the node failed: `agent-failed` |
+//! | the agent ended unexpectedly too often, and the boot is not over | conclude: `agent-failed`; seek the configuration, run no script |
 //! | scripts are there, `initialize` has not run | run `initialize` |
 //! | no configuration, and the wait is not over | seek it |
 //! | no configuration, the wait is over | run `fail`, conclude, seek on |
 //! | configuration | run `configure`, `start`, `node-started`; conclude |
 //! | at the login node's first boot, before `node-started`, steps of the exchange that are part of being ready | wait for their end; conclude where one failed |
-//! | a script failed whose profile says `fail-the-node` | conclude at once |
+//! | a script failed whose profile says `fail-the-node` | conclude at once; seek the configuration, run no script |
 //!
-//! Each event runs once a boot, and again where it was interrupted. `initialize` waits for the first fetch of the node's life, for
-//! before it there is no script to run; at a reboot it runs at once, with the scripts of the last boot (acceptance checks B5, B23).
+//! An event that has ended runs no more in a boot; one that the agent's end interrupted runs again. `initialize` waits for the first
+//! fetch of the node's life, for before it there is no script to run; at a reboot it runs at once, with the scripts of the last boot
+//! (acceptance checks B5, B23).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,9 +24,13 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::node::Role;
 
-/// After so many ends of the agent in one boot that it did not choose, it runs no further script of that boot: one that ends its agent
-/// would do so for ever.
+/// After so many ends of the agent within [`CRASHES_WITHIN`] that it did not choose, it runs no further script of that boot: one that
+/// ends its agent would do so for ever.
 pub const CRASHES_MAX: u32 = 5;
+
+/// Ends of the agent that lie further back do not count. Long enough for as many ends, each after all the time that a boot's scripts
+/// may take ([`crate::hooks::BOOT_LIMIT`]).
+pub const CRASHES_WITHIN: Duration = Duration::from_hours(3);
 
 /// An account that the system has refused for so long it refuses for good: the image has one of that name.
 pub const ACCOUNT_WAIT: Duration = Duration::from_secs(10);
@@ -81,7 +86,7 @@ pub struct Snapshot {
     pub role: Role,
     /// Whether the node was never configured before this boot.
     pub first_boot: bool,
-    /// How often the agent ended in this boot without having chosen to.
+    /// How often the agent ended in this boot, within [`CRASHES_WITHIN`], without having chosen to.
     pub crashes: u32,
     /// How far the search has come.
     pub reached: Reached,
@@ -138,13 +143,10 @@ impl fmt::Display for Action {
 
 /// The next step.
 pub fn decide(known: &Snapshot) -> Action {
-    if known.crashes > CRASHES_MAX {
-        return conclude(known, Verdict::Failed(FailureCode::AgentFailed));
-    }
-    if known.script_failed {
+    if let Some(code) = runs_no_more(known) {
         // It runs no further script of this boot, but is a member and answers: where `initialize` failed it, and after a restart of its
         // agent, that takes the configuration.
-        return match conclude(known, Verdict::Failed(FailureCode::ScriptFailed)) {
+        return match conclude(known, Verdict::Failed(code)) {
             Action::Serve if known.reached < Reached::Configuration => Action::Seek(None),
             action => action,
         };
@@ -163,6 +165,20 @@ pub fn decide(known: &Snapshot) -> Action {
     match known.role {
         Role::Slave => conclude(known, Verdict::Ready),
         Role::Master => login_node(known),
+    }
+}
+
+/// Why no further script of this boot is run, if so.
+fn runs_no_more(known: &Snapshot) -> Option<FailureCode> {
+    let has_failed = known.concluded == Some(Verdict::Failed(FailureCode::AgentFailed));
+    // No script is left that could end the agent again.
+    let is_over = known.concluded.is_some() && known.ran.contains(&Event::NodeStarted);
+    if known.script_failed {
+        Some(FailureCode::ScriptFailed)
+    } else if has_failed || known.crashes > CRASHES_MAX && !is_over {
+        Some(FailureCode::AgentFailed)
+    } else {
+        None
     }
 }
 
@@ -194,6 +210,8 @@ fn after_exchange(known: &Snapshot) -> Action {
 
 fn login_node(known: &Snapshot) -> Action {
     let verdict = match known.key {
+        // A restart of the agent looks no more: what the user does with the key later is theirs to do.
+        _ if known.concluded == Some(Verdict::Ready) => Verdict::Ready,
         _ if known.first_boot && known.own_scripts == 0 => Verdict::Failed(FailureCode::ProfileHasNoScripts),
         None => return Action::CheckKey,
         Some(false) => Verdict::Failed(FailureCode::NoUsableSshKey),
@@ -360,6 +378,27 @@ mod tests {
         let known = Snapshot { crashes: CRASHES_MAX, reached: Reached::Scripts, ..first_boot(Role::Master) };
         assert_eq!(decide(&known), Action::Run(Event::Initialize));
         let over = Snapshot { crashes: CRASHES_MAX + 1, ..known };
-        assert_eq!(steps(over, |_, _| {}), ["conclude: failed: agent-failed", "serve"]);
+        let found = |known: &mut Snapshot, action| {
+            if action == Action::Seek(None) {
+                known.reached = Reached::Configuration;
+            }
+        };
+        let taken = ["conclude: failed: agent-failed", "seek the configuration", "serve"];
+        assert_eq!(steps(over.clone(), found), taken, "it is a member and answers all the same");
+        // Later, when some of the ends lie far back.
+        let later = Snapshot { crashes: 1, concluded: Some(Verdict::Failed(FailureCode::AgentFailed)), ..over };
+        assert_eq!(steps(later, found), taken[1..], "of this boot");
+    }
+
+    #[test]
+    fn a_boot_that_is_over_stays_as_it_was_concluded_however_often_the_agent_ends() {
+        let ran: BTreeSet<Event> = [Event::Initialize].into_iter().chain(STAGES).collect();
+        let over = Snapshot { crashes: CRASHES_MAX + 1, reached: Reached::Scripts, ran, ..first_boot(Role::Master) };
+        let ready = Snapshot { concluded: Some(Verdict::Ready), ..over.clone() };
+        assert_eq!(decide(&ready), Action::Seek(Some(Duration::from_mins(5))), "it is a member and answers");
+        let ready = Snapshot { reached: Reached::Configuration, ..ready };
+        assert_eq!(decide(&ready), Action::Serve, "whatever became of the user's key");
+        let agent_failed = Action::Conclude(Verdict::Failed(FailureCode::AgentFailed));
+        assert_eq!(decide(&over), agent_failed, "where the conclusion itself is what ends it");
     }
 }

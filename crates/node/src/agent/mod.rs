@@ -2,6 +2,7 @@
 //!
 //! - [`decide`]: what a boot does next (pure); [`boot`] carries it out;
 //! - [`life`]: what is remembered through restarts and reboots;
+//! - [`notice`]: what is shown to who logs in;
 //! - [`seek`]: the search for the configuration, part by part;
 //! - [`assignment`]: which machine is which compute node (pure); [`desk`] keeps it on the login node's disk and answers the others;
 //! - [`answers`]: what other nodes are answered; [`services`]: what else runs beside and after the boot: gossip and member events, the exchange, the journal of failures;
@@ -14,8 +15,7 @@
 //! login node's answers begin with the configuration, so steps of an exchange may begin before `configure` has ended, though their
 //! scripts take turns with those of events; member scripts wait until `configure` has ended.
 //!
-//! **Configuration** is, on the login node, the cluster's secret, the profiles and the user's account; on a compute node, the secret,
-//! the login node's answer and the profiles.
+//! **Configuration** is the cluster's secret, the profiles and the user's account; on a compute node the login node's answer too.
 
 pub mod answers;
 pub mod assignment;
@@ -26,6 +26,7 @@ pub mod decide;
 pub mod desk;
 pub mod keys;
 pub mod life;
+pub mod notice;
 pub mod seek;
 pub mod services;
 pub mod world;
@@ -37,7 +38,7 @@ use crate::hooks::BOOT_LIMIT;
 use crate::node::Layout;
 use crate::reporter::Pace;
 
-/// The TCP port at which the login node answers. Beside the gossip's [`crate::members::PORT`], below the ephemeral ports.
+/// The TCP port at which every node answers the others. Beside the gossip's [`crate::members::PORT`], below the ephemeral ports.
 pub const LINK_PORT: u16 = 7947;
 
 /// The lock of the running agent, in the state folder.
@@ -48,7 +49,7 @@ pub const LOCK: &str = "agent.lock";
 pub struct Timing {
     /// How long the configuration is sought before `fail` runs.
     pub fail_after: Duration,
-    /// How long a compute node that reboots waits for the login node, before it takes what it was told last.
+    /// How long a compute node that reboots waits for any answer of the login node, before it takes its last one.
     pub last_answer_after: Duration,
     /// The pause between two tries, at first and at most.
     pub retry: (Duration, Duration),

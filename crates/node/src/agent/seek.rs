@@ -18,7 +18,7 @@ use crate::link::{self, LinkError, LinkKey};
 use crate::members::seal::ClusterKey;
 use crate::node::{Layout, NodeName, Role};
 use crate::reporter;
-use crate::request::{Asks, Configuration, Given, Request};
+use crate::request::{Asks, Configuration, Given, Refusal, Request};
 use crate::settings::NodeSettings;
 use crate::state_file;
 use crate::turn::Turn;
@@ -39,8 +39,8 @@ pub struct Found {
     pub cluster_key: ClusterKey,
     /// The links' key.
     pub link_key: LinkKey,
-    /// The user's account, on the login node.
-    pub account: Option<Account>,
+    /// The user's account.
+    pub account: Account,
     /// Whether the login node did not answer, so that its last answer is taken.
     pub is_last_answer: bool,
 }
@@ -61,6 +61,8 @@ pub enum Progress {
     Step(Vec<String>),
     /// It is not there.
     Blocked(Obstacle),
+    /// The login node gives this machine no number: what it answered earlier counts no more.
+    Refused(Obstacle),
     /// All is there.
     Found(Box<Found>),
 }
@@ -81,7 +83,7 @@ pub struct Search {
     /// What the login node answered in an earlier boot.
     last: Option<LastAnswer>,
     is_last_answer: bool,
-    /// Since when the login node's part is tried.
+    /// Since when the login node gives no answer.
     asked_since: Option<Instant>,
 }
 
@@ -132,7 +134,16 @@ impl Search {
         self.identity.as_ref()
     }
 
-    /// Seeks one part. Its future may be dropped at any time.
+    /// Whether the next part is the user's account. Its future is not to be dropped.
+    pub fn makes_account(&self, settings: &NodeSettings) -> bool {
+        let is_known = match settings.role {
+            Role::Master => self.keys.is_some(),
+            Role::Slave => self.given.is_some(),
+        };
+        self.fetched.is_some() && is_known && self.account.is_none()
+    }
+
+    /// Seeks one part. Its future may be dropped at any time but for [`Self::makes_account`].
     pub async fn step<W: World>(&mut self, world: &W, settings: &NodeSettings, options: &Options) -> Progress {
         let Some(identity) = self.identity.clone() else {
             return match world.identity().await {
@@ -147,6 +158,15 @@ impl Search {
         };
         if self.fetched.is_none() {
             return self.fetch(world, &options.layout).await;
+        }
+        if self.makes_account(settings) {
+            return match world.account().await {
+                Ok(account) => {
+                    self.account = Some(account);
+                    Progress::Step(Vec::new())
+                }
+                Err(error) => blocked(FailureCode::AccountRefused, error.to_string()),
+            };
         }
         match settings.role {
             Role::Master => self.login_node(world, &options.layout, identity).await,
@@ -174,20 +194,16 @@ impl Search {
     }
 
     async fn login_node<W: World>(&mut self, world: &W, layout: &Layout, identity: Identity) -> Progress {
-        let Some(keys) = self.keys.clone() else { return self.find_secret(world, layout, None).await };
-        if self.account.is_none() {
-            match world.account().await {
-                Ok(account) => self.account = Some(account),
-                Err(error) => return blocked(FailureCode::AccountRefused, error.to_string()),
-            }
-        }
+        let (Some(keys), Some(account)) = (self.keys.clone(), self.account.clone()) else {
+            return self.find_secret(world, layout, None).await;
+        };
         let login = identity.address;
         let given = Given { name: NodeName::LOGIN, profiles: Vec::new(), inputs: std::collections::BTreeMap::new() };
-        self.found(identity, given, login, keys)
+        self.found(identity, given, login, keys, account)
     }
 
-    fn found(&self, identity: Identity, given: Given, login: IpAddr, (cluster_key, link_key): Keys) -> Progress {
-        let (account, is_last_answer) = (self.account.clone(), self.is_last_answer);
+    fn found(&self, identity: Identity, given: Given, login: IpAddr, (cluster_key, link_key): Keys, account: Account) -> Progress {
+        let is_last_answer = self.is_last_answer;
         Progress::Found(Box::new(Found { identity, given, login, cluster_key, link_key, account, is_last_answer }))
     }
 
@@ -212,12 +228,11 @@ impl Search {
 
     async fn compute_node<W: World>(&mut self, world: &W, settings: &NodeSettings, options: &Options, identity: Identity) -> Progress {
         let Some(given) = self.given.clone() else {
-            let since = *self.asked_since.get_or_insert_with(Instant::now);
+            self.asked_since.get_or_insert_with(Instant::now);
             let progress = self.ask(world, settings, options, &identity).await;
+            let is_silent = self.asked_since.is_some_and(|since| since.elapsed() >= options.timing.last_answer_after);
             return match progress {
-                Progress::Blocked(obstacle) if since.elapsed() >= options.timing.last_answer_after => {
-                    self.take_last_answer(obstacle, &options.layout)
-                }
+                Progress::Blocked(obstacle) if is_silent => self.take_last_answer(obstacle, &options.layout),
                 progress => progress,
             };
         };
@@ -229,12 +244,12 @@ impl Search {
                 progress => progress,
             };
         }
-        let (Some(login), Some(keys)) = (self.login, self.keys.clone()) else {
-            // Both were there when the login node answered.
+        let (Some(login), Some(keys), Some(account)) = (self.login, self.keys.clone(), self.account.clone()) else {
+            // All were there when the login node had answered.
             self.given = None;
             return Progress::Step(Vec::new());
         };
-        self.found(identity, given, login, keys)
+        self.found(identity, given, login, keys, account)
     }
 
     /// Finds the login node, the secret, and asks which node this machine is: one of these a step.
@@ -268,9 +283,24 @@ impl Search {
                 blocked(FailureCode::NoConfiguration, format!("the login node at {login} does not answer: {error}"))
             }
             Err(NoAnswer::Refused(refusal)) => {
-                blocked(FailureCode::NoConfiguration, format!("the login node gives this machine no number: {refusal}"))
+                let text = format!("the login node gives this machine no number: {refusal}");
+                self.refused(&refusal, Obstacle { code: FailureCode::NoConfiguration, text })
             }
         }
+    }
+
+    fn refused(&mut self, refusal: &Refusal, obstacle: Obstacle) -> Progress {
+        if *refusal == Refusal::NoLoginNode {
+            // Another node has the address by now; the login node itself has not answered.
+            self.login = None;
+            return Progress::Blocked(obstacle);
+        }
+        self.asked_since = None;
+        if refusal.is_final() {
+            self.last = None;
+            return Progress::Refused(obstacle);
+        }
+        Progress::Blocked(obstacle)
     }
 
     /// At a reboot, what the login node answered last, if there is such an answer and a secret to meet others with.

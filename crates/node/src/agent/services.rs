@@ -13,11 +13,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::boot::Node;
+use super::daemon::End;
 use super::desk::INSTANCE_TAG;
 use super::life::LastAnswer;
-use super::link_address;
-use super::seek::{Found, ask_login_node};
+use super::seek::{Found, NoAnswer, ask_login_node};
 use super::world::World;
+use super::{link_address, notice};
+use crate::cloud::Signal;
 use crate::event::{Event, Occasion};
 use crate::exchange::agent::{Participation, Profiles};
 use crate::failures::Journal;
@@ -63,25 +65,31 @@ pub async fn signals<W: World>(node: Arc<Node<W>>) {
                 super::decide::Verdict::Ready => (life.instance, true),
                 super::decide::Verdict::Failed(code) => (code.to_string(), false),
             };
-            give_signal(&node, &id, ready).await;
+            give_signal(&node, Signal { id: &id, ready, may_have_arrived: signal.sent }).await;
         }
         node.signal.notified().await;
     }
 }
 
-async fn give_signal<W: World>(node: &Node<W>, id: &str, ready: bool) {
+async fn give_signal<W: World>(node: &Node<W>, mut signal: Signal<'_>) {
+    let Signal { id, ready, .. } = signal;
     if !node.reporter.flush(node.options.timing.report_first).await {
         tracing::warn!("the report is not written yet; CloudFormation gets the signal all the same");
     }
+    // Before the first attempt: an agent that ends before its answer knows that the stack may have gone on by it.
+    node.remember(|life| life.signal.iter_mut().for_each(|signal| signal.sent = true));
     let began = Instant::now();
     while began.elapsed() < SIGNAL_FOR {
-        match node.world.signal(id, ready).await {
+        match node.world.signal(&signal).await {
             Ok(()) => {
                 tracing::info!(id, ready, resource = node.settings.resource, "CloudFormation has the signal");
                 node.remember(|life| life.signal.iter_mut().for_each(|signal| signal.taken = true));
                 return;
             }
-            Err(error) => tracing::error!(%error, id, ready, "CloudFormation does not take the signal; it is tried again"),
+            Err(error) => {
+                tracing::error!(%error, id, ready, "CloudFormation does not take the signal; it is tried again");
+                signal.may_have_arrived = error.may_have_arrived;
+            }
         }
         sleep(SIGNAL_AGAIN).await;
     }
@@ -97,6 +105,9 @@ pub async fn failures<W: World>(node: Arc<Node<W>>, mut journal: Journal) {
             Ok(news) => {
                 solved(&node, reported.take().as_deref());
                 if let Some(failures) = news {
+                    if let Err(error) = notice::write(&node.options.layout, &failures) {
+                        tracing::warn!(%error, "who logs in is not shown which scripts failed");
+                    }
                     node.reporter.change(|contents| contents.failures = failures);
                 }
             }
@@ -108,9 +119,9 @@ pub async fn failures<W: World>(node: Arc<Node<W>>, mut journal: Journal) {
 
 /// Takes part in the gossip, and runs the scripts of each join and leave, one after the other. Returns when asked to, after the others
 /// know that this node leaves; or with a reason.
-pub async fn members<W: World>(node: Arc<Node<W>>, found: Found, stop: Stop) -> Result<(), String> {
+pub async fn members<W: World>(node: Arc<Node<W>>, found: Found, stop: Stop) -> Result<(), End> {
     let (agent, mut changes) = tokio::select! {
-        started = start_gossip(&node, &found) => started?,
+        started = start_gossip(&node, &found) => started.map_err(End::Broken)?,
         () = asked_to_stop(stop.clone()) => return Ok(()),
     };
     let mut trouble = agent.trouble();
@@ -126,7 +137,7 @@ pub async fn members<W: World>(node: Arc<Node<W>>, found: Found, stop: Stop) -> 
         }
     };
     let ended = tokio::select! {
-        () = member_events(&node, &mut changes) => Err("the gossip ended by itself".to_owned()),
+        () = member_events(&node, &mut changes) => Err(End::Broken("the gossip ended by itself".to_owned())),
         () = asked_to_stop(stop) => Ok(()),
         () = follow_trouble => Ok(()),
     };
@@ -190,7 +201,7 @@ async fn member_events<W: World>(node: &Node<W>, changes: &mut gossip::Changes) 
         written(&node.options.layout, member, has_joined).await;
         let (name, ip) = (member.name().to_string(), member.ip().to_string());
         let file = notice.file.as_ref().map_or_else(|| node.options.layout.members().join(&name), |file| file.path().to_owned());
-        node.run(&Occasion::Member { event, file: &file, name: &name, ip: &ip }, None).await;
+        node.run(&Occasion::Member { event, file: &file, name: &name, ip: &ip }, node.deadline()).await;
     }
 }
 
@@ -209,9 +220,19 @@ async fn written(layout: &Layout, member: &Member, has_joined: bool) {
     tracing::warn!(member = %member.name(), "the list of members does not have the change yet; the scripts run all the same");
 }
 
+/// From where the proxy may be asked: the machine's VPC, whose addresses need not be private ones, and the private networks, of which
+/// blocks may be added to a VPC later.
+async fn networks<W: World>(node: &Node<W>) -> Vec<proxy::Network> {
+    let of_vpc = node.world.networks().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the networks of the VPC are not known; only private addresses may use the proxy");
+        Vec::new()
+    });
+    [&proxy::Network::PRIVATE[..], &of_vpc].concat()
+}
+
 /// Opens the way of compute nodes to the cluster's secret.
 pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
-    let Some(rules) = proxy::Rules::secrets_of(&node.settings.region, proxy::Network::PRIVATE.to_vec()).await else {
+    let Some(rules) = proxy::Rules::secrets_of(&node.settings.region, networks(&node).await).await else {
         node.reporter
             .problem(&format!("compute nodes have no way to the cluster's secret: the agent knows no Region {}", node.settings.region));
         return std::future::pending().await;
@@ -331,9 +352,9 @@ pub fn read_profiles(layout: &Layout, inputs: &BTreeMap<String, Value>) -> Profi
     Profiles { folders: observed.profiles.into_iter().map(folder).collect(), inputs: inputs.clone() }
 }
 
-/// A compute node that started with the login node's last answer asks until it answers. Where it gives another name, the agent ends,
-/// and starts again under that one.
-pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+/// A compute node that started with the login node's last answer asks until it answers. Where it gives another name or none, the agent
+/// ends, and starts again under another.
+pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), End> {
     loop {
         match ask_login_node(&node.options, found.login, &found.link_key, &found.identity).await {
             Ok(given) if given.name == found.given.name => {
@@ -341,7 +362,10 @@ pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), S
                 node.remember(|life| life.given = Some(LastAnswer { given, login: found.login }));
                 return std::future::pending().await;
             }
-            Ok(given) => return Err(format!("this machine is {} now, and no more {}", given.name, found.given.name)),
+            Ok(given) => return Err(End::Renamed(format!("this machine is {} now, and no more {}", given.name, found.given.name))),
+            Err(NoAnswer::Refused(refusal)) if refusal.is_final() => {
+                return Err(End::Renamed(format!("this machine is {} no more: {refusal}", found.given.name)));
+            }
             Err(error) => tracing::debug!(%error, "the login node does not confirm this node's name"),
         }
         sleep(CONFIRM_EVERY).await;
@@ -349,7 +373,7 @@ pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), S
 }
 
 /// A node whose name another machine has got (it was away for long) ends its agent, which asks for a name when it starts again.
-pub async fn renamed<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), String> {
+pub async fn renamed<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), End> {
     let mut lost_since: Option<Instant> = None;
     loop {
         let rival = members::state::State::read(&node.options.layout).ok().and_then(|state| state.name_taken_by);
@@ -358,7 +382,7 @@ pub async fn renamed<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), S
             && since.elapsed() >= node.options.timing.rules.away_min
             && found.given.name != NodeName::LOGIN
         {
-            return Err(format!("the name {} is that of the node at {rival} now", found.given.name));
+            return Err(End::Renamed(format!("the name {} is that of the node at {rival} now", found.given.name)));
         }
         sleep(START_AGAIN).await;
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 
 use crate::account::{self, Account, AccountError};
-use crate::cloud::{self, Cloud as _, CloudError, Identity};
+use crate::cloud::{self, Cloud as _, CloudError, Identity, Signal, SignalError};
 use crate::fetch::{self, FetchError, Fetched};
 use crate::node::Layout;
+use crate::proxy::Network;
 use crate::settings::NodeSettings;
 use crate::store::Store;
 use crate::store::s3::{self, S3};
@@ -31,8 +32,11 @@ pub trait World: Send + Sync + 'static {
     /// node asks, for it may have no other way out.
     fn secret(&self, login: Option<IpAddr>) -> impl Future<Output = Result<String, CloudError>> + Send;
 
+    /// The networks of the machine's VPC.
+    fn networks(&self) -> impl Future<Output = Result<Vec<Network>, CloudError>> + Send;
+
     /// Tells CloudFormation how the node's start ended.
-    fn signal(&self, id: &str, ready: bool) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn signal(&self, signal: &Signal<'_>) -> impl Future<Output = Result<(), SignalError>> + Send;
 
     /// Fetches the profiles; `more`: beside the site's and the user's own.
     fn fetch(&self, more: &[String]) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
@@ -86,8 +90,12 @@ impl World for Aws {
         cloud.secret(&self.settings.secret).await
     }
 
-    async fn signal(&self, id: &str, ready: bool) -> Result<(), CloudError> {
-        self.cloud.signal(&self.settings.stack, &self.settings.resource, id, ready).await
+    async fn networks(&self) -> Result<Vec<Network>, CloudError> {
+        self.cloud.networks().await
+    }
+
+    async fn signal(&self, signal: &Signal<'_>) -> Result<(), SignalError> {
+        self.cloud.signal(&self.settings.stack, &self.settings.resource, signal).await
     }
 
     async fn fetch(&self, more: &[String]) -> Result<Fetched, FetchError> {

@@ -16,8 +16,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use cf_core::plain::plain;
 use tokio::time::sleep;
 
-use super::{Cloud, CloudError, Identity};
+use super::{Cloud, CloudError, Identity, Signal, SignalError};
 use crate::aws::Wire;
+use crate::proxy::Network;
 
 /// Characters of AWS's words.
 const WORDS_MAX: usize = 300;
@@ -90,6 +91,17 @@ impl Aws {
         Ok(Identity { instance, address })
     }
 
+    /// Those of the first interface's VPC (EC2 User Guide, "Instance metadata categories"): its primary block and those added to it.
+    async fn ask_networks(&self) -> Result<Vec<Network>, CloudError> {
+        let none = |text: &str| CloudError::Unreachable(format!("instance metadata give no networks: {}", plain(text, 40)));
+        let mac = self.metadata("mac").await?;
+        if !mac.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
+            return Err(none(&mac));
+        }
+        let text = self.metadata(&format!("network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks")).await?;
+        text.split_whitespace().map(str::parse).collect::<Result<Vec<Network>, _>>().map_err(|_| none(&text))
+    }
+
     async fn ask_secret(&self, arn: &str) -> Result<String, CloudError> {
         let got = self.secrets.get_secret_value().secret_id(arn).send().await.map_err(|error| problem(&error).0)?;
         got.secret_string.ok_or_else(|| CloudError::Missing(format!("{arn} has no text")))
@@ -133,27 +145,32 @@ impl Cloud for Aws {
         self.patiently(self.patience.identity, || self.ask_identity()).await
     }
 
+    async fn networks(&self) -> Result<Vec<Network>, CloudError> {
+        // Once: the metadata have answered before, with the identity.
+        self.ask_networks().await
+    }
+
     async fn secret(&self, arn: &str) -> Result<String, CloudError> {
         self.patiently(self.patience.secret, || self.ask_secret(arn)).await
     }
 
-    async fn signal(&self, stack: &str, resource: &str, id: &str, ready: bool) -> Result<(), CloudError> {
-        let status = if ready { ResourceSignalStatus::Success } else { ResourceSignalStatus::Failure };
-        let id: String = id.chars().take(SIGNAL_ID_CHARS_MAX).collect();
-        let mut may_have_arrived = false;
+    async fn signal(&self, stack: &str, resource: &str, signal: &Signal<'_>) -> Result<(), SignalError> {
+        let status = if signal.ready { ResourceSignalStatus::Success } else { ResourceSignalStatus::Failure };
+        let id: String = signal.id.chars().take(SIGNAL_ID_CHARS_MAX).collect();
+        let mut may_have_arrived = signal.may_have_arrived;
         let mut attempt = 1;
         loop {
             let Err((error, sent)) = self.send_signal(stack, resource, &id, status.clone()).await else { return Ok(()) };
             match sent {
                 Sent::Known => return Ok(()),
                 // The stack has gone on by the signal whose answer was lost. If it has not, no other attempt is of use either.
-                Sent::Late => return if may_have_arrived { Ok(()) } else { Err(error) },
-                Sent::Never => return Err(error),
+                Sent::Late if may_have_arrived => return Ok(()),
+                Sent::Late | Sent::Never => return Err(SignalError { error, may_have_arrived }),
                 Sent::Refused => {}
                 Sent::Perhaps => may_have_arrived = true,
             }
             if attempt >= self.patience.signals {
-                return Err(error);
+                return Err(SignalError { error, may_have_arrived });
             }
             attempt += 1;
             sleep(self.patience.pause).await;

@@ -23,15 +23,21 @@ fn done() -> Answer {
 const LATE: &str = "Stack arn:stack is in CREATE_COMPLETE state and cannot be signaled";
 const KNOWN: &str = "Signal with ID i-1 for resource LoginNode already exists. Signals may only be updated with a FAILURE status.";
 
-async fn signal(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (Result<(), CloudError>, Server) {
+const READY: Signal<'_> = Signal { id: "i-1", ready: true, may_have_arrived: false };
+
+async fn signal(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (Result<(), SignalError>, Server) {
+    give(READY, answer).await
+}
+
+async fn give(signal: Signal<'_>, answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (Result<(), SignalError>, Server) {
     let (aws, server) = aws(move |number, _| answer(number)).await;
-    (aws.signal("arn:stack", "LoginNode", "i-1", true).await, server)
+    (aws.signal("arn:stack", "LoginNode", &signal).await, server)
 }
 
 #[tokio::test]
 async fn a_signal_names_stack_resource_id_and_status() {
     let (aws, server) = aws(|_, _| done()).await;
-    aws.signal("arn:stack", "LoginNode", &"x".repeat(65), false).await.unwrap();
+    aws.signal("arn:stack", "LoginNode", &Signal { id: &"x".repeat(65), ready: false, may_have_arrived: false }).await.unwrap();
     let body = String::from_utf8(server.asked()[0].body.clone()).unwrap();
     let id = format!("UniqueId={}&", "x".repeat(64));
     for part in ["Action=SignalResource", "StackName=arn%3Astack", "LogicalResourceId=LoginNode", id.as_str(), "Status=FAILURE"] {
@@ -44,9 +50,10 @@ async fn a_role_that_is_not_known_yet_is_tried_again_and_not_for_ever() {
     let (result, server) = signal(|number| if number < 3 { refusal(403, "AccessDenied", "not yet") } else { done() }).await;
     assert_eq!((result, server.asked().len()), (Ok(()), 4));
     let (result, server) = signal(|_| refusal(403, "AccessDenied", "never")).await;
-    assert_eq!((result, server.asked().len()), (Err(CloudError::Denied("AccessDenied: never".into())), 4));
+    let never = SignalError { error: CloudError::Denied("AccessDenied: never".into()), may_have_arrived: false };
+    assert_eq!((result, server.asked().len()), (Err(never), 4));
     let (result, server) = signal(|_| refusal(503, "ServiceUnavailable", "")).await;
-    assert!(matches!(result, Err(CloudError::Unreachable(_))));
+    assert!(matches!(result, Err(SignalError { error: CloudError::Unreachable(_), may_have_arrived: true })));
     assert_eq!(server.asked().len(), 4);
 }
 
@@ -59,6 +66,12 @@ async fn a_signal_whose_answer_was_lost_and_that_the_stack_has_taken_is_a_succes
     // Also one that an agent sent before it was ended.
     let (result, _server) = signal(|_| refusal(400, "ValidationError", KNOWN)).await;
     assert_eq!(result, Ok(()));
+    // The stack has gone on by it.
+    let again = Signal { may_have_arrived: true, ..READY };
+    let (result, server) = give(again, |_| refusal(400, "ValidationError", LATE)).await;
+    assert_eq!((result, server.asked().len()), (Ok(()), 1));
+    let (result, _server) = give(again, |_| refusal(400, "ValidationError", "Stack [arn:stack] does not exist")).await;
+    assert!(result.is_err());
 }
 
 #[tokio::test]
@@ -123,6 +136,10 @@ async fn the_machine_is_known_by_metadata_that_are_asked_for_with_a_token() {
         _ if request.header("x-aws-ec2-metadata-token") != "token" => Answer::Whole(401, vec![], vec![]),
         "GET /latest/meta-data/instance-id" => Answer::object(b"i-0123456789abcdef0"),
         "GET /latest/meta-data/local-ipv4" => Answer::object(b"10.1.2.3\n"),
+        "GET /latest/meta-data/mac" => Answer::object(b"02:29:96:8f:6a:2d"),
+        "GET /latest/meta-data/network/interfaces/macs/02:29:96:8f:6a:2d/vpc-ipv4-cidr-blocks" => {
+            Answer::object(b"172.31.0.0/16\n203.0.112.0/20\n")
+        }
         _ => Answer::Whole(404, vec![], vec![]),
     })
     .await;
@@ -130,6 +147,9 @@ async fn the_machine_is_known_by_metadata_that_are_asked_for_with_a_token() {
     aws.imds = metadata_client(Some(&server.url));
     let expected = Identity { instance: "i-0123456789abcdef0".into(), address: "10.1.2.3".parse().unwrap() };
     assert_eq!(aws.identity().await, Ok(expected));
+    let networks = aws.networks().await.unwrap();
+    let holds = |address: &str| networks.iter().any(|network| network.holds(address.parse().unwrap()));
+    assert!(holds("203.0.127.255") && holds("172.31.0.1") && !holds("203.0.128.1"), "{networks:?}");
     let odd = Server::start(|_, request| match request.line.as_str() {
         "PUT /latest/api/token" => Answer::Whole(200, vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".into())], b"token".to_vec()),
         _ => Answer::object(b"<html>a portal</html>"),
@@ -137,4 +157,5 @@ async fn the_machine_is_known_by_metadata_that_are_asked_for_with_a_token() {
     .await;
     aws.imds = metadata_client(Some(&odd.url));
     assert!(matches!(aws.identity().await, Err(CloudError::Unreachable(why)) if why.contains("no instance id")));
+    assert!(matches!(aws.networks().await, Err(CloudError::Unreachable(why)) if why.contains("no networks")));
 }

@@ -119,7 +119,13 @@ impl<S: Store> Poller<S> {
             node,
             me: Owner { instance: instance.to_owned(), run: random::id()? },
             folder: layout.state().join("jobs"),
-            setting: Setting { role: settings.role, cluster: settings.cluster.clone(), limit, bounds: Bounds::default() },
+            setting: Setting {
+                role: settings.role,
+                cluster: settings.cluster.clone(),
+                limit,
+                bounds: Bounds::default(),
+                notes: layout.runs(),
+            },
             busy: Mutex::default(),
             unbegun: Mutex::default(),
         })

@@ -80,6 +80,8 @@ pub struct Setting {
     pub limit: Duration,
     /// The bounds of a run.
     pub bounds: Bounds,
+    /// Where scripts are noted that run.
+    pub notes: PathBuf,
 }
 
 /// Checks a job and runs it. The folder has it.
@@ -124,7 +126,15 @@ async fn run_script(
         variable("CUSTOMIZER_ROLE", setting.role.to_string()),
         variable("CUSTOMIZER_CLUSTER", &setting.cluster),
     ];
-    let job = run::Job { script: script.to_owned(), starter, arguments, folder: folder.to_owned(), environment, limit };
+    let job = run::Job {
+        script: script.to_owned(),
+        starter,
+        arguments,
+        folder: folder.to_owned(),
+        environment,
+        limit,
+        notes: setting.notes.clone(),
+    };
     run::run(&job, &setting.bounds, sink).await.outcome
 }
 

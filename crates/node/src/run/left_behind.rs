@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -45,7 +45,10 @@ struct Process {
 /// it is not done on the thread of who waits, which may be the agent's only one.
 #[derive(Debug, Clone)]
 pub struct Family {
+    /// The leader of its group, where there is one.
     leader: Option<Pid>,
+    /// It is left to itself.
+    let_go: bool,
     mark: Vec<u8>,
     /// Those that are known: number and start.
     known: HashMap<i32, u64>,
@@ -54,10 +57,27 @@ pub struct Family {
 impl Family {
     /// The family of a group's first process, whose environment has this run's mark.
     pub fn new(leader: Pid, run: &str) -> Self {
-        let mut family = Self { leader: Some(leader), mark: format!("{RUN_VARIABLE}={run}").into_bytes(), known: HashMap::new() };
+        let mut family = Self { leader: Some(leader), ..Self::of_run(run) };
         let leader = leader.as_raw_nonzero().get();
         family.known.extend(read_process(leader).map(|process| (leader, process.started)));
         family
+    }
+
+    /// The family of a run whose first process may have ended.
+    pub fn of_run(run: &str) -> Self {
+        Self { leader: None, let_go: false, mark: format!("{RUN_VARIABLE}={run}").into_bytes(), known: HashMap::new() }
+    }
+
+    /// Asks all to end, and kills those that have not after `grace`; returns how many.
+    pub async fn end(&mut self, grace: Duration) -> usize {
+        let asked = Instant::now();
+        let signal = |process: &Process, signal| _ = Pid::from_raw(process.pid).map(|pid| kill_process(pid, signal));
+        let mut living = self.sweep(|process| signal(process, Signal::TERM));
+        while !living.is_empty() && asked.elapsed() < grace {
+            tokio::time::sleep(PAUSE).await;
+            living = self.sweep(|_| {});
+        }
+        self.kill().await
     }
 
     /// Signals the group. That it is gone is no failure.
@@ -128,7 +148,7 @@ impl Family {
 
     /// Kills all that are there now, without waiting for anything but this; nothing where the family was let go.
     pub fn kill_at_once(&mut self) {
-        if self.leader.is_some() {
+        if !self.let_go {
             // Before any of them ends: then its children are no longer seen to be its own.
             self.sweep(|_| {});
         }
@@ -139,19 +159,22 @@ impl Family {
 
     /// Leaves the family to itself.
     pub fn forget(&mut self) {
-        self.leader = None;
+        self.let_go = true;
     }
 
     /// Kills each that is found. Returns these, and whether they were outside the group.
     fn kill_round(&mut self) -> Vec<(i32, bool)> {
-        let Some(leader) = self.leader else { return Vec::new() };
+        if self.let_go {
+            return Vec::new();
+        }
         self.signal_group(Signal::KILL);
         let killed = self.sweep(|process| {
             if let Some(pid) = Pid::from_raw(process.pid) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         });
-        killed.iter().map(|process| (process.pid, process.group != leader.as_raw_nonzero().get())).collect()
+        let group = self.leader.map(|leader| leader.as_raw_nonzero().get());
+        killed.iter().map(|process| (process.pid, group != Some(process.group))).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cf_core::node_report::FailureCode;
-use cf_node::agent::decide::{Action, Exchange, Reached, STAGES, Snapshot, Verdict, decide};
+use cf_node::agent::decide::{Action, CRASHES_MAX, CRASHES_WITHIN, Exchange, Reached, STAGES, Snapshot, Verdict, decide};
 use cf_node::agent::life::{Life, Signal};
 use cf_node::event::Event;
 use cf_node::node::Role;
@@ -20,6 +20,8 @@ pub enum Bug {
     CountsScripts,
     ForgetsFirstBoot,
     ForgetsSignal,
+    ForgetsCrashes,
+    CountsChosenEnds,
 }
 
 const FAIL_AFTER: Duration = Duration::from_mins(5);
@@ -40,16 +42,26 @@ pub struct Boots {
     ended: BTreeSet<Event>,
     reported: Option<Verdict>,
     signals: Vec<Verdict>,
+    taken: bool,
     was_configured_at_boot: bool,
+    /// Since the machine started.
+    uptime: Duration,
+    /// When the agent ended in this boot without having chosen to.
+    ends: Vec<Duration>,
+    /// How often an agent ends between two steps, of a hundred.
+    crash_percent: u64,
     pub ready: u64,
     pub failed: u64,
     pub crashes: u64,
     pub fails: u64,
+    /// Boots that were given up.
+    pub given_up: u64,
 }
 
-/// A crash of the agent, or a broken rule.
+/// An end of the agent, chosen or not, or a broken rule.
 enum Stop {
     Crash,
+    Chosen,
     Broken(String),
 }
 
@@ -61,6 +73,7 @@ impl Boots {
     pub fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut dice = Dice(seed);
         let role = if dice.percent(50) { Role::Master } else { Role::Slave };
+        let crash_percent = if dice.percent(10) { 35 } else { 4 };
         Self {
             dice,
             bug,
@@ -72,11 +85,16 @@ impl Boots {
             ended: BTreeSet::new(),
             reported: None,
             signals: Vec::new(),
+            taken: false,
             was_configured_at_boot: false,
+            uptime: Duration::ZERO,
+            ends: Vec::new(),
+            crash_percent,
             ready: 0,
             failed: 0,
             crashes: 0,
             fails: 0,
+            given_up: 0,
         }
     }
 
@@ -86,6 +104,7 @@ impl Boots {
             self.comes_after = if self.dice.percent(70) { Some(self.dice.below(600)) } else { None };
             (self.ended, self.reported) = (BTreeSet::new(), None);
             self.exchange = if self.dice.percent(30) { Exchange::Pending } else { Exchange::Settled };
+            (self.uptime, self.ends) = (Duration::ZERO, Vec::new());
             self.was_configured_at_boot = self.life.configured;
             self.boot_of_the_machine()?;
         }
@@ -93,11 +112,15 @@ impl Boots {
     }
 
     fn boot_of_the_machine(&mut self) -> Result<(), String> {
-        for _ in 0..4 {
-            self.enter();
+        for _ in 0..=2 * CRASHES_MAX {
+            self.enter()?;
             match self.agent() {
                 Ok(()) => return self.check_end(),
-                Err(Stop::Crash) => self.crashes += 1,
+                Err(Stop::Crash) => {
+                    self.crashes += 1;
+                    self.ends.push(self.uptime);
+                }
+                Err(Stop::Chosen) => self.life.boot.running = self.bug == Some(Bug::CountsChosenEnds),
                 Err(Stop::Broken(text)) => return Err(text),
             }
         }
@@ -105,46 +128,56 @@ impl Boots {
     }
 
     /// What `Life::begin` does with the disk.
-    fn enter(&mut self) {
+    fn enter(&mut self) -> Result<(), String> {
         let disk = serde_json::to_string(&self.life).expect("a life is JSON");
         self.life = serde_json::from_str(&disk).expect("what was written is read");
-        let id = self.boot.to_string();
-        if self.life.boot.id == id {
-            self.life.boot.crashes += u32::from(self.life.boot.running);
-            if self.bug == Some(Bug::ForgetsFirstBoot) {
-                self.life.boot.first = !self.life.configured;
-            }
-        } else {
-            let first = !self.life.configured;
-            self.life.boot = cf_node::agent::life::Boot { id, first, ..Default::default() };
+        self.life.enter(&self.boot.to_string(), self.uptime);
+        match self.bug {
+            Some(Bug::ForgetsFirstBoot) => self.life.boot.first = !self.life.configured,
+            Some(Bug::ForgetsSignal) => self.life.signal = None,
+            Some(Bug::ForgetsCrashes) => self.life.boot.crashed_at.clear(),
+            _ => {}
         }
-        self.life.boot.running = true;
-        if self.bug == Some(Bug::ForgetsSignal) {
-            self.life.signal = None;
+        let (counted, real) = (self.life.boot.crashes as usize, self.ends.len());
+        if counted == real {
+            Ok(())
+        } else {
+            Err(format!("the agent ended {real} times without having chosen to, and {counted} are counted"))
         }
     }
 
     fn may_crash(&mut self) -> Result<(), Stop> {
-        if self.dice.percent(4) { Err(Stop::Crash) } else { Ok(()) }
+        if self.dice.percent(self.crash_percent) { Err(Stop::Crash) } else { Ok(()) }
+    }
+
+    /// Whether the agent has ended so often lately that one of the boot's scripts may be what ends it.
+    fn ended_too_often(&self) -> bool {
+        self.ends.iter().filter(|end| self.uptime.saturating_sub(**end) <= CRASHES_WITHIN).count() > CRASHES_MAX as usize
     }
 
     fn agent(&mut self) -> Result<(), Stop> {
         let (mut sought, mut in_scripts, mut key) = (Duration::ZERO, Duration::ZERO, None);
         let mut reached = if self.life.configured { Reached::Scripts } else { Reached::Nothing };
         self.signal()?;
+        let gives_up = self.ended_too_often() && !self.life.boot.is_over();
         for _ in 0..200 {
             let counted = if self.bug == Some(Bug::CountsScripts) { sought + in_scripts } else { sought };
             let action = decide(&self.snapshot(counted, reached, key));
             self.may_crash()?;
             match action {
                 Action::Run(event) => {
+                    if gives_up {
+                        return broken(format!("{event} runs, but it is perhaps what ended its agent again and again"));
+                    }
                     self.check_run(event, reached == Reached::Configuration, sought)?;
-                    in_scripts += Duration::from_secs(self.dice.below(400));
+                    let took = Duration::from_secs(self.dice.below(400));
+                    (in_scripts, self.uptime) = (in_scripts + took, self.uptime + took);
                     self.run_event(event)?;
                 }
                 Action::Seek(within) => {
                     let step = Duration::from_secs(5 + self.dice.below(20));
-                    sought += within.map_or(step, |within| step.min(within));
+                    let took = within.map_or(step, |within| step.min(within));
+                    (sought, self.uptime) = (sought + took, self.uptime + took);
                     reached = match self.comes_after {
                         Some(after) if sought.as_secs() >= after => Reached::Configuration,
                         Some(_) => Reached::Scripts,
@@ -159,6 +192,9 @@ impl Boots {
                 }
                 Action::CheckKey => key = Some(self.dice.percent(80)),
                 Action::Conclude(verdict) => self.conclude(verdict)?,
+                Action::Serve if reached < Reached::Configuration => return broken("the node serves without its configuration"),
+                // It gets another name, once in a while.
+                Action::Serve if self.dice.percent(5) => return Err(Stop::Chosen),
                 Action::Serve => return Ok(()),
             }
         }
@@ -170,7 +206,7 @@ impl Boots {
         Snapshot {
             role: self.role,
             first_boot: life.boot.first,
-            crashes: life.boot.crashes,
+            crashes: life.boot.recent_crashes(),
             reached,
             obstacle: None,
             sought,
@@ -231,9 +267,13 @@ impl Boots {
     }
 
     fn conclude(&mut self, verdict: Verdict) -> Result<(), Stop> {
+        if self.life.boot.concluded == Some(Verdict::Ready) {
+            return broken(format!("a node that was ready is concluded as {verdict}"));
+        }
+        self.given_up += u64::from(verdict == Verdict::Failed(FailureCode::AgentFailed));
         self.life.boot.concluded = Some(verdict);
         if self.life.signal.is_none() {
-            self.life.signal = Some(Signal { verdict, taken: false });
+            self.life.signal = Some(Signal::owed(verdict, "", &self.life.boot.id));
         }
         self.may_crash()?;
         if self.bug != Some(Bug::SignalsBeforeReport) {
@@ -252,12 +292,13 @@ impl Boots {
             return broken("the signal is given before its report");
         }
         let first = self.signals.first().copied();
-        if let Some(first) = first.filter(|first| *first != signal.verdict || self.signals.len() > 3) {
+        if let Some(first) = first.filter(|first| *first != signal.verdict || self.taken) {
             return broken(format!("{first} was signalled, and {} is signalled again", signal.verdict));
         }
         self.signals.push(signal.verdict);
         self.may_crash()?;
         self.life.signal = Some(Signal { taken: true, ..signal });
+        self.taken = true;
         Ok(())
     }
 

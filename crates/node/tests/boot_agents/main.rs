@@ -2,6 +2,7 @@
 //! of the Alces customiser (facts/seeds.md B).
 
 mod boot_bed;
+mod interrupted;
 mod profiles;
 
 use std::process::Command;
@@ -116,7 +117,9 @@ fn b12_a_login_node_without_network_fails_with_the_reason_and_is_ready_when_it_c
     wait("the failure", || bed.agent(1).log().contains("the node failed: the profile alice cannot be fetched").then_some(()));
     bed.restore_network();
     let report = bed.wait_for("login1", "ready");
-    assert_eq!(report.failure, None);
+    let words = "the profile alice cannot be fetched";
+    assert_eq!(report.failure, Some(FailureCode::ProfileUnreadable), "the answer for the stack, which failed, is made of it");
+    assert!(report.message.starts_with(words), "{}", report.message);
     wait("the signal", || (bed.signals().len() == 1).then_some(()));
     assert!(bed.signals()[0].starts_with("profile-unreadable false"), "the first conclusion counts: {:?}", bed.signals());
     assert_eq!(bed.ran(1).len(), 0, "no script was known when the time was over");

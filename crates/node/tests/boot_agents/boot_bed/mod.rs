@@ -57,6 +57,8 @@ pub struct Bed {
     pub site_profiles: Vec<String>,
     /// How long nodes seek their configuration before `fail`, in milliseconds.
     pub fail_after_ms: u64,
+    /// How long all scripts of a boot may take, in milliseconds.
+    pub boot_limit_ms: u64,
 }
 
 impl Bed {
@@ -65,13 +67,10 @@ impl Bed {
         let [.., high, low] = std::process::id().to_be_bytes();
         let folder = tempfile::tempdir().unwrap();
         let network = [64 + high % 128, low];
-        let bed = Self { folder, agents: BTreeMap::new(), network, site_profiles: Vec::new(), fail_after_ms: 60_000 };
+        let bed =
+            Self { folder, agents: BTreeMap::new(), network, site_profiles: Vec::new(), fail_after_ms: 60_000, boot_limit_ms: 1_440_000 };
         bed.put("secrets/cluster", "a secret of this cluster only, 0123456789");
-        bed.script(
-            "alice",
-            "configure.d/00-key",
-            &format!("[ \"$2\" = slave ] || echo ssh-ed25519 AAAA alice > {ROOT}/home/alice/.ssh/authorized_keys"),
-        );
+        bed.script("alice", "configure.d/00-key", &format!("echo ssh-ed25519 AAAA alice > {ROOT}/home/alice/.ssh/authorized_keys"));
         bed
     }
 
@@ -132,7 +131,7 @@ impl Bed {
     pub fn spawn(&self, machine: u8, boot: &str) -> Agent {
         let root = self.root(machine);
         self.write_settings(machine);
-        Agent::start(&root, &self.store(), self.address(machine), machine, boot, self.fail_after_ms)
+        Agent::start(&root, &self.store(), self.address(machine), machine, boot, [self.fail_after_ms, self.boot_limit_ms])
     }
 
     fn write_settings(&self, machine: u8) {
@@ -146,6 +145,7 @@ impl Bed {
             "role": role, "cluster": CLUSTER, "user": "alice", "request": "00000000000000aa", "login": "alice", "region": "eu-west-2",
             "account": "123456789012", "stack": "arn:stack", "resource": resource, "customizer_bucket": "profiles",
             "site_profiles": self.site_profiles, "profile": "alice", "system_bucket": "system", "secret": "arn:secret", "nodes_max": 3,
+            "user_bucket": "homes", "logs": format!("home/alice/{CLUSTER}.logs/"),
         });
         std::fs::write(layout.settings(), settings.to_string()).unwrap();
     }

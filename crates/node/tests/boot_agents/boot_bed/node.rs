@@ -22,12 +22,13 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    pub fn start(root: &Path, store: &Path, address: Ipv4Addr, machine: u8, boot: &str, fail_after_ms: u64) -> Self {
+    pub fn start(root: &Path, store: &Path, address: Ipv4Addr, machine: u8, boot: &str, [fail_after_ms, boot_limit_ms]: [u64; 2]) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(root.join("log")).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--ignored", "--exact", "agent_process", "--nocapture", "--test-threads=1"]);
         command.env("AGENT_ROOT", root).env("AGENT_STORE", store).env("AGENT_ADDRESS", address.to_string());
         command.env("AGENT_INSTANCE", format!("i-{machine}")).env("AGENT_BOOT", boot).env("AGENT_FAIL_AFTER_MS", fail_after_ms.to_string());
+        command.env("AGENT_BOOT_LIMIT_MS", boot_limit_ms.to_string());
         let process = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Self { process, root: root.to_owned() }
     }

@@ -10,9 +10,10 @@ use cf_node::account::{Account, AccountError};
 use cf_node::agent::assignment::Rules;
 use cf_node::agent::world::World;
 use cf_node::agent::{Options, Timing, daemon};
-use cf_node::cloud::{CloudError, Identity};
+use cf_node::cloud::{CloudError, Identity, Signal, SignalError};
 use cf_node::fetch::{self, FetchError, Fetched};
 use cf_node::node::{Layout, NodeName};
+use cf_node::proxy::Network;
 use cf_node::reporter::{self, Pace};
 use cf_node::settings::NodeSettings;
 use cf_node::store::folder::FolderStore;
@@ -74,9 +75,15 @@ impl World for TestWorld {
         Ok(String::from_utf8(bytes).unwrap())
     }
 
-    async fn signal(&self, id: &str, ready: bool) -> Result<(), CloudError> {
+    async fn networks(&self) -> Result<Vec<Network>, CloudError> {
+        Err(CloudError::Unreachable("loopback addresses are of no VPC".to_owned()))
+    }
+
+    async fn signal(&self, signal: &Signal<'_>) -> Result<(), SignalError> {
+        let Signal { id, ready, .. } = signal;
         let report = reporter::read(self.bucket.as_ref(), &self.settings, NodeName::LOGIN).await;
-        let report = report.map_err(|error| CloudError::Unreachable(error.to_string()))?;
+        let lost = |error: StoreError| SignalError { error: CloudError::Unreachable(error.to_string()), may_have_arrived: false };
+        let report = report.map_err(lost)?;
         let state = report.map_or("absent".to_owned(), |report| report.state.to_string());
         let mut file = std::fs::File::options().create(true).append(true).open(self.bucket.folder.join("signals")).unwrap();
         writeln!(file, "{id} {ready} {state}").unwrap();
@@ -113,8 +120,10 @@ pub fn run_agent() {
     let layout = Layout::below(&root);
     let identity = Identity { instance: variable("AGENT_INSTANCE").unwrap(), address: variable("AGENT_ADDRESS").unwrap().parse().unwrap() };
     let milliseconds = Duration::from_millis;
+    let from_variable = |name| milliseconds(variable(name).unwrap().parse().unwrap());
     let timing = Timing {
-        fail_after: milliseconds(variable("AGENT_FAIL_AFTER_MS").unwrap().parse().unwrap()),
+        fail_after: from_variable("AGENT_FAIL_AFTER_MS"),
+        boot_limit: from_variable("AGENT_BOOT_LIMIT_MS"),
         last_answer_after: milliseconds(1_000),
         retry: (milliseconds(50), milliseconds(200)),
         look: milliseconds(100),
