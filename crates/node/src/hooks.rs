@@ -248,9 +248,9 @@ impl Pass<'_> {
                 }
                 self.note(&format!("script {label} starts and has {} s", limit.as_secs()));
                 let folder = path.parent().and_then(|events| events.parent()).unwrap_or(&plan.folder.path).to_owned();
-                let lent = self.lend(&label);
+                let turn = self.lend(&label);
                 let mut environment = self.environment(&plan.folder.name);
-                environment.extend(lent.as_ref().map(Lent::variable));
+                environment.extend(turn.as_ref().map(Lent::variable));
                 let arguments = self.arguments.clone();
                 let job = Job { script: path, starter: prepared.starter, arguments, folder, environment, limit };
                 (run::run(&job, &self.hooks.bounds, self.sink(&label)).await, notes)
