@@ -131,7 +131,7 @@ fn however_many_nodes_report_failed_scripts_those_that_are_shown_are_kept_and_th
     let mut kept = NodeReports::default();
     for node in (0..=NODES_MAX).map(NodeName::Numbered) {
         let scripts = (0..SCRIPTS_MAX).map(|nth| failed(&format!("{nth}.sh"))).collect();
-        let state = if node.0 == 1 { NodeState::Leaving } else { NodeState::Ready };
+        let state = if node == NodeName::Numbered(1) { NodeState::Leaving } else { NodeState::Ready };
         let report = NodeReport { scripts, ..report(state) };
         all.by_node.insert(node, report.clone());
         kept.add(node, report);

@@ -4,6 +4,7 @@
 //! A failed script is reported, and what runs after it is the profile's choice (`on-error`); a boot's scripts have a time in common.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -333,7 +334,7 @@ impl Pass<'_> {
 
 /// Lends the turn to a script. Without it the commands that the script calls wait for the script's own end.
 fn lent(turn: &Turn, note: impl Fn(&str)) -> Option<Lent<'_>> {
-    let cannot = |error| note(&format!(" cannot call cf-node customize, which would wait for its end: {error}"));
+    let cannot = |error: &io::Error| note(&format!(" cannot call cf-node customize, which would wait for its end: {error}"));
     turn.lend().inspect_err(cannot).ok()
 }
 

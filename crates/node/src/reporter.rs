@@ -124,7 +124,7 @@ impl Reporter {
 
     /// The name may be another node's: nothing is reported until the next.
     pub fn forget_name(&self) {
-        self.wanted.send_if_modified(|wanted| wanted.name.take().is_some());
+        self.wanted.send_if_modified(|wanted| std::mem::take(&mut wanted.under) != Under::Nothing);
     }
 
     /// Waits until all changes until now are in S3, or the time is over, which it returns.

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use crate::node::Layout;
 use crate::random;
+use crate::run::{Variable, variable};
 
 /// The environment variable that has the mark of a script's turn.
 pub const TURN_VARIABLE: &str = "CUSTOMIZER_TURN";
@@ -112,8 +113,8 @@ impl Turn {
 
 impl Lent<'_> {
     /// What the script's environment has.
-    pub fn variable(&self) -> (&'static str, OsString) {
-        (TURN_VARIABLE, self.mark.clone())
+    pub fn variable(&self) -> Variable {
+        variable(TURN_VARIABLE, &self.mark)
     }
 }
 

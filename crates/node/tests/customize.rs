@@ -22,7 +22,7 @@ impl Node {
             "account": "123456789012", "stack": "arn:stack", "customizer_bucket": "profiles", "profile": "alice",
             "system_bucket": "system", "secret": "arn:secret", "nodes_max": 4,
         });
-        node.file(&node.layout().settings(), &settings.to_string());
+        write(&node.layout().settings(), &settings.to_string());
         node
     }
 
@@ -30,13 +30,8 @@ impl Node {
         Layout::below(self.0.path())
     }
 
-    fn file(&self, path: &Path, content: &str) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
     fn script(&self, path: &str, content: &str) {
-        self.file(&self.layout().profiles().join("01-alice").join(path), content);
+        write(&self.layout().profiles().join("01-alice").join(path), content);
     }
 
     /// What scripts write into.
@@ -48,6 +43,11 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cf-node"));
         command.args(["customize", "--root"]).arg(self.0.path()).args(arguments).stdout(Stdio::null()).spawn().unwrap()
     }
+}
+
+fn write(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
 }
 
 /// Waits for a file that ends with a line, and returns it.

@@ -1,7 +1,7 @@
 //! The two Auto Scaling groups of a cluster, and which compute nodes are whose. A node belongs to one group for good: Slurm chooses
 //! between spot and on demand by choosing between nodes.
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 use serde::{Deserialize, Serialize};
 
 /// A group of machines.

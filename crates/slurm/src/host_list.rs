@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 
 /// Names in one list, as Slurm limits a range.
 pub const NAMES_MAX: usize = 64 * 1024;

@@ -79,9 +79,9 @@ pub async fn run<W: World>(options: Options, settings: NodeSettings, world: W, s
     let boot = options.boot.clone().unwrap_or_else(boot_id);
     let in_state = |error| DaemonError::State(layout.state().display().to_string(), error);
     let instance = identity.as_ref().map(|identity| identity.instance.as_str());
-    let begin = |lock| Ok((lock, Life::begin(&layout, &owner(&settings), instance, &boot, uptime()).map_err(in_state)?));
-    let (_lock, (life, begin)) = match lock.and_then(begin) {
-        Ok(begun) => begun,
+    let enter = |lock| Ok((lock, Life::begin(&layout, &owner(&settings), instance, &boot, uptime()).map_err(in_state)?));
+    let (_lock, (life, begin)) = match lock.and_then(enter) {
+        Ok(entered) => entered,
         Err(error) => {
             report_without_state(&options, &settings, &world, identity.as_ref(), &error).await;
             return Err(error);

@@ -132,7 +132,7 @@ async fn an_apply_that_is_stopped_while_it_fetches_leaves_no_profile_that_a_boot
     let applier = Applier { store, fetch: Endless(Arc::clone(&begun)), settings, layout: layout.clone(), hooks, failures };
     let profile = name("foo");
     tokio::select! {
-        applied = applier.apply(&profile) => panic!("the fetch has ended: {applied:?}"),
+        ended = applier.apply(&profile) => panic!("the fetch has ended: {ended:?}"),
         () = begun.notified() => {}
     }
     assert_eq!(lists::more(&node.layout).0, [""; 0]);

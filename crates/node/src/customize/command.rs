@@ -148,10 +148,10 @@ pub async fn run(options: Options) -> ExitCode {
             Ok(0)
         }
         Verb::Avail { repository } => available(&layout, repository.as_deref()).await,
-        Verb::Apply { nodes, all, profile } => unless_stopped(apply(&layout, &nodes, all, &profile)).await,
+        Verb::Apply { nodes, all, profile } => Box::pin(unless_stopped(apply(&layout, &nodes, all, &profile))).await,
         Verb::Bucket => show_bucket(&layout),
         Verb::Push(options) => push::run(&layout, options).await,
-        Verb::Pull => unless_stopped(pull(&layout)).await,
+        Verb::Pull => Box::pin(unless_stopped(pull(&layout))).await,
         Verb::Trigger { members, event, profile } => {
             unless_stopped(trigger_event(&layout, &event, profile.as_ref(), members.into_iter().collect())).await
         }

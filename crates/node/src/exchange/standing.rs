@@ -54,8 +54,8 @@ impl Standing {
     #[must_use]
     pub fn and_mistakes(mut self, mistakes: &[Mistake]) -> Self {
         let is_first = |nth: &usize| !mistakes[..*nth].iter().any(|earlier| earlier.profile == mistakes[*nth].profile);
-        let mistaken = (0..mistakes.len()).filter(is_first).map(|nth| mistaken_profile(&mistakes[nth..]));
-        self.failed.splice(0..0, mistaken);
+        let of_profiles = (0..mistakes.len()).filter(is_first).map(|nth| mistaken_profile(&mistakes[nth..]));
+        self.failed.splice(0..0, of_profiles);
         if let Some(mistake) = mistakes.iter().find(|mistake| mistake.fails_the_node) {
             self.readiness = Readiness::Failed(format!("no step of this profile's exchange is run: {mistake}"));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 
 use super::words::{Closed, Note, OURS};
 use crate::group::Group;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 use jiff::Timestamp;
 
 use super::words::OURS;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::node::NodeName;
 use cf_core::node_report::rank;
-use cf_core::node_reports::NodeName;
 use serde::Deserialize;
 
 use super::{ViewError, read};

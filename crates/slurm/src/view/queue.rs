@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::{ViewError, read};

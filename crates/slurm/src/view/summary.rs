@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 
 use super::Jobs;
 use crate::host_list::Nodes;

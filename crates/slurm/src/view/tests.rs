@@ -1,6 +1,6 @@
 //! Real answers of Slurm 24.11.5, and others.
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 
 use super::*;
 use crate::scaling::Power;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cf_core::node_reports::NodeName;
+use crate::node::NodeName;
 use jiff::Timestamp;
 use rand::RngExt;
 
