@@ -180,7 +180,9 @@ pub(super) fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String
 fn report_current<W: World>(node: &Node<W>, reported: &mut Vec<String>, now: Vec<String>) {
     node.reporter.change(|contents| {
         reported.iter().filter(|before| !now.contains(before)).for_each(|before| contents.solved(before));
-        now.iter().for_each(|text| contents.problem(text));
+        for text in &now {
+            contents.problem(text);
+        }
     });
     *reported = now;
 }

@@ -249,7 +249,7 @@ async fn a_script_of_an_exchange_waits_until_those_of_an_event_have_ended() {
     std::fs::write(bed.step.folder.join("configure.d/a"), event).unwrap();
     let facts = Facts { role: Role::Master, cluster: "demo".to_owned(), first_boot: true };
     let hooks = Arc::clone(&bed.hooks);
-    let configure = tokio::spawn(async move { hooks.run(&Occasion::Stage(Event::Configure), &facts, None).await });
+    let configure = tokio::spawn(async move { Hooks::run(&hooks, &Occasion::Stage(Event::Configure), &facts, None).await });
     bed.log.until("[configure] script site/a starts").await;
     let late = bed.run(Phase::Export, Duration::from_millis(50)).await;
     let why = "other scripts ran on this node until its time was over".to_owned();
