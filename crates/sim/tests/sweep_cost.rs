@@ -73,7 +73,8 @@ fn sweep(cloud: &Cloud) -> Took {
 fn row(cloud: &mut Cloud, clusters: usize, users: usize, unknown: usize) {
     let first = sweep(cloud);
     let then = sweep(cloud);
-    cloud.drop_file("home/user1/cluster5.cf-create", b"{}");
+    // A request that is refused changes its user's ledger, and leaves nothing owed.
+    cloud.drop_file("home/user1/cluster5.cf-create", b"[]");
     cloud.drain();
     let changed = sweep(cloud);
     let told = |took: &Took| format!("{:5} {:9} {:7.1}", took.calls, took.bytes / 1024, took.time.as_secs_f64() * 1e3);

@@ -327,7 +327,7 @@ fn mistakes_in_the_steps_of_a_profile_are_in_the_report() {
     ready(&mut bed, 0);
     let failed = wait("the mistake", || bed.report("login1").unwrap().scripts.first().cloned());
     assert_eq!((failed.profile.as_str(), failed.script.as_str()), ("alice", "profile.toml"));
-    let outcome = "has mistakes, so no step of any profile is run: exchange step \"hosts\": it has no script: ";
+    let outcome = "has mistakes, so no step of it is run: exchange step \"hosts\": it has no script: ";
     assert!(failed.outcome.starts_with(outcome), "{}", failed.outcome);
 }
 
