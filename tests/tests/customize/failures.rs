@@ -47,9 +47,11 @@ async fn b8_a_script_that_fails_the_login_node_is_in_the_answer_with_its_last_li
     cluster.begin(LOGIN)?;
     let answer = cluster.user.answer("demo.cf-failed").await?;
     assert!(answer.contains(&node_failure(FailureCode::ScriptFailed, "")), "{answer}");
-    let script = "The script 50-emacs.sh (profile b8f, event configure) ended with exit code 3. Its last lines:\n";
+    let script =
+        "The script \"50-emacs.sh\" (profile \"b8f\", event \"configure\") is reported as \"ended with exit code 3\". Its last lines:\n";
     assert!(answer.contains(script) && answer.contains("  | installing emacs\n    | E: no such package\n"), "{answer}");
-    assert!(answer.contains("The script 60-later.sh (profile b8f, event configure) is not run: 50-emacs.sh failed"), "{answer}");
+    let later = "The script \"60-later.sh\" (profile \"b8f\", event \"configure\") is reported as \"is not run: 50-emacs.sh failed";
+    assert!(answer.contains(later), "{answer}");
     assert!(cluster.user.text("demo.cf-created").await?.is_none());
     assert_eq!(cluster.machine(LOGIN).read("ran"), "", "neither a later script nor a later event");
     let log = cluster.user.answer("demo.logs/instance.log").await?;

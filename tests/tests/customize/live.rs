@@ -43,12 +43,12 @@ async fn b17_a_profile_is_applied_at_once_here_or_on_another_node_and_one_with_i
         cluster.forget(nth)?;
     }
     let printed = cluster.customize(LOGIN, "apply account/b17-foo")?;
-    assert!(printed.ends_with("\n5 scripts did well\n"), "{printed}");
+    assert!(printed.ends_with("\n5 scripts succeeded\n"), "{printed}");
     let wanted = applied(&cluster, "master", compute);
     cluster.has_run(LOGIN, &wanted.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     assert_eq!(cluster.customize(LOGIN, "list")?, "account/b17-foo\naccount/b17\n");
     assert_eq!(cluster.machine(compute).read("ran"), "");
-    assert_eq!(cluster.customize(LOGIN, "apply -n compute-1 b17-foo")?, "compute-1: 5 scripts did well\n");
+    assert_eq!(cluster.customize(LOGIN, "apply -n compute-1 b17-foo")?, "compute-1: 5 scripts succeeded\n");
     let wanted = applied(&cluster, "slave", compute);
     cluster.has_run(compute, &wanted.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     assert_eq!(cluster.machine(LOGIN).read("ran").lines().count(), 5, "not here again");
