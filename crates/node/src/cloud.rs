@@ -35,7 +35,7 @@ pub enum CloudError {
     #[error("AWS refuses it: {0}")]
     Denied(String),
     /// There is no such thing.
-    #[error("AWS has it not: {0}")]
+    #[error("AWS has no such thing: {0}")]
     Missing(String),
     /// AWS could not be reached, or did not answer, after the attempts that are made.
     #[error("AWS cannot be reached: {0}")]

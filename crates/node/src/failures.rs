@@ -28,7 +28,7 @@ pub const KEPT_MAX: usize = 5 * SCRIPTS_MAX;
 pub struct Entry {
     /// The scripts that failed, or were not run.
     failed: Vec<FailedScript>,
-    /// The scripts that did well: event, profile, script.
+    /// The scripts that succeeded: event, profile, script.
     well: Vec<(String, String, String)>,
 }
 

@@ -97,7 +97,8 @@ impl Output {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::join!(output.read(Stream::Stdout, stdout), output.read(Stream::Stderr, stderr));
+            // Of what both got meanwhile, standard output goes first: an error most often follows what it is about. Two pipes have no order.
+            tokio::join!(biased; output.read(Stream::Stdout, stdout), output.read(Stream::Stderr, stderr));
             // What a background process printed after the script's own end.
             output.tell_left_out(&mut output.state());
         })
