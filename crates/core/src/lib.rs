@@ -32,6 +32,7 @@ pub mod ledger_cache;
 mod lookalike;
 pub mod message;
 pub mod names;
+pub mod node_name;
 pub mod node_report;
 pub mod node_reports;
 pub mod node_signal;

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::fault::Fault;
+use crate::node_name::NodeName;
 use crate::node_report::{self, FailedScript, FailureCode, InstanceId, NodeReport, NodeState};
 
 /// A status file gives the words of so many nodes: the reasons of those that failed, then the notes of others. The state of every node
@@ -28,45 +29,49 @@ pub const NODES_MAX: u32 = 499;
 
 /// A node. It is read and printed as its name: `login1` or `compute-N`, and of a machine without a number `compute-` and its EC2 id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NodeName {
-    /// By its number: 0 is the login node.
-    Numbered(u32),
+pub enum ReportedNode {
+    /// By its number.
+    Numbered(NodeName),
     /// A machine that the login node has given no number, by its EC2 id.
     Unnumbered(InstanceId),
 }
 
 /// The login node.
-pub const LOGIN: NodeName = NodeName::Numbered(0);
+pub const LOGIN: ReportedNode = ReportedNode::Numbered(NodeName::LOGIN);
 
-impl NodeName {
+impl ReportedNode {
+    /// The node of this rank.
+    pub const fn numbered(rank: u32) -> Self {
+        Self::Numbered(NodeName::of_rank(rank))
+    }
+
     /// The node of this name, if it is one.
     pub fn read(name: &str) -> Option<Self> {
-        node_report::rank(name).map(Self::Numbered).or_else(|| node_report::unnumbered(name).map(Self::Unnumbered))
+        name.parse().ok().map(Self::Numbered).or_else(|| node_report::unnumbered(name).map(Self::Unnumbered))
     }
 
     /// Whether its number is above this one.
     pub const fn is_above(self, most: u32) -> bool {
-        matches!(self, Self::Numbered(number) if number > most)
+        matches!(self, Self::Numbered(name) if name.rank() > most)
     }
 }
 
-impl fmt::Display for NodeName {
+impl fmt::Display for ReportedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Numbered(0) => f.write_str("login1"),
-            Self::Numbered(number) => write!(f, "compute-{number}"),
+            Self::Numbered(name) => name.fmt(f),
             Self::Unnumbered(instance) => f.write_str(&instance.node()),
         }
     }
 }
 
-impl Serialize for NodeName {
+impl Serialize for ReportedNode {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for NodeName {
+impl<'de> Deserialize<'de> for ReportedNode {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
         Self::read(&name).ok_or_else(|| de::Error::custom("no node has this name"))
@@ -77,7 +82,7 @@ impl<'de> Deserialize<'de> for NodeName {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeReports {
     /// What each node reports.
-    pub by_node: BTreeMap<NodeName, NodeReport>,
+    pub by_node: BTreeMap<ReportedNode, NodeReport>,
     /// Objects beside them that count for nothing: of no node of this cluster, older than it, too long, unreadable.
     pub ignored: usize,
 }
@@ -85,7 +90,7 @@ pub struct NodeReports {
 impl NodeReports {
     /// Takes one more report, of a node that comes after those that are there. Scripts that no status file shows are only counted:
     /// hundreds of nodes that report whatever fits are not to fill a function's memory.
-    pub fn add(&mut self, node: NodeName, mut report: NodeReport) {
+    pub fn add(&mut self, node: ReportedNode, mut report: NodeReport) {
         let kept: usize = self.by_node.values().map(|report| report.scripts.len()).sum();
         let room = if is_here(node, &report) { SCRIPTS_SHOWN_MAX.saturating_sub(kept) } else { 0 };
         let more = report.scripts.len().saturating_sub(room);
@@ -100,7 +105,7 @@ impl NodeReports {
 }
 
 /// Whether the node is part of the cluster: a compute node that ended as it was meant to is none any more.
-fn is_here(node: NodeName, report: &NodeReport) -> bool {
+fn is_here(node: ReportedNode, report: &NodeReport) -> bool {
     node == LOGIN || report.state != NodeState::Leaving
 }
 
@@ -127,7 +132,7 @@ impl ObservedReports {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedNode {
     /// Which.
-    pub node: NodeName,
+    pub node: ReportedNode,
     /// Why, in a sentence.
     pub reason: String,
 }
@@ -136,7 +141,7 @@ pub struct FailedNode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeNote {
     /// Which node.
-    pub node: NodeName,
+    pub node: ReportedNode,
     /// What, in a sentence.
     pub note: String,
 }
@@ -145,7 +150,7 @@ pub struct NodeNote {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptOfNode {
     /// On which node.
-    pub node: NodeName,
+    pub node: ReportedNode,
     /// The script.
     #[serde(flatten)]
     pub script: FailedScript,
@@ -156,7 +161,7 @@ pub struct ScriptOfNode {
 pub struct NodesShown {
     /// The state of each node, the login node first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub nodes: BTreeMap<NodeName, String>,
+    pub nodes: BTreeMap<ReportedNode, String>,
     /// Nodes that failed, and why: the first [`FAILED_NODES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_nodes: Vec<FailedNode>,

@@ -10,7 +10,7 @@ fn failed(script: &str) -> FailedScript {
 }
 
 fn shown(reports: impl IntoIterator<Item = (u32, NodeReport)>) -> NodesShown {
-    let by_node = reports.into_iter().map(|(nth, report)| (NodeName::Numbered(nth), report)).collect();
+    let by_node = reports.into_iter().map(|(nth, report)| (ReportedNode::numbered(nth), report)).collect();
     NodesShown::of(&NodeReports { by_node, ignored: 0 }, Some("198.51.100.7"), node_failure)
 }
 
@@ -32,7 +32,7 @@ fn a_failed_node_is_shown_with_its_reason_and_a_failed_script_with_its_node() {
     let reasons: Vec<_> = shown.failed_nodes.iter().map(|failed| (failed.node.to_string(), failed.reason.as_str())).collect();
     let no_key = node_failure(FailureCode::NoUsableSshKey, "");
     assert_eq!(reasons, [("login1".into(), no_key.as_str()), ("compute-1".into(), "no room"), ("compute-2".into(), "it gave no reason")]);
-    assert_eq!(shown.failed_scripts, [ScriptOfNode { node: NodeName::Numbered(1), script: failed("10-emacs.sh") }]);
+    assert_eq!(shown.failed_scripts, [ScriptOfNode { node: ReportedNode::numbered(1), script: failed("10-emacs.sh") }]);
     assert_eq!(shown.more_failed_scripts, 3);
     let json = serde_json::to_value(&shown.failed_scripts[0]).unwrap();
     assert_eq!(
@@ -53,7 +53,7 @@ fn what_a_node_that_has_not_failed_lets_its_user_know_is_shown_and_another_note_
 
 #[test]
 fn a_machine_without_a_number_is_named_by_its_id() {
-    let by_node = |name: &str| [(NodeName::read(name).unwrap(), report(NodeState::Failed))].into();
+    let by_node = |name: &str| [(ReportedNode::read(name).unwrap(), report(NodeState::Failed))].into();
     let shown = |name| NodesShown::of(&NodeReports { by_node: by_node(name), ignored: 0 }, None, node_failure);
     let text = serde_json::to_string(&shown("compute-i-0abc")).unwrap();
     assert!(text.starts_with(r#"{"nodes":{"compute-i-0abc":"failed"},"failed_nodes":[{"node":"compute-i-0abc","#), "{text}");
@@ -96,7 +96,7 @@ fn however_much_is_reported_the_status_file_can_be_read_back() {
         ..report(NodeState::Failed)
     };
     // The longest names are those of machines without a number.
-    let name = |nth: u32| if nth == 0 { LOGIN } else { NodeName::read(&format!("compute-i-{nth:017x}")).unwrap() };
+    let name = |nth: u32| if nth == 0 { LOGIN } else { ReportedNode::read(&format!("compute-i-{nth:017x}")).unwrap() };
     let of = |one: &NodeReport| {
         let by_node = (0..=NODES_MAX).map(|nth| (name(nth), one.clone().bounded())).collect();
         NodesShown::of(&NodeReports { by_node, ignored: 0 }, Some("198.51.100.7"), node_failure)
@@ -129,9 +129,9 @@ fn only_a_failure_that_was_not_shown_before_is_another_one() {
 fn however_many_nodes_report_failed_scripts_those_that_are_shown_are_kept_and_the_others_counted() {
     let mut all = NodeReports::default();
     let mut kept = NodeReports::default();
-    for node in (0..=NODES_MAX).map(NodeName::Numbered) {
+    for node in (0..=NODES_MAX).map(ReportedNode::numbered) {
         let scripts = (0..SCRIPTS_MAX).map(|nth| failed(&format!("{nth}.sh"))).collect();
-        let state = if node == NodeName::Numbered(1) { NodeState::Leaving } else { NodeState::Ready };
+        let state = if node == ReportedNode::numbered(1) { NodeState::Leaving } else { NodeState::Ready };
         let report = NodeReport { scripts, ..report(state) };
         all.by_node.insert(node, report.clone());
         kept.add(node, report);

@@ -7,7 +7,7 @@ use cf_core::decide::state::{PhaseKind, StackKind};
 use cf_core::decide::{Action, Plan, decide, decide_reports};
 use cf_core::effect::{Effect, Expect};
 use cf_core::key::{self, Answer, Reading};
-use cf_core::node_reports::{NodeName, NodeReports, NodesShown, ObservedReports};
+use cf_core::node_reports::{NodeReports, NodesShown, ObservedReports, ReportedNode};
 use cf_core::settings::{Function, Right, Settings};
 use cf_core::snapshot::{ObservedStack, Snapshot};
 use cf_core::status::{State, Status};
@@ -56,7 +56,7 @@ proptest! {
     fn a_report_never_leads_to_more_than_the_status_file_that_is_there(scene in scene(), settings in settings(), seconds in 0i64..200) {
         let mut snapshot = made::snapshot(&scene, &settings);
         let report = |state: &str| serde_json::from_value(serde_json::json!({"state": state, "updated": "2026-11-21T09:00:00Z"})).expect("a report");
-        let by_node = [(NodeName::Numbered(0), report("ready")), (NodeName::Numbered(1), report("failed"))].into();
+        let by_node = [(ReportedNode::numbered(0), report("ready")), (ReportedNode::numbered(1), report("failed"))].into();
         snapshot.reports = ObservedReports::Read(NodeReports { by_node, ignored: 1 });
         for state in [State::Creating, State::Ready, State::Failed, State::Deleting, State::Deleted] {
             snapshot.status_file = snapshot.entry().accepted.map(|accepted| Status {

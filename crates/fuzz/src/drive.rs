@@ -67,6 +67,22 @@ pub fn pick<T: Clone>(u: &mut Unstructured<'_>, of: &[T]) -> T {
     u.choose(of).ok().or(of.first()).cloned().expect("there is something to choose from")
 }
 
+/// Changes some bytes of a JSON text: cuts it, or puts in or replaces a character that JSON knows, or none that it does.
+pub fn spoil(u: &mut Unstructured<'_>, text: &mut Vec<u8>) {
+    const BYTES: &[u8] = b"\"{}[],:0a\\\xFF-.";
+    for _ in 0..upto(u, 3) {
+        if text.is_empty() {
+            return;
+        }
+        let at = upto(u, text.len() - 1);
+        match upto(u, 2) {
+            0 => text.truncate(at),
+            1 => text.insert(at, pick(u, BYTES)),
+            _ => text[at] = pick(u, BYTES),
+        }
+    }
+}
+
 /// A number from 0 to `most`.
 pub fn upto(u: &mut Unstructured<'_>, most: usize) -> usize {
     u.int_in_range(0..=most).unwrap_or(0)

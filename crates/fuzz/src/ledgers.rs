@@ -10,7 +10,7 @@ use cf_core::stack::StackId;
 use cf_core::status::{Progress, State, Status};
 use jiff::Timestamp;
 
-use crate::drive::{pick, target, text, upto};
+use crate::drive::{pick, spoil, target, text, upto};
 
 target!(
     /// Any bytes as a ledger and as a status file, and ours with bytes changed.
@@ -21,17 +21,7 @@ target!(
         reads_again(bytes);
         let u = &mut Unstructured::new(bytes);
         let mut spoiled = serde_json::to_vec(&ledger(u)).expect("a ledger has a JSON form");
-        for _ in 0..upto(u, 3) {
-            let at = upto(u, spoiled.len().saturating_sub(1));
-            match upto(u, 2) {
-                0 => spoiled.truncate(at),
-                1 => spoiled.insert(at, pick(u, b"\"{}[],:0a\\\xFF-.")),
-                _ => spoiled[at] = pick(u, b"\"{}[],:0a\\\xFF-."),
-            }
-            if spoiled.is_empty() {
-                break;
-            }
-        }
+        spoil(u, &mut spoiled);
         reads_again(&spoiled)
     }
 );

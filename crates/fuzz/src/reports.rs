@@ -16,7 +16,7 @@ use cf_sim::{Cloud, StackBehaviour};
 use serde_json::Value;
 use strum::VariantArray;
 
-use crate::drive::{pick, target, text, upto};
+use crate::drive::{pick, spoil, target, text, upto};
 
 target!(
     /// Any bytes as a report, and one of ours with bytes changed.
@@ -27,17 +27,9 @@ target!(
         is_bounded(bytes);
         let u = &mut Unstructured::new(bytes);
         let mut spoiled = report(u, "demo");
-        for _ in 0..upto(u, 3) {
-            let at = upto(u, spoiled.len().saturating_sub(1));
-            match upto(u, 3) {
-                0 => spoiled.truncate(at),
-                1 => spoiled.insert(at, pick(u, b"\"{}[],:0a\\\xFF-.")),
-                2 if upto(u, 3) == 0 => spoiled.resize(BYTES_MAX + upto(u, 1), b' '),
-                _ => spoiled[at] = pick(u, b"\"{}[],:0a\\\xFF-."),
-            }
-            if spoiled.is_empty() {
-                break;
-            }
+        spoil(u, &mut spoiled);
+        if upto(u, 7) == 0 {
+            spoiled.resize(BYTES_MAX + upto(u, 1), b' ');
         }
         is_bounded(&spoiled)
     }

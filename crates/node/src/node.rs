@@ -1,8 +1,8 @@
 //! What a node is: its role, its name, and where its files lie.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use cf_core::node_name::{NodeName, NodeNameError};
 use serde::{Deserialize, Serialize};
 
 /// What a node is in its cluster. Scripts get the word as an argument: the Alces customiser's (facts B.5).
@@ -16,63 +16,10 @@ pub enum Role {
     Slave,
 }
 
-/// The name of a node in its cluster: `login1`, or `compute-N` with N from 1. It is the host name and Slurm's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NodeName(u32);
-
-/// A text that is no node's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not the name of a node: login1, or compute-1 and so on")]
-pub struct NodeNameError(String);
-
-impl NodeName {
-    /// The login node.
-    pub const LOGIN: Self = Self(0);
-
-    /// The compute node with this number, from 1 on; `None` for 0.
-    pub fn compute(number: u32) -> Option<Self> {
-        (number > 0).then_some(Self(number))
-    }
-
-    /// Its rank among the nodes: 0 for the login node, then the compute node's number (decision: exchange keys are ranks).
-    pub fn rank(self) -> u32 {
-        self.0
-    }
-
-    /// Its role.
-    pub fn role(self) -> Role {
-        if self == Self::LOGIN { Role::Master } else { Role::Slave }
-    }
-}
-
-impl fmt::Display for NodeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::LOGIN { f.write_str("login1") } else { write!(f, "compute-{}", self.0) }
-    }
-}
-
-impl std::str::FromStr for NodeName {
-    type Err = NodeNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.strip_prefix("compute-").filter(|n| n.bytes().all(|b| b.is_ascii_digit()) && !n.starts_with('0'));
-        let name = if text == "login1" { Some(Self::LOGIN) } else { number.and_then(|n| n.parse().ok()).and_then(Self::compute) };
-        name.ok_or_else(|| NodeNameError(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for NodeName {
-    type Error = NodeNameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<NodeName> for String {
-    fn from(name: NodeName) -> Self {
-        name.to_string()
+impl Role {
+    /// The role of the node of this name.
+    pub fn of(node: NodeName) -> Self {
+        if node == NodeName::LOGIN { Self::Master } else { Self::Slave }
     }
 }
 
@@ -134,17 +81,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_as_it_is_printed_and_nothing_else_is_one() {
-        for text in ["login1", "compute-1", "compute-200", "compute-4294967295"] {
-            assert_eq!(text.parse::<NodeName>().unwrap().to_string(), text);
-        }
-        for text in
-            ["", "login", "login2", "compute-", "compute-0", "compute-01", "compute-+1", "compute-4294967296", "Compute-1", "compute-1 "]
-        {
-            assert!(text.parse::<NodeName>().is_err(), "{text}");
-        }
-        assert_eq!(NodeName::compute(0), None);
-        assert_eq!(NodeName::LOGIN.role(), Role::Master);
-        assert_eq!(NodeName::compute(1).unwrap().role(), Role::Slave);
+    fn the_login_node_is_the_master_and_the_others_are_slaves() {
+        assert_eq!(Role::of(NodeName::LOGIN), Role::Master);
+        assert_eq!(NodeName::compute(1).map(Role::of), Some(Role::Slave));
     }
 }

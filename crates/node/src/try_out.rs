@@ -104,7 +104,7 @@ fn prepare(options: &Options) -> Result<(Scratch, PathBuf), FolderError> {
 fn write_sample(layout: &Layout) -> io::Result<PathBuf> {
     std::fs::create_dir_all(layout.members())?;
     let file = layout.members().join(SAMPLE_NAME);
-    let role = SAMPLE_NAME.parse::<NodeName>().map_or(Role::Slave, NodeName::role);
+    let role = SAMPLE_NAME.parse::<NodeName>().map_or(Role::Slave, Role::of);
     let lines = format!("cw_MEMBER_name='{SAMPLE_NAME}'\ncw_MEMBER_ip='{SAMPLE_IP}'\ncw_MEMBER_role='{role}'\ncw_MEMBER_tags=''\n");
     std::fs::write(&file, lines)?;
     Ok(file)

@@ -1,7 +1,7 @@
 //! The two Auto Scaling groups of a cluster, and which compute nodes are whose. A node belongs to one group for good: Slurm chooses
 //! between spot and on demand by choosing between nodes.
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
 /// A group of machines.
@@ -55,7 +55,7 @@ impl Sizes {
             Group::Spot => (1, self.spot),
             Group::OnDemand => (self.spot.saturating_add(1), self.spot.saturating_add(self.on_demand)),
         };
-        (first..=last).map(NodeName)
+        (first..=last).map(NodeName::of_rank)
     }
 
     /// All compute nodes.
@@ -65,7 +65,7 @@ impl Sizes {
 
     /// Whose node it is; `None` where no group has one of this name.
     pub fn group_of(self, node: NodeName) -> Option<Group> {
-        match node.0 {
+        match node.rank() {
             0 => None,
             number if number <= self.spot => Some(Group::Spot),
             number => (number <= self.spot.saturating_add(self.on_demand)).then_some(Group::OnDemand),
@@ -80,12 +80,12 @@ mod tests {
     #[test]
     fn each_node_is_of_the_group_that_lists_it() {
         let sizes = Sizes { maximum: 3, spot: 3, on_demand: 2 };
-        let numbers = |group| sizes.nodes(group).map(|node| node.0).collect::<Vec<_>>();
+        let numbers = |group| sizes.nodes(group).map(NodeName::rank).collect::<Vec<_>>();
         assert_eq!((numbers(Group::Spot), numbers(Group::OnDemand)), (vec![1, 2, 3], vec![4, 5]));
         for group in Group::ALL {
             assert!(sizes.nodes(group).all(|node| sizes.group_of(node) == Some(group)));
         }
-        assert_eq!((sizes.group_of(NodeName(0)), sizes.group_of(NodeName(6))), (None, None));
+        assert_eq!((sizes.group_of(NodeName::of_rank(0)), sizes.group_of(NodeName::of_rank(6))), (None, None));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 
 /// Names in one list, as Slurm limits a range.
 pub const NAMES_MAX: usize = 64 * 1024;
@@ -66,8 +66,8 @@ pub fn expand(text: &str) -> Result<Vec<String>, HostListError> {
 
 /// The compute nodes that a list stands for. Any other name is an error.
 pub fn nodes(text: &str) -> Result<BTreeSet<NodeName>, HostListError> {
-    let node = |name: String| match cf_core::node_report::rank(&name) {
-        Some(rank) if rank > 0 => Ok(NodeName(rank)),
+    let node = |name: String| match name.parse() {
+        Ok(node) if node != NodeName::LOGIN => Ok(node),
         _ => Err(HostListError::NoNode(name)),
     };
     expand(text)?.into_iter().map(node).collect()

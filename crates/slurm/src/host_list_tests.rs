@@ -67,7 +67,7 @@ fn a_list_has_as_many_names_as_slurm_allows_and_not_one_more() {
 
 #[test]
 fn only_compute_nodes_are_nodes() {
-    assert_eq!(nodes("compute-[1-2],compute-1").unwrap(), BTreeSet::from([NodeName(1), NodeName(2)]));
+    assert_eq!(nodes("compute-[1-2],compute-1").unwrap(), BTreeSet::from([NodeName::of_rank(1), NodeName::of_rank(2)]));
     for text in ["login1", "compute-0", "compute-01", "compute-[01-02]", "compute-4294967296", "x"] {
         assert!(matches!(nodes(text), Err(HostListError::NoNode(_))), "{text}");
     }

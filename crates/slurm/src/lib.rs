@@ -15,6 +15,5 @@ pub mod config;
 pub mod group;
 pub mod host_list;
 pub mod instance_type;
-pub mod node;
 pub mod scaling;
 pub mod view;

@@ -13,7 +13,7 @@ use crate::fault::{Fault, Kind};
 use crate::ledger::Entry;
 use crate::names::Cluster;
 use crate::node_report::{NodeReport, ReportKey};
-use crate::node_reports::{LOGIN, NODES_MAX, NodeName, NodeReports};
+use crate::node_reports::{LOGIN, NODES_MAX, NodeReports, ReportedNode};
 use crate::request::RequestId;
 use crate::requested_parameters::MOST;
 use crate::settings::Function;
@@ -106,9 +106,9 @@ pub async fn reports<W: Observe>(world: &W, life: &Life) -> Result<NodeReports, 
 
 impl Life {
     /// The node of this cluster whose report lies at this key.
-    fn node(&self, key: &str) -> Option<NodeName> {
+    fn node(&self, key: &str) -> Option<ReportedNode> {
         let key = ReportKey::read(key).filter(|key| key.cluster == self.cluster && key.request == self.request)?;
-        NodeName::read(&key.node).filter(|node| !node.is_above(self.nodes_max()))
+        ReportedNode::read(&key.node).filter(|node| !node.is_above(self.nodes_max()))
     }
 
     /// The compute nodes whose reports are read.
@@ -149,7 +149,7 @@ mod tests {
         let life = |nodes| Life { cluster: cluster.clone(), request: request.clone(), since: Timestamp::UNIX_EPOCH, nodes };
         let node = |key: &str| life(4).node(key);
         assert_eq!(node("nodes/alice/demo/00000000000000aa/login1.json"), Some(LOGIN));
-        assert_eq!(node("nodes/alice/demo/00000000000000aa/compute-4.json"), Some(NodeName::Numbered(4)));
+        assert_eq!(node("nodes/alice/demo/00000000000000aa/compute-4.json"), Some(ReportedNode::numbered(4)));
         for key in [
             "nodes/bob/demo/00000000000000aa/login1.json",
             "nodes/alice2/demo/00000000000000aa/login1.json",
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(node(key), None, "{key}");
         }
         let last = |nth: u32| format!("nodes/alice/demo/00000000000000aa/compute-{nth}.json");
-        assert_eq!(life(1000).node(&last(NODES_MAX)), Some(NodeName::Numbered(NODES_MAX)));
+        assert_eq!(life(1000).node(&last(NODES_MAX)), Some(ReportedNode::numbered(NODES_MAX)));
         assert_eq!(life(1000).node(&last(NODES_MAX + 1)), None, "however many nodes the cluster may have");
     }
 }

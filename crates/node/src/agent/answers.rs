@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::boot::Node;
 use super::daemon::End;
 use super::desk::{Desk, answer_on_compute_node};
 use super::link_address;
+use super::node::Node;
 use super::seek::Found;
 use super::services::{START_AGAIN, report_once, solved};
 use super::world::World;

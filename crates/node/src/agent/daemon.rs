@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::boot::{Boot, Node, failure};
+use super::boot::{Boot, failure};
 use super::decide::Verdict;
 use super::life::{Begin, Life, boot_id, owner, uptime};
+use super::node::Node;
 use super::seek::{Found, Search};
 use super::world::World;
 use super::{LOCK, Options, answers, services};

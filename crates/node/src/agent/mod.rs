@@ -26,6 +26,7 @@ pub mod decide;
 pub mod desk;
 pub mod keys;
 pub mod life;
+pub mod node;
 pub mod notice;
 pub mod seek;
 pub mod services;

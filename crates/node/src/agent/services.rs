@@ -12,10 +12,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::boot::Node;
 use super::daemon::End;
 use super::desk::INSTANCE_TAG;
 use super::life::LastAnswer;
+use super::node::Node;
 use super::seek::{Found, NoAnswer, ask_login_node};
 use super::world::World;
 use super::{link_address, notice};

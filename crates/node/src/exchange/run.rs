@@ -25,7 +25,7 @@ use crate::exchange::declaration::Step;
 use crate::exchange::round::VALUE_BYTES_MAX;
 use crate::exchange::wire::{End, ExchangeMap, OUTPUTS_BYTES_MAX, Phase, RunResult, TEXT_BYTES_MAX, by_rank};
 use crate::hooks::{Call, Hooks, variables};
-use crate::node::NodeName;
+use crate::node::{NodeName, Role};
 use crate::profile::shown;
 use crate::run::{Outcome, variable};
 
@@ -182,7 +182,7 @@ pub async fn run_step(runner: &impl RunStep, context: &Context<'_>, limit: Durat
         Err(why) => return not_run(why),
     };
     let (profile, word) = (context.step.profile(), context.phase.to_string());
-    let mut environment = variables(&word, OsStr::new(profile), context.node.role(), context.cluster);
+    let mut environment = variables(&word, OsStr::new(profile), Role::of(context.node), context.cluster);
     environment.extend(own.iter().map(|(name, value)| variable(name, value)));
     let label = format!("{}/{}", shown(OsStr::new(profile)), shown(OsStr::new(script)));
     let path = context.step.folder.join(script);

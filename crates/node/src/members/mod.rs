@@ -145,7 +145,7 @@ impl Member {
 
     /// Its role.
     pub fn role(&self) -> Role {
-        self.name.role()
+        Role::of(self.name)
     }
 
     /// Its tags, for example `aws_instanceid` (facts B.8).

@@ -3,7 +3,7 @@
 
 use cf_core::names::Cluster;
 use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, ReportKey};
-use cf_core::node_reports::{LOGIN, NodeName};
+use cf_core::node_reports::{LOGIN, ReportedNode};
 use cf_core::reconcile::Wake;
 use cf_core::request::RequestId;
 
@@ -45,7 +45,7 @@ pub fn write(run: &mut Run<'_, '_>, nth: usize, key: u64) {
     run.moving -= 1;
     let Some((cluster, request)) = its_cluster(run, nth) else { return };
     let dice = run.context.dice;
-    let node = NodeName::Numbered(u32::try_from(dice.below(under(key, 1), 4)).unwrap_or(0));
+    let node = ReportedNode::numbered(u32::try_from(dice.below(under(key, 1), 4)).unwrap_or(0));
     let report = report(run, node, under(key, 2));
     let bytes = serde_json::to_vec(&report).unwrap_or_default();
     let mut writer = Writer { run, cluster, request, key };
@@ -58,11 +58,11 @@ pub fn write(run: &mut Run<'_, '_>, nth: usize, key: u64) {
             writer.run.context.world.state().store.withhold(Bucket::System, &at);
         }
         3 => {
-            let crowd: Vec<String> = (BEYOND..2 * BEYOND).map(|nth| writer.at(NodeName::Numbered(nth))).collect();
+            let crowd: Vec<String> = (BEYOND..2 * BEYOND).map(|nth| writer.at(ReportedNode::numbered(nth))).collect();
             for at in &crowd {
                 writer.store(at, &bytes);
             }
-            writer.put(NodeName::Numbered(BEYOND), &bytes, Some(report));
+            writer.put(ReportedNode::numbered(BEYOND), &bytes, Some(report));
         }
         4 => {
             // Of another life, in a deeper folder, and of no node.
@@ -97,12 +97,12 @@ struct Writer<'w, 's, 'b> {
 }
 
 impl Writer<'_, '_, '_> {
-    fn at(&self, node: NodeName) -> String {
+    fn at(&self, node: ReportedNode) -> String {
         ReportKey { cluster: self.cluster.clone(), request: self.request.clone(), node: node.to_string() }.key()
     }
 
     /// Puts something where a node's report lies: the report, or what is none.
-    fn put(&mut self, node: NodeName, bytes: &[u8], report: Option<NodeReport>) {
+    fn put(&mut self, node: ReportedNode, bytes: &[u8], report: Option<NodeReport>) {
         let report = report.map(NodeReport::bounded);
         self.run.context.inner().oracle.nodes.note(&self.cluster, &self.request, node, report);
         self.put_at(&self.at(node), bytes);
@@ -124,7 +124,7 @@ impl Writer<'_, '_, '_> {
 }
 
 /// What a node reports, honest or not: the texts may hold anything, and the address need not be the node's.
-fn report(run: &Run<'_, '_>, node: NodeName, key: u64) -> NodeReport {
+fn report(run: &Run<'_, '_>, node: ReportedNode, key: u64) -> NodeReport {
     const STATES: [NodeState; 5] = [NodeState::Starting, NodeState::Configuring, NodeState::Ready, NodeState::Failed, NodeState::Leaving];
     const MESSAGES: [&str; 3] = ["", "no room on the disk", "\u{1b}[31mroot was here\u{1b}[0m\r\nand again"];
     let pick = |part: u64, most: usize| usize::try_from(run.context.dice.below(under(key, part), most as u64)).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 
 use super::words::{Closed, Note, OURS};
 use crate::group::Group;

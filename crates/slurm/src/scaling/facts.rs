@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use jiff::Timestamp;
 
 use super::words::OURS;

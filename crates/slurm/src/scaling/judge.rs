@@ -1,6 +1,6 @@
 //! What a reading shows to have failed: launches, machines that never ask, nodes that never register, machines that are gone.
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use jiff::Timestamp;
 
 use super::activity::{Trouble, classify};

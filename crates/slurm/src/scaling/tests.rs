@@ -1,9 +1,11 @@
 //! Stories of scaling, a pass at a time, on facts made by hand. What happens in any order is in `simulation`.
 
+mod readings;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use jiff::Timestamp;
 
 use super::*;
@@ -42,14 +44,14 @@ impl Story {
 
     fn slurm(&mut self, numbers: impl IntoIterator<Item = u32>, power: Power) -> &mut Self {
         for number in numbers {
-            self.facts.nodes.get_mut(&NodeName(number)).unwrap().power = power;
+            self.facts.nodes.get_mut(&NodeName::of_rank(number)).unwrap().power = power;
         }
         self
     }
 
     fn resume(&mut self, numbers: impl IntoIterator<Item = u32> + Clone) -> Vec<String> {
         self.slurm(numbers.clone(), Power::Starting);
-        self.book.resume(&numbers.into_iter().map(NodeName).collect(), &self.policy, self.now);
+        self.book.resume(&numbers.into_iter().map(NodeName::of_rank).collect(), &self.policy, self.now);
         self.pass()
     }
 
@@ -96,13 +98,13 @@ impl Story {
             Effect::Requeue { .. } | Effect::PowerUp { .. } | Effect::Report(_) => {}
         }
         if let Effect::Reset { nodes } = effect {
-            self.slurm(nodes.iter().map(|node| node.0), Power::Off);
+            self.slurm(nodes.iter().map(|node| node.rank()), Power::Off);
         }
     }
 }
 
 fn node(number: u32) -> Answer {
-    Answer::Node(NodeName(number))
+    Answer::Node(NodeName::of_rank(number))
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn the_sum_of_both_groups_never_passes_the_maximum() {
     );
     story.slurm([5, 6], Power::Off);
     story.comes(Group::Spot, "i-a");
-    story.book.suspend(&BTreeSet::from([NodeName(1)]), story.now);
+    story.book.suspend(&BTreeSet::from([NodeName::of_rank(1)]), story.now);
     story.slurm([1], Power::Stopping);
     assert_eq!(story.pass(), ["end i-a (spot)", "open compute-[3,5-6]"]);
 }
@@ -229,7 +231,7 @@ fn a_node_that_slurm_gives_back_ends_by_its_id_and_a_machine_that_comes_after_it
     let mut story = Story::new(2, 2, 0);
     story.resume(1..=2);
     story.comes(Group::Spot, "i-a");
-    story.book.suspend(&BTreeSet::from([NodeName(1), NodeName(2)]), story.now);
+    story.book.suspend(&BTreeSet::from([NodeName::of_rank(1), NodeName::of_rank(2)]), story.now);
     story.slurm(1..=2, Power::Stopping);
     story.group(Group::Spot).machines.insert("i-b".into(), Life::Lives);
     assert_eq!(story.pass(), ["end i-a (spot)"], "the capacity is the end's alone to change");
@@ -246,7 +248,7 @@ fn a_node_that_slurm_gives_back_ends_by_its_id_and_a_machine_that_comes_after_it
 fn capacity_that_nobody_wants_any_more_is_withdrawn_before_a_machine_fills_it() {
     let mut story = Story::new(2, 2, 0);
     story.resume([1]);
-    story.book.suspend(&BTreeSet::from([NodeName(1)]), story.now);
+    story.book.suspend(&BTreeSet::from([NodeName::of_rank(1)]), story.now);
     assert_eq!(story.slurm([1], Power::Off).pass(), ["set the desired capacity of spot to 0"]);
 }
 
@@ -290,7 +292,7 @@ fn a_spot_node_that_ec2_takes_back_is_drained_its_jobs_start_elsewhere_and_its_r
     story.resume([1]);
     story.comes(Group::Spot, "i-a");
     story.slurm([1], Power::On).pass();
-    assert_eq!(story.book.interrupted("i-a"), Some(NodeName(1)));
+    assert_eq!(story.book.interrupted("i-a"), Some(NodeName::of_rank(1)));
     assert_eq!(story.book.interrupted("i-none"), None);
     assert_eq!(
         story.pass(),
@@ -307,65 +309,6 @@ fn a_spot_node_that_ec2_takes_back_is_drained_its_jobs_start_elsewhere_and_its_r
 }
 
 #[test]
-fn a_node_that_somebody_has_set_down_by_hand_is_left_alone() {
-    let mut story = Story::new(1, 2, 0);
-    story.facts.nodes.get_mut(&NodeName(2)).unwrap().reason = Some("alice: disk".into());
-    assert_eq!(story.resume([1]), ["set the desired capacity of spot to 1"], "compute-2 is not closed a second time");
-    story.slurm([1], Power::Off).later(1);
-    assert_eq!(story.pass(), ["set the desired capacity of spot to 0"], "nor opened");
-}
-
-#[test]
-fn a_call_that_nobody_heard_is_read_from_slurm() {
-    let mut story = Story::new(2, 2, 0);
-    assert_eq!(story.slurm([1], Power::Starting).pass(), ["set the desired capacity of spot to 1"]);
-    assert_eq!(story.comes(Group::Spot, "i-a"), node(1));
-    assert_eq!(story.slurm([1], Power::Off).later(1).pass(), ["end i-a (spot)"]);
-}
-
-#[test]
-fn a_reading_that_began_before_slurm_called_does_not_count_against_the_call() {
-    let mut story = Story::new(2, 2, 0);
-    story.later(1);
-    let before = Facts { at: story.now, ..story.facts.clone() };
-    story.later(1);
-    story.book.resume(&BTreeSet::from([NodeName(1)]), &story.policy, story.now);
-    let decision = pass(&story.book, &before, &story.policy, story.now);
-    assert_eq!(decision.effects, [Effect::SetDesired { group: Group::Spot, desired: 1 }]);
-}
-
-#[test]
-fn a_machine_that_asked_after_the_reading_began_is_not_lost_by_it() {
-    let mut story = Story::new(2, 2, 0);
-    story.resume([1]);
-    story.later(1);
-    let before = Facts { at: story.now, ..story.facts.clone() };
-    story.later(1);
-    story.comes(Group::Spot, "i-a");
-    let decision = pass(&story.book, &before, &story.policy, story.now);
-    assert_eq!(decision.effects, []);
-    story.book = decision.book;
-    assert_eq!(story.comes(Group::Spot, "i-a"), node(1));
-    assert_eq!(story.book.machines().count(), 1);
-    let place = Place::Node { name: NodeName(1), up: false, interrupted: false };
-    assert_eq!(story.book.machines().next(), Some(("i-a", Group::Spot, &place)));
-}
-
-#[test]
-fn machines_that_do_not_exist_take_no_name_for_long_and_do_not_fill_the_book() {
-    let mut story = Story::new(2, 2, 0);
-    story.resume([1]);
-    assert_eq!(story.book.ask("i-0", Group::Spot, &story.policy, story.now), node(1));
-    for number in 1..10_000 {
-        assert_eq!(story.book.ask(&format!("i-{number}"), Group::Spot, &story.policy, story.now), Answer::TooLate);
-    }
-    assert_eq!(story.book.machines().count(), 4_000);
-    assert_eq!(story.pass(), ["report: compute-1 lost its machine; its group replaces it if Slurm still wants the node"]);
-    assert_eq!(story.book.machines().count(), 0);
-    assert_eq!(story.comes(Group::Spot, "i-a"), node(1));
-}
-
-#[test]
 fn initial_nodes_start_once_and_a_fixed_size_stays() {
     let mut story = Story::new(3, 2, 3);
     story.policy.initial = 3;
@@ -376,7 +319,7 @@ fn initial_nodes_start_once_and_a_fixed_size_stays() {
         story.comes(group, id);
     }
     story.slurm(1..=3, Power::On).pass();
-    story.book.suspend(&BTreeSet::from([NodeName(1)]), story.now);
+    story.book.suspend(&BTreeSet::from([NodeName::of_rank(1)]), story.now);
     let initial = story.slurm([1], Power::Off).pass();
     assert!(!initial.iter().any(|effect| effect.starts_with("power up")), "a start is no floor: {initial:?}");
 
@@ -414,16 +357,16 @@ fn a_book_that_was_lost_is_written_anew_by_the_members() {
     story.group(Group::Spot).machines.insert("i-a".into(), Life::Lives);
     story.group(Group::Spot).desired = 1;
     story.slurm([2], Power::On);
-    story.book.adopt("i-a", NodeName(2), &story.policy, story.now);
+    story.book.adopt("i-a", NodeName::of_rank(2), &story.policy, story.now);
     assert_eq!(story.pass(), [""; 0]);
     assert_eq!(story.comes(Group::Spot, "i-a"), node(2));
-    story.book.adopt("i-a", NodeName(1), &story.policy, story.now);
+    story.book.adopt("i-a", NodeName::of_rank(1), &story.policy, story.now);
     assert_eq!(story.comes(Group::Spot, "i-a"), node(2), "one that knows better is not changed");
 }
 
 #[test]
 fn effects_on_slurm_are_calls_of_scontrol() {
-    let nodes = vec![NodeName(2), NodeName(1)];
+    let nodes = vec![NodeName::of_rank(2), NodeName::of_rank(1)];
     let close = Effect::Close { nodes: nodes.clone(), why: Closed::Full { maximum: 4 } };
     let reason = "Reason=clusterdrop: the cluster has its maximum of 4 nodes";
     assert_eq!(close.scontrol().unwrap(), ["update", "NodeName=compute-[1-2]", "State=DOWN", reason]);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +156,7 @@ mod tests {
         let print = |note: Note| note.to_string();
         assert_eq!(print(Note::Fallback { nodes: 2, failure: failure.clone() }), "2 nodes on demand, because spot had no capacity");
         assert_eq!(
-            print(Note::Failed { nodes: vec![NodeName(2), NodeName(1)], failure: failure.clone() }),
+            print(Note::Failed { nodes: vec![NodeName::of_rank(2), NodeName::of_rank(1)], failure: failure.clone() }),
             "compute-[1-2]: spot had no capacity"
         );
         let until = "2026-11-28T12:15:00Z".parse().unwrap();

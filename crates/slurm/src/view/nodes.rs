@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::node::NodeName;
-use cf_core::node_report::rank;
+use cf_core::node_name::NodeName;
 use serde::Deserialize;
 
 use super::{ViewError, read};
@@ -25,7 +24,7 @@ struct Node {
 /// The compute nodes, each with its power and why it is closed. Names that are no node's of a cluster are left out.
 pub fn nodes(json: &[u8]) -> Result<BTreeMap<NodeName, NodeFacts>, ViewError> {
     let shown: Shown = read("scontrol show nodes", json)?;
-    let known = |node: &Node| rank(&node.name).filter(|rank| *rank > 0).map(NodeName);
+    let known = |node: &Node| node.name.parse().ok().filter(|node| *node != NodeName::LOGIN);
     Ok(shown.nodes.iter().filter_map(|node| Some((known(node)?, node.facts()))).collect())
 }
 

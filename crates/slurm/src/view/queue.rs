@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::{ViewError, read};

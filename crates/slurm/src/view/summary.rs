@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 
 use super::Jobs;
 use crate::host_list::Nodes;

@@ -1,6 +1,6 @@
 //! Real answers of Slurm 24.11.5, and others.
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 
 use super::*;
 use crate::scaling::Power;
@@ -13,17 +13,17 @@ const SINFO: &[u8] = include_bytes!("samples/sinfo.json");
 fn node(states: &str, reason: &str) -> (Power, Option<String>) {
     let states: Vec<&str> = states.split('+').collect();
     let json = serde_json::json!({"nodes": [{"name": "compute-1", "state": states, "reason": reason}], "errors": []});
-    let facts = nodes(json.to_string().as_bytes()).unwrap().remove(&NodeName(1)).unwrap();
+    let facts = nodes(json.to_string().as_bytes()).unwrap().remove(&NodeName::of_rank(1)).unwrap();
     (facts.power, facts.reason)
 }
 
 #[test]
 fn nodes_are_read_from_a_real_answer() {
     let nodes = nodes(NODES).unwrap();
-    let shown = |number| (nodes[&NodeName(number)].power, nodes[&NodeName(number)].reason.as_deref());
+    let shown = |number| (nodes[&NodeName::of_rank(number)].power, nodes[&NodeName::of_rank(number)].reason.as_deref());
     assert_eq!(shown(1), (Power::Starting, None));
     assert_eq!(shown(2), (Power::Starting, Some("clusterdrop: spot had no capacity")));
-    assert_eq!(nodes[&NodeName(2)].ours(), Some("spot had no capacity"));
+    assert_eq!(nodes[&NodeName::of_rank(2)].ours(), Some("spot had no capacity"));
     assert_eq!(shown(9), (Power::Starting, None));
     assert_eq!(shown(12), (Power::Off, None), "Slurm keeps the reason of a node that is open again");
     assert_eq!(nodes.len(), 4);
@@ -55,8 +55,8 @@ fn a_reason_counts_only_while_the_node_is_closed() {
 fn jobs_and_the_partition_are_read_from_real_answers() {
     let jobs = jobs(SQUEUE).unwrap();
     assert_eq!((jobs.waiting, jobs.starting, jobs.running), (0, 2, 0));
-    assert_eq!(jobs.by_node[&NodeName(2)], [1].into());
-    assert_eq!(jobs.by_node[&NodeName(9)], [2].into());
+    assert_eq!(jobs.by_node[&NodeName::of_rank(2)], [1].into());
+    assert_eq!(jobs.by_node[&NodeName::of_rank(9)], [2].into());
     assert_eq!(partitions(SINFO).unwrap(), [Partition { name: "compute".into(), nodes: 12, is_up: true }]);
 }
 

@@ -42,7 +42,7 @@ impl World {
     }
 
     fn poller_on<S: Store>(&self, store: S, node: NodeName, machine: &str) -> Poller<S> {
-        let settings = settings(node.role());
+        let settings = settings(Role::of(node));
         let poller = Poller::new(Arc::new(store), &settings, &self.layout(machine), node, machine).unwrap();
         let short = Duration::from_millis(300);
         poller.with(PATIENCE, Bounds { grace: short, drain: short, ..Bounds::default() })

@@ -8,7 +8,7 @@ use cf_core::ledger::{self, Ledger, Phase};
 use cf_core::message::{StateText, node_failure};
 use cf_core::names::Cluster;
 use cf_core::node_report::{FailedScript, NodeReport, NodeState};
-use cf_core::node_reports::{LOGIN as LOGIN_NODE, NodeName, NodesShown};
+use cf_core::node_reports::{LOGIN as LOGIN_NODE, NodesShown, ReportedNode};
 use cf_core::request::RequestId;
 use cf_core::settings::Settings;
 use cf_core::stack::StackState;
@@ -27,14 +27,14 @@ const APART_SECONDS: i64 = 10;
 #[derive(Debug, Default)]
 pub struct NodeHistory {
     /// What each node of each life wrote, in order; `None` where it was no report.
-    written: BTreeMap<(Cluster, RequestId, NodeName), Vec<Option<NodeReport>>>,
+    written: BTreeMap<(Cluster, RequestId, ReportedNode), Vec<Option<NodeReport>>>,
     /// Clusters of which a report was taken away by faults, as the alarm `reports-left` says.
     given_up: BTreeSet<Cluster>,
 }
 
 impl NodeHistory {
     /// A node wrote this.
-    pub fn note(&mut self, cluster: &Cluster, request: &RequestId, node: NodeName, report: Option<NodeReport>) {
+    pub fn note(&mut self, cluster: &Cluster, request: &RequestId, node: ReportedNode, report: Option<NodeReport>) {
         self.written.entry((cluster.clone(), request.clone(), node)).or_default().push(report);
     }
 
@@ -44,12 +44,12 @@ impl NodeHistory {
     }
 
     /// All that a node has ever reported.
-    fn of<'h>(&'h self, cluster: &Cluster, request: &RequestId, node: NodeName) -> impl Iterator<Item = &'h NodeReport> + use<'h> {
+    fn of<'h>(&'h self, cluster: &Cluster, request: &RequestId, node: ReportedNode) -> impl Iterator<Item = &'h NodeReport> + use<'h> {
         self.written.get(&(cluster.clone(), request.clone(), node)).into_iter().flatten().flatten()
     }
 
     /// Whether a node ever reported this script as failed.
-    pub fn has_script(&self, cluster: &Cluster, request: &RequestId, node: NodeName, script: &FailedScript) -> bool {
+    pub fn has_script(&self, cluster: &Cluster, request: &RequestId, node: ReportedNode, script: &FailedScript) -> bool {
         self.of(cluster, request, node).any(|report| report.scripts.contains(script))
     }
 
@@ -90,7 +90,7 @@ impl NodeHistory {
     }
 
     /// The nodes and the failed scripts of one life, by what each node wrote last.
-    fn last(&self, cluster: &Cluster, request: &RequestId, most: u32) -> (BTreeMap<NodeName, String>, Vec<(NodeName, String)>) {
+    fn last(&self, cluster: &Cluster, request: &RequestId, most: u32) -> (BTreeMap<ReportedNode, String>, Vec<(ReportedNode, String)>) {
         let (mut states, mut scripts) = (BTreeMap::new(), Vec::new());
         for ((of, life, node), written) in &self.written {
             let is_here = (of, life) == (cluster, request) && !node.is_above(most);

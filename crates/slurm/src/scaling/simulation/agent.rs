@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::node::NodeName;
+use cf_core::node_name::NodeName;
 use jiff::Timestamp;
 use rand::RngExt;
 

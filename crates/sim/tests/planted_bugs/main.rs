@@ -1,9 +1,10 @@
 //! Bugs planted between the functions and their world, each of a kind that a program like ours has had. The simulator must
 //! catch every one of them, and must find nothing in the same run without it.
 
+mod reports;
+
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use cf_core::causes::StackEvent;
 use cf_core::effect::{Effect, Expect};
@@ -11,17 +12,16 @@ use cf_core::fault::{Fault, Kind};
 use cf_core::key::{Answer, AnswerKey, Reading, RequestFileKey, Verb, read};
 use cf_core::ledger::{self, Ledger, OPEN_MAX, Open, Phase};
 use cf_core::message::{Advice, Message};
-use cf_core::node_reports::LOGIN;
-use cf_core::observe::query::{ListEvents, ListReports, ReadReport, ReadUpload};
+use cf_core::observe::query::{ListEvents, ReadUpload};
 use cf_core::observe::{Listed, Object, Page};
 use cf_core::request::{ETag, RequestId};
 use cf_core::stack::{Stack, StackState, TAG_REQUEST, tags};
-use cf_core::status::State as Word;
 use cf_core::testing;
 use cf_sim::simulate::script::{CLUSTERS, USERS};
 use cf_sim::simulate::{Bug, FaultKind, RunSettings, run, shrink, tally};
 use cf_sim::{Bucket, Finding, FindingKind, State};
 use jiff::Timestamp;
+use reports::{ANOTHERS_REPORT, AddressOfTheNode, LoginNodeLeftOut, ReadyByReport, ReportsForgotten, UnboundedReports};
 
 /// So many runs are tried; a bug that none of them notices is not caught.
 const RUNS: u64 = 3_000;
@@ -308,84 +308,6 @@ impl Bug for AdviceByAWord {
             for cause in causes.iter_mut().filter(|cause| cause.reason.contains("spot") && cause.advice == Advice::TellAdministrator) {
                 cause.advice = Advice::HigherPrice { least: None };
             }
-        }
-        vec![effect]
-    }
-}
-
-/// Shows the report that was read last, whoever's it is.
-struct AnothersReport(Mutex<Option<Object>>);
-static ANOTHERS_REPORT: AnothersReport = AnothersReport(Mutex::new(None));
-impl Bug for AnothersReport {
-    fn sees(&self, query: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
-        if let (true, Some(Some(object))) = (query.is::<ReadReport>(), answer.downcast_mut::<Option<Object>>()) {
-            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = object.clone();
-            if let Some(last) = last.as_ref() {
-                object.body = last.body.clone();
-            }
-            *last = Some(now);
-        }
-    }
-}
-
-/// Writes the address that the login node names into the lines for known_hosts.
-struct AddressOfTheNode;
-impl Bug for AddressOfTheNode {
-    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
-        let mut effect = effect.clone();
-        if let Effect::WriteStatus { status, .. } = &mut effect {
-            for line in &mut status.reported.known_hosts {
-                *line = line.split_once(' ').map(|(_, key)| format!("192.0.2.66 {key}")).unwrap_or_default();
-            }
-        }
-        vec![effect]
-    }
-}
-
-/// Takes the number of nodes from nowhere.
-struct UnboundedReports;
-impl Bug for UnboundedReports {
-    fn sees(&self, _: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
-        if let Some(Some(stack)) = answer.downcast_mut::<Option<Box<Stack>>>() {
-            stack.parameters.insert("ComputeMaxNodes".into(), "400".into());
-        }
-    }
-}
-
-/// Calls a cluster ready once its login node does.
-struct ReadyByReport;
-impl Bug for ReadyByReport {
-    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
-        let mut effect = effect.clone();
-        if let Effect::WriteStatus { status, .. } = &mut effect
-            && status.reported.nodes.get(&LOGIN).is_some_and(|state| state == "ready")
-        {
-            status.state = Word::Ready;
-        }
-        vec![effect]
-    }
-}
-
-/// Overlooks the login node, whose report comes last in a listing.
-struct LoginNodeLeftOut;
-impl Bug for LoginNodeLeftOut {
-    fn sees(&self, query: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
-        if query.is::<ListReports>()
-            && let Some(page) = answer.downcast_mut::<Page<Listed>>()
-        {
-            page.items.retain(|listed| !listed.key.ends_with("login1.json"));
-        }
-    }
-}
-
-/// Does not write down that the nodes' reports are still to be shown.
-struct ReportsForgotten;
-impl Bug for ReportsForgotten {
-    fn does(&self, effect: &Effect, _: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
-        let mut effect = effect.clone();
-        if let Effect::WriteLedger { ledger, .. } = &mut effect {
-            ledger.clusters.values_mut().for_each(|entry| entry.reports_owed = false);
         }
         vec![effect]
     }
