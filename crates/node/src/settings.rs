@@ -8,6 +8,12 @@ use serde::Deserialize;
 
 use crate::node::{Layout, Role};
 
+mod scheduler;
+mod storage;
+
+pub use scheduler::{Outbound, SchedulerSettings};
+pub use storage::{Home, StorageSettings};
+
 /// The most bytes of the file.
 pub const BYTES_MAX: u64 = 64 * 1024;
 
@@ -53,6 +59,12 @@ pub struct NodeSettings {
     /// The user bucket, for the logs.
     #[serde(default)]
     pub user_bucket: String,
+    /// Slurm; `None`: a cluster without a scheduler, whose machines get any free number.
+    #[serde(default)]
+    pub scheduler: Option<SchedulerSettings>,
+    /// What the node's disks are for.
+    #[serde(default)]
+    pub storage: StorageSettings,
 }
 
 /// Why the settings cannot be used.
@@ -105,7 +117,16 @@ impl NodeSettings {
         if let Some(name) = self.profiles().find(|name| !is_profile_name(name)) {
             return impossible(format!("{name:?} is not the name of a profile: it is one folder of the bucket's customizer/"));
         }
+        if let Some(error) = self.scheduler.as_ref().and_then(|scheduler| scheduler.check(self.nodes_max).err()) {
+            return impossible(format!("scheduler: {error}"));
+        }
         Ok(())
+    }
+
+    /// The name of the cluster's stack; the Auto Scaling groups' names begin with it.
+    pub fn stack_name(&self) -> &str {
+        // arn:aws:cloudformation:eu-west-2:123456789012:stack/NAME/ID
+        self.stack.split('/').nth(1).unwrap_or(&self.stack)
     }
 
     /// The request, as the keys of reports name it.
