@@ -30,7 +30,7 @@
 //! - [`customize`]: live use: profiles and events on a running node;
 //! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
-//! - [`proxy`]: the way of compute nodes to the cluster's secret;
+//! - [`proxy`]: the way of compute nodes to the cluster's secret, and to the Internet;
 //! - [`publish`]: puts this program where nodes fetch it.
 
 pub mod account;
