@@ -6,6 +6,7 @@
 
 mod nodes;
 mod queue;
+mod services;
 mod summary;
 
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 pub use nodes::nodes;
 pub use queue::{Jobs, Partition, jobs, partitions};
+pub use services::services;
 pub use summary::Summary;
 
 /// Why an answer is none.
