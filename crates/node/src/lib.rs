@@ -30,6 +30,7 @@
 //! - [`customize`]: live use: profiles and events on a running node;
 //! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
+//! - [`service`]: programs that run until they are removed, as jobs of Slurm;
 //! - [`proxy`]: the way of compute nodes to the cluster's secret, and to the Internet;
 //! - [`publish`]: puts this program where nodes fetch it.
 
@@ -65,6 +66,7 @@ pub mod request;
 pub mod run;
 pub mod script;
 pub mod secret;
+pub mod service;
 pub mod settings;
 mod signals;
 pub mod state_file;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use cf_node::{agent, customize, exchange, install, members, publish, try_out};
+use cf_node::{agent, customize, exchange, install, members, publish, service, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -30,6 +30,9 @@ enum Command {
     /// All-to-all exchange: what nodes send each other before they are configured
     #[command(subcommand)]
     Exchange(exchange::command::Exchange),
+    /// Services: programs that Slurm keeps running on a node until they are removed
+    #[command(subcommand)]
+    Service(service::command::Verb),
     /// Take part in the gossip, and nothing else
     #[command(hide = true)]
     Gossip(members::command::GossipArgs),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
         }
+        Command::Service(verb) => return in_runtime(service::command::run(verb)),
         Command::Boot(args) => agent::command::run(args, async |settings, layout| Ok(agent::world::Aws::new(settings, layout).await)),
         Command::Members(args) => members::command::list(&args),
         Command::Gossip(args) => members::command::gossip(args),

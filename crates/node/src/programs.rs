@@ -15,6 +15,9 @@ const TIME_MAX: Duration = Duration::from_mins(1);
 /// So much of what a program prints is read; what is more is thrown away.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 
+/// The same of a program that answers about everything there is: Slurm has 6 KB of JSON for a job.
+const LONG_OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Characters of a program's words in a message.
 const WORDS_MAX: usize = 300;
 
@@ -71,10 +74,16 @@ pub enum ProgramError {
 impl Programs {
     /// Runs a program, with an empty standard input, in the system's own language. It is killed where nobody waits for it any more.
     pub async fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<Ended, ProgramError> {
-        self.run_until(program, arguments, true).await
+        self.run_until(program, arguments, true, OUTPUT_BYTES_MAX).await
     }
 
-    async fn run_until<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], kill_on_drop: bool) -> Result<Ended, ProgramError> {
+    async fn run_until<A: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: &[A],
+        kill_on_drop: bool,
+        output_bytes_max: u64,
+    ) -> Result<Ended, ProgramError> {
         let unstartable = |error: std::io::Error| ProgramError::Unstartable { program: program.to_owned(), reason: error.to_string() };
         let mut command = Command::new(program);
         command.args(arguments).env("LC_ALL", "C").current_dir("/").kill_on_drop(kill_on_drop);
@@ -87,7 +96,7 @@ impl Programs {
             spawned => spawned.map_err(unstartable)?,
         };
         let (output, words) = (child.stdout.take(), child.stderr.take());
-        let ended = timeout(TIME_MAX, async { tokio::join!(read(output), read(words), child.wait()) });
+        let ended = timeout(TIME_MAX, async { tokio::join!(read(output, output_bytes_max), read(words, OUTPUT_BYTES_MAX), child.wait()) });
         let (output, words, status) = ended.await.map_err(|_| ProgramError::TooLong(program.to_owned()))?;
         Ok(Ended { code: status.map_err(unstartable)?.code(), output, words: plain(&words, WORDS_MAX) })
     }
@@ -97,9 +106,14 @@ impl Programs {
         succeeded(program, self.run(program, arguments).await)
     }
 
+    /// The same for one that prints much.
+    pub async fn must_at_length<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
+        succeeded(program, self.run_until(program, arguments, true, LONG_OUTPUT_BYTES_MAX).await)
+    }
+
     /// The same for one that is not to be ended halfway: it runs on where nobody waits for it any more.
     pub async fn must_whole<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
-        succeeded(program, self.run_until(program, arguments, false).await)
+        succeeded(program, self.run_until(program, arguments, false, OUTPUT_BYTES_MAX).await)
     }
 }
 
@@ -109,10 +123,10 @@ fn succeeded(program: &str, ended: Result<Ended, ProgramError>) -> Result<String
 }
 
 /// What a program prints. It is read to its end, so that the program is not held up.
-async fn read(from: Option<impl AsyncRead + Unpin>) -> String {
+async fn read(from: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> String {
     let Some(mut from) = from else { return String::new() };
     let mut bytes = Vec::new();
-    let read = (&mut from).take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes).await;
+    let read = (&mut from).take(bytes_max).read_to_end(&mut bytes).await;
     if read.is_ok() {
         let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     }
@@ -171,7 +185,9 @@ pub(crate) mod tests {
         assert_eq!(programs.must::<&str>("fails", &[]).await.unwrap_err(), "fails ended with exit code 6: no such user");
         let flooded = programs.run::<&str>("floods", &[]).await.unwrap();
         assert_eq!((flooded.code, flooded.output.len()), (Some(3), 64 * 1024));
+        stand_ins.add("talks", "head -c 300000 /dev/zero | tr '\\0' x");
+        assert_eq!(programs.must_at_length::<&str>("talks", &[]).await.unwrap().len(), 300_000);
         assert_eq!(programs.must::<&str>("no-such", &[]).await.unwrap_err(), "there is no program no-such on this node");
-        assert_eq!(stand_ins.calls(), ["ok a b", "fails ", "floods "]);
+        assert_eq!(stand_ins.calls(), ["ok a b", "fails ", "floods ", "talks "]);
     }
 }
