@@ -30,6 +30,7 @@
 //! - [`customize`]: live use: profiles and events on a running node;
 //! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
+//! - [`scaling`]: when machines start and end, and which node is which;
 //! - [`proxy`]: the way of compute nodes to the cluster's secret;
 //! - [`publish`]: puts this program where nodes fetch it.
 
@@ -63,6 +64,7 @@ pub mod report;
 pub mod reporter;
 pub mod request;
 pub mod run;
+pub mod scaling;
 pub mod script;
 pub mod secret;
 pub mod settings;

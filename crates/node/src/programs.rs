@@ -71,10 +71,16 @@ pub enum ProgramError {
 impl Programs {
     /// Runs a program, with an empty standard input, in the system's own language. It is killed where nobody waits for it any more.
     pub async fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<Ended, ProgramError> {
-        self.run_until(program, arguments, true).await
+        self.run_until(program, arguments, true, OUTPUT_BYTES_MAX).await
     }
 
-    async fn run_until<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], kill_on_drop: bool) -> Result<Ended, ProgramError> {
+    async fn run_until<A: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: &[A],
+        kill_on_drop: bool,
+        output_max: u64,
+    ) -> Result<Ended, ProgramError> {
         let unstartable = |error: std::io::Error| ProgramError::Unstartable { program: program.to_owned(), reason: error.to_string() };
         let mut command = Command::new(program);
         command.args(arguments).env("LC_ALL", "C").current_dir("/").kill_on_drop(kill_on_drop);
@@ -87,7 +93,7 @@ impl Programs {
             spawned => spawned.map_err(unstartable)?,
         };
         let (output, words) = (child.stdout.take(), child.stderr.take());
-        let ended = timeout(TIME_MAX, async { tokio::join!(read(output), read(words), child.wait()) });
+        let ended = timeout(TIME_MAX, async { tokio::join!(read(output, output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) });
         let (output, words, status) = ended.await.map_err(|_| ProgramError::TooLong(program.to_owned()))?;
         Ok(Ended { code: status.map_err(unstartable)?.code(), output, words: plain(&words, WORDS_MAX) })
     }
@@ -99,7 +105,16 @@ impl Programs {
 
     /// The same for one that is not to be ended halfway: it runs on where nobody waits for it any more.
     pub async fn must_whole<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
-        succeeded(program, self.run_until(program, arguments, false).await)
+        succeeded(program, self.run_until(program, arguments, false, OUTPUT_BYTES_MAX).await)
+    }
+
+    /// The same for one that must succeed and may print much; more than `output_max` bytes are an error.
+    pub async fn must_print<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], output_max: u64) -> Result<String, String> {
+        let output = succeeded(program, self.run_until(program, arguments, true, output_max.saturating_add(1)).await)?;
+        if output.len() as u64 > output_max {
+            return Err(format!("{program} printed more than {output_max} bytes"));
+        }
+        Ok(output)
     }
 }
 
@@ -109,10 +124,10 @@ fn succeeded(program: &str, ended: Result<Ended, ProgramError>) -> Result<String
 }
 
 /// What a program prints. It is read to its end, so that the program is not held up.
-async fn read(from: Option<impl AsyncRead + Unpin>) -> String {
+async fn read(from: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> String {
     let Some(mut from) = from else { return String::new() };
     let mut bytes = Vec::new();
-    let read = (&mut from).take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes).await;
+    let read = (&mut from).take(bytes_max).read_to_end(&mut bytes).await;
     if read.is_ok() {
         let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     }
@@ -173,5 +188,9 @@ pub(crate) mod tests {
         assert_eq!((flooded.code, flooded.output.len()), (Some(3), 64 * 1024));
         assert_eq!(programs.must::<&str>("no-such", &[]).await.unwrap_err(), "there is no program no-such on this node");
         assert_eq!(stand_ins.calls(), ["ok a b", "fails ", "floods "]);
+        stand_ins.add("prints", "head -c 300000 /dev/zero | tr '\\0' x");
+        assert_eq!(programs.must_print::<&str>("prints", &[], 300_000).await.map(|output| output.len()), Ok(300_000));
+        let more = programs.must_print::<&str>("prints", &[], 299_999).await.unwrap_err();
+        assert_eq!(more, "prints printed more than 299999 bytes");
     }
 }
