@@ -31,6 +31,7 @@
 //! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
 //! - [`service`]: programs that run until they are removed, as jobs of Slurm;
+//! - [`scaling`]: when machines start and end, and which node is which;
 //! - [`proxy`]: the way of compute nodes to the cluster's secret, and to the Internet;
 //! - [`publish`]: puts this program where nodes fetch it.
 
@@ -64,6 +65,7 @@ pub mod report;
 pub mod reporter;
 pub mod request;
 pub mod run;
+pub mod scaling;
 pub mod script;
 pub mod secret;
 pub mod service;

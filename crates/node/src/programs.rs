@@ -15,8 +15,8 @@ const TIME_MAX: Duration = Duration::from_mins(1);
 /// So much of what a program prints is read; what is more is thrown away.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 
-/// The same of a program that answers about everything there is: Slurm has 6 KB of JSON for a job.
-const LONG_OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The most that Slurm's programs print as JSON, for [`Programs::must_print`]. A node is 1.6 KB, a job 6 KB.
+pub const SLURM_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Characters of a program's words in a message.
 const WORDS_MAX: usize = 300;
@@ -82,7 +82,7 @@ impl Programs {
         program: &str,
         arguments: &[A],
         kill_on_drop: bool,
-        output_bytes_max: u64,
+        output_max: u64,
     ) -> Result<Ended, ProgramError> {
         let unstartable = |error: std::io::Error| ProgramError::Unstartable { program: program.to_owned(), reason: error.to_string() };
         let mut command = Command::new(program);
@@ -96,7 +96,7 @@ impl Programs {
             spawned => spawned.map_err(unstartable)?,
         };
         let (output, words) = (child.stdout.take(), child.stderr.take());
-        let ended = timeout(TIME_MAX, async { tokio::join!(read(output, output_bytes_max), read(words, OUTPUT_BYTES_MAX), child.wait()) });
+        let ended = timeout(TIME_MAX, async { tokio::join!(read(output, output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) });
         let (output, words, status) = ended.await.map_err(|_| ProgramError::TooLong(program.to_owned()))?;
         Ok(Ended { code: status.map_err(unstartable)?.code(), output, words: plain(&words, WORDS_MAX) })
     }
@@ -106,14 +106,18 @@ impl Programs {
         succeeded(program, self.run(program, arguments).await)
     }
 
-    /// The same for one that prints much.
-    pub async fn must_at_length<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
-        succeeded(program, self.run_until(program, arguments, true, LONG_OUTPUT_BYTES_MAX).await)
-    }
-
     /// The same for one that is not to be ended halfway: it runs on where nobody waits for it any more.
     pub async fn must_whole<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
         succeeded(program, self.run_until(program, arguments, false, OUTPUT_BYTES_MAX).await)
+    }
+
+    /// The same for one that must succeed and may print much; more than `output_max` bytes are an error.
+    pub async fn must_print<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], output_max: u64) -> Result<String, String> {
+        let output = succeeded(program, self.run_until(program, arguments, true, output_max.saturating_add(1)).await)?;
+        if output.len() as u64 > output_max {
+            return Err(format!("{program} printed more than {output_max} bytes"));
+        }
+        Ok(output)
     }
 }
 
@@ -185,9 +189,11 @@ pub(crate) mod tests {
         assert_eq!(programs.must::<&str>("fails", &[]).await.unwrap_err(), "fails ended with exit code 6: no such user");
         let flooded = programs.run::<&str>("floods", &[]).await.unwrap();
         assert_eq!((flooded.code, flooded.output.len()), (Some(3), 64 * 1024));
-        stand_ins.add("talks", "head -c 300000 /dev/zero | tr '\\0' x");
-        assert_eq!(programs.must_at_length::<&str>("talks", &[]).await.unwrap().len(), 300_000);
         assert_eq!(programs.must::<&str>("no-such", &[]).await.unwrap_err(), "there is no program no-such on this node");
-        assert_eq!(stand_ins.calls(), ["ok a b", "fails ", "floods ", "talks "]);
+        assert_eq!(stand_ins.calls(), ["ok a b", "fails ", "floods "]);
+        stand_ins.add("prints", "head -c 300000 /dev/zero | tr '\\0' x");
+        assert_eq!(programs.must_print::<&str>("prints", &[], 300_000).await.map(|output| output.len()), Ok(300_000));
+        let more = programs.must_print::<&str>("prints", &[], 299_999).await.unwrap_err();
+        assert_eq!(more, "prints printed more than 299999 bytes");
     }
 }

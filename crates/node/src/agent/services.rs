@@ -179,7 +179,7 @@ pub(super) fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String
 }
 
 /// Reports what is wrong now, and takes back what was reported and is not wrong any more.
-fn report_current<W: World>(node: &Node<W>, reported: &mut Vec<String>, now: Vec<String>) {
+pub(super) fn report_current<W: World>(node: &Node<W>, reported: &mut Vec<String>, now: Vec<String>) {
     node.reporter.change(|contents| {
         reported.iter().filter(|before| !now.contains(before)).for_each(|before| contents.solved(before));
         for text in &now {
@@ -380,7 +380,7 @@ pub fn read_profiles(layout: &Layout, inputs: &BTreeMap<String, Value>) -> Profi
 /// ends, and starts again under another.
 pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), End> {
     loop {
-        match ask_login_node(&node.options, found.login, &found.link_key, &found.identity).await {
+        match ask_login_node(&node.options, &node.settings, found.login, &found.link_key, &found.identity).await {
             Ok(given) if given.name == found.given.name => {
                 tracing::info!("the login node confirms that this is {}", given.name);
                 node.remember(|life| life.given = Some(LastAnswer { given, login: found.login }));
