@@ -89,6 +89,12 @@ pub enum FailureCode {
     ExchangeFailed,
     /// The agent ended before the node was ready.
     AgentFailed,
+    /// Packages that the scheduler needs could not be fetched or installed.
+    PackagesUnavailable,
+    /// A disk or a shared folder is not where it is to be.
+    StorageFailed,
+    /// Slurm does not run as it is to.
+    SchedulerFailed,
 }
 
 /// A script that failed, or was not run.

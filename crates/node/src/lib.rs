@@ -23,6 +23,7 @@
 //! - [`hooks`]: runs the scripts of an event;
 //! - [`failures`]: the journal of scripts that failed;
 //! - [`report`], [`reporter`]: what the node reports of itself;
+//! - [`setup`]: makes the machine what its settings say: packages, disks, Slurm;
 //! - [`try_out`]: runs an event of a profile on one's own machine;
 //! - [`members`]: who is in the cluster, by gossip;
 //! - [`link`]: authenticated requests between the nodes of a cluster; [`request`]: what they ask;
@@ -70,6 +71,7 @@ pub mod script;
 pub mod secret;
 pub mod service;
 pub mod settings;
+pub mod setup;
 mod signals;
 pub mod state_file;
 pub mod store;

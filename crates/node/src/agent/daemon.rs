@@ -340,6 +340,7 @@ impl<W: World> Tasks<W> {
         }
         self.spawn(services::exchange(node(), found.clone(), profiles.subscribe()));
         self.spawn(services::jobs(node(), found.clone()));
+        self.spawn(services::scheduler(node(), found.clone()));
         self.spawn(services::profiles(node(), found, profiles));
     }
 
