@@ -31,7 +31,9 @@
 //! - [`customize`]: live use: profiles and events on a running node;
 //! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
-//! - [`proxy`]: the way of compute nodes to the cluster's secret;
+//! - [`service`]: programs that run until they are removed, as jobs of Slurm;
+//! - [`scaling`]: when machines start and end, and which node is which;
+//! - [`proxy`]: the way of compute nodes to the cluster's secret, and to the Internet;
 //! - [`publish`]: puts this program where nodes fetch it.
 
 pub mod account;
@@ -64,8 +66,10 @@ pub mod report;
 pub mod reporter;
 pub mod request;
 pub mod run;
+pub mod scaling;
 pub mod script;
 pub mod secret;
+pub mod service;
 pub mod settings;
 pub mod setup;
 mod signals;

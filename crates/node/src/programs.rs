@@ -15,6 +15,9 @@ const TIME_MAX: Duration = Duration::from_mins(1);
 /// So much of what a program prints is read; what is more is thrown away.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 
+/// The most that Slurm's programs print as JSON, for [`Programs::must_print`]. A node is 1.6 KB, a job 6 KB.
+pub const SLURM_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Characters of a program's words in a message.
 const WORDS_MAX: usize = 300;
 
@@ -27,11 +30,13 @@ struct How {
     kill_on_drop: bool,
     /// It is killed after so long.
     limit: Duration,
+    /// So many bytes of what it prints are read.
+    output_max: u64,
 }
 
 impl Default for How {
     fn default() -> Self {
-        Self { kill_on_drop: true, limit: TIME_MAX }
+        Self { kill_on_drop: true, limit: TIME_MAX, output_max: OUTPUT_BYTES_MAX }
     }
 }
 
@@ -101,7 +106,7 @@ impl Programs {
     /// The same for one that takes long, such as apt-get, and is not to be ended halfway: it runs on where nobody waits for it any more,
     /// to this limit where somebody does.
     pub async fn run_long<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], limit: Duration) -> Result<Ended, ProgramError> {
-        self.run_as(program, arguments, How { kill_on_drop: false, limit }).await
+        self.run_as(program, arguments, How { kill_on_drop: false, limit, ..How::default() }).await
     }
 
     async fn run_as<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], how: How) -> Result<Ended, ProgramError> {
@@ -117,7 +122,7 @@ impl Programs {
             spawned => spawned.map_err(unstartable)?,
         };
         let (output, words) = (child.stdout.take(), child.stderr.take());
-        let ended = timeout(how.limit, async { tokio::join!(read(output), read(words), child.wait()) }).await;
+        let ended = timeout(how.limit, async { tokio::join!(read(output, how.output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) }).await;
         let Ok((output, words, status)) = ended else {
             // One that nobody waits for any more would go on.
             let _ = child.start_kill();
@@ -138,6 +143,16 @@ impl Programs {
     pub async fn must_whole<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
         succeeded(program, self.run_as(program, arguments, How { kill_on_drop: false, ..How::default() }).await)
     }
+
+    /// The same for one that must succeed and may print much; more than `output_max` bytes are an error.
+    pub async fn must_print<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], output_max: u64) -> Result<String, String> {
+        let how = How { output_max: output_max.saturating_add(1), ..How::default() };
+        let output = succeeded(program, self.run_as(program, arguments, how).await)?;
+        if output.len() as u64 > output_max {
+            return Err(format!("{program} printed more than {output_max} bytes"));
+        }
+        Ok(output)
+    }
 }
 
 fn succeeded(program: &str, ended: Result<Ended, ProgramError>) -> Result<String, String> {
@@ -146,10 +161,10 @@ fn succeeded(program: &str, ended: Result<Ended, ProgramError>) -> Result<String
 }
 
 /// What a program prints. It is read to its end, so that the program is not held up.
-async fn read(from: Option<impl AsyncRead + Unpin>) -> String {
+async fn read(from: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> String {
     let Some(mut from) = from else { return String::new() };
     let mut bytes = Vec::new();
-    let read = (&mut from).take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes).await;
+    let read = (&mut from).take(bytes_max).read_to_end(&mut bytes).await;
     if read.is_ok() {
         let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     }
@@ -210,5 +225,9 @@ pub(crate) mod tests {
         assert_eq!((flooded.code, flooded.output.len()), (Some(3), 64 * 1024));
         assert_eq!(programs.must::<&str>("no-such", &[]).await.unwrap_err(), "there is no program no-such on this node");
         assert_eq!(stand_ins.calls(), ["ok a b", "fails ", "floods "]);
+        stand_ins.add("prints", "head -c 300000 /dev/zero | tr '\\0' x");
+        assert_eq!(programs.must_print::<&str>("prints", &[], 300_000).await.map(|output| output.len()), Ok(300_000));
+        let more = programs.must_print::<&str>("prints", &[], 299_999).await.unwrap_err();
+        assert_eq!(more, "prints printed more than 299999 bytes");
     }
 }

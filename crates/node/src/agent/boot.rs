@@ -155,7 +155,7 @@ impl<W: World> Boot<W> {
         let limit = if self.search.changes_system(&node.settings) { None } else { within };
         let step = self.search.step(&node.world, &node.settings, &node.options);
         let progress = timeout(limit.unwrap_or(Duration::MAX), step).await;
-        if matches!(progress, Ok(Progress::Refused(_))) && node.life().given.is_some() {
+        if matches!(progress, Ok(Progress::Refused(_) | Progress::Unwanted(_))) && node.life().given.is_some() {
             node.remember(|life| life.given = None);
             node.reporter.forget_name();
         }
@@ -169,6 +169,10 @@ impl<W: World> Boot<W> {
                 }
                 self.introduce();
             }
+            Ok(Progress::Unwanted(obstacle)) => {
+                self.is_unwanted(obstacle);
+                sleep(node.options.timing.retry.1).await;
+            }
             Ok(Progress::Blocked(obstacle) | Progress::Refused(obstacle)) => {
                 self.try_again_after(obstacle, within.map(|within| within.saturating_sub(began.elapsed()))).await;
             }
@@ -179,6 +183,18 @@ impl<W: World> Boot<W> {
             }
         }
         self.sought += began.elapsed();
+    }
+
+    /// The refusal is final: the machine reports it at once, under its id, and waits for its end.
+    fn is_unwanted(&mut self, obstacle: Obstacle) {
+        tracing::warn!("{}", obstacle.text);
+        let node = &self.node;
+        node.reporter.name_by_instance();
+        node.reporter.change_now(|contents| {
+            contents.state = NodeState::Leaving;
+            contents.problem(&obstacle.text);
+        });
+        self.obstacle = Some(obstacle);
     }
 
     /// Waits a moment, longer each time; `left`: how much time there is.

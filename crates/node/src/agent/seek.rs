@@ -66,6 +66,8 @@ pub enum Progress {
     Blocked(Obstacle),
     /// The login node gives this machine no number: what it answered earlier counts no more.
     Refused(Obstacle),
+    /// And never will: the machine is ended by its group.
+    Unwanted(Obstacle),
     /// All is there.
     Found(Box<Found>),
 }
@@ -305,7 +307,7 @@ impl Search {
             };
         };
         let Some(keys) = self.keys.clone() else { return self.find_secret(world, &options.layout, Some(login)).await };
-        match ask_login_node(options, login, &keys.link, identity).await {
+        match ask_login_node(options, settings, login, &keys.link, identity).await {
             Ok(given) => {
                 self.given = Some(given);
                 Progress::Step(Vec::new())
@@ -335,6 +337,9 @@ impl Search {
         self.asked_since = None;
         if refusal.is_final() {
             self.last = None;
+            if *refusal == Refusal::TooLate {
+                return Progress::Unwanted(obstacle);
+            }
             return Progress::Refused(obstacle);
         }
         Progress::Blocked(obstacle)
@@ -361,8 +366,15 @@ pub enum NoAnswer {
 }
 
 /// Asks the login node which node this machine is.
-pub async fn ask_login_node(options: &Options, login: IpAddr, key: &LinkKey, identity: &Identity) -> Result<Given, NoAnswer> {
-    let request = Request::Configuration(Asks { instance: identity.instance.clone(), address: identity.address });
+pub async fn ask_login_node(
+    options: &Options,
+    settings: &NodeSettings,
+    login: IpAddr,
+    key: &LinkKey,
+    identity: &Identity,
+) -> Result<Given, NoAnswer> {
+    let group = settings.scheduler.as_ref().and_then(|scheduler| scheduler.group);
+    let request = Request::Configuration(Asks { instance: identity.instance.clone(), address: identity.address, group });
     match link::ask(link_address(options, login), key, &request, PATIENCE).await? {
         Configuration::Given(given) => Ok(given),
         Configuration::Refused(refusal) => Err(refusal.into()),

@@ -1,20 +1,25 @@
 //! What the agent needs of AWS and of the system beside its own files, sockets and scripts: one seam, so that tests run whole clusters
 //! without either.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use cf_slurm::group::Group;
+use cf_slurm::scaling::{Activity, GroupFacts};
 
 use super::seek::Found;
 use crate::account::{self, Account, AccountError};
 use crate::cloud::{self, Cloud as _, CloudError, Identity, Signal, SignalError};
 use crate::fetch::{self, FetchError, Fetched};
 use crate::node::Layout;
-use crate::programs::Programs;
+use crate::programs::{Programs, SLURM_BYTES_MAX};
 use crate::proxy::Network;
+use crate::scaling::aws::Groups;
+use crate::scaling::outside::Outside;
 use crate::settings::NodeSettings;
 use crate::setup::slurm::ANSWERS_WITHIN;
 use crate::setup::{DaemonState, Machine};
@@ -23,7 +28,7 @@ use crate::store::s3::{self, S3};
 use crate::{aws, proxy};
 
 /// The world of one node. Each call has its own time limit and attempts.
-pub trait World: Send + Sync + 'static {
+pub trait World: Outside {
     /// S3.
     type Store: Store;
 
@@ -88,6 +93,7 @@ pub struct Aws {
     store: Arc<S3>,
     cloud: cloud::aws::Aws,
     config: SdkConfig,
+    groups: Groups,
     settings: Arc<NodeSettings>,
     layout: Layout,
 }
@@ -98,7 +104,8 @@ impl Aws {
         let config = aws::configuration(&settings.region).await;
         let store = Arc::new(S3::new(&config, &settings.account, s3::Patience::default()));
         let cloud = cloud::aws::Aws::new(&config, None, cloud::aws::Patience::default());
-        Self { store, cloud, config, settings, layout: layout.clone() }
+        let groups = Groups::new(&config, settings.stack_name());
+        Self { store, cloud, config, groups, settings, layout: layout.clone() }
     }
 
     /// The machine. A node below a folder has none of its own: it would change the one that it runs on.
@@ -177,5 +184,31 @@ impl World for Aws {
 
     fn host_keys(&self) -> Vec<String> {
         account::host_keys(&self.layout)
+    }
+}
+
+impl Outside for Aws {
+    async fn groups(&self, groups: &[Group]) -> Result<BTreeMap<Group, GroupFacts>, CloudError> {
+        self.groups.describe(groups).await
+    }
+
+    async fn activities(&self, group: Group) -> Result<Vec<Activity>, CloudError> {
+        self.groups.activities(group).await
+    }
+
+    async fn set_desired(&self, group: Group, desired: u32) -> Result<(), CloudError> {
+        self.groups.set_desired(group, desired).await
+    }
+
+    async fn end_machine(&self, machine: &str) -> Result<(), CloudError> {
+        self.groups.end(machine).await
+    }
+
+    async fn interruption(&self) -> Result<Option<String>, CloudError> {
+        self.cloud.interruption().await
+    }
+
+    async fn slurm(&self, program: &str, arguments: &[String]) -> Result<String, String> {
+        Programs::default().must_print(program, arguments, SLURM_BYTES_MAX).await
     }
 }
