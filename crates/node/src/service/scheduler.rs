@@ -7,7 +7,7 @@ use cf_slurm::service::{Ask, Next, Note, Service, ServiceName};
 use cf_slurm::view;
 
 use crate::node::NodeName;
-use crate::programs::Programs;
+use crate::programs::{Programs, SLURM_BYTES_MAX};
 
 /// Which services are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +35,13 @@ impl Scheduler {
             Which::Named(name) => words.push(format!("--name={}", name.job())),
             Which::Job(job) => words.push(format!("--jobs={job}")),
         }
-        let json = self.programs.must_at_length("squeue", &words).await?;
+        let json = self.programs.must_print("squeue", &words, SLURM_BYTES_MAX).await?;
         view::services(json.as_bytes()).map_err(|error| error.to_string())
     }
 
     /// The compute nodes.
     pub async fn nodes(&self) -> Result<BTreeMap<NodeName, NodeFacts>, String> {
-        let json = self.programs.must_at_length("scontrol", &["--json", "show", "nodes"]).await?;
+        let json = self.programs.must_print("scontrol", &["--json", "show", "nodes"], SLURM_BYTES_MAX).await?;
         view::nodes(json.as_bytes()).map_err(|error| error.to_string())
     }
 

@@ -6,6 +6,7 @@
 
 mod nodes;
 mod queue;
+mod report;
 mod services;
 mod summary;
 
