@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use cf_node::{agent, customize, exchange, install, members, publish, try_out};
+use cf_node::{agent, customize, exchange, install, members, proxy, publish, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -33,6 +33,9 @@ enum Command {
     /// Take part in the gossip, and nothing else
     #[command(hide = true)]
     Gossip(members::command::GossipArgs),
+    /// Serve as a proxy to a port of this machine, and do nothing else
+    #[command(hide = true)]
+    Proxy(proxy::command::ProxyArgs),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         Command::Exchange(command) => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
+        }
+        Command::Proxy(args) => {
+            return in_runtime(async { proxy::command::run(args).await.map(|()| ExitCode::SUCCESS).map_err(Into::into) });
         }
         Command::Boot(args) => agent::command::run(args, async |settings, layout| Ok(agent::world::Aws::new(settings, layout).await)),
         Command::Members(args) => members::command::list(&args),

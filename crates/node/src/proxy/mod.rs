@@ -12,6 +12,7 @@
 
 mod activity;
 mod address;
+pub mod command;
 mod connect;
 mod forward;
 mod places;
@@ -122,6 +123,20 @@ impl Rules {
         let secrets = Target::of_tunnel(&format!("{host}:443").parse().ok()?).ok()?;
         let (limits, names) = (Limits::default(), connect::system_names as Names);
         Some(Self { secrets, secrets_reaches: address::is_another_machine, clients, internet: None, limits, names })
+    }
+
+    /// For measurements: this port on the loopback network stands for the Internet.
+    fn on_loopback(port: u16) -> Self {
+        let network = vec![Network::LOOPBACK];
+        let is_public = |address: IpAddr| address.is_ipv4() && address.is_loopback();
+        Self {
+            secrets: Target::nowhere(),
+            secrets_reaches: |_| false,
+            clients: network,
+            internet: Some(Internet { inner: Vec::new(), https: port, http: port, is_public }),
+            limits: Limits::default(),
+            names: connect::system_names,
+        }
     }
 
     /// The same for clients in these networks too.
