@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::body::{self, Body, Choices};
 use crate::characters::{self, lookalike};
-use crate::message::{self, Odd, ParameterProblem, Problem, Wrong};
+use crate::message::{self, Odd, ParameterProblem, Problem, Rule, Wrong};
 use crate::number::{Number, Range};
 use crate::settings::Settings;
 
@@ -15,6 +15,12 @@ const INITIAL: &str = "ComputeInitialNodes";
 
 /// The parameter that bounds how many compute nodes a cluster may have.
 pub const MOST: &str = "ComputeMaxNodes";
+
+/// The parameter that bounds how many of them may be on demand; empty: all.
+const ON_DEMAND: &str = "ComputeOnDemandMaxNodes";
+
+/// The price of spot nodes; 0: all nodes are on demand.
+const PRICE: &str = "ComputeSpotPrice";
 
 /// Parses and validates the parameters of a `.cf-create`. Numbers come out in their canonical form. Returns all problems at once, sorted.
 pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {
@@ -139,7 +145,8 @@ pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -
 }
 
 /// What the template cannot express. A rule is one function and one line here.
-const RULES: &[fn(&RequestedParameters<'_>) -> Option<Problem>] = &[initial_nodes_within_max, max_nodes_within_limit];
+const RULES: &[fn(&RequestedParameters<'_>) -> Option<Problem>] =
+    &[initial_nodes_within_max, max_nodes_within_limit, on_demand_nodes_within_max, on_demand_nodes_are_all_without_spot];
 
 fn initial_nodes_within_max(requested: &RequestedParameters<'_>) -> Option<Problem> {
     let (initial, most) = (requested.number(INITIAL)?, requested.number(MOST)?);
@@ -153,6 +160,17 @@ fn max_nodes_within_limit(requested: &RequestedParameters<'_>) -> Option<Problem
     let limit = Number::from(requested.settings.nodes_max);
     let is_default = !requested.given.contains_key(MOST);
     (most > limit).then(|| RequestedParameters::problem(MOST, &most, Wrong::MaxNodes { limit, is_default }))
+}
+
+fn on_demand_nodes_within_max(requested: &RequestedParameters<'_>) -> Option<Problem> {
+    let (on_demand, most) = (requested.number(ON_DEMAND)?, requested.number(MOST)?);
+    (on_demand > most).then(|| RequestedParameters::problem(ON_DEMAND, &on_demand, Wrong::Rule(Rule::OnDemandWithinMax { most })))
+}
+
+fn on_demand_nodes_are_all_without_spot(requested: &RequestedParameters<'_>) -> Option<Problem> {
+    let (on_demand, most) = (requested.number(ON_DEMAND)?, requested.number(MOST)?);
+    let is_too_few = requested.number(PRICE)? == Number::from(0) && on_demand < most;
+    is_too_few.then(|| RequestedParameters::problem(ON_DEMAND, &on_demand, Wrong::Rule(Rule::OnDemandIsAllWithoutSpot { most })))
 }
 
 #[cfg(test)]
@@ -332,5 +350,26 @@ mod tests {
         assert_eq!(only_problem(r#"{"ComputeMaxNodes": 33}"#).wrong, over_limit(32, false));
         // The default of the other one counts too.
         assert_eq!(only_problem(r#"{"ComputeInitialNodes": "9"}"#).wrong, over(4));
+    }
+
+    #[test]
+    fn nodes_on_demand_are_at_most_as_many_as_nodes_and_all_where_there_is_no_spot() {
+        let rule = |text: &str| match only_problem(text).wrong {
+            Wrong::Rule(rule) => rule,
+            other => panic!("{text}: {other:?}"),
+        };
+        let accepted = |text: &str| read(&Body::Read(text.into()), &settings()).is_ok();
+        assert!(accepted(r#"{"ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 8}"#) && accepted(r#"{"ComputeOnDemandMaxNodes": ""}"#));
+        assert_eq!(rule(r#"{"ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 9}"#), Rule::OnDemandWithinMax { most: 8.into() });
+        assert!(accepted(r#"{"ComputeSpotPrice": 0, "ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 8}"#));
+        assert!(accepted(r#"{"ComputeSpotPrice": "0.01", "ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": "0"}"#));
+        for price in ["0", "0.00"] {
+            let text = format!(r#"{{"ComputeSpotPrice": "{price}", "ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 7}}"#);
+            assert_eq!(rule(&text), Rule::OnDemandIsAllWithoutSpot { most: 8.into() }, "{price}");
+        }
+        for wrong in ["2.5", "two", "-1", "1001"] {
+            let problem = only_problem(&format!(r#"{{"ComputeOnDemandMaxNodes": "{wrong}"}}"#));
+            assert!(matches!(problem.wrong, Wrong::Pattern { .. }), "{wrong}: {problem:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use cf_core::body::{Body, Mistake};
 use cf_core::key::{Reading, UploadKey, read};
 use cf_core::message::{
     Advice, Cause, Difference, FailedCreation, FileProblem, Format, Full, KeyProblem, Mail, Message, News, NodeFailure, NodesMissing,
-    ParameterProblem, Problem, RegionAdvice, Remains, Rest, StackReason, StateText, Wrong,
+    ParameterProblem, Problem, RegionAdvice, Remains, Rest, Rule, StackReason, StateText, Wrong,
 };
 use cf_core::names::{ClusterName, StackName};
 use cf_core::node_report::{FailedScript, FailureCode};
@@ -153,6 +153,8 @@ fn wrong_requests() -> Vec<Problem> {
         b"{\"ComputeMaxNodes\": \"many\", \"ComputeInitialNodes\": \"\", \"MasterSystemVolumeSize\": \"20.5\"}",
         b"{\"ComputeInitialNodes\": \"9\", \"ComputeMaxNodes\": \"33\"}",
         "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
+        b"{\"ComputeOnDemandMaxNodes\": 5}",
+        b"{\"ComputeOnDemandMaxNodes\": \"2\", \"ComputeSpotPrice\": \"0\"}",
         "{\"AutoscalingPolicy\": \"“enabled”\", \"Compute\u{200b}MaxNodes\": 3}".as_bytes(),
     ];
     let read = |body: Body| requested_parameters::read(&body, &testing::settings()).err().unwrap_or_default();
@@ -321,6 +323,12 @@ fn every_sentence_that_people_read_is_shown_with_an_example() {
         Problem::File(FileProblem::Line { mistakes, .. }) => Some(mistakes),
         _ => None,
     });
+    let rules = wrong_requests().into_iter().filter_map(|problem| match problem {
+        Problem::Parameter(problem) => Some(problem.wrong),
+        _ => None,
+    });
+    let rules: Vec<Rule> = rules.filter_map(|wrong| if let Wrong::Rule(rule) = wrong { Some(rule) } else { None }).collect();
+    assert_all(rules.iter().map(<&str>::from), Rule::VARIANTS);
     assert_all(mistakes.flatten().map(|(mistake, _)| (&mistake).into()), Mistake::VARIANTS);
     assert_all(answers.iter().map(Message::name), Message::VARIANTS);
     assert_all(states.iter().map(<&str>::from), StateText::VARIANTS);

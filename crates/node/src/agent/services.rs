@@ -47,6 +47,9 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
 /// Between two uploads of logs that grow.
 const LOGS_EVERY: Duration = Duration::from_hours(1);
 
+/// Between two looks at Slurm's daemon: a look is a program of systemd's, some milliseconds of a processor.
+const SCHEDULER_EVERY: Duration = Duration::from_secs(5);
+
 /// Between two tries of a node that started with the login node's last answer.
 const CONFIRM_EVERY: Duration = Duration::from_secs(30);
 
@@ -179,7 +182,7 @@ pub(super) fn report_once<W: World>(node: &Node<W>, reported: &mut Option<String
 }
 
 /// Reports what is wrong now, and takes back what was reported and is not wrong any more.
-fn report_current<W: World>(node: &Node<W>, reported: &mut Vec<String>, now: Vec<String>) {
+pub(super) fn report_current<W: World>(node: &Node<W>, reported: &mut Vec<String>, now: Vec<String>) {
     node.reporter.change(|contents| {
         reported.iter().filter(|before| !now.contains(before)).for_each(|before| contents.solved(before));
         for text in &now {
@@ -272,6 +275,34 @@ async fn vpc<W: World>(node: &Node<W>) -> Vec<proxy::Network> {
             }
         }
         sleep(START_AGAIN).await;
+    }
+}
+
+/// Looks after Slurm's daemon of this node from its start on: one that ended is started again, and that is reported.
+pub async fn scheduler<W: World>(node: Arc<Node<W>>, found: Found) {
+    let _ = node.scheduler.subscribe().wait_for(|started| *started).await;
+    let (mut ends, mut reported) = (0, None);
+    let mut restarts = node.world.scheduler_state().await.restarts;
+    loop {
+        sleep(SCHEDULER_EVERY).await;
+        let state = node.world.scheduler_state().await;
+        let before = (ends, std::mem::replace(&mut restarts, state.restarts));
+        ends += state.restarts.saturating_sub(before.1);
+        if !state.runs {
+            match node.world.start_scheduler(&found).await {
+                Ok(_) => ends += 1,
+                Err(error) => report_once(&node, &mut reported, format!("Slurm does not run on this node: {error}")),
+            }
+        }
+        if ends > before.0 {
+            let text = |ends| format!("Slurm's daemon on this node ended unexpectedly and was started again ({ends} times)");
+            tracing::error!("{}", text(ends));
+            solved(&node, reported.take().as_deref());
+            node.reporter.change(|contents| {
+                contents.solved(&text(before.0));
+                contents.problem(&text(ends));
+            });
+        }
     }
 }
 
@@ -380,7 +411,7 @@ pub fn read_profiles(layout: &Layout, inputs: &BTreeMap<String, Value>) -> Profi
 /// ends, and starts again under another.
 pub async fn confirm<W: World>(node: Arc<Node<W>>, found: Found) -> Result<(), End> {
     loop {
-        match ask_login_node(&node.options, found.login, &found.link_key, &found.identity).await {
+        match ask_login_node(&node.options, &node.settings, found.login, &found.link_key, &found.identity).await {
             Ok(given) if given.name == found.given.name => {
                 tracing::info!("the login node confirms that this is {}", given.name);
                 node.remember(|life| life.given = Some(LastAnswer { given, login: found.login }));

@@ -1,5 +1,6 @@
 //! Networks of IPv4 addresses, and which addresses the proxy connects to.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
@@ -46,6 +47,12 @@ impl Network {
         let IpAddr::V4(address) = address.to_canonical() else { return false };
         let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
         u32::from(address) & mask == u32::from(self.address) & mask
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct ProxyArgs {
 }
 
 /// Serves until it is ended.
-pub async fn run(args: ProxyArgs) -> std::io::Result<()> {
+pub async fn run(args: ProxyArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
     match serve(&listener, Rules::on_loopback(args.target)).await {}
 }

@@ -140,12 +140,14 @@ impl Rules {
     }
 
     /// The same for clients in these networks too.
+    #[must_use]
     pub fn for_clients_in(mut self, networks: &[Network]) -> Self {
         self.clients.extend(networks);
         self
     }
 
     /// The same with the way to the Internet, of which these networks are no part: those of the VPC.
+    #[must_use]
     pub fn with_internet_beyond(mut self, inner: &[Network]) -> Self {
         self.internet = Some(Internet { inner: inner.to_vec(), https: 443, http: 80, is_public: address::is_public });
         self

@@ -147,6 +147,7 @@ fn report(run: &Run<'_, '_>, node: ReportedNode, key: u64) -> NodeReport {
         host_keys: if node == LOGIN { vec![format!("ssh-ed25519 {key:032x}"), "no key".into()] } else { Vec::new() },
         scripts: (0..pick(5, 3)).map(script).collect(),
         more_scripts: 0,
+        scheduler: None,
         updated: run.context.clock(),
     }
 }
