@@ -14,8 +14,17 @@ from emulator.scaling import interruptions
 KEYS_SECONDS = 6 * 3600
 
 
-def answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
-    """`path` is INSTANCE/latest/… ."""
+TTL = "x-aws-ec2-metadata-token-ttl-seconds"
+
+
+def answer(method: str, path: str, headers: dict) -> tuple[int, dict, bytes]:
+    """`path` is INSTANCE/latest/… . A token says for how long it holds, which the SDKs insist on."""
+    status, text = _answer(method, path, headers)
+    is_token = status == 200 and path.rstrip("/").endswith("/latest/api/token")
+    return status, {"content-type": "text/plain", **({TTL: headers[TTL]} if is_token else {})}, text
+
+
+def _answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
     from ministack.services import imds
 
     instance_id, _, path = path.partition("/")
@@ -24,7 +33,7 @@ def answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
         return 404, f"no instance {instance_id} runs here".encode()
     path = path.rstrip("/")
     if path == "latest/api/token":
-        if method != "PUT" or not headers.get("x-aws-ec2-metadata-token-ttl-seconds", "").isdigit():
+        if method != "PUT" or not headers.get(TTL, "").isdigit():
             return 400, b"Bad Request"
         return 200, imds._issue_token(headers)[2]
     token = headers.get("x-aws-ec2-metadata-token")

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::key::{self, Reading, UploadKey};
 use crate::names::{Cluster, ClusterName, User};
-use crate::node_report::{FailedScript, NodeReport, NodeState};
+use crate::node_report::{FailedScript, JobsReport, NodeReport, NodeState, NodesReport, NodesState, SchedulerReport};
 use crate::region::Region;
 use crate::settings::{Function, MailRoute, OwnImages, Settings};
 use crate::template::{SystemValue, default_template};
@@ -71,7 +71,23 @@ pub fn node_report(state: NodeState) -> NodeReport {
         host_keys: vec![],
         scripts: vec![],
         more_scripts: 0,
+        scheduler: None,
         updated: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// What a login node reports of Slurm: two nodes run, one starts for a job that has it already, and one cannot be had.
+pub fn scheduler_report() -> SchedulerReport {
+    let nodes = |state, count, nodes: &str, reason: &str| NodesReport { state, count, nodes: nodes.into(), reason: reason.into() };
+    SchedulerReport {
+        partition: "compute".into(),
+        nodes: vec![
+            nodes(NodesState::Running, 2, "compute-[9-10]", ""),
+            nodes(NodesState::Starting, 1, "compute-11", ""),
+            nodes(NodesState::Down, 1, "compute-1", "spot had no capacity"),
+        ],
+        jobs: JobsReport { running: 3, starting: 1, waiting: 2 },
+        notes: vec!["2 nodes on demand, because spot had no capacity".into()],
     }
 }
 

@@ -60,6 +60,9 @@ pub trait Cloud: Send + Sync + 'static {
     /// The IPv4 networks of its VPC, such as `10.75.0.0/16`.
     fn networks(&self) -> impl Future<Output = Result<Vec<Network>, CloudError>> + Send;
 
+    /// When EC2 takes this spot machine back; `None`: it does not.
+    fn interruption(&self) -> impl Future<Output = Result<Option<String>, CloudError>> + Send;
+
     /// The text of the cluster's secret, by its ARN.
     fn secret(&self, arn: &str) -> impl Future<Output = Result<String, CloudError>> + Send;
 

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use cf_node::{agent, customize, exchange, install, members, publish, try_out};
+use cf_node::scaling::command as scaling;
+use cf_node::{agent, customize, exchange, install, members, proxy, publish, service, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -30,9 +31,23 @@ enum Command {
     /// All-to-all exchange: what nodes send each other before they are configured
     #[command(subcommand)]
     Exchange(exchange::command::Exchange),
+    /// Services: programs that Slurm keeps running on a node until they are removed
+    #[command(subcommand)]
+    Service(service::command::Verb),
+    /// Slurm's call for nodes: the login node's agent starts machines for them
+    Resume(scaling::NodesArgs),
+    /// Slurm's call to end nodes
+    Suspend(scaling::NodesArgs),
+    /// Slurm's word that nodes did not come in time
+    ResumeFailed(scaling::NodesArgs),
+    /// Whether nodes start and end as jobs need them, on the login node
+    Autoscaling(scaling::AutoscalingArgs),
     /// Take part in the gossip, and nothing else
     #[command(hide = true)]
     Gossip(members::command::GossipArgs),
+    /// Serve as a proxy to a port of this machine, and do nothing else
+    #[command(hide = true)]
+    Proxy(proxy::command::ProxyArgs),
 }
 
 fn main() -> ExitCode {
@@ -47,11 +62,22 @@ fn main() -> ExitCode {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
         }
+        Command::Proxy(args) => return call(proxy::command::run(args)),
+        Command::Service(verb) => return in_runtime(service::command::run(verb)),
+        Command::Resume(args) => return call(scaling::nodes(scaling::About::Resume, args)),
+        Command::Suspend(args) => return call(scaling::nodes(scaling::About::Suspend, args)),
+        Command::ResumeFailed(args) => return call(scaling::nodes(scaling::About::ResumeFailed, args)),
+        Command::Autoscaling(args) => return call(scaling::autoscaling(args)),
         Command::Boot(args) => agent::command::run(args, async |settings, layout| Ok(agent::world::Aws::new(settings, layout).await)),
         Command::Members(args) => members::command::list(&args),
         Command::Gossip(args) => members::command::gossip(args),
     };
     ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// A command that succeeds with nothing to say: most are calls to this node's agent.
+fn call(command: impl Future<Output = Result<()>>) -> ExitCode {
+    in_runtime(async { command.await.map(|()| ExitCode::SUCCESS) })
 }
 
 /// Runs a command on one thread: a node has other work for its processors.

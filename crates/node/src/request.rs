@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use cf_slurm::group::Group;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,6 +25,23 @@ pub enum Request {
     Customize(crate::customize::remote::Request),
     /// A participant of the exchange asks what to run: [`Answer`](crate::exchange::wire::Answer).
     Exchange(Box<Poll>),
+    /// A spot machine says that EC2 takes it back: [`Noted`].
+    Interrupted(Interrupted),
+}
+
+/// A machine that EC2 takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interrupted {
+    /// The machine's EC2 id.
+    pub instance: String,
+}
+
+/// The answer to [`Request::Interrupted`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Whether it is on the login node's disk.
+    pub written: bool,
 }
 
 /// Who asks for a configuration.
@@ -34,6 +52,9 @@ pub struct Asks {
     pub instance: String,
     /// Its private address.
     pub address: IpAddr,
+    /// Its group, where the cluster has a scheduler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 /// The answer to [`Request::Configuration`].
@@ -69,6 +90,12 @@ pub enum Refusal {
         /// The highest number.
         nodes_max: u32,
     },
+    /// Slurm wants no node of the machine's group that has no machine, or no more.
+    #[error("no node is wanted of this machine any more; it came too late, and is ended")]
+    TooLate,
+    /// The cluster's machines are of groups.
+    #[error("the machine does not say of which group it is; its settings (/etc/clusterdrop/node.json) have no group")]
+    NoGroup,
     /// The login node's disk does not take the assignment, and nothing is answered that could be forgotten.
     #[error("the login node cannot write down which machine is which node; is its disk full?")]
     Unsaved,
@@ -83,7 +110,7 @@ pub enum Refusal {
 impl Refusal {
     /// Whether the login node says by it that the machine is none of its nodes. The others do not say which node the machine is.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::NoInstance)
+        matches!(self, Self::Full { .. } | Self::NoInstance | Self::TooLate | Self::NoGroup)
     }
 }
 
@@ -98,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_question_names_its_kind_and_an_unknown_one_is_refused() {
-        let asks = Asks { instance: "i-1".to_owned(), address: "10.0.0.7".parse().unwrap() };
+        let asks = Asks { instance: "i-1".to_owned(), address: "10.0.0.7".parse().unwrap(), group: None };
         let json = serde_json::to_string(&Request::Configuration(asks.clone())).unwrap();
         assert_eq!(json, r#"{"configuration":{"instance":"i-1","address":"10.0.0.7"}}"#);
         assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), Request::Configuration(asks));

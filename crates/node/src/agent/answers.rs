@@ -19,9 +19,16 @@ use crate::customize::remote;
 use crate::exchange::agent::{Profiles, Service, uncoordinated};
 use crate::fetch::{FetchError, Fetched};
 use crate::link::{self, Counters, Limits};
+use crate::scaling::keeper::Keeper;
+use crate::state_file::StateError;
 
 /// Answers the other nodes on the login node: which node a machine is, and the exchange.
-pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: watch::Receiver<Profiles>) -> Result<(), End> {
+pub async fn login_node<W: World>(
+    node: Arc<Node<W>>,
+    found: Found,
+    profiles: watch::Receiver<Profiles>,
+    keeper: Option<Arc<Keeper>>,
+) -> Result<(), End> {
     let layout = &node.options.layout;
     let exchange = match Service::open(layout, node.options.timing.exchange_grace_ms) {
         Ok(service) => Some(Arc::new(service)),
@@ -31,12 +38,7 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
             None
         }
     };
-    let (desk, error) = Desk::open(layout, node.settings.nodes_max, node.options.timing.rules, exchange.clone());
-    if let Some(error) = error {
-        tracing::error!("{error}");
-        node.reporter.problem(&format!("which machine is which node was lost, and is begun anew with the nodes that are there: {error}"));
-    }
-    let desk = Arc::new(desk);
+    let desk = Arc::new(desk(&node, keeper, exchange.clone()));
     let (answering, customize) = (Arc::clone(&desk), Arc::new(customize_desk(&node)));
     let handler = move |_, request| {
         let (desk, customize) = (Arc::clone(&answering), Arc::clone(&customize));
@@ -72,6 +74,24 @@ pub async fn login_node<W: World>(node: Arc<Node<W>>, found: Found, profiles: wa
         () = follow_exchange => {}
     }
     Err(End::Broken("the login node's answers ended by themselves".to_owned()))
+}
+
+fn desk<W: World>(node: &Node<W>, keeper: Option<Arc<Keeper>>, exchange: Option<Arc<Service>>) -> Desk {
+    let layout = &node.options.layout;
+    let Some(keeper) = keeper else {
+        let (desk, error) = Desk::open(layout, node.settings.nodes_max, node.options.timing.rules, exchange);
+        if let Some(error) = error {
+            book_is_lost(node, &error);
+        }
+        return desk;
+    };
+    Desk::with_scheduler(layout, keeper, exchange)
+}
+
+/// Which machine is which node is not to be read.
+pub(super) fn book_is_lost<W: World>(node: &Node<W>, error: &StateError) {
+    tracing::error!("{error}");
+    node.reporter.problem(&format!("which machine is which node was lost, and is begun anew with the nodes that are there: {error}"));
 }
 
 /// Answers other nodes on a compute node: `cf-node customize apply --all` asks every node.

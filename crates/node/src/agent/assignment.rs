@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn machine(instance: &str) -> Machine {
-        Machine { instance: instance.to_owned(), address: "10.0.0.7".parse().unwrap() }
+        Machine { instance: instance.to_owned(), address: "10.0.0.7".parse().unwrap(), group: None }
     }
 
     fn ask(book: &mut Assignment, instance: &str, at: u64) -> Result<NodeName, Refusal> {

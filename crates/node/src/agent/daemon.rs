@@ -20,7 +20,7 @@ use super::life::{Begin, Life, boot_id, owner, uptime};
 use super::node::Node;
 use super::seek::{Found, Search};
 use super::world::World;
-use super::{LOCK, Options, answers, services};
+use super::{LOCK, Options, answers, scheduling, services};
 use crate::cloud::{Identity, Signal};
 use crate::failures::Journal;
 use crate::hooks::{Hooks, Listener, LogListener};
@@ -323,17 +323,25 @@ impl<W: World> Tasks<W> {
         let profiles = watch::Sender::new(services::read_profiles(&self.node.options.layout, &found.given.inputs));
         self.set.spawn(services::members(node(), found.clone(), self.stop.subscribe()));
         if found.given.name == NodeName::LOGIN {
-            self.set.spawn(answers::login_node(node(), found.clone(), profiles.subscribe()));
+            let keeper = scheduling::keeper(&shared);
+            self.set.spawn(answers::login_node(node(), found.clone(), profiles.subscribe(), keeper.clone()));
+            if let Some(keeper) = keeper {
+                self.spawn(scheduling::scaling(node(), Arc::clone(&keeper)));
+                self.spawn(scheduling::calls(node(), keeper));
+                self.spawn(scheduling::shown(node()));
+            }
             self.spawn(services::proxy(node(), found.clone()));
         } else {
             self.set.spawn(answers::compute_node(node(), found.clone()));
             self.set.spawn(services::renamed(node(), found.clone()));
+            self.spawn(scheduling::interruption(node(), found.clone()));
             if found.is_last_answer {
                 self.set.spawn(services::confirm(node(), found.clone()));
             }
         }
         self.spawn(services::exchange(node(), found.clone(), profiles.subscribe()));
         self.spawn(services::jobs(node(), found.clone()));
+        self.spawn(services::scheduler(node(), found.clone()));
         self.spawn(services::profiles(node(), found, profiles));
     }
 

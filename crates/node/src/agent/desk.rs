@@ -1,5 +1,5 @@
-//! The login node's desk: it answers what the other nodes ask. The book of numbers ([`Assignment`]) is on the disk before an answer
-//! that depends on it goes out.
+//! The login node's desk: it answers what the other nodes ask. Which machine is which node is on the disk before an answer that depends
+//! on it goes out: in the book of scaling ([`Keeper`]) where there is a scheduler, else in the book of numbers ([`Assignment`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,7 +17,8 @@ use crate::exchange::agent::Service;
 use crate::exchange::wire::Answer;
 use crate::members::state::{Entry, State};
 use crate::node::{Layout, NodeName};
-use crate::request::{Asks, Configuration, Given, Refusal, Request};
+use crate::request::{Asks, Configuration, Given, Noted, Refusal, Request};
+use crate::scaling::keeper::Keeper;
 use crate::state_file::{self, StateError};
 
 /// The tag of a member that names its machine (facts B.8).
@@ -25,14 +26,27 @@ pub const INSTANCE_TAG: &str = "aws_instanceid";
 
 /// The desk.
 pub struct Desk {
+    names: Names,
+    layout: Layout,
+    exchange: Option<Arc<Service>>,
+}
+
+/// Who gives names.
+enum Names {
+    /// Any free number is a node's.
+    Numbers(Numbers),
+    /// Slurm wants certain nodes.
+    Wanted(Arc<Keeper>),
+}
+
+/// The book of numbers.
+struct Numbers {
     book: Mutex<Book>,
     path: PathBuf,
-    layout: Layout,
     nodes_max: u32,
     rules: Rules,
     started: Instant,
     expected: watch::Sender<BTreeSet<NodeName>>,
-    exchange: Option<Arc<Service>>,
 }
 
 struct Book {
@@ -51,6 +65,8 @@ pub enum Reply {
     Customize(remote::Answer),
     /// To a participant of the exchange.
     Exchange(Box<Answer>),
+    /// To a machine that EC2 takes back.
+    Noted(Noted),
 }
 
 /// Answers on a compute node, which is no login node: it gives no names, and no exchange has its rounds there.
@@ -59,6 +75,7 @@ pub async fn answer_on_compute_node(request: Request, customize: &remote::Desk) 
         Request::Customize(request) => Reply::Customize(customize.handle(request).await),
         Request::Exchange(_) => no_exchange(),
         Request::Configuration(_) => Reply::Configuration(Configuration::Refused(Refusal::NoLoginNode)),
+        Request::Interrupted(_) => Reply::Noted(Noted { written: false }),
     }
 }
 
@@ -76,23 +93,22 @@ impl Desk {
     /// The desk with the book of an earlier process, or a new one. A book that cannot be read is begun anew with the members that the
     /// gossip knew last, and the error comes beside the desk. `exchange`: `None` where the exchange's state cannot be read.
     pub fn open(layout: &Layout, nodes_max: u32, rules: Rules, exchange: Option<Arc<Service>>) -> (Self, Option<StateError>) {
-        let path = path(layout);
-        let (mut assignment, error) = match state_file::load::<Assignment>(&path) {
-            Ok(assignment) => (assignment.unwrap_or_default(), None),
-            Err(error) => (Assignment::default(), Some(error)),
-        };
-        if error.is_some() {
-            assignment.present(&members(layout), &rules, Duration::ZERO);
-        }
-        assignment.start();
-        let expected = watch::Sender::new(assignment.expected());
-        let book = Mutex::new(Book { assignment, unsaved: error.is_some() });
-        (Self { book, path, layout: layout.clone(), nodes_max, rules, started: Instant::now(), expected, exchange }, error)
+        let (numbers, error) = Numbers::open(layout, nodes_max, rules);
+        (Self { names: Names::Numbers(numbers), layout: layout.clone(), exchange }, error)
+    }
+
+    /// The desk of a cluster with a scheduler.
+    pub fn with_scheduler(layout: &Layout, keeper: Arc<Keeper>, exchange: Option<Arc<Service>>) -> Self {
+        keeper.adopt(&members(layout));
+        Self { names: Names::Wanted(keeper), layout: layout.clone(), exchange }
     }
 
     /// The nodes that the exchange expects, as they change.
     pub fn expected(&self) -> watch::Receiver<BTreeSet<NodeName>> {
-        self.expected.subscribe()
+        match &self.names {
+            Names::Numbers(numbers) => numbers.expected.subscribe(),
+            Names::Wanted(keeper) => keeper.expected(),
+        }
     }
 
     /// Answers one question; `customize` answers those that every node answers.
@@ -104,26 +120,81 @@ impl Desk {
             }
             Request::Customize(request) => Reply::Customize(customize.handle(request).await),
             Request::Configuration(asks) => Reply::Configuration(self.configuration(&asks)),
+            Request::Interrupted(interrupted) => Reply::Noted(self.interrupted(&interrupted.instance)),
         }
     }
 
     fn configuration(&self, asks: &Asks) -> Configuration {
-        let (nodes_max, rules) = (self.nodes_max, self.rules);
-        let answer = self.with_book(|book, now| {
-            let decision = book.ask(asks, nodes_max, &rules, now);
-            (decision.answer, decision.save)
-        });
+        let answer = match &self.names {
+            Names::Numbers(numbers) => numbers.ask(asks),
+            Names::Wanted(keeper) => keeper.ask(asks),
+        };
         match answer {
-            Some(Ok(name)) => {
+            Ok(name) => {
                 tracing::info!(node = %name, instance = asks.instance, address = %asks.address, "a machine asked which node it is");
                 Configuration::Given(Given { name, profiles: profiles_of_compute_nodes(&self.layout), inputs: BTreeMap::new() })
             }
-            Some(Err(refusal)) => {
+            Err(refusal) => {
                 tracing::warn!(instance = asks.instance.escape_debug().take(80).collect::<String>(), "a machine is no node now: {refusal}");
                 Configuration::Refused(refusal)
             }
-            None => Configuration::Refused(Refusal::Unsaved),
         }
+    }
+
+    /// Without a scheduler there is nothing to drain.
+    fn interrupted(&self, instance: &str) -> Noted {
+        let Names::Wanted(keeper) = &self.names else { return Noted { written: true } };
+        match keeper.interrupted(instance) {
+            Ok(Some(node)) => tracing::warn!(%node, "EC2 takes this node's machine back"),
+            Ok(None) => tracing::info!("EC2 takes a machine back that is no node"),
+            Err(error) => {
+                tracing::error!("that EC2 takes a machine back cannot be written down: {error}");
+                return Noted { written: false };
+            }
+        }
+        Noted { written: true }
+    }
+
+    /// Follows the members, as the gossip writes them down, until its future is dropped.
+    pub async fn follow(&self, look: Duration) {
+        loop {
+            let members = members(&self.layout);
+            match &self.names {
+                Names::Numbers(numbers) => numbers.present(&members),
+                Names::Wanted(keeper) => keeper.adopt(&members),
+            }
+            tokio::time::sleep(look).await;
+        }
+    }
+}
+
+impl Numbers {
+    /// See [`Desk::open`].
+    fn open(layout: &Layout, nodes_max: u32, rules: Rules) -> (Self, Option<StateError>) {
+        let path = path(layout);
+        let (mut assignment, error) = match state_file::load::<Assignment>(&path) {
+            Ok(assignment) => (assignment.unwrap_or_default(), None),
+            Err(error) => (Assignment::default(), Some(error)),
+        };
+        if error.is_some() {
+            assignment.present(&members(layout), &rules, Duration::ZERO);
+        }
+        assignment.start();
+        let expected = watch::Sender::new(assignment.expected());
+        let book = Mutex::new(Book { assignment, unsaved: error.is_some() });
+        (Self { book, path, nodes_max, rules, started: Instant::now(), expected }, error)
+    }
+
+    fn ask(&self, asks: &Asks) -> Result<NodeName, Refusal> {
+        let answer = self.with_book(|book, now| {
+            let decision = book.ask(asks, self.nodes_max, &self.rules, now);
+            (decision.answer, decision.save)
+        });
+        answer.unwrap_or(Err(Refusal::Unsaved))
+    }
+
+    fn present(&self, members: &BTreeMap<NodeName, Asks>) {
+        self.with_book(|book, now| ((), book.present(members, &self.rules, now).save));
     }
 
     /// Changes the book, and writes it down. `None` where the disk does not take it.
@@ -145,15 +216,6 @@ impl Desk {
         self.expected.send_if_modified(|before| std::mem::replace(before, expected.clone()) != expected);
         Some(answer)
     }
-
-    /// Follows the members, as the gossip writes them down, until its future is dropped.
-    pub async fn follow(&self, look: Duration) {
-        loop {
-            let members = members(&self.layout);
-            self.with_book(|book, now| ((), book.present(&members, &self.rules, now).save));
-            tokio::time::sleep(look).await;
-        }
-    }
 }
 
 /// The members as the gossip wrote them down last, each with its machine. A list that cannot be read is the gossip's to report; all
@@ -162,7 +224,7 @@ fn members(layout: &Layout) -> BTreeMap<NodeName, Asks> {
     let Ok(state) = State::read(layout) else { return BTreeMap::new() };
     let machine = |entry: Entry| {
         let instance = entry.member.tags().get(INSTANCE_TAG)?.clone();
-        Some((entry.member.name(), Asks { instance, address: entry.member.ip() }))
+        Some((entry.member.name(), Asks { instance, address: entry.member.ip(), group: None }))
     };
     state.members.into_iter().filter_map(machine).collect()
 }
@@ -185,7 +247,7 @@ mod tests {
     }
 
     fn ask(desk: &Desk, instance: &str) -> Configuration {
-        desk.configuration(&Asks { instance: instance.to_owned(), address: "10.0.0.7".parse().unwrap() })
+        desk.configuration(&Asks { instance: instance.to_owned(), address: "10.0.0.7".parse().unwrap(), group: None })
     }
 
     fn name(configuration: &Configuration) -> Option<String> {

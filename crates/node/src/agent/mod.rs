@@ -6,6 +6,7 @@
 //! - [`seek`]: the search for the configuration, part by part;
 //! - [`assignment`]: which machine is which compute node (pure); [`desk`] keeps it on the login node's disk and answers the others;
 //! - [`answers`]: what other nodes are answered; [`services`]: what else runs beside and after the boot: gossip and member events, the exchange, the journal of failures;
+//! - [`scheduling`]: the tasks of scaling, where the cluster has a scheduler;
 //! - [`world`]: what the agent needs of AWS and of the system, behind one seam;
 //! - [`daemon`]: starts all this and ends it; [`command`]: the subcommand.
 //!
@@ -28,6 +29,7 @@ pub mod keys;
 pub mod life;
 pub mod node;
 pub mod notice;
+pub mod scheduling;
 pub mod seek;
 pub mod services;
 pub mod world;

@@ -15,6 +15,7 @@ use crate::hooks::{EventReport, Facts, Hooks};
 use crate::host_name;
 use crate::node::NodeName;
 use crate::reporter::Reporter;
+use crate::scaling::service::Shown;
 use crate::settings::NodeSettings;
 
 /// A node, for all tasks of its agent.
@@ -35,8 +36,12 @@ pub struct Node<W> {
     pub concluded: Notify,
     /// Whether the scripts of `configure` have ended in this boot: member scripts wait for it.
     pub configured: watch::Sender<bool>,
+    /// Whether Slurm was started in this agent's time.
+    pub scheduler: watch::Sender<bool>,
     /// How the exchange stands, on the login node.
     pub exchange: watch::Sender<Standing>,
+    /// What the user is shown of Slurm, on the login node.
+    pub slurm: watch::Sender<Shown>,
     /// When the boot's scripts have no time left; `None` until its time has begun.
     deadline: Mutex<Option<Instant>>,
     life: Mutex<Life>,
@@ -47,8 +52,9 @@ impl<W: World> Node<W> {
     pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
         let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
         let (settings, hooks, exchange) = (Arc::new(settings), Arc::new(hooks), watch::Sender::default());
-        let (signal, concluded, deadline) = (Notify::new(), Notify::new(), Mutex::new(None));
-        Self { options, settings, world, hooks, reporter, signal, concluded, configured, exchange, deadline, life: Mutex::new(life) }
+        let (slurm, scheduler) = (watch::Sender::default(), watch::Sender::new(false));
+        let (signal, concluded, deadline, life) = (Notify::new(), Notify::new(), Mutex::new(None), Mutex::new(life));
+        Self { options, settings, world, hooks, reporter, signal, concluded, configured, scheduler, exchange, slurm, deadline, life }
     }
 
     /// What is remembered of it.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use aws_config::imds;
+use aws_config::imds::client::error::ImdsError;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -102,6 +103,16 @@ impl Aws {
         text.split_whitespace().map(str::parse).collect::<Result<Vec<Network>, _>>().map_err(|_| none(&text))
     }
 
+    /// `spot/instance-action`, which is there from two minutes before on (EC2 user guide, "Spot Instance interruption notices"):
+    /// `{"action": "terminate", "time": "2017-09-18T08:22:00Z"}`. Whatever the action, the node is gone for the cluster.
+    async fn ask_interruption(&self) -> Result<Option<String>, CloudError> {
+        match self.imds.get("/latest/meta-data/spot/instance-action").await {
+            Ok(text) => Ok(Some(plain(text.as_ref(), WORDS_MAX))),
+            Err(ImdsError::ErrorResponse(error)) if error.response().status().as_u16() == 404 => Ok(None),
+            Err(error) => Err(CloudError::Unreachable(shown(&error))),
+        }
+    }
+
     async fn ask_secret(&self, arn: &str) -> Result<String, CloudError> {
         let got = self.secrets.get_secret_value().secret_id(arn).send().await.map_err(|error| problem(&error).0)?;
         got.secret_string.ok_or_else(|| CloudError::Missing(format!("{arn} has no text")))
@@ -150,6 +161,10 @@ impl Cloud for Aws {
         self.ask_networks().await
     }
 
+    async fn interruption(&self) -> Result<Option<String>, CloudError> {
+        self.ask_interruption().await
+    }
+
     async fn secret(&self, arn: &str) -> Result<String, CloudError> {
         self.patiently(self.patience.secret, || self.ask_secret(arn)).await
     }
@@ -180,7 +195,7 @@ impl Cloud for Aws {
 
 /// Whether a call that failed was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+pub(crate) enum Sent {
     /// No: it was refused, and may be taken later.
     Refused,
     /// No, and it never will be.
@@ -194,7 +209,7 @@ enum Sent {
 }
 
 /// What an error of the SDK means here.
-fn problem<E>(error: &SdkError<E, Response>) -> (CloudError, Sent)
+pub(crate) fn problem<E>(error: &SdkError<E, Response>) -> (CloudError, Sent)
 where
     E: ProvideErrorMetadata + Error + 'static,
 {

@@ -110,7 +110,7 @@ async fn run_alone(arguments: RunArguments) -> anyhow::Result<()> {
         async move {
             match request {
                 Request::Exchange(poll) => service.answer(*poll).await,
-                Request::Configuration(_) | Request::Customize(_) => Answer::default(),
+                Request::Configuration(_) | Request::Customize(_) | Request::Interrupted(_) => Answer::default(),
             }
         }
     };

@@ -186,7 +186,7 @@ impl Numbers {
 
     fn asked(&mut self, nth: usize) -> Result<(), String> {
         let (clock, rules) = (self.clock_or_zero(), self.rules());
-        let asks = Asks { instance: format!("i-{nth}"), address: [10, 0, 0, 1].into() };
+        let asks = Asks { instance: format!("i-{nth}"), address: [10, 0, 0, 1].into(), group: None };
         let Some(book) = self.book.as_mut() else { return Ok(()) };
         let before = book.holders().clone();
         let decision = book.ask(&asks, NODES_MAX, &rules, clock);
@@ -262,7 +262,7 @@ impl Numbers {
             if let Some(name) = machine.name.filter(|_| up && machine.asks_at == 0) {
                 machine.seen = now;
                 if !ignores {
-                    members.insert(name, Asks { instance: format!("i-{nth}"), address: [10, 0, 0, 1].into() });
+                    members.insert(name, Asks { instance: format!("i-{nth}"), address: [10, 0, 0, 1].into(), group: None });
                 }
             }
         }

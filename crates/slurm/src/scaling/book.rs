@@ -94,11 +94,14 @@ pub enum Answer {
 }
 
 impl Book {
-    /// Slurm wants these nodes. Those beyond the maximum, or of a group that rests, are not taken: the next pass closes them.
+    /// Slurm wants these nodes. Those beyond the maximum, of a group that rests, or of a frozen cluster are not taken: the next pass
+    /// closes them.
     pub fn resume(&mut self, nodes: &BTreeSet<NodeName>, policy: &Policy, now: Timestamp) {
         for node in nodes {
             self.called.insert(*node, now);
-            self.want(*node, policy.sizes, now);
+            if !policy.frozen {
+                self.want(*node, policy.sizes, now);
+            }
         }
         self.idle_passes = 0;
     }
@@ -170,6 +173,11 @@ impl Book {
     /// The nodes that Slurm wants.
     pub fn wanted(&self) -> impl Iterator<Item = NodeName> {
         self.wanted.keys().copied()
+    }
+
+    /// Whether a node of the group waits for its machine: only then its activities matter.
+    pub fn awaits(&self, group: Group, sizes: Sizes) -> bool {
+        self.waiting(group, sizes).next().is_some()
     }
 
     /// What the status reports while nodes on demand stand in for spot ones.

@@ -39,7 +39,7 @@ pub fn pass(book: &Book, facts: &Facts, policy: &Policy, now: Timestamp) -> Deci
     notes.extend(next.judge_bounds(facts, policy, now));
     next.read_at = Some(facts.at);
 
-    let mut effects = next.ends(facts);
+    let mut effects = next.ends(facts, policy);
     effects.extend(next.capacity(facts, policy));
     effects.extend(next.doors(facts, policy));
     effects.extend(next.starts(facts, policy, now));
@@ -70,13 +70,18 @@ impl Book {
             }
             match of.power {
                 Power::Off | Power::Stopping => self.release(*node, now),
+                // A frozen cluster keeps what runs, and starts nothing.
+                Power::Starting if policy.frozen => {}
                 Power::Starting | Power::On if of.reason.is_none() => self.want(*node, policy.sizes, now),
                 Power::Starting | Power::On | Power::Silent => {}
             }
         }
     }
 
-    fn ends(&self, facts: &Facts) -> Vec<Effect> {
+    fn ends(&self, facts: &Facts, policy: &Policy) -> Vec<Effect> {
+        if policy.frozen {
+            return Vec::new();
+        }
         let ending = self.machines.iter().filter(|(_, machine)| machine.place == Place::Ending);
         let lives = |id: &String, group| facts.groups.get(&group).is_some_and(|of| of.machines.get(id) == Some(&Life::Lives));
         let ends = ending.filter(|(id, machine)| lives(id, machine.group));
@@ -86,7 +91,7 @@ impl Book {
     /// What the desired capacities must become, after the machines that this pass ends, each with decrement.
     fn capacity(&self, facts: &Facts, policy: &Policy) -> Vec<Effect> {
         let mut ends: BTreeMap<Group, u32> = BTreeMap::new();
-        for effect in self.ends(facts) {
+        for effect in self.ends(facts, policy) {
             if let Effect::End { group, .. } = effect {
                 *ends.entry(group).or_default() += 1;
             }
@@ -103,7 +108,7 @@ impl Book {
             if wanted < desired && ending == 0 {
                 // Not while machines end: an end that fails would leave Auto Scaling to choose a victim.
                 lower.push((*group, desired, wanted.max(living(of))));
-            } else if wanted > desired {
+            } else if wanted > desired && !policy.frozen {
                 raise.push((*group, desired, wanted.min(room).max(desired)));
             }
         }
@@ -124,6 +129,9 @@ impl Book {
         }
         let health = policy.sizes.group_of(node).and_then(|group| self.health.get(&group));
         let resting = health.filter(|health| health.rests_until.is_some()).and_then(|health| health.last.clone());
+        if policy.frozen {
+            return Some(Closed::Frozen);
+        }
         let maximum = policy.sizes.maximum;
         let is_full = count(self.wanted.len()) >= maximum;
         resting.map(Closed::Resting).or(is_full.then_some(Closed::Full { maximum }))
@@ -199,7 +207,12 @@ impl Book {
 
     /// When the next pass must be: soon while something is awaited, or when something runs out.
     fn again(&self, policy: &Policy, now: Timestamp) -> Option<Duration> {
-        let is_awaited = self.machines.values().any(|machine| !matches!(machine.place, Place::Node { up: true, interrupted: false, .. }));
+        let is_at_rest = |place: &Place| match place {
+            Place::Node { up, interrupted, .. } => *up && !interrupted,
+            Place::Ending => policy.frozen,
+            Place::Unplaced => false,
+        };
+        let is_awaited = self.machines.values().any(|machine| !is_at_rest(&machine.place));
         let waits = Group::ALL.into_iter().any(|group| self.waiting(group, policy.sizes).next().is_some());
         if is_awaited || waits || self.idle_passes == 0 {
             let wait = Duration::from_secs(1 << self.idle_passes.min(16));

@@ -19,6 +19,8 @@
 //! 5. Where the maximum is reached, the names that are not in use are down with that reason, until there is room.
 //! 6. What never comes is given up: a launch without a machine, a machine that never asks, a node that never registers.
 //! 7. A machine that is lost while its node is wanted is replaced by its group; the replacement gets the free name.
+//! 8. While the size is frozen no machine starts or ends on the agent's order, and the nodes that are off are closed. Capacity that no
+//!    machine fills is still withdrawn, and a node that was lost is still replaced.
 //!
 //! A name that somebody else has set down (`scontrol` by hand) is left as it is.
 
@@ -50,6 +52,8 @@ pub struct Policy {
     pub initial: u32,
     /// Whether all of them run for good (`AutoscalingPolicy=disabled`).
     pub fixed: bool,
+    /// Whether the size stays as it is (`cf-node autoscaling disable`).
+    pub frozen: bool,
     /// The bounds.
     pub rules: Rules,
 }

@@ -1,5 +1,6 @@
 //! Stories of scaling, a pass at a time, on facts made by hand. What happens in any order is in `simulation`.
 
+mod frozen;
 mod readings;
 
 use std::collections::BTreeSet;
@@ -29,7 +30,7 @@ impl Story {
         let now = "2026-11-28T12:00:00Z".parse().unwrap();
         let groups = Group::ALL.map(|group| (group, GroupFacts::default())).into();
         let nodes = sizes.all_nodes().map(|node| (node, NodeFacts::default())).collect();
-        let policy = Policy { sizes, initial: 0, fixed: false, rules: Rules::default() };
+        let policy = Policy { sizes, initial: 0, fixed: false, frozen: false, rules: Rules::default() };
         Self { now, policy, book: Book::default(), facts: Facts { at: now, groups, nodes }, again: None }
     }
 

@@ -1,5 +1,6 @@
 //! What stands for AWS and for the system's accounts, in the agent's process.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,12 @@ use cf_node::fetch::{self, FetchError, Fetched};
 use cf_node::node::{Layout, NodeName};
 use cf_node::proxy::Network;
 use cf_node::reporter::{self, Pace};
+use cf_node::scaling::outside::Outside;
 use cf_node::settings::NodeSettings;
 use cf_node::store::folder::FolderStore;
 use cf_node::store::{Expect, Object, Store, StoreError};
+use cf_slurm::group::Group;
+use cf_slurm::scaling::{Activity, GroupFacts};
 
 /// A folder in place of S3, which a file `offline` in it cuts off.
 struct Bucket {
@@ -57,6 +61,32 @@ struct TestWorld {
     bucket: Arc<Bucket>,
     settings: NodeSettings,
     layout: Layout,
+}
+
+impl Outside for TestWorld {
+    async fn groups(&self, _groups: &[Group]) -> Result<BTreeMap<Group, GroupFacts>, CloudError> {
+        Err(CloudError::Unreachable("this cluster has no groups".to_owned()))
+    }
+
+    async fn activities(&self, _group: Group) -> Result<Vec<Activity>, CloudError> {
+        Err(CloudError::Unreachable("this cluster has no groups".to_owned()))
+    }
+
+    async fn set_desired(&self, _group: Group, _desired: u32) -> Result<(), CloudError> {
+        Err(CloudError::Unreachable("this cluster has no groups".to_owned()))
+    }
+
+    async fn end_machine(&self, _machine: &str) -> Result<(), CloudError> {
+        Err(CloudError::Unreachable("this cluster has no groups".to_owned()))
+    }
+
+    async fn interruption(&self) -> Result<Option<String>, CloudError> {
+        Ok(None)
+    }
+
+    async fn slurm(&self, program: &str, _arguments: &[String]) -> Result<String, String> {
+        Err(format!("there is no program {program} on this node"))
+    }
 }
 
 impl World for TestWorld {
@@ -129,7 +159,12 @@ pub fn run_agent() {
         look: milliseconds(100),
         // Longer than a login node that was started again needs to see the others on a busy machine.
         rules: Rules { given_up_after: Duration::from_secs(20), away_min: Duration::from_secs(8) },
-        pace: Pace { every: milliseconds(100), again: Duration::from_hours(24), retry: (milliseconds(50), milliseconds(500)) },
+        pace: Pace {
+            every: milliseconds(100),
+            slurm: milliseconds(200),
+            again: Duration::from_hours(24),
+            retry: (milliseconds(50), milliseconds(500)),
+        },
         exchange_grace_ms: 500,
         ..Timing::default()
     };

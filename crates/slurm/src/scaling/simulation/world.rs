@@ -76,7 +76,7 @@ impl World {
         let maximum = chance.random_range(1..=spot + on_demand);
         let sizes = Sizes { maximum, spot, on_demand };
         let fixed = flaw.is_none() && chance.random_bool(0.1);
-        let policy = Policy { sizes, initial: chance.random_range(0..=maximum), fixed, rules: Rules::default() };
+        let policy = Policy { sizes, initial: chance.random_range(0..=maximum), fixed, frozen: false, rules: Rules::default() };
         Self {
             now: "2026-11-28T12:00:00Z".parse().unwrap(),
             groups: Group::ALL.map(|group| (group, Asg::default())).into(),
