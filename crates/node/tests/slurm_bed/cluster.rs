@@ -37,6 +37,7 @@ pub struct Cluster {
 pub struct Machine {
     pub node: Node,
     instance: String,
+    url: String,
     agent: Option<Child>,
 }
 
@@ -84,7 +85,8 @@ impl Cluster {
         let node = self.bed.start(&Spec::new(&name, 10 + number).share("home", "/home"))?;
         node.write(AGENT, 0o755, &self.program)?;
         node.write("/etc/clusterdrop/node.json", 0o644, settings(number).to_string())?;
-        Ok(Machine { node, instance: instance.to_owned(), agent: None })
+        let url = format!("http://{}:{PORT}", self.bed.address());
+        Ok(Machine { node, instance: instance.to_owned(), url, agent: None })
     }
 
     /// The report of a node.
@@ -123,11 +125,10 @@ fn settings(number: u16) -> Value {
 impl Machine {
     /// Starts the agent, as its unit does where systemd runs.
     pub fn boot(&mut self) -> Result<()> {
-        let url = format!("http://{}:{PORT}", Bed::address());
         let mut command = self.node.command(AGENT)?;
         command.args(["boot", "--instance", &self.instance, "--address", &self.node.address().to_string()]);
         command
-            .env("AWS_ENDPOINT_URL", url)
+            .env("AWS_ENDPOINT_URL", &self.url)
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");

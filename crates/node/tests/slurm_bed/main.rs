@@ -69,7 +69,7 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
 }
 
 #[test]
-fn a_login_node_with_a_full_disk_says_so_and_is_ready_when_there_is_room() -> Result<()> {
+fn a_login_node_with_a_full_disk_says_so_in_its_report() -> Result<()> {
     let cluster = Cluster::new()?;
     let mut login = cluster.machine(0, "i-0a")?;
     login.node.run(&["sh", "-c", "mkdir -p /var/lib/clusterdrop && dd if=/dev/zero of=/var/big bs=1M 2>/dev/null; true"])?;
