@@ -309,6 +309,7 @@ impl Builder {
             message: String::new(),
             progress: None,
             login: None,
+            login_command: None,
             types: [].into(),
             reported: NodesShown::default(),
             stack: settings.stack_name(&self.cluster).to_string(),

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use cf_bed::{Base, Node};
-use cf_bed_cloud::{Cloud, Event};
+use cf_bed::Base;
+use cf_bed_cloud::{Cloud, Event, Laptop};
 use cf_local::emulator::Emulator;
 
 use super::alice::Alice;
@@ -28,9 +28,9 @@ const END_MAX: Duration = Duration::from_secs(40);
 
 pub fn show(alice: &Alice, base: &Base, keep: bool, emulator: &Emulator) -> Result<()> {
     let began = Instant::now();
-    let cloud = step("a bridge for the machines, and Alice's laptop beside it", || Cloud::start(&alice.url, base))?;
-    let laptop = Laptop::of(&cloud)?;
-    give_profile(alice, &[("configure.d/user.sh", &laptop.profile()?)])?;
+    let cloud = step("a bridge for the machines, and Alice's laptop beside it", || Cloud::of("alice", &alice.url, base))?;
+    let laptop = Laptop::new(&cloud)?;
+    give_profile(alice, &[("configure.d/user.sh", &laptop.key_script("alice")?)])?;
     alice.expects_a_real_node(SECONDS_EACH)?;
     headline("Alice drops a file: s3://af-users-eu-west-2/home/alice/mycluster.cf-create");
     show_text(FILE);
@@ -47,7 +47,10 @@ pub fn show(alice: &Alice, base: &Base, keep: bool, emulator: &Emulator) -> Resu
     headline("Her answer: mycluster.cf-created");
     let address = alice.answer("mycluster.cf-created")?;
     show_text(&address);
-    laptop.logs_in(&cloud, address.trim().parse().with_context(|| format!("{address:?} is no address"))?)?;
+    let address: Ipv4Addr = address.trim().parse().with_context(|| format!("{address:?} is no address"))?;
+    headline(&format!("She logs in: ssh alice@{address}"));
+    laptop.reach(&cloud, address)?;
+    show_text(&until("a login", || Ok(laptop.ssh("alice", address, "hostname; id -un; cf-node members").ok()))?);
     if keep {
         leave_running(emulator, &[]);
     }
@@ -71,32 +74,5 @@ impl Told {
             println!("    {:6.1} s  {instance} {what}", (*at - first).as_secs_f64());
         }
         self.0 = events.len();
-    }
-}
-
-/// A machine of Alice's, with her key.
-struct Laptop(Node);
-
-impl Laptop {
-    fn of(cloud: &Cloud) -> Result<Self> {
-        let node = cloud.outside()?;
-        node.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice@laptop", "-f", "/root/.ssh/id_ed25519"])?;
-        Ok(Self(node))
-    }
-
-    /// The script of her profile that lets her log in.
-    fn profile(&self) -> Result<String> {
-        let key = self.0.read("/root/.ssh/id_ed25519.pub")?;
-        Ok(format!("#!/bin/sh\nset -eu\n[ \"$2\" = master ] || exit 0\necho '{}' >/home/alice/.ssh/authorized_keys\n", key.trim()))
-    }
-
-    fn logs_in(&self, cloud: &Cloud, address: Ipv4Addr) -> Result<()> {
-        headline(&format!("She logs in: ssh alice@{address}"));
-        cloud.route(&self.0, address)?;
-        let ssh = ["ssh", "-o", "StrictHostKeyChecking=accept-new", "-o", "BatchMode=yes"];
-        let to = format!("alice@{address}");
-        let said = until("a login", || Ok(self.0.run(&[&ssh[..], &[&to, "hostname; id -un; cf-node members"]].concat()).ok()))?;
-        show_text(&said);
-        Ok(())
     }
 }
