@@ -3,7 +3,7 @@
 import json
 from urllib.parse import parse_qs
 
-from emulator import asked, bus, calls, faults, invocations, metadata, schedules
+from emulator import asked, bus, calls, faults, invocations, machines, metadata, schedules
 from emulator.scaling import interruptions
 
 PREFIX = "/_clusterdrop/"
@@ -29,8 +29,8 @@ async def _control(scope, receive, send) -> None:
     what, _, rest = scope["path"].removeprefix(PREFIX).partition("/")
     if what == "metadata":
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        status, text = metadata.answer(scope["method"], rest, headers)
-        return await calls.answer(send, status, [(b"content-type", b"text/plain")], text)
+        status, told, text = metadata.answer(scope["method"], rest, headers)
+        return await calls.answer(send, status, [(name.encode(), value.encode()) for name, value in told.items()], text)
     try:
         given = json.loads(body) if body else {}
         found = _ROUTES.get((scope["method"], what))
@@ -92,6 +92,7 @@ def _invocations(given, query, rest):
 
 _ROUTES = {
     ("GET", "ready"): lambda *_: {"ready": True},
+    ("GET", "machines"): lambda given, query, rest: {"machines": machines.listing(query.get("user"))},
     ("GET", "faults"): lambda *_: {"faults": faults.listing()},
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,

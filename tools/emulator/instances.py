@@ -2,7 +2,7 @@
 
 import re
 
-from emulator import disks
+from emulator import addresses, disks
 
 
 def _network(properties: dict) -> tuple[str, list, bool | None]:
@@ -92,10 +92,11 @@ def launch(properties: dict, market: str = "on-demand") -> dict:
     subnet, groups, public = _network(properties)
     if public is None:
         public = str(ec2._subnets.get(subnet, {}).get("MapPublicIpOnLaunch", not subnet)).lower() == "true"
+    subnet_id = subnet or ec2._DEFAULT_SUBNET_ID
     instance = ec2._launch_instances_internal(
-        properties["ImageId"], properties.get("InstanceType", "m1.small"), subnet or ec2._DEFAULT_SUBNET_ID, 1,
+        properties["ImageId"], properties.get("InstanceType", "m1.small"), subnet_id, 1,
         key_name=properties.get("KeyName", ""), user_data=properties.get("UserData", ""), sg_ids=list(groups) or None,
-        iam_profile=_profile(properties))[0]
+        requested_private_ip=addresses.free(subnet_id), iam_profile=_profile(properties))[0]
     if not public:
         instance["PublicIpAddress"] = instance["PublicDnsName"] = ""
     elif instance["PublicIpAddress"]:

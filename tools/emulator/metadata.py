@@ -7,6 +7,7 @@ role, named after the instance, as on AWS: under AUTH=true they may what the rol
 
 import base64
 import json
+import re
 import time
 
 from emulator.scaling import interruptions
@@ -14,8 +15,17 @@ from emulator.scaling import interruptions
 KEYS_SECONDS = 6 * 3600
 
 
-def answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
-    """`path` is INSTANCE/latest/… ."""
+TTL = "x-aws-ec2-metadata-token-ttl-seconds"
+
+
+def answer(method: str, path: str, headers: dict) -> tuple[int, dict, bytes]:
+    """`path` is INSTANCE/latest/… . A token says for how long it holds, which the SDKs insist on."""
+    status, text = _answer(method, path, headers)
+    is_token = status == 200 and path.rstrip("/").endswith("/latest/api/token")
+    return status, {"content-type": "text/plain", **({TTL: headers[TTL]} if is_token else {})}, text
+
+
+def _answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
     from ministack.services import imds
 
     instance_id, _, path = path.partition("/")
@@ -24,7 +34,7 @@ def answer(method: str, path: str, headers: dict) -> tuple[int, bytes]:
         return 404, f"no instance {instance_id} runs here".encode()
     path = path.rstrip("/")
     if path == "latest/api/token":
-        if method != "PUT" or not headers.get("x-aws-ec2-metadata-token-ttl-seconds", "").isdigit():
+        if method != "PUT" or not headers.get(TTL, "").isdigit():
             return 400, b"Bad Request"
         return 200, imds._issue_token(headers)[2]
     token = headers.get("x-aws-ec2-metadata-token")
@@ -66,8 +76,13 @@ def _leaf(instance: dict, path: str) -> str | None:
 
 
 def _flat(instance: dict) -> dict[str, str]:
+    from ministack.services import ec2
+
     zone = instance["Placement"]["AvailabilityZone"]
+    # A locally administered address, as EC2's are, of the digits that make the instance's id its own.
+    mac = ":".join(["02", *re.findall("..", instance["InstanceId"][-10:])])
     return {
+        "mac": mac, f"network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks": ec2._vpcs.get(instance["VpcId"], {}).get("CidrBlock", ""),
         "ami-id": instance["ImageId"], "instance-id": instance["InstanceId"], "instance-type": instance["InstanceType"],
         "instance-life-cycle": instance["_market"], "local-ipv4": instance["PrivateIpAddress"],
         "public-ipv4": instance["PublicIpAddress"], "local-hostname": instance["PrivateDnsName"], "hostname": instance["PrivateDnsName"],

@@ -31,12 +31,12 @@ def _patched_app():
     if version("ministack") != "1.5.33":
         sys.exit(f"emulator: it needs MiniStack 1.5.33, whose insides it patches; this is {version('ministack')}.")
     from emulator import (
-        access, admission, bus, control, creation, deletion, disks, existence, functions, instances, invocations, metrics, network,
-        queues, reading, scaling, schedules, secret, templates)
+        access, admission, bus, control, creation, deletion, disks, existence, functions, instances, invocations, machines, metrics,
+        network, queues, reading, scaling, schedules, secret, templates)
 
     # The bus comes first: all others tell their events through it.
-    for module in (bus, queues, functions, invocations, schedules, instances, disks, scaling, network, secret, admission, existence,
-                   deletion, creation, reading, metrics, templates, access):
+    for module in (bus, queues, functions, invocations, schedules, instances, machines, disks, scaling, network, secret, admission,
+                   existence, deletion, creation, reading, metrics, templates, access):
         module.install()
     return control.app(ministack.app)
 

@@ -11,31 +11,37 @@ use crate::holder::Holder;
 use crate::node::Node;
 use crate::spec::Spec;
 
-/// Every bed has this network, 10.77.0.0/16, and is at its address 10.77.0.1. It is in no route of this machine.
-pub const NETWORK: [u8; 2] = [10, 77];
+/// The network of a bed that is given none: 10.77.0.0/16. It is in no route of this machine.
+const NETWORK: [u8; 2] = [10, 77];
 
 /// A bed. It ends with this value and the last of its nodes.
 #[derive(Debug)]
 pub struct Bed {
     base: Base,
+    network: [u8; 2],
     holder: Arc<Holder>,
 }
 
 impl Bed {
-    /// Makes a bed without nodes.
+    /// Makes a bed without nodes, whose network is 10.77.0.0/16.
     pub fn new(base: &Base) -> Result<Self> {
-        let holder = Holder::start(&base::home().join("disks"), &format!("{}/16", Self::address()))?;
-        Ok(Self { base: base.clone(), holder: Arc::new(holder) })
+        Self::in_network(base, NETWORK)
     }
 
-    /// The address at which nodes reach what is forwarded.
-    pub const fn address() -> Ipv4Addr {
-        address(1)
+    /// Makes a bed without nodes. Its network has these two bytes in front, and 16 bits for its nodes; it is in no route of this machine.
+    pub fn in_network(base: &Base, network: [u8; 2]) -> Result<Self> {
+        let holder = Holder::start(&base::home().join("disks"), &format!("{}/16", address(network, 1)))?;
+        Ok(Self { base: base.clone(), network, holder: Arc::new(holder) })
+    }
+
+    /// The address at which nodes reach what is forwarded: the first of the network, which is the router's on AWS.
+    pub const fn address(&self) -> Ipv4Addr {
+        address(self.network, 1)
     }
 
     /// Starts a machine that has never run: its disk is empty but for the base.
     pub fn start(&self, spec: &Spec) -> Result<Node> {
-        Node::start(&self.base, &self.holder, spec)
+        Node::start(&self.base, self.network, &self.holder, spec)
     }
 
     /// Forwards connections of all nodes to this port of the bed's address, to an address of this machine (such as the emulator's,
@@ -44,12 +50,12 @@ impl Bed {
     /// The socket that listens is made by a thread that enters the bed's network for that; the one that connects is this machine's
     /// own. So no route leads out of the bed, and this machine's network is not touched.
     pub fn forward(&self, port: u16, to: SocketAddr) -> Result<Forward> {
-        Forward::start(&self.holder.id(), SocketAddrV4::new(Self::address(), port), to)
+        Forward::start(&self.holder.id(), SocketAddrV4::new(self.address(), port), to)
     }
 }
 
-/// The address of this number in the bed's network.
-pub const fn address(number: u16) -> Ipv4Addr {
+/// The address of this number in a bed's network.
+pub const fn address(network: [u8; 2], number: u16) -> Ipv4Addr {
     let [high, low] = number.to_be_bytes();
-    Ipv4Addr::new(NETWORK[0], NETWORK[1], high, low)
+    Ipv4Addr::new(network[0], network[1], high, low)
 }

@@ -81,10 +81,12 @@ impl Holder {
     /// Starts it with a bridge of this address (`10.0.0.1/16`), and disks mounted over this folder, within the bed only.
     pub fn start(folder: &Path, address: &str) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
+        // Without links: nodes look for what they share from a root of their own, where an absolute link would lead elsewhere.
+        let folder = folder.canonicalize()?;
         let mut command = Command::new("unshare");
         command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", include_str!("scripts/bed.sh"), "bed"]);
-        let first = First::start("the bed", command.arg(folder).arg(address))?;
-        Ok(Self { first, folder: folder.to_owned(), numbers: AtomicU32::new(1) })
+        let first = First::start("the bed", command.arg(&folder).arg(address))?;
+        Ok(Self { first, folder, numbers: AtomicU32::new(1) })
     }
 
     /// Its id, for `nsenter`.

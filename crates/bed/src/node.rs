@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use cf_local::{children, last_lines};
@@ -24,13 +24,14 @@ const COMMAND_SECONDS_MAX: &str = "60";
 /// all the same: its root may mount, for one.
 const WITHOUT: &str = "--bounding-set=-sys_module,-sys_time,-sys_rawio,-mknod";
 
-/// A machine of the bed. It is lost, with its disk, when this is dropped.
+/// A machine of the bed. It is lost, with its disk, when this is dropped. It may be switched off while a command runs on it.
 #[derive(Debug)]
 pub struct Node {
     // Dropped in this order: a disk in use cannot be taken away.
-    running: Option<Running>,
+    running: Mutex<Option<Running>>,
     disk: Disk,
     spec: Spec,
+    network: [u8; 2],
     base: Base,
     holder: Arc<Holder>,
 }
@@ -45,10 +46,10 @@ struct Running {
 
 impl Node {
     /// A machine that has never run, started.
-    pub(crate) fn start(base: &Base, holder: &Arc<Holder>, spec: &Spec) -> Result<Self> {
+    pub(crate) fn start(base: &Base, network: [u8; 2], holder: &Arc<Holder>, spec: &Spec) -> Result<Self> {
         spec.check()?;
         let disk = Disk::new(holder, spec.disk_mib)?;
-        let mut node = Self { running: None, disk, spec: spec.clone(), base: base.clone(), holder: Arc::clone(holder) };
+        let node = Self { running: Mutex::new(None), disk, spec: spec.clone(), network, base: base.clone(), holder: Arc::clone(holder) };
         node.power_on()?;
         Ok(node)
     }
@@ -60,16 +61,20 @@ impl Node {
 
     /// Its address on the bridge.
     pub fn address(&self) -> Ipv4Addr {
-        address(self.spec.number)
+        address(self.network, self.spec.number)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it runs. A node ends by itself where its first process is killed within.
-    pub fn is_running(&mut self) -> Result<bool> {
-        self.running.as_mut().map_or(Ok(false), |running| running.first.is_running())
+    pub fn is_running(&self) -> Result<bool> {
+        self.running().as_mut().map_or(Ok(false), |running| running.first.is_running())
     }
 
     /// Starts it where it is off, with the disk that it had: a new boot, whose id, uptime and processes are its own.
-    pub fn power_on(&mut self) -> Result<()> {
+    pub fn power_on(&self) -> Result<()> {
         if self.is_running()? {
             return Ok(());
         }
@@ -85,20 +90,20 @@ impl Node {
             Forward::start(&first.id(), *at, *to)
         };
         let forwards = self.spec.forwards.iter().map(forward).collect::<Result<Vec<_>>>()?;
-        self.running = Some(Running { first, link, _forwards: forwards });
+        *self.running() = Some(Running { first, link, _forwards: forwards });
         Ok(())
     }
 
     /// Ends it as a failure of power does: SIGKILL for its first process, and so for all. Its disk stays.
-    pub fn power_off(&mut self) -> Result<()> {
-        let Some(mut running) = self.running.take() else { return Ok(()) };
+    pub fn power_off(&self) -> Result<()> {
+        let Some(mut running) = self.running().take() else { return Ok(()) };
         running.first.kill()?;
         // The kernel removes it with the node's network, some time later; another node must not find its address taken.
         self.holder.with_network("ip link delete \"$1\" 2>/dev/null || ! ip link show \"$1\" 2>/dev/null", &[&running.link])
     }
 
     /// Off and on.
-    pub fn reboot(&mut self) -> Result<()> {
+    pub fn reboot(&self) -> Result<()> {
         self.power_off()?;
         self.power_on()
     }
@@ -121,8 +126,8 @@ impl Node {
 
     /// The hardware address follows from the number, so that a node that comes for another one is reached at once.
     fn connect(&self, first: &First, link: &str) -> Result<()> {
-        let [high, low] = self.spec.number.to_be_bytes();
-        let hardware = format!("02:00:0a:4d:{high:02x}:{low:02x}");
+        let [first_byte, second, high, low] = self.address().octets();
+        let hardware = format!("02:00:{first_byte:02x}:{second:02x}:{high:02x}:{low:02x}");
         let plug = "ip link add \"$1\" type veth peer name eth0 address \"$2\" netns \"$3\" && ip link set \"$1\" master bed up";
         self.holder.with_network(plug, &[link, &hardware, &first.id()])?;
         let script = "ip address add \"$1/16\" dev eth0 && ip link set eth0 up";
@@ -131,7 +136,8 @@ impl Node {
 
     /// A program on this node, as root, with nothing in its environment but PATH, HOME and LANG. It is looked for on the node.
     pub fn command(&self, program: &str) -> Result<Command> {
-        let running = self.running.as_ref().with_context(|| format!("{} is off: nothing can run on it", self.spec.name))?;
+        let running = self.running();
+        let running = running.as_ref().with_context(|| format!("{} is off: nothing can run on it", self.spec.name))?;
         let mut command = Command::new("nsenter");
         command.args(["--target", &running.first.id(), "--all", "setpriv", WITHOUT, program]).process_group(0);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

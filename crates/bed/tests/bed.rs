@@ -42,7 +42,7 @@ fn nodes_reach_each_other_and_nothing_else_and_each_is_a_machine_of_its_own() ->
 #[test]
 fn a_reboot_keeps_the_disk_and_a_new_machine_has_an_empty_one_of_its_size() -> Result<()> {
     let bed = bed()?;
-    let mut node = bed.start(&Spec::new("node", 2).disk_mib(16).share("home", "/srv/home"))?;
+    let node = bed.start(&Spec::new("node", 2).disk_mib(16).share("home", "/srv/home"))?;
     let boot_id = node.read("/proc/sys/kernel/random/boot_id")?;
     node.write("/var/lib/kept/file", 0o640, "on the disk")?;
     node.write("/run/gone", 0o644, "in memory")?;
@@ -67,9 +67,26 @@ fn a_reboot_keeps_the_disk_and_a_new_machine_has_an_empty_one_of_its_size() -> R
 }
 
 #[test]
+fn a_bed_may_have_another_network_and_a_node_may_be_renamed_for_its_next_boots() -> Result<()> {
+    cf_bed::possible()?;
+    let bed = Bed::in_network(&Base::prepare(&|what| println!("{what}"))?, [10, 75])?;
+    let (one, two) = (bed.start(&Spec::new("one", 4))?, bed.start(&Spec::new("two", 0x8004))?);
+    assert_eq!((bed.address(), two.address()), (Ipv4Addr::new(10, 75, 0, 1), Ipv4Addr::new(10, 75, 128, 4)));
+    one.run(&["ping", "-c", "1", "-W", "5", "10.75.128.4"])?;
+    // As the agent renames it: now, and for the next boots.
+    let below = fs::read_to_string("/proc/sys/kernel/hostname")?;
+    one.run(&["sh", "-c", "echo login1 >/proc/sys/kernel/hostname; echo login1 >/etc/hostname"])?;
+    assert_eq!(one.run(&["hostname"])?, "login1\n");
+    one.reboot()?;
+    assert_eq!((one.run(&["hostname"])?.as_str(), two.run(&["hostname"])?.as_str()), ("login1\n", "two\n"));
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname")?, below);
+    Ok(())
+}
+
+#[test]
 fn a_node_that_its_own_root_ends_is_off_and_can_be_started() -> Result<()> {
     let bed = bed()?;
-    let mut node = bed.start(&Spec::new("node", 2))?;
+    let node = bed.start(&Spec::new("node", 2))?;
     // An orphan that has ended leaves nothing: the first process takes it in.
     node.run(&["sh", "-c", "(true &) ; sleep 0.1"])?;
     assert!(!node.run(&["ps", "-e", "-o", "stat="])?.contains('Z'));
@@ -118,7 +135,7 @@ fn server(words: &'static str) -> Result<std::net::SocketAddr> {
 fn a_node_reaches_what_is_forwarded_and_no_longer_than_it_is() -> Result<()> {
     let bed = bed()?;
     let metadata = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80);
-    let mut one = bed.start(&Spec::new("one", 2).forward(metadata, server("I am one")?))?;
+    let one = bed.start(&Spec::new("one", 2).forward(metadata, server("I am one")?))?;
     let two = bed.start(&Spec::new("two", 3))?;
     let ask = |node: &cf_bed::Node, url: &str| node.run(&["curl", "--silent", "--show-error", "--max-time", "10", url]);
     let forward = bed.forward(4566, server("the emulator")?)?;

@@ -5,10 +5,14 @@
 //! folder and nowhere else, so the key tells whose it is, and nothing in the object does. Root on a node is the cluster's user, so
 //! the content is hostile: [`NodeReport::parse`] takes what fits the limits here and cuts the rest.
 
+mod scheduler;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use scheduler::{ENTRIES_MAX, JobsReport, NOTES_MAX, NodesReport, NodesState, SchedulerReport};
 
 use crate::names::{Cluster, ClusterName, User};
 use crate::node_name::NodeName;
@@ -85,6 +89,12 @@ pub enum FailureCode {
     ExchangeFailed,
     /// The agent ended before the node was ready.
     AgentFailed,
+    /// Packages that the scheduler needs could not be fetched or installed.
+    PackagesUnavailable,
+    /// A disk or a shared folder is not where it is to be.
+    StorageFailed,
+    /// Slurm does not run as it is to.
+    SchedulerFailed,
 }
 
 /// A script that failed, or was not run.
@@ -132,6 +142,9 @@ pub struct NodeReport {
     /// How many more failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_scripts: u64,
+    /// What Slurm shows, of a login node that runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerReport>,
     /// When it was written, by the node's clock.
     pub updated: Timestamp,
 }
@@ -194,6 +207,7 @@ impl NodeReport {
                 *line = plain(line, TEXT_CHARS_MAX);
             }
         }
+        self.scheduler = self.scheduler.map(SchedulerReport::bounded);
         self
     }
 }

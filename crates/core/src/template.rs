@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+mod condition;
 mod parameter;
 
+pub use condition::{Condition, Conditions, Operand};
 pub use parameter::{Length, Parameter, ParameterKind, Pattern};
 
 /// The default template, word for word, as it is published to the system bucket.
@@ -29,8 +31,11 @@ pub fn default_template() -> &'static Template {
 pub struct Template {
     /// The first 16 hexadecimal digits of the text's SHA-256; its key in the system bucket is made of it.
     pub digest: String,
-    /// How many resources it makes; the total of the progress bar.
-    pub resources: usize,
+    /// Its resources: the condition of each that has one.
+    pub resources: Vec<Option<String>>,
+    /// Its conditions by name.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// Its parameters by name.
     pub parameters: BTreeMap<String, Parameter>,
     /// What the template says of itself under `Metadata: Clusterdrop`.
@@ -76,6 +81,12 @@ pub enum SystemValue {
     AgentX86,
     #[serde(rename = "agent-arm64")]
     AgentArm,
+    LoginImage,
+    ComputeImage,
+    LoginOwnImage,
+    ComputeOwnImage,
+    ComputePlacement,
+    ComputeOutbound,
 }
 
 impl Template {
@@ -92,6 +103,16 @@ impl Template {
     /// Whether this name is the system's alone.
     pub fn is_protected(&self, name: &str) -> bool {
         !self.is_users(name) && (self.parameters.contains_key(name) || self.metadata.protected_names.iter().any(|n| n == name))
+    }
+
+    /// How many resources a stack with these values of parameters has: the total of its progress bar. One that is left out has the
+    /// template's default; a resource whose condition cannot be computed here counts.
+    pub fn resources_with(&self, values: &BTreeMap<String, String>) -> usize {
+        let value = |name: &str| self.effective(values, name);
+        let is_there = |condition: &&Option<String>| {
+            condition.as_ref().is_none_or(|name| condition::holds(&self.conditions, name, &value) != Some(false))
+        };
+        self.resources.iter().filter(is_there).count()
     }
 
     /// A user parameter's value: the one given, or the template's default.
@@ -120,9 +141,33 @@ mod tests {
         for name in card.metadata.user_parameters.iter().chain(card.metadata.system_parameters.keys()) {
             assert!(card.parameters.contains_key(name), "{name}");
         }
-        assert_eq!(card.metadata.user_parameters.len(), 9);
-        assert!(card.resources > 5);
+        assert_eq!(card.metadata.user_parameters.len(), 10);
         assert!(card.is_protected("AccessUsername") && card.is_protected("FlightProfiles") && !card.is_protected("Nonsense"));
+    }
+
+    /// The progress bar's total: a resource that is not made would keep it from its end.
+    #[test]
+    fn resources_are_counted_by_their_conditions() {
+        let card = default_template();
+        let count = |values: &[(&str, &str)]| {
+            card.resources_with(&values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let conditional = card.resources.iter().flatten().count();
+        assert!(count(&[]) > card.resources.len() - conditional);
+        // A launch template and a group of each kind.
+        assert_eq!(count(&[("ComputeSpotPrice", "0")]) + 2, count(&[]));
+        assert_eq!(count(&[("ComputeOnDemandMaxNodes", "0")]) + 2, count(&[]));
+        assert_eq!(count(&[("ComputeOnDemandMaxNodes", "3")]), count(&[]));
+    }
+
+    #[test]
+    fn every_condition_of_a_resource_can_be_computed() {
+        let card = default_template();
+        let empty = String::new();
+        let value = |name: &str| card.parameters.get(name).map(|parameter| parameter.default.as_ref().unwrap_or(&empty).as_str());
+        for name in card.resources.iter().flatten() {
+            assert!(condition::holds(&card.conditions, name, &value).is_some(), "{name}");
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use crate::key::{self, Reading, UploadKey};
 use crate::names::{Cluster, ClusterName, User};
-use crate::node_report::{FailedScript, NodeReport, NodeState};
+use crate::node_report::{FailedScript, JobsReport, NodeReport, NodeState, NodesReport, NodesState, SchedulerReport};
 use crate::region::Region;
-use crate::settings::{Function, MailRoute, Settings};
+use crate::settings::{Function, MailRoute, OwnImages, Settings};
 use crate::template::{SystemValue, default_template};
 
 /// A deployment as an administrator could have made it.
@@ -24,12 +24,15 @@ pub fn settings() -> Settings {
         foundation_record: None,
         nodes_max: 32,
         node_logs: true,
+        own_images: OwnImages::default(),
         fixed: BTreeMap::from([
             (SystemValue::AccessNetwork, "192.0.2.0/24".into()),
             (SystemValue::Vpc, "vpc-0a1b2c3d".into()),
             (SystemValue::Subnet, "subnet-0a1b2c3d".into()),
             (SystemValue::ComputeSubnet, "subnet-0a1b2c3d".into()),
             (SystemValue::AgentX86, "0a".repeat(32)),
+            (SystemValue::AgentArm, "0b".repeat(32)),
+            (SystemValue::ComputeOutbound, "proxy".into()),
         ]),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),
@@ -68,7 +71,23 @@ pub fn node_report(state: NodeState) -> NodeReport {
         host_keys: vec![],
         scripts: vec![],
         more_scripts: 0,
+        scheduler: None,
         updated: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// What a login node reports of Slurm: two nodes run, one starts for a job that has it already, and one cannot be had.
+pub fn scheduler_report() -> SchedulerReport {
+    let nodes = |state, count, nodes: &str, reason: &str| NodesReport { state, count, nodes: nodes.into(), reason: reason.into() };
+    SchedulerReport {
+        partition: "compute".into(),
+        nodes: vec![
+            nodes(NodesState::Running, 2, "compute-[9-10]", ""),
+            nodes(NodesState::Starting, 1, "compute-11", ""),
+            nodes(NodesState::Down, 1, "compute-1", "spot had no capacity"),
+        ],
+        jobs: JobsReport { running: 3, starting: 1, waiting: 2 },
+        notes: vec!["2 nodes on demand, because spot had no capacity".into()],
     }
 }
 

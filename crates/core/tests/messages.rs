@@ -7,7 +7,7 @@ use cf_core::body::{Body, Mistake};
 use cf_core::key::{Reading, UploadKey, read};
 use cf_core::message::{
     Advice, Cause, Difference, FailedCreation, FileProblem, Format, Full, KeyProblem, Mail, Message, News, NodeFailure, NodesMissing,
-    ParameterProblem, Problem, RegionAdvice, Remains, Rest, StackReason, StateText, Wrong,
+    ParameterProblem, Problem, RegionAdvice, Remains, Rest, Rule, StackReason, StateText, Wrong,
 };
 use cf_core::names::{ClusterName, StackName};
 use cf_core::node_report::{FailedScript, FailureCode};
@@ -15,6 +15,7 @@ use cf_core::profile::Profile;
 use cf_core::requested_parameters;
 use cf_core::settings::Settings;
 use cf_core::status::Progress;
+use cf_core::template::SystemValue;
 use cf_core::testing;
 use jiff::Timestamp;
 use strum::{VariantArray, VariantNames};
@@ -153,6 +154,8 @@ fn wrong_requests() -> Vec<Problem> {
         b"{\"ComputeMaxNodes\": \"many\", \"ComputeInitialNodes\": \"\", \"MasterSystemVolumeSize\": \"20.5\"}",
         b"{\"ComputeInitialNodes\": \"9\", \"ComputeMaxNodes\": \"33\"}",
         "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
+        b"{\"ComputeOnDemandMaxNodes\": 5}",
+        b"{\"ComputeOnDemandMaxNodes\": \"2\", \"ComputeSpotPrice\": \"0\"}",
         "{\"AutoscalingPolicy\": \"“enabled”\", \"Compute\u{200b}MaxNodes\": 3}".as_bytes(),
     ];
     let read = |body: Body| requested_parameters::read(&body, &testing::settings()).err().unwrap_or_default();
@@ -164,6 +167,10 @@ fn wrong_requests() -> Vec<Problem> {
     let few_nodes = Settings { nodes_max: 2, ..testing::settings() };
     problems.extend(requested_parameters::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
     problems.extend(elsewhere());
+    let mut x86_only = testing::settings();
+    x86_only.fixed.remove(&SystemValue::AgentArm);
+    let arm = b"{\"MasterInstanceTypeOther\": \"t4g.large\"}".to_vec();
+    problems.extend(requested_parameters::read(&Body::Read(arm), &x86_only).err().unwrap_or_default());
     let mut profile = Profile::default();
     profile.note("README.txt", 10);
     profile.note("old/", 0);
@@ -243,8 +250,10 @@ fn states() -> Vec<StateText> {
         StateText::NotTaken { since: at() },
         StateText::Creating(Some(Progress { done: 3, total: 12 })),
         StateText::Creating(None),
-        StateText::Ready { login: login(), nodes: None },
-        StateText::Ready { login: login(), nodes: Some(nodes) },
+        StateText::Ready { login: login(), nodes: None, scheduler: None },
+        StateText::Ready { login: login(), nodes: Some(nodes.clone()), scheduler: None },
+        StateText::Ready { login: login(), nodes: None, scheduler: Some(testing::scheduler_report()) },
+        StateText::Ready { login: login(), nodes: Some(nodes), scheduler: Some(testing::scheduler_report()) },
         StateText::NoLogin,
         StateText::Failed,
         StateText::Deleting,
@@ -321,6 +330,12 @@ fn every_sentence_that_people_read_is_shown_with_an_example() {
         Problem::File(FileProblem::Line { mistakes, .. }) => Some(mistakes),
         _ => None,
     });
+    let rules = wrong_requests().into_iter().filter_map(|problem| match problem {
+        Problem::Parameter(problem) => Some(problem.wrong),
+        _ => None,
+    });
+    let rules: Vec<Rule> = rules.filter_map(|wrong| if let Wrong::Rule(rule) = wrong { Some(rule) } else { None }).collect();
+    assert_all(rules.iter().map(<&str>::from), Rule::VARIANTS);
     assert_all(mistakes.flatten().map(|(mistake, _)| (&mistake).into()), Mistake::VARIANTS);
     assert_all(answers.iter().map(Message::name), Message::VARIANTS);
     assert_all(states.iter().map(<&str>::from), StateText::VARIANTS);

@@ -98,7 +98,11 @@ impl Machine {
     /// of its options, name a boot, that this is the first one.
     pub fn start(&self, instance: &str, address: &str, arguments: &[&str]) -> Result<Agent> {
         let mut command = self.command(self.agent());
-        command.arg("boot").arg("--root").arg(&self.folder).args(["--instance", instance, "--address", address]).args(arguments);
+        command
+            .args(["boot", "--without-scheduler", "--root"])
+            .arg(&self.folder)
+            .args(["--instance", instance, "--address", address])
+            .args(arguments);
         if !arguments.contains(&BOOT[0]) {
             command.args(BOOT);
         }
@@ -271,8 +275,11 @@ mod tests {
             given.expect("arguments")
         };
         let root = machine.folder().display().to_string();
-        assert_eq!(given(&[]), format!("boot --root {root} --instance i-1 --address 127.0.77.1 --boot boot-1\n"));
-        assert_eq!(given(&["--boot", "2"]), format!("boot --root {root} --instance i-1 --address 127.0.77.1 --boot 2\n"));
+        assert_eq!(given(&[]), format!("boot --without-scheduler --root {root} --instance i-1 --address 127.0.77.1 --boot boot-1\n"));
+        assert_eq!(
+            given(&["--boot", "2"]),
+            format!("boot --without-scheduler --root {root} --instance i-1 --address 127.0.77.1 --boot 2\n")
+        );
     }
 
     #[test]

@@ -8,6 +8,9 @@ const USERADD: &str = r#"login=${*: -1}; mkdir -p "$here/home/$login"
 printf '%s:x:1000:1000::%s:/bin/bash\n' "$login" "$here/home/$login" >> "$here/passwd""#;
 const RUNUSER: &str = r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
 
+const ALICE: u32 = 320_207;
+const ALICE_B: u32 = 371_072;
+
 struct Node {
     stand_ins: StandIns,
     root: tempfile::TempDir,
@@ -30,7 +33,7 @@ impl Node {
     }
 
     async fn make(&self, login: &str) -> Result<Account, AccountError> {
-        make_by(login, &self.layout(), &self.stand_ins.programs()).await
+        make_by("Alice.B", login, &self.layout(), &self.stand_ins.programs()).await
     }
 
     fn count(&self, program: &str) -> usize {
@@ -179,4 +182,17 @@ fn host_keys_are_read_without_their_comments_and_what_is_none_is_left_out() {
         fs::write(ssh.join(format!("ssh_host_more{nth}_key.pub")), "ssh-rsa AAAAB3").unwrap();
     }
     assert_eq!(host_keys(&node.layout()).len(), HOST_KEYS_MAX);
+}
+
+#[tokio::test]
+async fn the_accounts_number_follows_from_the_user_and_is_the_same_on_every_node() {
+    for user in ["alice", "Alice.B", &"x".repeat(64)] {
+        assert!(UIDS.contains(&uid(user)) && uid(user) == uid(user), "{user}");
+    }
+    // Computed with Python's hashlib: a number that changes takes the user's files from them.
+    assert_eq!((uid("alice"), uid("Alice.B")), (ALICE, ALICE_B));
+    let node = Node::new();
+    node.make("alice").await.unwrap();
+    let call = node.stand_ins.calls().into_iter().find(|call| call.starts_with("useradd")).unwrap();
+    assert!(call.contains(&format!(" --uid {ALICE_B} ")), "{call}");
 }

@@ -23,6 +23,7 @@
 //! - [`hooks`]: runs the scripts of an event;
 //! - [`failures`]: the journal of scripts that failed;
 //! - [`report`], [`reporter`]: what the node reports of itself;
+//! - [`setup`]: makes the machine what its settings say: packages, disks, Slurm;
 //! - [`try_out`]: runs an event of a profile on one's own machine;
 //! - [`members`]: who is in the cluster, by gossip;
 //! - [`link`]: authenticated requests between the nodes of a cluster; [`request`]: what they ask;
@@ -30,8 +31,9 @@
 //! - [`customize`]: live use: profiles and events on a running node;
 //! - [`jobs`]: the job queue;
 //! - [`exchange`]: steps in which all nodes get what each of them exported;
+//! - [`service`]: programs that run until they are removed, as jobs of Slurm;
 //! - [`scaling`]: when machines start and end, and which node is which;
-//! - [`proxy`]: the way of compute nodes to the cluster's secret;
+//! - [`proxy`]: the way of compute nodes to the cluster's secret, and to the Internet;
 //! - [`publish`]: puts this program where nodes fetch it.
 
 pub mod account;
@@ -67,7 +69,9 @@ pub mod run;
 pub mod scaling;
 pub mod script;
 pub mod secret;
+pub mod service;
 pub mod settings;
+pub mod setup;
 mod signals;
 pub mod state_file;
 pub mod store;

@@ -9,14 +9,36 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// None of the programs that are run here takes seconds.
+/// None of the programs that are run here takes seconds, but for those that get a limit of their own.
 const TIME_MAX: Duration = Duration::from_mins(1);
 
 /// So much of what a program prints is read; what is more is thrown away.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 
+/// The most that Slurm's programs print as JSON, for [`Programs::must_print`]. A node is 1.6 KB, a job 6 KB.
+pub const SLURM_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Characters of a program's words in a message.
 const WORDS_MAX: usize = 300;
+
+/// Last lines of what it complained about.
+const LINES_MAX: usize = 3;
+
+/// How a program is run.
+struct How {
+    /// It is killed where nobody waits for it any more.
+    kill_on_drop: bool,
+    /// It is killed after so long.
+    limit: Duration,
+    /// So many bytes of what it prints are read.
+    output_max: u64,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self { kill_on_drop: true, limit: TIME_MAX, output_max: OUTPUT_BYTES_MAX }
+    }
+}
 
 /// Where programs are found.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +56,8 @@ pub struct Ended {
     pub output: String,
     /// What it complained about, on one line.
     pub words: String,
+    /// The last lines of that.
+    pub last_lines: Vec<String>,
 }
 
 impl Ended {
@@ -64,26 +88,31 @@ pub enum ProgramError {
         reason: String,
     },
     /// It did not end.
-    #[error("{0} did not end within {seconds} s", seconds = TIME_MAX.as_secs())]
-    TooLong(String),
+    #[error("{program} did not end within {seconds} s")]
+    TooLong {
+        /// The program.
+        program: String,
+        /// How long it had.
+        seconds: u64,
+    },
 }
 
 impl Programs {
     /// Runs a program, with an empty standard input, in the system's own language. It is killed where nobody waits for it any more.
     pub async fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<Ended, ProgramError> {
-        self.run_until(program, arguments, true, OUTPUT_BYTES_MAX).await
+        self.run_as(program, arguments, How::default()).await
     }
 
-    async fn run_until<A: AsRef<OsStr>>(
-        &self,
-        program: &str,
-        arguments: &[A],
-        kill_on_drop: bool,
-        output_max: u64,
-    ) -> Result<Ended, ProgramError> {
+    /// The same for one that takes long, such as apt-get, and is not to be ended halfway: it runs on where nobody waits for it any more,
+    /// to this limit where somebody does.
+    pub async fn run_long<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], limit: Duration) -> Result<Ended, ProgramError> {
+        self.run_as(program, arguments, How { kill_on_drop: false, limit, ..How::default() }).await
+    }
+
+    async fn run_as<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], how: How) -> Result<Ended, ProgramError> {
         let unstartable = |error: std::io::Error| ProgramError::Unstartable { program: program.to_owned(), reason: error.to_string() };
         let mut command = Command::new(program);
-        command.args(arguments).env("LC_ALL", "C").current_dir("/").kill_on_drop(kill_on_drop);
+        command.args(arguments).env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive").current_dir("/").kill_on_drop(how.kill_on_drop);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(path) = &self.path {
             command.env("PATH", path);
@@ -93,9 +122,17 @@ impl Programs {
             spawned => spawned.map_err(unstartable)?,
         };
         let (output, words) = (child.stdout.take(), child.stderr.take());
-        let ended = timeout(TIME_MAX, async { tokio::join!(read(output, output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) });
-        let (output, words, status) = ended.await.map_err(|_| ProgramError::TooLong(program.to_owned()))?;
-        Ok(Ended { code: status.map_err(unstartable)?.code(), output, words: plain(&words, WORDS_MAX) })
+        let ended =
+            timeout(how.limit, async { tokio::join!(read(output, how.output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) }).await;
+        let Ok((output, words, status)) = ended else {
+            // One that nobody waits for any more would go on.
+            let _ = child.start_kill();
+            return Err(ProgramError::TooLong { program: program.to_owned(), seconds: how.limit.as_secs() });
+        };
+        let mut last_lines: Vec<String> =
+            words.lines().rev().map(|line| plain(line, WORDS_MAX)).filter(|line| !line.is_empty()).take(LINES_MAX).collect();
+        last_lines.reverse();
+        Ok(Ended { code: status.map_err(unstartable)?.code(), output, words: plain(&words, WORDS_MAX), last_lines })
     }
 
     /// Runs a program that must succeed; gives its output, or the reason in words.
@@ -105,12 +142,13 @@ impl Programs {
 
     /// The same for one that is not to be ended halfway: it runs on where nobody waits for it any more.
     pub async fn must_whole<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Result<String, String> {
-        succeeded(program, self.run_until(program, arguments, false, OUTPUT_BYTES_MAX).await)
+        succeeded(program, self.run_as(program, arguments, How { kill_on_drop: false, ..How::default() }).await)
     }
 
     /// The same for one that must succeed and may print much; more than `output_max` bytes are an error.
     pub async fn must_print<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], output_max: u64) -> Result<String, String> {
-        let output = succeeded(program, self.run_until(program, arguments, true, output_max.saturating_add(1)).await)?;
+        let how = How { output_max: output_max.saturating_add(1), ..How::default() };
+        let output = succeeded(program, self.run_as(program, arguments, how).await)?;
         if output.len() as u64 > output_max {
             return Err(format!("{program} printed more than {output_max} bytes"));
         }

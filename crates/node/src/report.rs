@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, TEXT_CHARS_MAX};
+use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, SchedulerReport, TEXT_CHARS_MAX};
 use jiff::Timestamp;
 
 use crate::failures::Failures;
@@ -30,6 +30,8 @@ pub struct Contents {
     pub exchange_here: Vec<FailedScript>,
     /// The scripts of events that failed.
     pub failures: Failures,
+    /// What Slurm shows, on a login node that runs it (`cf_slurm::view::Summary::report`).
+    pub scheduler: Option<SchedulerReport>,
     /// What else the user ought to know ([`Contents::problem`]).
     pub problems: Vec<String>,
 }
@@ -45,6 +47,7 @@ impl Default for Contents {
             exchange: Vec::new(),
             exchange_here: Vec::new(),
             failures: Failures::default(),
+            scheduler: None,
             problems: Vec::new(),
         }
     }
@@ -76,6 +79,7 @@ impl Contents {
             // The exchange's first: they are few, and the last thing that others would look for in a log.
             scripts: self.exchange.iter().chain(&self.exchange_here).chain(self.failures.scripts()).cloned().collect(),
             more_scripts: self.failures.more(),
+            scheduler: self.scheduler.clone(),
             updated: now,
         };
         report.bounded()
@@ -95,7 +99,7 @@ pub fn encode(mut report: NodeReport) -> Vec<u8> {
         } else if report.scripts.pop().is_some() {
             report.more_scripts = report.more_scripts.saturating_add(1);
         } else {
-            // Only its message and keys are left, which are bounded far below.
+            // Only its message, keys and what Slurm shows are left, which are bounded far below.
             report.host_keys.clear();
             report.message = report.message.chars().take(TEXT_CHARS_MAX).collect();
             return serde_json::to_vec(&report).unwrap_or_default();
@@ -138,6 +142,17 @@ mod tests {
         assert_eq!(contents.report(Timestamp::UNIX_EPOCH).message, "alice/a failed; no network; a profile is missing");
         contents.solved("no network");
         assert_eq!(contents.report(Timestamp::UNIX_EPOCH).message, "alice/a failed; a profile is missing");
+    }
+
+    #[test]
+    fn what_slurm_shows_is_in_the_report_and_stays_where_scripts_must_go() {
+        let scheduler = SchedulerReport { partition: "compute".to_owned(), notes: vec!["n".repeat(400)], ..SchedulerReport::default() };
+        let contents =
+            Contents { scheduler: Some(scheduler), failures: failing(SCRIPTS_MAX, &"\u{1F600}".repeat(400)), ..Contents::default() };
+        let read = NodeReport::parse(&encode(contents.report(Timestamp::UNIX_EPOCH))).unwrap();
+        let shown = read.scheduler.unwrap();
+        assert_eq!((shown.partition.as_str(), shown.notes[0].chars().count()), ("compute", TEXT_CHARS_MAX));
+        assert!(read.scripts.last().is_none_or(|script| script.last_lines.is_empty()), "its room was needed");
     }
 
     #[test]

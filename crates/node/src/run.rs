@@ -4,7 +4,7 @@
 //! the agent lives; after it, SIGPIPE ends those that still write into the script's output. If its time runs out, all of them end
 //! with it (see `left_behind`); so too when the future of [`run`] is dropped.
 
-mod left_behind;
+pub(crate) mod left_behind;
 pub mod notes;
 mod output;
 

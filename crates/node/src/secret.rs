@@ -15,6 +15,9 @@ pub const CHARS_MIN: usize = 32;
 /// The most characters.
 pub const CHARS_MAX: usize = 4_096;
 
+/// The bytes of Slurm's key (auth/slurm; slurm.conf(5) asks for at least 16, and its guide makes 1,024).
+pub const SLURM_KEY_BYTES: usize = 1_024;
+
 /// Different characters of a random text of 32, at least.
 const DIFFERENT_MIN: usize = 5;
 
@@ -66,11 +69,46 @@ impl ClusterSecret {
         LinkKey::derive(&self.key("link"))
     }
 
+    /// Slurm's key, the same on all nodes.
+    pub fn slurm(&self) -> SlurmKey {
+        SlurmKey(self.bytes("slurm"))
+    }
+
     fn key(&self, label: &str) -> [u8; 32] {
-        let mut key = [0; 32];
-        let filled = self.0.expand(&[label.as_bytes()], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
-        assert!(filled.is_ok(), "HKDF-SHA-256 gives 32 bytes");
+        self.bytes(label)
+    }
+
+    fn bytes<const BYTES: usize>(&self, label: &str) -> [u8; BYTES] {
+        let mut key = [0; BYTES];
+        let filled = self.0.expand(&[label.as_bytes()], Length(BYTES)).and_then(|okm| okm.fill(&mut key));
+        assert!(filled.is_ok(), "HKDF-SHA-256 gives up to 8,160 bytes");
         key
+    }
+}
+
+/// How much is asked of HKDF.
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+/// The content of `/etc/slurm/slurm.key`. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SlurmKey([u8; SLURM_KEY_BYTES]);
+
+impl SlurmKey {
+    /// The bytes, for the file alone.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SlurmKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SlurmKey(..)")
     }
 }
 
@@ -89,6 +127,8 @@ mod tests {
     use crate::members::seal::Seal;
 
     const SECRET: &str = "Zk3vQ8pTr6WmXc1dNy5hBf9jLs2gAe7u";
+    const SLURM_BEGIN: &str = "ee23cc1ed580c7a29da1f606395dcab6";
+    const SLURM_END: &str = "16c03f1591a384dafaa57c2743301ad4";
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -100,7 +140,12 @@ mod tests {
         let secret = ClusterSecret::parse(SECRET).unwrap();
         assert_eq!(hex(&secret.key("members")), "16ccd4a99f75957cbdabf1cd40c99e98ff427af2b85fe137b57bf0e3e2511ca8");
         assert_eq!(hex(&secret.key("link")), "6ad53b88c45ed3a7b3dbd169f99997ecadc0c5bb87ad8d3e2d2ae08675c9e38f");
+        let slurm = secret.slurm();
+        assert_eq!((slurm.bytes().len(), hex(&slurm.bytes()[..16])), (SLURM_KEY_BYTES, SLURM_BEGIN.to_owned()));
+        assert_eq!(hex(&slurm.bytes()[SLURM_KEY_BYTES - 16..]), SLURM_END);
+        assert_eq!(format!("{slurm:?}"), "SlurmKey(..)");
         let other = ClusterSecret::parse(&SECRET.replace('Z', "z")).unwrap();
+        assert_ne!(other.slurm(), slurm);
         assert_ne!(other.key("members"), secret.key("members"));
     }
 

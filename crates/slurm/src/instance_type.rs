@@ -59,6 +59,22 @@ impl InstanceType {
         TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(Self::read)
     }
 
+    /// What every machine of a group has that may be any of these types: the least of each figure. GPUs only where all have them, of the
+    /// first one's model. `None` where there is no type.
+    pub fn least_of(types: &[Self]) -> Option<Self> {
+        let mut least = types.first()?.clone();
+        for other in &types[1..] {
+            least.cores = least.cores.min(other.cores);
+            least.threads = least.threads.min(other.threads);
+            least.memory_mib = least.memory_mib.min(other.memory_mib);
+            least.gpus = least.gpus.zip(other.gpus.as_ref()).map(|(gpus, other)| Gpus { count: gpus.count.min(other.count), ..gpus });
+            least.in_placement_group &= other.in_placement_group;
+        }
+        // Slurm refuses a node whose figures contradict each other.
+        least.vcpus = least.cores * least.threads;
+        Some(least)
+    }
+
     fn read(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split(' ').collect();
         let [name, architecture, vcpus, cores, threads, memory, gpus, placement] = words.as_slice() else { return None };
@@ -142,6 +158,19 @@ mod tests {
         assert_eq!(promised("t3.large"), 7_680);
         assert_eq!(promised("m5.12xlarge"), 186_777);
         assert_eq!(promised("t3a.nano"), 256);
+    }
+
+    #[test]
+    fn of_several_types_slurm_is_promised_what_all_have() {
+        let least = |names: &[&str]| {
+            InstanceType::least_of(&names.iter().map(|name| InstanceType::find(name).unwrap()).collect::<Vec<_>>()).unwrap()
+        };
+        assert_eq!(least(&["c6i.2xlarge"]), InstanceType::find("c6i.2xlarge").unwrap());
+        let mixed = least(&["c6i.2xlarge", "m6i.xlarge", "c7g.2xlarge"]);
+        assert_eq!((mixed.vcpus, mixed.cores, mixed.threads, mixed.memory_mib), (2, 2, 1, 16_384));
+        assert_eq!(least(&["g5.48xlarge", "g5.xlarge"]).gpus, Some(Gpus { model: "a10g".into(), count: 1 }));
+        assert_eq!(least(&["g5.xlarge", "c6i.large"]).gpus, None);
+        assert_eq!(InstanceType::least_of(&[]), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - [`instance_type`]: what a machine will have, before there is one;
 //! - [`config`]: `slurm.conf` and its two companions;
 //! - [`scaling`]: when machines start and end;
+//! - [`service`]: programs that run until they are removed;
 //! - [`view`]: what Slurm answers of nodes and jobs.
 
 pub mod config;
@@ -16,4 +17,5 @@ pub mod group;
 pub mod host_list;
 pub mod instance_type;
 pub mod scaling;
+pub mod service;
 pub mod view;

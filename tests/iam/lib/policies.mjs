@@ -66,8 +66,9 @@ export function useValues(values) {
   cache.clear()
 }
 
-function fillText(text) {
+function fillText(text, own) {
   return text.replace(/\$\{([^}]+)\}/g, (whole, name) => {
+    if (name in own) return own[name]
     if (name in known) return known[name]
     // IAM's own variables stay: the simulator resolves them, as AWS does.
     if (/^aws:/.test(name)) return whole
@@ -75,17 +76,22 @@ function fillText(text) {
   })
 }
 
-/** The same policy as IAM sees it. */
-export function filled(node) {
-  if (typeof node === 'string') return fillText(node)
-  if (Array.isArray(node)) return node.map(filled)
+/** The same policy as IAM sees it. `own` are values that count before those of the deployment. */
+export function filled(node, own = {}) {
+  if (typeof node === 'string') return fillText(node, own)
+  if (Array.isArray(node)) return node.map((each) => filled(each, own))
   if (node === null || typeof node !== 'object') return node
-  return Object.fromEntries(Object.entries(node).map(([key, value]) => [fillText(key), filled(value)]))
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [fillText(key, own), filled(value, own)]))
+}
+
+/** In the cluster's template the stack is the cluster's, everywhere else it is the deployment's. */
+function ownValues(name) {
+  return world.documents[name]?.file === 'templates/cluster.yaml' ? { 'AWS::StackName': world['template-stack'] } : {}
 }
 
 /** A policy, filled. */
 export function policy(name) {
-  if (!cache.has(name)) cache.set(name, filled(written(name)))
+  if (!cache.has(name)) cache.set(name, filled(written(name), ownValues(name)))
   return cache.get(name)
 }
 

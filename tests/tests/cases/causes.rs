@@ -76,12 +76,12 @@ async fn b23_a_spot_quota_is_no_matter_of_the_price() -> Result<()> {
     let mut case = Case::load("b23").await?;
     // The case was written for a template whose group has another name.
     for step in case.steps.iter_mut().filter(|step| step["do"] == "fault") {
-        step["order"]["resource"] = json!("ComputeGroup");
+        step["order"]["resource"] = json!("SpotGroup");
     }
-    let reason = case.reason("ComputeGroup").context("the case says why")?;
+    let reason = case.reason("SpotGroup").context("the case says why")?;
     case.play_all().await?;
     let advice = Advice::SpotQuota { may_ask_on_demand: true };
-    let failure = messages::cause("ComputeGroup", "AWS::AutoScaling::AutoScalingGroup", &reason, advice);
+    let failure = messages::cause("SpotGroup", "AWS::AutoScaling::AutoScalingGroup", &reason, advice);
     case.s.answers("spotquota.cf-failed", &messages::failed("spotquota", &failure)).await.map(drop)
 }
 

@@ -116,7 +116,7 @@ async fn compute_nodes_that_do_not_come_are_told() -> Result<()> {
     let login = s.answer("demo.cf-created").await?.trim_end().to_owned();
     s.rest().await?;
     let stack = s.only_stack("demo").await?;
-    let group = format!("{}-ComputeGroup-1Q2W3E4R5T", stack.stack_name().context("a name")?);
+    let group = format!("{}-spot", stack.stack_name().context("a name")?);
     let event = |kind: &str, words: &str| json!({"source": "aws.autoscaling", "detail-type": kind, "detail": {"AutoScalingGroupName": group, "StatusCode": "Failed", "StatusMessage": words}});
     for (words, advice) in [
         (

@@ -16,8 +16,10 @@ use serde_json::Value;
 use crate::common::nodes::{login_node, resource, silent, user_data};
 use crate::common::{TestUser, stage_without_profile};
 
-/// Two machines in the Auto Scaling group; each boots when a test adds it.
-const REQUEST: &str = r#"{"ComputeInitialNodes": "2", "ComputeMaxNodes": "4"}"#;
+const REQUEST: &str = r#"{"ComputeInitialNodes": "0", "ComputeMaxNodes": "4"}"#;
+
+/// Machines in the Auto Scaling group, which stands in for the scheduler's wishes here; each boots when a test adds it.
+const MACHINES: usize = 2;
 
 /// The login node among the nodes of a cluster.
 pub const LOGIN: usize = 0;
@@ -146,11 +148,19 @@ impl Cluster {
         Ok(nth)
     }
 
+    /// Has the group start its machines.
     async fn instances(&self) -> Result<Vec<String>> {
-        let group = resource(&self.user, "ComputeGroup").await?.context("the stack has no Auto Scaling group")?;
+        let group = resource(&self.user, "SpotGroup").await?.context("the stack has no Auto Scaling group")?;
+        let url = &self.user.deployment.url;
+        let wanted = MACHINES.to_string();
+        aws(url, &["autoscaling", "set-desired-capacity", "--auto-scaling-group-name", &group, "--desired-capacity", &wanted])?;
         let asked = ["autoscaling", "describe-auto-scaling-groups", "--query", "AutoScalingGroups[0].Instances[].InstanceId"];
         let asked = [&asked[..], &["--output", "text", "--auto-scaling-group-names", &group]].concat();
-        Ok(aws(&self.user.deployment.url, &asked)?.split_whitespace().map(str::to_owned).collect())
+        let started = self.user.deployment.until("the machines of the group", async || {
+            let instances: Vec<String> = aws(url, &asked)?.split_whitespace().map(str::to_owned).collect();
+            Ok((instances.len() == MACHINES).then_some(instances))
+        });
+        started.await
     }
 
     async fn is_ready(&mut self, nth: usize, name: &str) -> Result<()> {

@@ -194,10 +194,13 @@ def metadata(instance: str, path: str, token: str | None = None) -> tuple[int, s
     return _asked("GET", f"{instance}/latest/{path}", headers)
 
 
-def _asked(method: str, path: str, headers: dict) -> tuple[int, str]:
+def _asked(method: str, path: str, headers: dict, told: dict | None = None) -> tuple[int, str]:
+    """`told` takes the headers of the answer."""
     request = urllib.request.Request(f"{world._URL}/_clusterdrop/metadata/{path}", headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
+            if told is not None:
+                told.update({name.lower(): value for name, value in answer.headers.items()})
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -213,12 +216,16 @@ def an_instance_knows_itself_by_its_metadata():
     only, = comes_to(name, 1)
     assert metadata(only, "meta-data/instance-id")[0] == 401, "without a token"
     assert _asked("PUT", f"{only}/latest/api/token", {})[0] == 400
-    status, token = _asked("PUT", f"{only}/latest/api/token", {"x-aws-ec2-metadata-token-ttl-seconds": "60"})
+    ttl = {"x-aws-ec2-metadata-token-ttl-seconds": "60"}
+    status, token = _asked("PUT", f"{only}/latest/api/token", ttl, told := {})
+    assert told.items() >= ttl.items(), told
     assert status == 200 and metadata(only, "meta-data/instance-id", "x" * 20)[0] == 401
     found = machine(only)
     for path, value in (("instance-id", only), ("local-ipv4", found["PrivateIpAddress"]), ("placement/availability-zone", "eu-west-1b"),
                         ("placement/region", "eu-west-1"), ("instance-life-cycle", "on-demand"), ("instance-type", "c5.large")):
         assert metadata(only, f"meta-data/{path}", token) == (200, value), path
+    mac = metadata(only, "meta-data/mac", token)[1]
+    assert metadata(only, f"meta-data/network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks", token) == (200, "10.7.0.0/16")
     assert metadata(only, "user-data", token) == (200, "#!/bin/sh\nx")
     assert metadata(only, "meta-data/nothing", token)[0] == 404 and metadata("i-none", "meta-data/instance-id", token)[0] == 404
     role = metadata(only, "meta-data/iam/security-credentials/", token)[1]
@@ -230,6 +237,34 @@ def an_instance_knows_itself_by_its_metadata():
     desire(name, 0)
     comes_to(name, 0)
     assert metadata(only, "meta-data/instance-id", token)[0] == 404
+
+
+@check
+def machines_have_addresses_of_their_subnet_and_none_is_soon_another_ones():
+    name, _ = made(desired=2)
+    addresses = [machine(instance)["PrivateIpAddress"] for instance in comes_to(name, 2)]
+    for address in addresses:
+        assert address.startswith("10.7.1.") and 4 <= int(address.split(".")[3]) < 255, addresses
+    terminate(members(name)[0], decrement=False)
+    until(lambda: len([i for i in members(name) if machine(i)["PrivateIpAddress"] not in addresses]) == 1)
+
+
+@check
+def a_test_bed_learns_which_machines_there_are():
+    name, _ = made(desired=1, data={"UserData": {"Fn::Base64": "#!/bin/sh\nx"}})
+    only, = comes_to(name, 1)
+
+    def seen():
+        return next(found for found in control("GET", "machines?user=alice")["machines"] if found["id"] == only)
+
+    found = machine(only)
+    assert seen()["private_address"] == found["PrivateIpAddress"] and seen()["state"] == "running" and seen()["reboots"] == 0, seen()
+    assert seen()["user_data"] == "#!/bin/sh\nx" and seen()["tags"]["USER"] == "alice", seen()
+    world.aws("ec2").reboot_instances(InstanceIds=[only])
+    assert seen()["reboots"] == 1 and not control("GET", "machines?user=bob")["machines"]
+    desire(name, 0)
+    comes_to(name, 0)
+    assert seen()["state"] == "terminated"
 
 
 @check

@@ -36,7 +36,7 @@ def an_instance_waits_for_its_signal_and_has_addresses():
     time.sleep(0.8)  # longer than a resource takes, shorter than the signal
     assert stack(name)["StackStatus"] == "CREATE_IN_PROGRESS"
     found = {o["OutputKey"]: o["OutputValue"] for o in ends(id_, "CREATE_COMPLETE")["Outputs"]}
-    assert found["PublicIp"].count(".") == 3 and found["PrivateIp"].startswith("10."), found
+    assert found["PublicIp"].count(".") == 3 and found["PrivateIp"].startswith("172.31."), found
     assert found["PublicDnsName"].startswith("ec2-" + found["PublicIp"].replace(".", "-"))
     login = aws("cloudformation").describe_stack_resource(StackName=name, LogicalResourceId="Login")["StackResourceDetail"]
     instance = aws("ec2").describe_instances(InstanceIds=[login["PhysicalResourceId"]])["Reservations"][0]["Instances"][0]

@@ -17,9 +17,10 @@ cd /
 
 # From here on every path is the node's own: a link that its root has made leads to nothing outside.
 mount -t proc -o nosuid,nodev,noexec proc /proc
-# Most of these settings are the whole kernel's; those of the network are the node's own.
+# Most of these settings are the whole kernel's; the host name and those of the network are the node's own.
 mount --bind /proc/sys /proc/sys
 mount --bind /proc/sys/net /proc/sys/net
+mount --bind /proc/sys/kernel/hostname /proc/sys/kernel/hostname
 mount -o remount,bind,ro /proc/sys
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
@@ -37,7 +38,9 @@ ln -s /proc/self/fd /dev/fd
 for number_name in 0:stdin 1:stdout 2:stderr; do
     ln -s "/proc/self/fd/${number_name%:*}" "/dev/${number_name#*:}"
 done
+# As systemd has it: the name that was written there last is the next boot's.
 [ -e /etc/hostname ] || echo "$name" >/etc/hostname
+hostname "$(cat /etc/hostname)"
 
 # Each boot has its id, as on a machine; the kernel's own is of this machine's start.
 cp /proc/sys/kernel/random/uuid /run/boot-id

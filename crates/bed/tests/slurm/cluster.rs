@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cf_bed::{Base, Bed, Node, Spec};
 use cf_local::wait;
 
@@ -40,7 +41,7 @@ impl Cluster {
         let bed = Bed::new(&Base::prepare(&|what| println!("{what}"))?)?;
         let mut key = vec![0; KEY_BYTES];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-        let login = bed.start(&Spec::new("login1", 10).share("home", "/home"))?;
+        let login = bed.start(&spec("login1", 10))?;
         prepare(&login, &key)?;
         start_controller(&login)?;
         let compute = Arc::new(Compute { bed, key, nodes: Mutex::default(), failed: Mutex::default() });
@@ -56,6 +57,18 @@ impl Cluster {
             }
         });
         Ok(cluster)
+    }
+
+    /// The same, with the agent's program on every node.
+    pub fn with_agent() -> Result<Self> {
+        let cluster = Self::start()?;
+        cluster.login.write("/opt/clusterdrop/bin/cf-node", 0o755, std::fs::read(agent()?)?)?;
+        Ok(cluster)
+    }
+
+    /// A machine that runs.
+    pub fn on<T>(&self, name: &str, what: impl FnOnce(&Node) -> Result<T>) -> Result<T> {
+        what(lock(&self.compute.nodes).get(name).with_context(|| format!("{name} does not run"))?)
     }
 
     /// What a command of the user prints.
@@ -115,7 +128,7 @@ impl Compute {
         let gone = lock(&self.nodes).remove(name);
         drop(gone);
         if what == "resume" {
-            let node = self.bed.start(&Spec::new(name, 10 + number).share("home", "/home"))?;
+            let node = self.bed.start(&spec(name, 10 + number))?;
             prepare(&node, &self.key)?;
             // -b: slurmctld believes a node only if it has booted since it was asked for, and compares in whole seconds, the uptime
             // rounded up. A machine of EC2 takes longer than that; one of a bed does not.
@@ -126,13 +139,30 @@ impl Compute {
     }
 }
 
+/// A machine with what all nodes share.
+fn spec(name: &str, number: u16) -> Spec {
+    Spec::new(name, number).share("home", "/home").share("clusterdrop", "/opt/clusterdrop")
+}
+
 /// The same on every node: names, the cluster's key, the user.
 fn prepare(node: &Node, key: &[u8]) -> Result<()> {
     node.write("/etc/hosts", 0o644, "127.0.0.1 localhost\n10.77.0.10 login1\n10.77.0.11 compute-1\n10.77.0.12 compute-2\n")?;
     node.write("/etc/slurm/slurm.key", 0o600, key)?;
     node.run(&["chown", "slurm:", "/etc/slurm/slurm.key"])?;
-    node.run(&["useradd", "--uid", "2000", "--no-create-home", "--home-dir", "/home/alice", "alice"])?;
-    node.run(&["install", "-d", "-o", "alice", "/home/alice"]).map(drop)
+    for (user, uid) in [("alice", "2000"), ("bob", "2001")] {
+        let home = format!("/home/{user}");
+        node.run(&["useradd", "--uid", uid, "--no-create-home", "--shell", "/bin/bash", user])?;
+        node.run(&["install", "-d", "-o", user, &home])?;
+    }
+    Ok(())
+}
+
+/// The agent's program, which is compiled beside these tests where the workspace's are.
+fn agent() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let program = test.ancestors().nth(2).context("a folder of cargo's")?.join("cf-node");
+    ensure!(program.exists(), "{} is not there: cargo build -p cf-node", program.display());
+    Ok(program)
 }
 
 fn start_controller(login: &Node) -> Result<()> {

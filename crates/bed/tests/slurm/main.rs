@@ -1,6 +1,7 @@
 //! Debian's Slurm on a bed, set up by hand: that the bed is machine enough for it. Later the agent sets it up.
 
 mod cluster;
+mod services;
 
 use std::time::Instant;
 

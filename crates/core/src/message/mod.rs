@@ -8,6 +8,7 @@ mod failure;
 mod mail;
 mod node;
 mod problem;
+mod scheduler;
 mod state;
 
 pub use advice::Advice;
@@ -17,7 +18,7 @@ pub use mail::{Full, Mail, News};
 pub use node::{NodeFailure, node_failure};
 pub use problem::{
     ChoiceProblem, FileProblem, Format, JsonType, KeyProblem, NumberError, Odd, OtherFiles, ParameterProblem, Parts, Problem, RegionAdvice,
-    TextProblem, ValueProblem, Wrong, WrongKey, quoted, sort,
+    Rule, TextProblem, ValueProblem, Wrong, WrongKey, quoted, sort,
 };
 pub use state::{NodesMissing, StateText};
 

@@ -70,14 +70,23 @@ const fn sentence(code: FailureCode) -> &'static str {
         FailureCode::NoConfiguration => "it was not configured in time",
         FailureCode::ExchangeFailed => "the nodes could not exchange what a step of your profile needs",
         FailureCode::AgentFailed => "the program that sets the node up ended before the node was ready",
+        FailureCode::PackagesUnavailable => "the packages of the scheduler Slurm could not be fetched or installed",
+        FailureCode::StorageFailed => "a disk or a shared folder could not be set up",
+        FailureCode::SchedulerFailed => "the scheduler Slurm did not start",
     }
 }
 
 /// What to do about it.
 const fn next(code: FailureCode) -> &'static str {
     match code {
-        FailureCode::SettingsUnreadable | FailureCode::AgentRefused | FailureCode::SecretUnreadable | FailureCode::AgentFailed => {
-            "upload the file again; if it fails again, report it to the administrator"
+        FailureCode::SettingsUnreadable
+        | FailureCode::AgentRefused
+        | FailureCode::SecretUnreadable
+        | FailureCode::AgentFailed
+        | FailureCode::StorageFailed
+        | FailureCode::SchedulerFailed => "upload the file again; if it fails again, report it to the administrator",
+        FailureCode::PackagesUnavailable => {
+            "upload the file again in a quarter of an hour; if it fails again, ask the administrator whether nodes reach Debian's archive"
         }
         FailureCode::AccountRefused => "ask the administrator for another user name: the system of the nodes does not accept this one",
         FailureCode::ProfileUnreadable => {

@@ -4,6 +4,7 @@ mod file;
 mod format;
 mod key;
 mod parameter;
+mod rule;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ pub use file::{FileProblem, TextProblem, ValueProblem};
 pub use format::{Format, JsonType};
 pub use key::{KeyProblem, WrongKey};
 pub use parameter::{ChoiceProblem, NumberError, Odd, ParameterProblem, RegionAdvice, Wrong};
+pub use rule::Rule;
 
 use crate::characters::is_unprintable;
 use crate::key::UploadKey;

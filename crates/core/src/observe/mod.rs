@@ -186,7 +186,7 @@ async fn read_details<W: Observe>(world: &W, snapshot: &mut Snapshot<'_>, is_of_
     let is_asked = is_of_reports || has_create || entry.reports_owed;
     let is_shown = shows_reports(kind, state, is_asked, snapshot.settings.function);
     let life = life(snapshot, &entry).filter(|_| is_shown);
-    let total = snapshot.settings.template.resources;
+    let total = snapshot.settings.template.resources_with(&stack.parameters);
     let (details, reports) = join!(
         async {
             match details_to_read(kind, state, has_create, is_delete_refused) {

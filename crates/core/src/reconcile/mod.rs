@@ -179,11 +179,20 @@ async fn stack<E: Environment>(env: &E, id: &StackId) -> Result<(), Fault> {
     pass(env, &world, Subject { cluster: cluster.clone(), upload: None, stack: Some(stack), reports: false }, Purpose::Cluster).await
 }
 
-/// What CloudFormation calls the group of a cluster's compute nodes: the stack's name, this, and letters of its own.
-const GROUP: &str = "-ComputeGroup-";
+/// What the groups of a cluster's compute nodes are called: the stack's name, and one of these.
+const GROUPS: [&str; 2] = ["-spot", "-ondemand"];
+
+/// In clusters that an older deployment made: the stack's name, this, and letters of CloudFormation's.
+const OLD_GROUP: &str = "-ComputeGroup-";
+
+/// The name of the stack that an Auto Scaling group belongs to, if it is one of a cluster's.
+fn stack_of_group(group: &str) -> Option<&str> {
+    let old = || group.rsplit_once(OLD_GROUP).map(|(stack, _)| stack);
+    GROUPS.iter().find_map(|ending| group.strip_suffix(ending)).or_else(old)
+}
 
 async fn instance<E: Environment>(env: &E, group: &str, news: &NodeNews) -> Result<(), Fault> {
-    let named = group.rsplit_once(GROUP).map(|(stack, _)| StackId(stack.to_owned()));
+    let named = stack_of_group(group).map(|stack| StackId(stack.to_owned()));
     let found = match &named {
         Some(name) => cluster_of(env, name).await?,
         None => None,

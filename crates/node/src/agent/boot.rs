@@ -51,12 +51,13 @@ impl<W: World> Boot<W> {
     pub async fn run(mut self) {
         loop {
             let action = decide(&self.snapshot());
-            if !matches!(action, Action::Seek(_)) {
+            if !matches!(action, Action::Seek(_) | Action::StartScheduler(_)) {
                 tracing::info!("boot: {action}");
             }
             match action {
                 Action::Run(event) => self.run_event(event).await,
                 Action::Seek(within) => self.seek(within).await,
+                Action::StartScheduler(within) => self.start_scheduler(within).await,
                 Action::AwaitExchange => self.await_exchange().await,
                 Action::CheckKey => self.key = Some(self.has_key().await),
                 Action::Conclude(verdict) => self.conclude(verdict),
@@ -86,6 +87,7 @@ impl<W: World> Boot<W> {
             script_failed: life.boot.failed_by.is_some(),
             own_scripts: life.boot.own_scripts,
             exchange: self.exchange(),
+            has_scheduler: self.node.settings.scheduler.is_none() || *self.node.scheduler.borrow(),
             key: self.key,
             concluded: life.boot.concluded,
         }
@@ -149,8 +151,8 @@ impl<W: World> Boot<W> {
     async fn seek(&mut self, within: Option<Duration>) {
         let node = Arc::clone(&self.node);
         let began = Instant::now();
-        // What the account's programs leave behind when they are ended halfway is no account.
-        let limit = if self.search.makes_account(&node.settings) { None } else { within };
+        // What the system's programs leave behind when they are ended halfway is no part of a node.
+        let limit = if self.search.changes_system(&node.settings) { None } else { within };
         let step = self.search.step(&node.world, &node.settings, &node.options);
         let progress = timeout(limit.unwrap_or(Duration::MAX), step).await;
         if matches!(progress, Ok(Progress::Refused(_) | Progress::Unwanted(_))) && node.life().given.is_some() {
@@ -172,13 +174,7 @@ impl<W: World> Boot<W> {
                 sleep(node.options.timing.retry.1).await;
             }
             Ok(Progress::Blocked(obstacle) | Progress::Refused(obstacle)) => {
-                if self.obstacle.as_ref() != Some(&obstacle) {
-                    tracing::warn!("{}; it is tried again", obstacle.text);
-                }
-                self.obstacle = Some(obstacle);
-                let left = within.map(|within| within.saturating_sub(began.elapsed()));
-                sleep(left.map_or(self.pause, |left| self.pause.min(left))).await;
-                self.pause = node.options.timing.retry.1.min(self.pause.saturating_mul(2));
+                self.try_again_after(obstacle, within.map(|within| within.saturating_sub(began.elapsed()))).await;
             }
             Err(_) => {
                 let text = "the part of the configuration that is sought did not come in time".to_owned();
@@ -199,6 +195,41 @@ impl<W: World> Boot<W> {
             contents.problem(&obstacle.text);
         });
         self.obstacle = Some(obstacle);
+    }
+
+    /// Waits a moment, longer each time; `left`: how much time there is.
+    async fn try_again_after(&mut self, obstacle: Obstacle, left: Option<Duration>) {
+        if self.obstacle.as_ref() != Some(&obstacle) {
+            tracing::warn!("{}; it is tried again", obstacle.text);
+        }
+        self.obstacle = Some(obstacle);
+        sleep(left.map_or(self.pause, |left| self.pause.min(left))).await;
+        self.pause = self.node.options.timing.retry.1.min(self.pause.saturating_mul(2));
+    }
+
+    /// Starts Slurm. What is begun is ended where its time is over: another try finds out how far it came.
+    async fn start_scheduler(&mut self, within: Option<Duration>) {
+        let Some(found) = self.found.clone() else { return };
+        let began = Instant::now();
+        let started = timeout(within.unwrap_or(Duration::MAX), self.node.world.start_scheduler(&found)).await;
+        let obstacle = |text| Obstacle { code: FailureCode::SchedulerFailed, text };
+        match started {
+            Ok(Ok(problems)) => {
+                tracing::info!("boot: Slurm runs, {} ms later", began.elapsed().as_millis());
+                (self.pause, self.obstacle) = (self.node.options.timing.retry.0, None);
+                for problem in &problems {
+                    tracing::warn!("{problem}");
+                    self.node.reporter.problem(problem);
+                }
+                self.node.scheduler.send_replace(true);
+            }
+            Ok(Err(text)) => {
+                let left = within.map(|within| within.saturating_sub(began.elapsed()));
+                self.try_again_after(obstacle(text), left).await;
+            }
+            Err(_) => _ = self.obstacle.get_or_insert_with(|| obstacle("Slurm did not answer in time".to_owned())),
+        }
+        self.sought += began.elapsed();
     }
 
     /// The node reports as the machine that it is.
@@ -239,7 +270,8 @@ impl<W: World> Boot<W> {
             self.node.reporter.change_now(|contents| (contents.state, contents.failure) = (NodeState::Configuring, failure));
         }
         self.found = Some(found.clone());
-        self.obstacle = None;
+        // Slurm has a time of its own.
+        (self.obstacle, self.sought, self.pause) = (None, Duration::ZERO, self.node.options.timing.retry.0);
         // Only a daemon that ends does not take it.
         let _ = self.services.send(found).await;
     }

@@ -31,6 +31,9 @@ pub struct BootArgs {
     /// The id of the boot, in place of the kernel's
     #[arg(long, hide = true)]
     boot: Option<String>,
+    /// Leave Slurm and the disks alone, whatever the settings say of them: an agent as an ordinary process changes no system
+    #[arg(long, hide = true)]
+    without_scheduler: bool,
     /// The gossip's UDP port
     #[arg(long, hide = true, default_value_t = crate::members::PORT)]
     gossip_port: u16,
@@ -49,12 +52,14 @@ impl BootArgs {
 
 /// Runs the agent until SIGTERM or SIGINT. `world` makes the node's world from its settings.
 pub fn run<W: World>(args: BootArgs, world: impl AsyncFnOnce(Arc<NodeSettings>, &Layout) -> anyhow::Result<W>) -> anyhow::Result<()> {
+    let without_scheduler = args.without_scheduler;
     let options = args.options();
     write_log(&options.layout);
     if let Err(error) = install::note_start(&options.layout) {
         tracing::warn!(%error, "what the agent starts with cannot be noted; `cf-node install` starts it again in any case");
     }
-    let settings = NodeSettings::read(&options.layout).inspect_err(|error| tracing::error!("{error}"))?;
+    let mut settings = NodeSettings::read(&options.layout).inspect_err(|error| tracing::error!("{error}"))?;
+    settings.scheduler = settings.scheduler.filter(|_| !without_scheduler);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -328,6 +328,7 @@ impl<W: World> Tasks<W> {
             if let Some(keeper) = keeper {
                 self.spawn(scheduling::scaling(node(), Arc::clone(&keeper)));
                 self.spawn(scheduling::calls(node(), keeper));
+                self.spawn(scheduling::shown(node()));
             }
             self.spawn(services::proxy(node(), found.clone()));
         } else {
@@ -340,6 +341,7 @@ impl<W: World> Tasks<W> {
         }
         self.spawn(services::exchange(node(), found.clone(), profiles.subscribe()));
         self.spawn(services::jobs(node(), found.clone()));
+        self.spawn(services::scheduler(node(), found.clone()));
         self.spawn(services::profiles(node(), found, profiles));
     }
 

@@ -6,13 +6,18 @@
 //! | scripts are there, `initialize` has not run | run `initialize` |
 //! | no configuration, and the wait is not over | seek it |
 //! | no configuration, the wait is over | run `fail`, conclude, seek on |
+//! | the login node's configuration, and Slurm does not run | start Slurm; where it does not start in time, as without configuration |
 //! | configuration | run `configure`, `start`, `node-started`; conclude |
+//! | a compute node, before `node-started`, and Slurm does not run | start Slurm, in the same way |
 //! | at the login node's first boot, before `node-started`, steps of the exchange that are part of being ready | wait for their end; conclude where one failed |
 //! | a script failed whose profile says `fail-the-node` | conclude at once; seek the configuration, run no script |
 //!
 //! An event that has ended runs no more in a boot; one that the agent's end interrupted runs again. `initialize` waits for the first
 //! fetch of the node's life, for before it there is no script to run; at a reboot it runs at once, with the scripts of the last boot
 //! (acceptance checks B5, B23).
+//!
+//! Slurm starts before `configure` on the login node, so that scripts may use it, and on a compute node after `start`, so that no job
+//! runs on a node that is not configured. A node that is ready has Slurm, and one that a script failed is given no job.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -92,7 +97,7 @@ pub struct Snapshot {
     pub reached: Reached,
     /// What stands in its way, as far as it was tried.
     pub obstacle: Option<FailureCode>,
-    /// How long it was sought in this boot; scripts that ran meanwhile do not count.
+    /// How long it, or Slurm's start, was sought in this boot; scripts that ran meanwhile do not count.
     pub sought: Duration,
     /// How long it is sought before the node fails.
     pub fail_after: Duration,
@@ -104,6 +109,8 @@ pub struct Snapshot {
     pub own_scripts: usize,
     /// How the exchange stands.
     pub exchange: Exchange,
+    /// Whether Slurm runs, or is not to.
+    pub has_scheduler: bool,
     /// Whether the user's account has a key to log in with; `None`: not looked at.
     pub key: Option<bool>,
     /// The last conclusion of this boot.
@@ -117,6 +124,8 @@ pub enum Action {
     Run(Event),
     /// Do the next part of the search for the configuration, within so much time; `None`: within the part's own.
     Seek(Option<Duration>),
+    /// Start Slurm, within so much time; `None`: within its own.
+    StartScheduler(Option<Duration>),
     /// Wait until the steps of the exchange have ended that are part of being ready.
     AwaitExchange,
     /// Look whether the user's account has a key to log in with.
@@ -133,6 +142,8 @@ impl fmt::Display for Action {
             Self::Run(event) => write!(f, "run {event}"),
             Self::Seek(None) => f.write_str("seek the configuration"),
             Self::Seek(Some(within)) => write!(f, "seek the configuration for at most {} s", within.as_secs()),
+            Self::StartScheduler(None) => f.write_str("start Slurm"),
+            Self::StartScheduler(Some(within)) => write!(f, "start Slurm within at most {} s", within.as_secs()),
             Self::AwaitExchange => f.write_str("wait for the exchange"),
             Self::CheckKey => f.write_str("check the user's SSH key"),
             Self::Conclude(verdict) => write!(f, "conclude: {verdict}"),
@@ -155,7 +166,10 @@ pub fn decide(known: &Snapshot) -> Action {
         return Action::Run(Event::Initialize);
     }
     if known.reached < Reached::Configuration {
-        return without_configuration(known);
+        return without(known, Action::Seek, FailureCode::NoConfiguration);
+    }
+    if !known.has_scheduler && (known.role == Role::Master || known.ran.contains(&Event::Start)) {
+        return without(known, Action::StartScheduler, FailureCode::SchedulerFailed);
     }
     // Where nothing could be fetched until now, `initialize` is still owed.
     let events = [Event::Initialize].into_iter().chain(STAGES);
@@ -182,21 +196,22 @@ fn runs_no_more(known: &Snapshot) -> Option<FailureCode> {
     }
 }
 
-fn without_configuration(known: &Snapshot) -> Action {
+/// Seeks what is missing, and fails the node where it does not come in time, but seeks on.
+fn without(known: &Snapshot, seek: impl Fn(Option<Duration>) -> Action, code: FailureCode) -> Action {
     let wait = match known.obstacle {
         Some(FailureCode::AccountRefused) => known.fail_after.min(ACCOUNT_WAIT),
         _ => known.fail_after,
     };
     let left = wait.saturating_sub(known.sought);
     if !left.is_zero() {
-        return Action::Seek(Some(left));
+        return seek(Some(left));
     }
     if !known.ran.contains(&Event::Fail) {
         return Action::Run(Event::Fail);
     }
-    let failed = Verdict::Failed(known.obstacle.unwrap_or(FailureCode::NoConfiguration));
+    let failed = Verdict::Failed(known.obstacle.unwrap_or(code));
     // The obstacle may change later; the conclusion stays.
-    if known.concluded.is_none() { Action::Conclude(failed) } else { Action::Seek(None) }
+    if known.concluded.is_none() { Action::Conclude(failed) } else { seek(None) }
 }
 
 /// A round that failed in the life of a cluster does not fail a reboot: its members may be others by now.

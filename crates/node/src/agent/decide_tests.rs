@@ -15,6 +15,7 @@ fn first_boot(role: Role) -> Snapshot {
         script_failed: false,
         own_scripts: 1,
         exchange: Exchange::Settled,
+        has_scheduler: true,
         key: None,
         concluded: None,
     }
@@ -31,7 +32,7 @@ fn steps(mut known: Snapshot, mut then: impl FnMut(&mut Snapshot, Action)) -> Ve
             Action::Run(event) => _ = known.ran.insert(event),
             Action::Conclude(verdict) => known.concluded = Some(verdict),
             Action::CheckKey => known.key = Some(true),
-            Action::Seek(_) | Action::AwaitExchange => {}
+            Action::Seek(_) | Action::StartScheduler(_) | Action::AwaitExchange => {}
             Action::Serve => return steps,
         }
         then(&mut known, action);
@@ -174,4 +175,43 @@ fn a_boot_that_is_over_stays_as_it_was_concluded_however_often_the_agent_ends() 
     assert_eq!(decide(&ready), Action::Serve, "whatever became of the user's key");
     let agent_failed = Action::Conclude(Verdict::Failed(FailureCode::AgentFailed));
     assert_eq!(decide(&over), agent_failed, "where the conclusion itself is what ends it");
+}
+
+#[test]
+fn slurm_runs_on_the_login_node_before_configure_and_on_a_compute_node_after_start() {
+    let taken = |role| {
+        let known = Snapshot { reached: Reached::Configuration, has_scheduler: false, ..first_boot(role) };
+        steps(known, |known, action| known.has_scheduler |= matches!(action, Action::StartScheduler(_)))
+    };
+    let slurm = "start Slurm within at most 300 s";
+    let login = ["run initialize", slurm, "run configure", "run start", "run node-started", "check the user's SSH key", "conclude: ready"];
+    assert_eq!(taken(Role::Master), [&login[..], &["serve"]].concat());
+    let compute = ["run initialize", "run configure", "run start", slurm, "run node-started", "conclude: ready", "serve"];
+    assert_eq!(taken(Role::Slave), compute);
+}
+
+#[test]
+fn a_node_whose_slurm_does_not_start_in_time_fails_with_that_and_is_ready_when_it_does() {
+    let obstacle = Some(FailureCode::SchedulerFailed);
+    let mut known = Snapshot { reached: Reached::Configuration, has_scheduler: false, obstacle, ..first_boot(Role::Master) };
+    known.ran.insert(Event::Initialize);
+    known.sought = Duration::from_millis(299_999);
+    assert_eq!(decide(&known), Action::StartScheduler(Some(Duration::from_millis(1))));
+    known.sought = Duration::from_mins(5);
+    let mut late = 0;
+    let taken = steps(known, |known, action| {
+        late += usize::from(action == Action::StartScheduler(None));
+        known.has_scheduler = late == 2;
+    });
+    let failed = ["run fail", "conclude: failed: scheduler-failed", "start Slurm", "start Slurm"];
+    assert_eq!(taken[..4], failed);
+    assert_eq!(taken.last().unwrap(), "serve");
+    assert_eq!(taken[taken.len() - 2], "conclude: ready");
+}
+
+#[test]
+fn a_compute_node_that_a_script_failed_is_given_no_job() {
+    let known = Snapshot { reached: Reached::Configuration, has_scheduler: false, ..first_boot(Role::Slave) };
+    let taken = steps(known, |known, action| known.script_failed |= action == Action::Run(Event::Start));
+    assert_eq!(taken, ["run initialize", "run configure", "run start", "conclude: failed: script-failed", "serve"]);
 }

@@ -36,6 +36,8 @@ pub struct Node<W> {
     pub concluded: Notify,
     /// Whether the scripts of `configure` have ended in this boot: member scripts wait for it.
     pub configured: watch::Sender<bool>,
+    /// Whether Slurm was started in this agent's time.
+    pub scheduler: watch::Sender<bool>,
     /// How the exchange stands, on the login node.
     pub exchange: watch::Sender<Standing>,
     /// What the user is shown of Slurm, on the login node.
@@ -50,9 +52,9 @@ impl<W: World> Node<W> {
     pub fn new(options: Options, settings: NodeSettings, world: W, hooks: Hooks, reporter: Reporter, life: Life) -> Self {
         let configured = watch::Sender::new(life.boot.ran.contains(&Event::Configure));
         let (settings, hooks, exchange) = (Arc::new(settings), Arc::new(hooks), watch::Sender::default());
-        let slurm = watch::Sender::default();
-        let (signal, concluded, deadline) = (Notify::new(), Notify::new(), Mutex::new(None));
-        Self { options, settings, world, hooks, reporter, signal, concluded, configured, exchange, slurm, deadline, life: Mutex::new(life) }
+        let (slurm, scheduler) = (watch::Sender::default(), watch::Sender::new(false));
+        let (signal, concluded, deadline, life) = (Notify::new(), Notify::new(), Mutex::new(None), Mutex::new(life));
+        Self { options, settings, world, hooks, reporter, signal, concluded, configured, scheduler, exchange, slurm, deadline, life }
     }
 
     /// What is remembered of it.

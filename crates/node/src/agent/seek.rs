@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cf_core::node_report::FailureCode;
 
-use super::keys::keys;
+use super::keys::Keys;
 use super::life::LastAnswer;
 use super::world::World;
 use super::{Options, link_address};
@@ -19,7 +19,8 @@ use crate::members::seal::ClusterKey;
 use crate::node::{Layout, NodeName, Role};
 use crate::reporter;
 use crate::request::{Asks, Configuration, Given, Refusal, Request};
-use crate::settings::NodeSettings;
+use crate::secret::SlurmKey;
+use crate::settings::{NodeSettings, Outbound};
 use crate::state_file;
 use crate::turn::Turn;
 
@@ -39,6 +40,8 @@ pub struct Found {
     pub cluster_key: ClusterKey,
     /// The links' key.
     pub link_key: LinkKey,
+    /// Slurm's key.
+    pub slurm_key: SlurmKey,
     /// The user's account.
     pub account: Account,
     /// Whether the login node did not answer, so that its last answer is taken.
@@ -69,9 +72,6 @@ pub enum Progress {
     Found(Box<Found>),
 }
 
-/// Those of gossip and links.
-pub type Keys = (ClusterKey, LinkKey);
-
 /// The search.
 #[derive(Debug)]
 pub struct Search {
@@ -81,6 +81,10 @@ pub struct Search {
     keys: Option<Keys>,
     login: Option<IpAddr>,
     given: Option<Given>,
+    /// Whether what Slurm needs is installed.
+    has_packages: bool,
+    /// Whether the disks and shared folders are where they are to be.
+    has_storage: bool,
     account: Option<Account>,
     /// What the login node answered in an earlier boot.
     last: Option<LastAnswer>,
@@ -96,7 +100,7 @@ fn secret_path(layout: &Layout) -> PathBuf {
 
 /// The keys of the secret that an earlier boot has left.
 pub fn kept_keys(layout: &Layout) -> Option<Keys> {
-    keys(&state_file::load::<String>(&secret_path(layout)).ok()??).ok()
+    Keys::of(&state_file::load::<String>(&secret_path(layout)).ok()??).ok()
 }
 
 /// Keeps the list of the profiles that the login node gave, for the fetch here and for those of commands. A name that is none of a
@@ -119,6 +123,8 @@ impl Search {
             keys: None,
             login: None,
             given: None,
+            has_packages: false,
+            has_storage: false,
             account: None,
             last,
             is_last_answer: false,
@@ -136,8 +142,9 @@ impl Search {
         self.identity.as_ref()
     }
 
-    /// Whether the next part is the user's account. Its future is not to be dropped.
-    pub fn makes_account(&self, settings: &NodeSettings) -> bool {
+    /// Whether the next part changes the system: what its programs leave behind when they are ended halfway is no part of a node. Its
+    /// future is not to be dropped.
+    pub fn changes_system(&self, settings: &NodeSettings) -> bool {
         let is_known = match settings.role {
             Role::Master => self.keys.is_some(),
             Role::Slave => self.given.is_some(),
@@ -145,7 +152,7 @@ impl Search {
         self.fetched.is_some() && is_known && self.account.is_none()
     }
 
-    /// Seeks one part. Its future may be dropped at any time but for [`Self::makes_account`].
+    /// Seeks one part. Its future may be dropped at any time but for [`Self::changes_system`].
     pub async fn step<W: World>(&mut self, world: &W, settings: &NodeSettings, options: &Options) -> Progress {
         let Some(identity) = self.identity.clone() else {
             return match world.identity().await {
@@ -161,18 +168,47 @@ impl Search {
         if self.fetched.is_none() {
             return self.fetch(world, &options.layout).await;
         }
-        if self.makes_account(settings) {
-            return match world.account().await {
-                Ok(account) => {
-                    self.account = Some(account);
-                    Progress::Step(Vec::new())
-                }
-                Err(error) => blocked(FailureCode::AccountRefused, error.to_string()),
-            };
+        if self.changes_system(settings) {
+            return self.change_system(world, settings).await;
         }
         match settings.role {
             Role::Master => self.login_node(world, &options.layout, identity).await,
             Role::Slave => self.compute_node(world, settings, options, identity).await,
+        }
+    }
+
+    /// Packages, then the disks, then the account: a file system that nodes share is mounted by a package's program, and the home is
+    /// made where it stays.
+    async fn change_system<W: World>(&mut self, world: &W, settings: &NodeSettings) -> Progress {
+        // The login node finds the way out itself.
+        let login = self.login.filter(|_| settings.role == Role::Slave);
+        if let Some(scheduler) = &settings.scheduler
+            && !self.has_packages
+        {
+            let proxy = login.filter(|_| scheduler.outbound == Outbound::Proxy);
+            return match world.packages(proxy).await {
+                Ok(()) => {
+                    self.has_packages = true;
+                    Progress::Step(Vec::new())
+                }
+                Err(reason) => blocked(FailureCode::PackagesUnavailable, reason),
+            };
+        }
+        if settings.scheduler.is_some() && !self.has_storage {
+            return match world.storage(login).await {
+                Ok(problems) => {
+                    self.has_storage = true;
+                    Progress::Step(problems)
+                }
+                Err(reason) => blocked(FailureCode::StorageFailed, reason),
+            };
+        }
+        match world.account().await {
+            Ok(account) => {
+                self.account = Some(account);
+                Progress::Step(Vec::new())
+            }
+            Err(error) => blocked(FailureCode::AccountRefused, error.to_string()),
         }
     }
 
@@ -204,9 +240,10 @@ impl Search {
         self.found(identity, given, login, keys, account)
     }
 
-    fn found(&self, identity: Identity, given: Given, login: IpAddr, (cluster_key, link_key): Keys, account: Account) -> Progress {
+    fn found(&self, identity: Identity, given: Given, login: IpAddr, keys: Keys, account: Account) -> Progress {
         let is_last_answer = self.is_last_answer;
-        Progress::Found(Box::new(Found { identity, given, login, cluster_key, link_key, account, is_last_answer }))
+        let Keys { cluster: cluster_key, link: link_key, slurm: slurm_key } = keys;
+        Progress::Found(Box::new(Found { identity, given, login, cluster_key, link_key, slurm_key, account, is_last_answer }))
     }
 
     /// Seeks the secret: on the disk, where an earlier boot has left it, else in AWS.
@@ -219,7 +256,7 @@ impl Search {
             Ok(secret) => secret,
             Err(error) => return blocked(FailureCode::SecretUnreadable, format!("the cluster's secret cannot be read: {error}")),
         };
-        match keys(&secret) {
+        match Keys::of(&secret) {
             Ok(keys) => self.keys = Some(keys),
             Err(error) => return blocked(FailureCode::SecretUnreadable, error.to_string()),
         }
@@ -270,7 +307,7 @@ impl Search {
             };
         };
         let Some(keys) = self.keys.clone() else { return self.find_secret(world, &options.layout, Some(login)).await };
-        match ask_login_node(options, settings, login, &keys.1, identity).await {
+        match ask_login_node(options, settings, login, &keys.link, identity).await {
             Ok(given) => {
                 self.given = Some(given);
                 Progress::Step(Vec::new())

@@ -4,27 +4,28 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use cf_slurm::group::Group;
 use cf_slurm::scaling::{Activity, GroupFacts};
 
+use super::seek::Found;
 use crate::account::{self, Account, AccountError};
 use crate::cloud::{self, Cloud as _, CloudError, Identity, Signal, SignalError};
 use crate::fetch::{self, FetchError, Fetched};
 use crate::node::Layout;
-use crate::programs::Programs;
+use crate::programs::{Programs, SLURM_BYTES_MAX};
 use crate::proxy::Network;
 use crate::scaling::aws::Groups;
 use crate::scaling::outside::Outside;
 use crate::settings::NodeSettings;
+use crate::setup::slurm::ANSWERS_WITHIN;
+use crate::setup::{DaemonState, Machine};
 use crate::store::Store;
 use crate::store::s3::{self, S3};
 use crate::{aws, proxy};
-
-/// What Slurm's programs print at most. A node is 1.6 KB of JSON, a job 5 KB.
-const SLURM_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The world of one node. Each call has its own time limit and attempts.
 pub trait World: Outside {
@@ -49,6 +50,32 @@ pub trait World: Outside {
 
     /// Fetches the profiles; `more`: beside the site's and the user's own.
     fn fetch(&self, more: &[String]) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
+
+    /// Installs what Slurm and shared folders need, where it is missing. `proxy`: the login node's address, where a compute node has no
+    /// other way out. An error says what cannot be had, and why.
+    fn packages(&self, proxy: Option<IpAddr>) -> impl Future<Output = Result<(), String>> + Send {
+        let _ = proxy;
+        std::future::ready(Ok(()))
+    }
+
+    /// Brings disks and shared folders where they are to be; `login`: the login node's address, on a compute node. Gives what the user
+    /// ought to know; an error says what stands in the way.
+    fn storage(&self, login: Option<IpAddr>) -> impl Future<Output = Result<Vec<String>, String>> + Send {
+        let _ = login;
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    /// Writes Slurm's configuration, starts its daemon of this node where it does not run, and waits until it answers. As
+    /// [`World::storage`].
+    fn start_scheduler(&self, found: &Found) -> impl Future<Output = Result<Vec<String>, String>> + Send {
+        let _ = found;
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    /// Whether Slurm's daemon of this node runs, and how often systemd has started it again.
+    fn scheduler_state(&self) -> impl Future<Output = DaemonState> + Send {
+        std::future::ready(DaemonState { runs: true, restarts: 0 })
+    }
 
     /// Makes the user's account.
     fn account(&self) -> impl Future<Output = Result<Account, AccountError>> + Send;
@@ -79,6 +106,14 @@ impl Aws {
         let cloud = cloud::aws::Aws::new(&config, None, cloud::aws::Patience::default());
         let groups = Groups::new(&config, settings.stack_name());
         Self { store, cloud, config, groups, settings, layout: layout.clone() }
+    }
+
+    /// The machine. A node below a folder has none of its own: it would change the one that it runs on.
+    fn machine(&self) -> Result<Machine<'_>, String> {
+        if self.layout.root() != Path::new("/") {
+            return Err("a node below a folder has no scheduler; start it with --without-scheduler".to_owned());
+        }
+        Ok(Machine { settings: &self.settings, layout: &self.layout, programs: Programs::default(), answers_within: ANSWERS_WITHIN })
     }
 }
 
@@ -113,8 +148,34 @@ impl World for Aws {
         fetch::fetch(self.store.as_ref(), &self.settings, &self.layout, more).await
     }
 
+    async fn packages(&self, proxy: Option<IpAddr>) -> Result<(), String> {
+        self.machine()?.packages(proxy).await
+    }
+
+    async fn storage(&self, login: Option<IpAddr>) -> Result<Vec<String>, String> {
+        let networks = match login {
+            None => self.cloud.networks().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the networks of the VPC are not known; folders are shared with private addresses");
+                Network::PRIVATE.to_vec()
+            }),
+            Some(_) => Vec::new(),
+        };
+        self.machine()?.storage(login, &networks).await
+    }
+
+    async fn start_scheduler(&self, found: &Found) -> Result<Vec<String>, String> {
+        self.machine()?.start_scheduler(found).await
+    }
+
+    async fn scheduler_state(&self) -> DaemonState {
+        match self.machine() {
+            Ok(machine) => machine.scheduler_state().await,
+            Err(_) => DaemonState { runs: true, restarts: 0 },
+        }
+    }
+
     async fn account(&self) -> Result<Account, AccountError> {
-        account::make(&self.settings.login, &self.layout).await
+        account::make(&self.settings.user, &self.settings.login, &self.layout).await
     }
 
     async fn has_usable_key(&self, account: &Account) -> bool {

@@ -43,8 +43,8 @@ pub async fn open_store_as_caller(region: &str, account: &str) -> anyhow::Result
 
 /// The key of the links between the cluster's nodes, from the secret that the agent keeps.
 pub fn link_key(layout: &Layout) -> anyhow::Result<LinkKey> {
-    let (_, key) = seek::kept_keys(layout).context("the agent of this node has not read the cluster's secret yet, or this is not root")?;
-    Ok(key)
+    let keys = seek::kept_keys(layout).context("the agent of this node has not read the cluster's secret yet, or this is not root")?;
+    Ok(keys.link)
 }
 
 /// Where an event's failed scripts go: into the journal that the agent reports from.

@@ -191,6 +191,19 @@ fn is_member(
     lives && (known.get(&process.pid) == Some(&process.started) || child() || marked())
 }
 
+/// The living processes below this one, however deep. It knows all that came of what this process started only where this process gets
+/// the orphans (a subreaper).
+pub fn descendants() -> Vec<i32> {
+    let all: Vec<Process> = list_processes().into_iter().filter_map(read_process).filter(|process| !process.zombie).collect();
+    let mut found = vec![std::process::id().cast_signed()];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(all.iter().filter(|process| process.parent == parent).map(|process| process.pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
 /// The numbers of all processes. A child's is above its parent's but where numbers have begun anew.
 fn list_processes() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

@@ -38,6 +38,8 @@ pub struct Boots {
     comes_after: Option<u64>,
     /// How the exchange stands, in this boot.
     exchange: Exchange,
+    /// How Slurm stands as this agent knows it.
+    scheduler: Slurm,
     /// What really happened in this boot.
     ended: BTreeSet<Event>,
     reported: Option<Verdict>,
@@ -56,6 +58,14 @@ pub struct Boots {
     pub fails: u64,
     /// Boots that were given up.
     pub given_up: u64,
+}
+
+/// How Slurm stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slurm {
+    Unwanted,
+    Down,
+    Up,
 }
 
 /// An end of the agent, chosen or not, or a broken rule.
@@ -82,6 +92,7 @@ impl Boots {
             boot: 0,
             comes_after: None,
             exchange: Exchange::Settled,
+            scheduler: Slurm::Unwanted,
             ended: BTreeSet::new(),
             reported: None,
             signals: Vec::new(),
@@ -103,6 +114,7 @@ impl Boots {
             self.boot = boot;
             self.comes_after = if self.dice.percent(70) { Some(self.dice.below(600)) } else { None };
             (self.ended, self.reported) = (BTreeSet::new(), None);
+            self.scheduler = if self.dice.percent(50) { Slurm::Down } else { Slurm::Unwanted };
             self.exchange = if self.dice.percent(30) { Exchange::Pending } else { Exchange::Settled };
             (self.uptime, self.ends) = (Duration::ZERO, Vec::new());
             self.was_configured_at_boot = self.life.configured;
@@ -132,6 +144,8 @@ impl Boots {
         let disk = serde_json::to_string(&self.life).expect("a life is JSON");
         self.life = serde_json::from_str(&disk).expect("what was written is read");
         self.life.enter(&self.boot.to_string(), self.uptime);
+        // Another agent finds out whether it runs.
+        self.scheduler = if self.scheduler == Slurm::Unwanted { Slurm::Unwanted } else { Slurm::Down };
         match self.bug {
             Some(Bug::ForgetsFirstBoot) => self.life.boot.first = !self.life.configured,
             Some(Bug::ForgetsSignal) => self.life.signal = None,
@@ -187,6 +201,17 @@ impl Boots {
                         return Ok(());
                     }
                 }
+                Action::StartScheduler(within) => {
+                    if reached < Reached::Configuration {
+                        return broken("Slurm starts without a configuration");
+                    }
+                    let step = Duration::from_secs(1 + self.dice.below(60));
+                    let took = within.map_or(step, |within| step.min(within));
+                    (sought, self.uptime) = (sought + took, self.uptime + took);
+                    if self.dice.percent(60) {
+                        self.scheduler = Slurm::Up;
+                    }
+                }
                 Action::AwaitExchange => {
                     self.exchange = if self.dice.percent(70) { Exchange::Settled } else { Exchange::Failed };
                 }
@@ -215,6 +240,7 @@ impl Boots {
             script_failed: life.boot.failed_by.is_some(),
             own_scripts: life.boot.own_scripts,
             exchange: self.exchange,
+            has_scheduler: self.scheduler != Slurm::Down,
             key,
             concluded: life.boot.concluded,
         }
@@ -235,6 +261,10 @@ impl Boots {
         }
         if STAGES.contains(&event) && !configured {
             return broken(format!("{event} runs without a configuration"));
+        }
+        let slurm_first = if self.role == Role::Master { Event::Configure } else { Event::NodeStarted };
+        if event == slurm_first && self.scheduler == Slurm::Down {
+            return broken(format!("{event} runs before Slurm"));
         }
         let before = [Event::Initialize].into_iter().chain(STAGES).take_while(|earlier| *earlier != event);
         if event != Event::Fail
@@ -267,6 +297,9 @@ impl Boots {
     }
 
     fn conclude(&mut self, verdict: Verdict) -> Result<(), Stop> {
+        if verdict == Verdict::Ready && self.scheduler == Slurm::Down {
+            return broken("the node is ready, but Slurm does not run");
+        }
         if self.life.boot.concluded == Some(Verdict::Ready) {
             return broken(format!("a node that was ready is concluded as {verdict}"));
         }
@@ -314,6 +347,9 @@ impl Boots {
             }
             Verdict::Failed(FailureCode::NoConfiguration) if self.life.boot.ran.contains(&Event::Fail) => self.failed += 1,
             Verdict::Failed(FailureCode::NoConfiguration) => return Err("the node failed without a run of fail".to_owned()),
+            Verdict::Failed(FailureCode::SchedulerFailed) if !self.life.boot.ran.contains(&Event::Fail) => {
+                return Err("the node failed for want of Slurm without a run of fail".to_owned());
+            }
             Verdict::Failed(_) => self.failed += 1,
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cf_core::names::ClusterName;
-pub use slurm_conf::{RESUME_FAIL_PROGRAM, RESUME_PROGRAM, SUSPEND_PROGRAM};
+pub use slurm_conf::{JOB_ENVIRONMENT, PROLOG, RESUME_FAIL_PROGRAM, RESUME_PROGRAM, SUSPEND_PROGRAM, TASK_ENVIRONMENT};
 
 use crate::group::{Group, Sizes};
 use crate::instance_type::InstanceType;
@@ -20,6 +20,16 @@ pub const PARTITION: &str = "compute";
 
 /// The weight of a node of each group: Slurm takes the lightest nodes that it can have, so those on demand only where spot has none.
 pub const WEIGHTS: [(Group, u32); 2] = [(Group::Spot, 1), (Group::OnDemand, 100)];
+
+/// The programs that `slurm.conf` names, each with its path. The first four run as SlurmUser on the login node, the last one as the
+/// job's user on its nodes.
+pub const PROGRAMS: [(&str, &str); 5] = [
+    (RESUME_PROGRAM, include_str!("programs/resume.sh")),
+    (SUSPEND_PROGRAM, include_str!("programs/suspend.sh")),
+    (RESUME_FAIL_PROGRAM, include_str!("programs/resume-failed.sh")),
+    (PROLOG, include_str!("programs/await-nodes.sh")),
+    (TASK_ENVIRONMENT, include_str!("programs/task-environment.sh")),
+];
 
 /// What a cluster is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,8 +97,8 @@ pub struct Files {
     pub slurm_conf: String,
     /// `gres.conf`, where nodes have GPUs.
     pub gres_conf: Option<String>,
-    /// `cgroup.conf`, where there are control groups.
-    pub cgroup_conf: Option<String>,
+    /// `cgroup.conf`.
+    pub cgroup_conf: String,
 }
 
 impl ClusterPlan {
@@ -97,7 +107,11 @@ impl ClusterPlan {
         Files {
             slurm_conf: slurm_conf::text(self),
             gres_conf: gres::text(self),
-            cgroup_conf: (self.flavour == Flavour::Aws).then(|| CGROUP_CONF.to_owned()),
+            cgroup_conf: match self.flavour {
+                Flavour::Aws => CGROUP_CONF,
+                Flavour::Bed => NO_CGROUP_CONF,
+            }
+            .to_owned(),
         }
     }
 
@@ -121,6 +135,12 @@ const CGROUP_CONF: &str = "\
 ConstrainCores=yes
 ConstrainRAMSpace=yes
 ConstrainDevices=yes
+";
+
+/// Without it slurmd looks for control groups, and ends where it may not make any.
+const NO_CGROUP_CONF: &str = "\
+# Written by clusterdrop at each start of the login node; edits are lost.
+CgroupPlugin=disabled
 ";
 
 #[cfg(test)]

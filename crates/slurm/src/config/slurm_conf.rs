@@ -15,6 +15,17 @@ pub const SUSPEND_PROGRAM: &str = "/opt/clusterdrop/bin/slurm-suspend";
 /// See [`RESUME_PROGRAM`].
 pub const RESUME_FAIL_PROGRAM: &str = "/opt/clusterdrop/bin/slurm-resume-failed";
 
+/// `PrologSlurmctld`: it ends when the nodes of a job have registered. Without one slurmctld looks only every 30 s (`PERIODIC_TIMEOUT`
+/// in its source) whether the nodes are there that a job waits for; when this program ends, it looks at once. From the submission of a
+/// job to its start on a node of the bed that was 33 s, and 3 s with it.
+pub const PROLOG: &str = "/opt/clusterdrop/bin/slurm-await-nodes";
+
+/// `TaskProlog`: adds [`JOB_ENVIRONMENT`] to the environment of each task, on the node where it runs.
+pub const TASK_ENVIRONMENT: &str = "/opt/clusterdrop/bin/slurm-task-environment";
+
+/// What jobs find in their environment unless they have set it themselves: `NAME=value` lines, each node's own.
+pub const JOB_ENVIRONMENT: &str = "/etc/clusterdrop/job-environment";
+
 /// Characters of Slurm's name for a cluster.
 const CLUSTER_CHARS_MAX: usize = 40;
 
@@ -56,7 +67,8 @@ TreeWidth=65533
 # A job asks for cores and memory. One whose node is lost starts again elsewhere; a node that comes back is used again.
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-{jobs}{gres}JobRequeue=1
+{jobs}{gres}TaskProlog={TASK_ENVIRONMENT}
+JobRequeue=1
 ReturnToService=2
 SlurmdTimeout={lost}
 "
@@ -71,6 +83,7 @@ fn scaling(plan: &ClusterPlan) -> String {
 ResumeProgram={RESUME_PROGRAM}
 ResumeFailProgram={RESUME_FAIL_PROGRAM}
 SuspendProgram={SUSPEND_PROGRAM}
+PrologSlurmctld={PROLOG}
 ResumeTimeout={}
 SuspendTimeout={}
 SuspendTime={}

@@ -31,10 +31,8 @@ fn fixed_in_the_bed() -> ClusterPlan {
 fn printed(files: &Files) -> String {
     let part = |name: &str, text: &str| format!("== {name}\n{text}");
     let mut text = part("slurm.conf", &files.slurm_conf);
-    for (name, file) in [("gres.conf", &files.gres_conf), ("cgroup.conf", &files.cgroup_conf)] {
-        text += &file.as_deref().map_or_else(|| format!("== no {name}\n"), |file| part(name, file));
-    }
-    text
+    text += &files.gres_conf.as_deref().map_or_else(|| "== no gres.conf\n".to_owned(), |file| part("gres.conf", file));
+    text + &part("cgroup.conf", &files.cgroup_conf)
 }
 
 #[test]
@@ -50,6 +48,31 @@ fn the_configuration_of_nodes_with_gpus() {
 #[test]
 fn the_configuration_of_a_fixed_size_on_demand_in_the_bed() {
     insta::assert_snapshot!(printed(&fixed_in_the_bed().files()));
+}
+
+#[test]
+fn every_program_that_the_configuration_names_is_written_and_no_other() {
+    let text = plan().files().slurm_conf;
+    let mut named: Vec<&str> = text.lines().filter_map(|line| line.split_once('=')).map(|(_, value)| value).collect();
+    named.retain(|value| value.starts_with("/opt/"));
+    named.sort_unstable();
+    let mut written = PROGRAMS.map(|(path, _)| path);
+    written.sort_unstable();
+    assert_eq!(named, written);
+    assert!(PROGRAMS.iter().all(|(_, text)| text.starts_with("#!/bin/sh\n")));
+}
+
+#[test]
+fn a_name_of_any_cluster_is_one_for_slurm() {
+    let longest = "A".repeat(ClusterName::LENGTH_MAX);
+    for name in ["a", "My-2nd-Cluster", &longest] {
+        let text = ClusterPlan { cluster: ClusterName::parse(name).unwrap(), ..plan() }.files().slurm_conf;
+        let line = text.lines().find_map(|line| line.strip_prefix("ClusterName=")).unwrap();
+        assert!(
+            (1..=40).contains(&line.len()) && line.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "{line}"
+        );
+    }
 }
 
 #[test]
@@ -71,7 +94,7 @@ fn slurm_itself_accepts_the_texts() {
         fs::create_dir_all(etc("slurm")).unwrap();
         fs::write(etc("slurm/slurm.conf"), slurm_conf).unwrap();
         fs::write(etc("slurm/gres.conf"), gres_conf.unwrap_or_default()).unwrap();
-        fs::write(etc("slurm/cgroup.conf"), cgroup_conf.unwrap_or_default()).unwrap();
+        fs::write(etc("slurm/cgroup.conf"), cgroup_conf).unwrap();
         fs::write(etc("hosts"), format!("127.0.0.1 localhost\n{} login1\n", plan.login)).unwrap();
         fs::write(etc("resolv.conf"), "").unwrap();
         let network = format!("ip link set lo up && ip address add {}/32 dev lo && mount -t proc proc {root}/proc", plan.login);
@@ -95,7 +118,7 @@ set -e
 hostname login1
 mkdir -p /var/lib/slurm/slurmctld /var/log/slurm /opt/clusterdrop/bin
 rm -rf /var/lib/slurm/slurmctld/*
-for program in slurm-resume slurm-suspend slurm-resume-failed; do ln -sf /bin/true /opt/clusterdrop/bin/$program; done
+for program in slurm-resume slurm-suspend slurm-resume-failed slurm-await-nodes; do ln -sf /bin/true /opt/clusterdrop/bin/$program; done
 [ -e /etc/slurm/slurm.key ] || head -c 1024 /dev/urandom > /etc/slurm/slurm.key
 chown -R slurm:slurm /var/lib/slurm /var/log/slurm /etc/slurm/slurm.key
 chmod 600 /etc/slurm/slurm.key

@@ -6,6 +6,8 @@
 
 mod nodes;
 mod queue;
+mod report;
+mod services;
 mod summary;
 
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use nodes::nodes;
 pub use queue::{Jobs, Partition, jobs, partitions};
+pub use services::services;
 pub use summary::Summary;
 
 /// Why an answer is none.

@@ -1,4 +1,4 @@
-//! What a user is shown of nodes and jobs: the lines of `.cf-status`.
+//! What a user is shown of nodes and jobs. [`Summary::report`] is what the login node reports of it for `.cf-status`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::thread;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
+use cf_local::deploy;
 use cf_local::node::{Agent, Machine};
 use cf_local::scratch::Scratch;
 
@@ -47,23 +48,27 @@ impl<'a> Cluster<'a> {
         Ok(cluster)
     }
 
-    /// Boots the machines of the Auto Scaling group, so many, side by side. `prepare` gets the number of each before its boot, from 2 on.
+    /// Has the Auto Scaling group start so many machines, as a scheduler does that has jobs for them.
+    fn started(&self, wanted: usize) -> Result<Vec<String>> {
+        let group = self.alice.resource("SpotGroup")?.context("the stack has no Auto Scaling group")?;
+        let capacity = wanted.to_string();
+        let asked = ["autoscaling", "set-desired-capacity", "--auto-scaling-group-name", &group, "--desired-capacity", &capacity];
+        deploy::aws(&self.alice.url, &asked)?;
+        until(&format!("{wanted} machines of the group {group}"), || {
+            let groups = self.alice.asked(&["autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", &group])?;
+            let instances = groups["AutoScalingGroups"][0]["Instances"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let instances: Vec<String> = instances.iter().map(|instance| text(&instance["InstanceId"]).to_owned()).collect();
+            Ok((instances.len() == wanted).then_some(instances))
+        })
+    }
+
+    /// Boots machines of the Auto Scaling group, so many, side by side. `prepare` gets the number of each before its boot, from 2 on.
     pub fn add_compute_nodes(&mut self, wanted: usize, prepare: impl Fn(u8, &Machine) -> Result<()> + Sync) -> Result<()> {
-        let group = self.alice.resource("ComputeGroup")?.context("the stack has no Auto Scaling group")?;
-        let groups = self.alice.asked(&["autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", &group])?;
-        let instances: Vec<&str> = groups["AutoScalingGroups"][0]["Instances"]
-            .as_array()
-            .map(|instances| instances.iter().map(|instance| text(&instance["InstanceId"])).collect())
-            .unwrap_or_default();
-        if instances.len() != wanted {
-            bail!("the group {group} has {} instances, and the file asks for {wanted}", instances.len());
-        }
+        let instances = self.started(wanted)?;
         let (this, prepare) = (&*self, &prepare);
         let booted = thread::scope(|scope| {
-            let boot = |(number, instance): (u8, &'_ str)| {
-                let instance = instance.to_owned();
-                scope.spawn(move || this.boot(number, &instance, |machine| prepare(number, machine)))
-            };
+            let boot =
+                |(number, instance): (u8, String)| scope.spawn(move || this.boot(number, &instance, |machine| prepare(number, machine)));
             let threads: Vec<_> = (2..=NODES_MAX).zip(instances).map(boot).collect();
             threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("booting a node panicked"))?).collect::<Result<Vec<_>>>()
         })?;

@@ -1,9 +1,10 @@
 //! The main job, before one's eyes: the binaries, template and policies that go to AWS, on a local AWS.
 //!
 //! [`life`] is one cluster from upload to receipt; [`nodes`] is what its nodes do among themselves. [`alice`] is a user, [`cluster`] the
-//! nodes that run on this machine, [`profile`] what they run.
+//! nodes that run on this machine, [`profile`] what they run. [`bed`] is a whole cluster on machines of the test bed.
 
 mod alice;
+mod bed;
 mod cluster;
 mod life;
 mod nodes;
@@ -13,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use cf_bed::Base;
 use cf_local::deploy::{self, CUSTOMIZER_BUCKET, USER_BUCKET};
 use cf_local::emulator::{Emulator, Pace, REGION};
 use cf_local::tools::Tool;
@@ -26,10 +28,14 @@ const WAIT_MAX: Duration = Duration::from_secs(90);
 
 /// What is shown, and how.
 #[derive(Debug, Clone, Copy, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Options {
     /// Show the nodes: five of them meet, run a profile, exchange addresses, lose one, and report what failed
     #[arg(long)]
     nodes: bool,
+    /// Show a whole cluster on machines of a test bed (as root): a job starts from zero nodes
+    #[arg(long, conflicts_with = "nodes")]
+    cluster: bool,
     /// Leave it running at the end, to be tried with the plain AWS CLI
     #[arg(long)]
     keep: bool,
@@ -42,12 +48,16 @@ pub struct Options {
 }
 
 pub fn run(options: Options) -> Result<()> {
+    if options.cluster {
+        cf_bed::possible()?;
+    }
     headline("clusterdrop on this machine");
     println!("  Nothing leaves it: AWS is played by an emulator on 127.0.0.1, and ends with this command.\n");
     if !options.built {
         install_and_compile()?;
     }
     let port = Some(options.port).filter(|port| *port > 0);
+    let base = if options.cluster { Some(step("the machines' Debian, for the test bed", || Base::prepare(&|_| {}))?) } else { None };
     let pace = if options.nodes { nodes::PACE } else { Pace::DEMO };
     let emulator = step("starting the local AWS", || Emulator::start(port, pace))?;
     let url = emulator.url();
@@ -59,7 +69,11 @@ pub fn run(options: Options) -> Result<()> {
         deploy::deploy(&url, &[])
     })?;
     let alice = Alice::at(&url);
-    if options.nodes { nodes::show(&alice, options.keep, &emulator) } else { life::show(&alice, options.keep, &emulator) }
+    match base {
+        Some(base) => bed::show(&alice, &base, options.keep, &emulator),
+        None if options.nodes => nodes::show(&alice, options.keep, &emulator),
+        None => life::show(&alice, options.keep, &emulator),
+    }
 }
 
 /// Compiling takes the longest, so it begins as soon as its own tool is there, and the others are installed meanwhile.
@@ -74,7 +88,7 @@ fn install_and_compile() -> Result<()> {
 }
 
 /// Gives Alice a profile; without one there is no cluster.
-fn give_profile(alice: &Alice, files: &[profile::File]) -> Result<()> {
+fn give_profile(alice: &Alice, files: &[(&str, &str)]) -> Result<()> {
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     step(&format!("the administrator gives alice a profile, s3://{CUSTOMIZER_BUCKET}/customizer/alice/: {}", names.join(" ")), || {
         files.iter().try_for_each(|(name, content)| alice.aws.put(CUSTOMIZER_BUCKET, &format!("customizer/alice/{name}"), content))

@@ -16,7 +16,7 @@ use super::{give_profile, leave_running, life, profile, until};
 use crate::chore::{headline, show as show_text, step};
 
 const FILE: &str = r#"{
-    "ComputeInitialNodes": "4",
+    "ComputeInitialNodes": "0",
     "ComputeMaxNodes": "8"
 }
 "#;

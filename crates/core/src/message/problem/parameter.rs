@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Parts, quoted};
+use super::{Parts, Rule, quoted};
 use crate::characters::Lookalike;
 use crate::number::{Number, OutOfRange, Range};
 
@@ -111,6 +111,8 @@ pub enum Wrong {
         /// What to take instead.
         advice: RegionAdvice,
     },
+    /// It does not go together with other values, or with the deployment.
+    Rule(Rule),
 }
 
 /// Why a value is no number that is taken.
@@ -302,6 +304,7 @@ impl Wrong {
                 format!("ask for at most {limit}, or ask the administrator for more"),
             ),
             Self::NotInRegion { kind, region, advice } => (format!("EC2 has no {kind} in the Region {region}"), advice.to_string()),
+            Self::Rule(rule) => rule.stands_and_next(),
         }
     }
 }
