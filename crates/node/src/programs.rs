@@ -122,7 +122,8 @@ impl Programs {
             spawned => spawned.map_err(unstartable)?,
         };
         let (output, words) = (child.stdout.take(), child.stderr.take());
-        let ended = timeout(how.limit, async { tokio::join!(read(output, how.output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) }).await;
+        let ended =
+            timeout(how.limit, async { tokio::join!(read(output, how.output_max), read(words, OUTPUT_BYTES_MAX), child.wait()) }).await;
         let Ok((output, words, status)) = ended else {
             // One that nobody waits for any more would go on.
             let _ = child.start_kill();

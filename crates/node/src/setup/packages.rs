@@ -17,14 +17,20 @@ const TIME_MAX: Duration = Duration::from_mins(10);
 
 /// What all runs of apt-get have: others (cloud-init, unattended upgrades) may be at it at the same time after a boot, and an archive
 /// that does not answer is not waited for longer than the agent's next try.
-const OPTIONS: [&str; 6] =
-    ["--quiet", "--yes", "--option=DPkg::Lock::Timeout=120", "--option=Acquire::Retries=2", "--option=Acquire::http::Timeout=20",
-     "--option=Acquire::Languages=none"];
+const OPTIONS: [&str; 6] = [
+    "--quiet",
+    "--yes",
+    "--option=DPkg::Lock::Timeout=120",
+    "--option=Acquire::Retries=2",
+    "--option=Acquire::http::Timeout=20",
+    "--option=Acquire::Languages=none",
+];
 
 const POLICY: &str = "usr/sbin/policy-rc.d";
 
 /// No service is started or stopped.
-const POLICY_TEXT: &str = "#!/bin/sh\n# By clusterdrop's node agent, while it installs packages: it starts their services itself.\nexit 101\n";
+const POLICY_TEXT: &str =
+    "#!/bin/sh\n# By clusterdrop's node agent, while it installs packages: it starts their services itself.\nexit 101\n";
 
 /// What dpkg wants where an earlier run of it was cut off.
 const INTERRUPTED: &str = "dpkg was interrupted";

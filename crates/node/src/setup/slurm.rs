@@ -135,11 +135,9 @@ impl Machine<'_> {
     fn configuration(&self, scheduler: &SchedulerSettings, login: IpAddr) -> Result<bool, String> {
         let files = plan(scheduler, &self.settings.cluster, self.settings.nodes_max, login, self.flavour())?.files();
         let mut is_new = false;
-        for (name, text) in [
-            ("slurm.conf", Some(files.slurm_conf)),
-            ("gres.conf", files.gres_conf),
-            ("cgroup.conf", Some(files.cgroup_conf)),
-        ] {
+        for (name, text) in
+            [("slurm.conf", Some(files.slurm_conf)), ("gres.conf", files.gres_conf), ("cgroup.conf", Some(files.cgroup_conf))]
+        {
             let path = format!("{FOLDER}/{name}");
             match text {
                 Some(text) => is_new |= self.put(&path, &text, 0o644)?,
@@ -257,13 +255,7 @@ fn least(scheduler: &SchedulerSettings, group: Group) -> Result<InstanceType, St
 }
 
 /// What Slurm's configuration is made of.
-fn plan(
-    scheduler: &SchedulerSettings,
-    cluster: &str,
-    nodes_max: u32,
-    login: IpAddr,
-    flavour: Flavour,
-) -> Result<ClusterPlan, String> {
+fn plan(scheduler: &SchedulerSettings, cluster: &str, nodes_max: u32, login: IpAddr, flavour: Flavour) -> Result<ClusterPlan, String> {
     Ok(ClusterPlan {
         cluster: ClusterName::parse(cluster).map_err(|error| error.to_string())?,
         login,
@@ -275,7 +267,6 @@ fn plan(
         flavour,
     })
 }
-
 
 #[cfg(test)]
 #[path = "slurm_tests.rs"]

@@ -161,7 +161,8 @@ fn shared(at: &str, volume: &str, facts: &Facts, plan: &mut Plan) {
         return;
     }
     let Some(disk) = facts.disks.iter().find(|disk| disk.is_volume(volume)) else {
-        let reason = format!("the volume {volume} for {at} is not attached to this machine (yet), or its type does not show which disk it is");
+        let reason =
+            format!("the volume {volume} for {at} is not attached to this machine (yet), or its type does not show which disk it is");
         plan.obstacle.get_or_insert(reason);
         return;
     };
