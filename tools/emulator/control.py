@@ -92,7 +92,7 @@ def _invocations(given, query, rest):
 
 _ROUTES = {
     ("GET", "ready"): lambda *_: {"ready": True},
-    ("GET", "machines"): lambda *_: {"machines": machines.listing()},
+    ("GET", "machines"): lambda given, query, rest: {"machines": machines.listing(query.get("user"))},
     ("GET", "faults"): lambda *_: {"faults": faults.listing()},
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,

@@ -3,21 +3,22 @@
 import base64
 
 
-def listing() -> list[dict]:
-    """Of all accounts and Regions: also those that have ended, until MiniStack forgets them."""
+def listing(user: str | None = None) -> list[dict]:
+    """Of all accounts and Regions: also those that have ended, until MiniStack forgets them. `user`: only with this tag USER."""
     from ministack.services import ec2
 
     tags = dict(ec2._tags.all_items())
-    return [_told(instance, tags.get((account, region, known), []))
-            for (account, region, known), instance in list(ec2._instances.all_items())]
+    tagged = ((instance, {tag["Key"]: tag["Value"] for tag in tags.get(known, [])})
+              for known, instance in list(ec2._instances.all_items()))
+    return [_told(instance, of) for instance, of in tagged if user in (None, of.get("USER"))]
 
 
-def _told(instance: dict, tags: list) -> dict:
+def _told(instance: dict, tags: dict) -> dict:
     return {
         "id": instance["InstanceId"], "state": instance["State"]["Name"], "reboots": instance.get("_reboots", 0),
         "private_address": instance["PrivateIpAddress"], "public_address": instance["PublicIpAddress"],
         "user_data": base64.b64decode(instance.get("UserData") or "").decode("utf-8", "replace"),
-        "tags": {tag["Key"]: tag["Value"] for tag in tags}}
+        "tags": tags}
 
 
 def install() -> None:

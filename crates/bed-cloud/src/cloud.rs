@@ -1,9 +1,9 @@
-//! The machines of all clusters of an emulator: each instance that appears gets one, and what EC2 says of it is followed.
+//! The machines of a user's clusters: each instance that appears gets one, and what EC2 says of it is followed.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,10 +25,7 @@ pub const NETWORK: [u8; 2] = [10, 75];
 /// How often the emulator is asked for its instances.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The number of the machine outside: 10.75.127.250, between the deployment's two subnets.
-const OUTSIDE: u16 = 0x7ffa;
-
-/// The machines of an emulator's clusters. They end with this value.
+/// The machines of a user's clusters. They end with this value.
 #[derive(Debug)]
 pub struct Cloud {
     shared: Arc<Shared>,
@@ -39,6 +36,7 @@ pub struct Cloud {
 #[derive(Debug)]
 struct Shared {
     bed: Bed,
+    user: String,
     url: String,
     emulator: SocketAddr,
     aws: EmulatorClient,
@@ -47,18 +45,21 @@ struct Shared {
     /// The first thing that went wrong here: no fault of a cluster's.
     failed: Mutex<Option<String>>,
     is_over: AtomicBool,
+    /// How many of the next compute nodes are dark.
+    dark: AtomicU32,
     logs: Scratch,
 }
 
 impl Cloud {
-    /// Begins to play the machines of the emulator at this address, `http://127.0.0.1:4566`.
-    pub fn start(url: &str, base: &Base) -> Result<Self> {
+    /// Begins to play the machines of this user's clusters. `url`: of the emulator, `http://127.0.0.1:4566`.
+    pub fn of(user: &str, url: &str, base: &Base) -> Result<Self> {
         let emulator = url.strip_prefix("http://").and_then(|address| address.parse().ok());
         let emulator = emulator.with_context(|| format!("{url} is no address of an emulator such as http://127.0.0.1:4566"))?;
         let bed = Bed::in_network(base, NETWORK)?;
         let forward = bed.forward(aws::PORT, emulator)?;
         let shared = Arc::new(Shared {
             bed,
+            user: user.to_owned(),
             url: url.to_owned(),
             emulator,
             aws: EmulatorClient::at(url),
@@ -66,6 +67,7 @@ impl Cloud {
             lives: Mutex::default(),
             failed: Mutex::default(),
             is_over: AtomicBool::new(false),
+            dark: AtomicU32::new(0),
             logs: Scratch::new("cloud")?,
         });
         let watched = Arc::clone(&shared);
@@ -123,23 +125,26 @@ impl Cloud {
         deploy::aws(&self.shared.url, &["ec2", "terminate-instances", "--instance-ids", instance]).map(drop)
     }
 
+    /// So many of the next machines without a public address are on, and never boot: EC2 shows them as any other.
+    pub fn darken(&self, machines: u32) {
+        self.shared.dark.store(machines, Ordering::Relaxed);
+    }
+
     /// Asks EC2 to reboot an instance.
     pub fn reboot(&self, instance: &str) -> Result<()> {
         deploy::aws(&self.shared.url, &["ec2", "reboot-instances", "--instance-ids", instance]).map(drop)
     }
 
-    /// A machine of a user's, with ssh and curl, which reaches clusters by their public addresses: see [`Cloud::route`].
-    pub fn outside(&self) -> Result<Node> {
-        self.shared.bed.start(&Spec::new("laptop", OUTSIDE))
+    /// Starts a machine in the bed that is none of EC2's.
+    pub fn start(&self, spec: &Spec) -> Result<Node> {
+        self.shared.bed.start(spec)
     }
 
-    /// Lets a machine outside reach a public address, as the internet does.
-    pub fn route(&self, outside: &Node, public: Ipv4Addr) -> Result<()> {
-        let public = public.to_string();
-        let machines = self.machines();
-        let machine = machines.iter().find(|machine| machine.instance().public_address == public && is_on(machine));
-        let private = machine.with_context(|| format!("no machine that runs has the address {public}"))?.instance().private_address;
-        outside.run(&["ip", "route", "replace", &format!("{public}/32"), "via", &private.to_string()]).map(drop)
+    /// The private address of the machine that has a public one, and runs.
+    pub fn private_address(&self, public: Ipv4Addr) -> Result<Ipv4Addr> {
+        let (machines, public) = (self.machines(), public.to_string());
+        let found = machines.iter().find(|machine| machine.instance().public_address == public && is_on(machine));
+        Ok(found.with_context(|| format!("no machine that runs has the address {public}"))?.instance().private_address)
     }
 
     /// Waits until a condition holds, at most so long; what goes wrong here ends it. Where it does not come, the error has what the
@@ -186,7 +191,7 @@ fn is_on(machine: &Machine) -> bool {
 impl Shared {
     /// One look at EC2.
     fn look(self: &Arc<Self>) -> Result<()> {
-        for instance in Instance::all(&self.aws)?.iter().filter(|instance| instance.is_node()) {
+        for instance in &Instance::all_of(&self.user, &self.aws)? {
             let known = lock(&self.machines).get(&instance.id).cloned();
             match known {
                 Some(machine) => machine.follow(instance),
@@ -203,7 +208,9 @@ impl Shared {
             bail!("{id} has the address {private_address}, which is not in the bed's network");
         }
         let endpoint = format!("http://{}:{}", self.bed.address(), aws::PORT);
-        let machine = Arc::new(Machine::new(instance, self.log_of(id), &endpoint));
+        let take_one = |left: u32| left.checked_sub(1);
+        let is_dark = instance.public_address.is_empty() && self.dark.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take_one).is_ok();
+        let machine = Arc::new(Machine::new(instance, self.log_of(id), &endpoint, is_dark));
         lock(&self.machines).insert(id.clone(), Arc::clone(&machine));
         let shared = Arc::clone(self);
         let life = thread::spawn(move || {

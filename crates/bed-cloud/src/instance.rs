@@ -27,15 +27,10 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// All that the emulator knows, also those that have ended.
-    pub fn all(aws: &EmulatorClient) -> Result<Vec<Self>> {
-        let told = aws.get_json("/_clusterdrop/machines").context("the emulator does not list its instances")?;
+    /// All of a user's that the emulator knows, also those that have ended.
+    pub fn all_of(user: &str, aws: &EmulatorClient) -> Result<Vec<Self>> {
+        let told = aws.get_json(&format!("/_clusterdrop/machines?user={user}")).context("the emulator does not list its instances")?;
         serde_json::from_value(told["machines"].clone()).context("the emulator lists its instances in another form")
-    }
-
-    /// Whether it belongs to a cluster of clusterdrop's.
-    pub fn is_node(&self) -> bool {
-        self.tags.contains_key("clusterdrop:cluster")
     }
 
     /// Whether it is on.
@@ -63,7 +58,7 @@ mod tests {
         let text = r#"{"id": "i-1", "state": "shutting-down", "reboots": 0, "private_address": "10.75.0.4", "public_address": "",
             "user_data": "", "tags": {"USER": "alice"}}"#;
         let mut instance: Instance = serde_json::from_str(text).expect("an instance");
-        assert!(instance.stack().is_none() && !instance.is_node() && instance.is_gone());
+        assert!(instance.stack().is_none() && !instance.runs() && instance.is_gone());
         instance.user_data = "#!/bin/bash\nsuffix='amazonaws.com' stack='arn:aws:cloudformation:r:1:stack/s/2c-1'\n".to_owned();
         assert_eq!(instance.stack(), Some("2c-1"));
     }

@@ -8,16 +8,18 @@
 //! - 169.254.169.254 is forwarded to the instance's metadata on the emulator ([`metadata`]).
 //! - There is no systemd: what units do is done from outside ([`machine`]): host keys, sshd, the agent's start, its restart, its end.
 //! - `/home` of all nodes of a cluster is one folder, in place of a file system by NFS or EFS.
-//! - A public address is a second one of its node, which [`Cloud::outside`] has a route to: no gateway translates it. Security groups
+//! - A public address is a second one of its node, which a [`Laptop`] has a route to: no gateway translates it. Security groups
 //!   hold nothing back.
 //! - What [`cf_bed`] says of a node: no cgroups, and the kernel is this machine's.
 
 pub mod aws;
 pub mod cloud;
 pub mod instance;
+pub mod laptop;
 pub mod machine;
 mod metadata;
 
 pub use cloud::Cloud;
 pub use instance::Instance;
+pub use laptop::Laptop;
 pub use machine::{Event, Machine};

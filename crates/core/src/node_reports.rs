@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::fault::Fault;
 use crate::node_name::NodeName;
-use crate::node_report::{self, FailedScript, FailureCode, InstanceId, NodeReport, NodeState};
+use crate::node_report::{self, FailedScript, FailureCode, InstanceId, NodeReport, NodeState, SchedulerReport};
 
 /// A status file gives the words of so many nodes: the reasons of those that failed, then the notes of others. The state of every node
 /// is shown.
@@ -20,8 +20,11 @@ pub const FAILED_NODES_MAX: usize = 10;
 pub const SCRIPTS_SHOWN_MAX: usize = 20;
 
 /// These scripts, with what they printed, have at most so many bytes of JSON together. A status file is read back up to 64 KiB
-/// ([`crate::body::BODY_BYTES_MAX`]), and the rest of one needs less than half of that.
-pub const SCRIPTS_BYTES_MAX: usize = 24 * 1024;
+/// ([`crate::body::BODY_BYTES_MAX`]), and the rest of one needs less than 50.
+pub const SCRIPTS_BYTES_MAX: usize = 12 * 1024;
+
+/// What Slurm shows has at most so many bytes of JSON. A cluster with nodes in every state and a few reasons needs a quarter of that.
+pub const SCHEDULER_BYTES_MAX: usize = 6 * 1024;
 
 /// Compute nodes of one cluster whose reports are read, whatever its template allows: a page of a listing has a thousand names, and a
 /// node may have a folder beside its report.
@@ -99,6 +102,7 @@ impl NodeReports {
         report.scripts.shrink_to_fit();
         if node != LOGIN {
             report.host_keys = Vec::new();
+            report.scheduler = None;
         }
         self.by_node.insert(node, report);
     }
@@ -177,6 +181,9 @@ pub struct NodesShown {
     /// The login node's SSH host keys, as lines for a known_hosts file: `<address> <type> <key>`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_hosts: Vec<String>,
+    /// What the login node reports of Slurm, of a cluster that is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerReport>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -195,7 +202,10 @@ impl NodesShown {
             None if report.message.is_empty() => "it gave no reason".to_owned(),
             None => report.message.clone(),
         };
-        let host_keys = reports.by_node.get(&LOGIN).map(|report| report.host_keys.as_slice()).unwrap_or_default();
+        let login_node = reports.by_node.get(&LOGIN);
+        let host_keys = login_node.map(|report| report.host_keys.as_slice()).unwrap_or_default();
+        // What it reported before it ends is old; it reports anew when it is up again.
+        let scheduler = login_node.filter(|report| report.state != NodeState::Leaving).and_then(|report| report.scheduler.clone());
         let mut shown = Self {
             nodes: here().map(|(node, report)| (*node, report.state.to_string())).collect(),
             failed_nodes: failed
@@ -203,6 +213,7 @@ impl NodesShown {
                 .map(|(node, report)| FailedNode { node: *node, reason: reason_of(report) })
                 .collect(),
             known_hosts: login.map(|login| host_keys.iter().map(|key| format!("{login} {key}")).collect()).unwrap_or_default(),
+            scheduler: scheduler.map(|scheduler| scheduler.within(SCHEDULER_BYTES_MAX)),
             ..Self::default()
         };
         let with_news = here().filter(|(_, report)| report.state != NodeState::Failed && !report.message.is_empty());

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::message::node_failure;
-use crate::node_report::{HOST_KEYS_MAX, LINES_MAX, SCRIPTS_MAX, TEXT_CHARS_MAX};
+use crate::node_report::{ENTRIES_MAX, HOST_KEYS_MAX, LINES_MAX, NOTES_MAX, NodesReport, NodesState, SCRIPTS_MAX, TEXT_CHARS_MAX};
 use crate::testing::{self, node_report as report};
 
 fn failed(script: &str) -> FailedScript {
@@ -75,10 +75,47 @@ fn host_keys_are_the_login_nodes_under_the_stacks_address_whatever_the_node_says
     }
 }
 
+#[test]
+fn slurm_is_shown_as_the_login_node_reports_it_and_as_no_other_node_does() {
+    let reports = |state| NodeReport { scheduler: Some(testing::scheduler_report()), ..report(state) };
+    let of = |all: &[(u32, NodeReport)]| {
+        let mut kept = NodeReports::default();
+        all.iter().for_each(|(nth, report)| kept.add(ReportedNode::numbered(*nth), report.clone()));
+        NodesShown::of(&kept, Some("198.51.100.7"), node_failure)
+    };
+    let shown = of(&[(0, reports(NodeState::Ready))]);
+    assert_eq!(shown.scheduler, Some(testing::scheduler_report()));
+    assert_eq!(shown.kept(None).scheduler, shown.scheduler, "where the reports cannot be read it stays");
+    assert!(!shown.shows_another_failure_than(&of(&[(0, report(NodeState::Ready))])), "what changes all the time is no failure");
+    assert_eq!(of(&[(1, reports(NodeState::Ready))]).scheduler, None);
+    assert_eq!(of(&[(0, reports(NodeState::Leaving))]).scheduler, None, "it is not up any more");
+}
+
+#[test]
+fn what_slurm_shows_has_its_room_in_a_status_file_and_the_last_entries_go() {
+    let size = |shown: &SchedulerReport| serde_json::to_string_pretty(shown).unwrap().len();
+    let with = |entries: usize, chars: usize| {
+        let down =
+            |nth: usize| NodesReport { state: NodesState::Down, count: 1, nodes: format!("compute-{nth}"), reason: "r".repeat(chars) };
+        SchedulerReport { nodes: (1..=entries).map(down).collect(), ..testing::scheduler_report() }
+    };
+    let fits = with(ENTRIES_MAX, TEXT_CHARS_MAX);
+    assert!(size(&fits) <= SCHEDULER_BYTES_MAX, "an honest report is shown whole: {} bytes", size(&fits));
+    assert_eq!(fits.clone().within(size(&fits)), fits);
+    let cut = fits.clone().within(size(&fits) - 1);
+    assert_eq!((cut.nodes.as_slice(), &cut.notes), (&fits.nodes[..ENTRIES_MAX - 1], &fits.notes));
+    let mut notes = with(1, 1);
+    notes.notes = vec!["n".repeat(TEXT_CHARS_MAX); NOTES_MAX];
+    let cut = notes.clone().within(size(&notes) - 1);
+    assert_eq!((cut.nodes.len(), cut.notes.len()), (1, NOTES_MAX - 1), "the longer list gives way");
+    assert_eq!(notes.within(0).nodes.len(), 0, "it ends");
+}
+
 /// The file is read back up to a limit, or else it would be written again at every look.
 #[test]
 fn however_much_is_reported_the_status_file_can_be_read_back() {
-    let wide = "\u{1F600}\"".repeat(TEXT_CHARS_MAX / 2);
+    // No character has more bytes in JSON: what JSON writes as `\u0000` is none that is shown.
+    let wide = "\u{1F600}".repeat(TEXT_CHARS_MAX);
     let script = FailedScript {
         event: wide.clone(),
         profile: wide.clone(),
@@ -87,9 +124,17 @@ fn however_much_is_reported_the_status_file_can_be_read_back() {
         last_lines: vec![wide.clone(); LINES_MAX],
         ..failed("")
     };
+    let down = NodesReport { state: NodesState::Starting, count: u32::MAX, nodes: wide.clone(), reason: wide.clone() };
+    let scheduler = SchedulerReport {
+        partition: wide.clone(),
+        nodes: vec![down; ENTRIES_MAX],
+        notes: vec![wide.clone(); NOTES_MAX],
+        ..testing::scheduler_report()
+    };
     let one = NodeReport {
         failure: Some(FailureCode::ScriptFailed),
         message: wide,
+        scheduler: Some(scheduler),
         host_keys: vec![format!("ssh-rsa {}", "A".repeat(1192)); HOST_KEYS_MAX],
         scripts: vec![script; SCRIPTS_MAX],
         more_scripts: u64::MAX,
@@ -98,13 +143,16 @@ fn however_much_is_reported_the_status_file_can_be_read_back() {
     // The longest names are those of machines without a number.
     let name = |nth: u32| if nth == 0 { LOGIN } else { ReportedNode::read(&format!("compute-i-{nth:017x}")).unwrap() };
     let of = |one: &NodeReport| {
-        let by_node = (0..=NODES_MAX).map(|nth| (name(nth), one.clone().bounded())).collect();
+        let (login, compute) = (one.clone().bounded(), NodeReport { scheduler: None, ..one.clone() }.bounded());
+        let by_node = (0..=NODES_MAX).map(|nth| (name(nth), if nth == 0 { login.clone() } else { compute.clone() })).collect();
         NodesShown::of(&NodeReports { by_node, ignored: 0 }, Some("198.51.100.7"), node_failure)
     };
     let all = of(&one);
     for all in [&all, &of(&NodeReport { state: NodeState::Configuring, ..one.clone() })] {
         let bytes = serde_json::to_string_pretty(all).unwrap().len();
-        assert!(bytes + 4096 < crate::body::BODY_BYTES_MAX, "{bytes} bytes");
+        // What else there is in one: AWS's words on nodes that do not start, and the login node's in the sentence.
+        assert!(bytes + 8192 < crate::body::BODY_BYTES_MAX, "{bytes} bytes");
+        assert!(all.scheduler.as_ref().is_some_and(|shown| !shown.nodes.is_empty() || !shown.notes.is_empty()));
         assert_eq!(all.failed_nodes.len() + all.node_notes.len(), FAILED_NODES_MAX);
     }
     assert_eq!((all.nodes.len(), all.failed_nodes.len()), (500, FAILED_NODES_MAX));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::body::{self, Body, Choices};
 use crate::characters::{self, lookalike};
+use crate::instance_type::{Architecture, NODES, Node};
 use crate::message::{self, Odd, ParameterProblem, Problem, Rule, Wrong};
 use crate::number::{Number, Range};
 use crate::settings::Settings;
@@ -28,6 +29,7 @@ pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {
     let requested = RequestedParameters::of(&given, settings);
     let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| requested.check_parameter(name, value)).collect();
     problems.extend(settings.region.absent(&requested.choices, settings.template));
+    problems.extend(NODES.into_iter().filter_map(|node| requested.without_agent(node)));
     problems.extend(RULES.iter().filter_map(|rule| rule(&requested)));
     message::sort(&mut problems);
     if problems.is_empty() { Ok(requested.choices) } else { Err(problems) }
@@ -92,6 +94,17 @@ impl<'a> RequestedParameters<'a> {
     /// A problem with a number, which is named in its one form.
     fn problem(name: &str, value: &Number, wrong: Wrong) -> Problem {
         Problem::Parameter(Box::new(ParameterProblem { name: name.to_owned(), value: value.to_string(), wrong, odd: None }))
+    }
+
+    /// A type that is named and for which there is no agent of the nodes. Without the one for x86_64 is only a local AWS on another
+    /// machine, where every node is that machine (`AgentArchitectures` in template.yaml).
+    fn without_agent(&self, node: Node) -> Option<Problem> {
+        let (parameter, kind) = node.named(|name| self.settings.template.effective(&self.choices, name))?;
+        let (value, architecture) = (self.choices.get(parameter)?, Architecture::of(kind));
+        let is_missing = architecture == Architecture::Arm && !self.settings.has_agent_for(architecture);
+        let wrong = Wrong::Rule(Rule::NoAgent { kind: kind.to_owned(), architecture });
+        is_missing
+            .then(|| Problem::Parameter(Box::new(ParameterProblem { name: parameter.into(), value: value.clone(), wrong, odd: None })))
     }
 
     fn check_parameter(&self, name: &str, value: &str) -> Option<Problem> {
@@ -371,5 +384,19 @@ mod tests {
             let problem = only_problem(&format!(r#"{{"ComputeOnDemandMaxNodes": "{wrong}"}}"#));
             assert!(matches!(problem.wrong, Wrong::Pattern { .. }), "{wrong}: {problem:?}");
         }
+    }
+
+    #[test]
+    fn an_arm_type_is_refused_where_the_nodes_program_is_not_built_for_it() {
+        let text = r#"{"ComputeInstanceType": "other", "ComputeInstanceTypeOther": "c7g.large"}"#;
+        let body = Body::Read(text.into());
+        assert!(read(&body, &settings()).is_ok());
+        let mut without = settings();
+        without.fixed.remove(&crate::template::SystemValue::AgentArm);
+        let wrong = Wrong::Rule(Rule::NoAgent { kind: "c7g.large".into(), architecture: Architecture::Arm });
+        let problem = ParameterProblem { name: "ComputeInstanceTypeOther".into(), value: "c7g.large".into(), wrong, odd: None };
+        assert_eq!(read(&body, &without).unwrap_err(), [Problem::Parameter(Box::new(problem))]);
+        assert!(read(&Body::Read(br#"{"ComputeInstanceTypeOther": "c6i.large"}"#.to_vec()), &without).is_ok());
+        assert!(read(&Body::Read(b"{}".to_vec()), &without).is_ok());
     }
 }

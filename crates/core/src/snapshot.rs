@@ -10,12 +10,20 @@ use crate::fault::{Fault, Kind};
 use crate::key::{Answer, AnswerKey, StatusKey, UploadKey};
 use crate::ledger::{Entry, FirstSeen, Ledger, RequestTime};
 use crate::names::Cluster;
+use crate::node_report::TEXT_CHARS_MAX;
 use crate::node_reports::ObservedReports;
+use crate::plain::plain;
 use crate::profile::Profile;
 use crate::request::{ETag, RequestId};
 use crate::settings::Settings;
 use crate::stack::Stack;
 use crate::status::{Progress, Status};
+
+/// The output with the command to log in. The founding template had it under this name, and portals read it.
+pub const ACCESS_COMMAND: &str = "AccessCommand";
+
+/// The output with the user's account on the nodes.
+pub const USERNAME: &str = "Username";
 
 /// All that one round observes of one cluster.
 #[derive(Debug, Clone)]
@@ -140,6 +148,15 @@ impl Snapshot<'_> {
     pub fn login(&self) -> Option<&str> {
         let output = self.stack()?.outputs.get(&self.settings.template.metadata.login_output)?;
         Some(output.trim()).filter(|address| !address.is_empty())
+    }
+
+    /// How to log in at this address, by the stack's outputs: a command that names it, or else one of the account's name. A template of
+    /// the site's own may have neither.
+    pub fn login_command(&self, login: &str) -> Option<String> {
+        let output = |name: &str| Some(plain(self.stack()?.outputs.get(name)?, TEXT_CHARS_MAX)).filter(|text| !text.is_empty());
+        let at = format!("@{login}");
+        let command = output(ACCESS_COMMAND).filter(|command| command.split(' ').any(|word| word.ends_with(&at)));
+        command.or_else(|| output(USERNAME).map(|account| format!("ssh {account}{at}")))
     }
 
     /// The ETag of an answer beside an upload, where there is one.

@@ -26,6 +26,9 @@ pub struct Status<M = String> {
     /// The login address, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
+    /// How to log in, with it: `ssh alice@198.51.100.7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_command: Option<String>,
     /// The EC2 type of each kind of node, whether the file names it or a default was taken.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, String>,

@@ -81,6 +81,12 @@ pub enum SystemValue {
     AgentX86,
     #[serde(rename = "agent-arm64")]
     AgentArm,
+    LoginImage,
+    ComputeImage,
+    LoginOwnImage,
+    ComputeOwnImage,
+    ComputePlacement,
+    ComputeOutbound,
 }
 
 impl Template {

@@ -10,8 +10,8 @@ use cf_core::effect::Effect;
 use cf_core::fault::{Call, Fault, Kind};
 use cf_core::key::{self, Reading};
 use cf_core::ledger::{Entry, NodeNews, Phase};
-use cf_core::message::{Message, node_failure};
-use cf_core::node_report::{NodeReport, NodeState};
+use cf_core::message::{Message, StateText, node_failure};
+use cf_core::node_report::{JobsReport, NodeReport, NodeState, SchedulerReport};
 use cf_core::node_reports::{LOGIN, NodeReports, NodesShown, ObservedReports};
 use cf_core::request::{ETag, RequestId};
 use cf_core::snapshot::{ObservedStack, Snapshot, Upload};
@@ -233,11 +233,16 @@ fn reported(scene: &Scene, state: State, seconds: i64, before: Option<NodeReport
     // The file as an earlier pass has written it.
     let mut shown = status_file(&snapshot, state);
     shown.stack = settings.stack_name(&snapshot.cluster).to_string();
-    shown.message = login.as_ref().map_or("The cluster is being made.".into(), |login| format!("The cluster is ready: log in at {login}."));
     shown.since = snapshot.entry().accepted.expect("a request").at;
     shown.types = BTreeMap::new();
     shown.updated = snapshot.now - SignedDuration::from_secs(seconds);
     shown.reported = NodesShown::of(&of(before), login.as_deref(), node_failure);
+    let message = match &login {
+        Some(login) => StateText::Ready { login: login.clone(), nodes: None, scheduler: shown.reported.scheduler.clone() },
+        None => StateText::Creating(None),
+    };
+    shown.message = message.to_string();
+    shown.reported.scheduler = shown.reported.scheduler.filter(|_| login.is_some());
     shown.login = login;
     snapshot.status_file = Some(shown.clone());
     // What else it shows is taken over from what a pass writes.
@@ -371,6 +376,7 @@ fn status_file(snapshot: &Snapshot<'_>, state: State) -> Status {
         message: String::new(),
         progress: None,
         login: None,
+        login_command: None,
         types: [].into(),
         reported: NodesShown::default(),
         stack: String::new(),
@@ -397,4 +403,23 @@ fn progress_of_a_delete_writes_the_ledger_where_it_is_first_reported_or_its_stac
         assert_eq!(plan.action, Action::FollowDelete);
         assert_eq!(first_entry(&snapshot, &plan).is_some(), is_written, "{shown:?}, first seen: {is_first_seen}: {plan}");
     }
+}
+
+/// A report of the login node with so many jobs that run.
+fn busy(jobs: u32) -> Option<NodeReport> {
+    let scheduler = testing::scheduler_report();
+    let scheduler = SchedulerReport { jobs: JobsReport { running: jobs, ..scheduler.jobs }, ..scheduler };
+    Some(NodeReport { scheduler: Some(scheduler), ..report(NodeState::Ready) })
+}
+
+#[test]
+fn a_cluster_full_of_jobs_is_shown_once_a_minute_and_one_where_nothing_changes_never() {
+    let (written, early, nothing) = ((true, false), (false, true), (false, false));
+    for (seconds, before, now, expected) in
+        [(59, busy(1), busy(2), early), (60, busy(1), busy(2), written), (10, None, busy(1), early), (600, busy(1), busy(1), nothing)]
+    {
+        assert_eq!(reported(&READY, State::Ready, seconds, before, now.clone()), expected, "{seconds} s: {now:?}");
+    }
+    let creating = Scene { phase: PhaseKind::Creating, stack: StackKind::Ours(StackStatus::CreateInProgress), ..READY };
+    assert_eq!(reported(&creating, State::Creating, 600, busy(1), busy(2)), nothing, "nobody can submit a job yet");
 }

@@ -15,6 +15,7 @@ use cf_core::profile::Profile;
 use cf_core::requested_parameters;
 use cf_core::settings::Settings;
 use cf_core::status::Progress;
+use cf_core::template::SystemValue;
 use cf_core::testing;
 use jiff::Timestamp;
 use strum::{VariantArray, VariantNames};
@@ -166,6 +167,10 @@ fn wrong_requests() -> Vec<Problem> {
     let few_nodes = Settings { nodes_max: 2, ..testing::settings() };
     problems.extend(requested_parameters::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
     problems.extend(elsewhere());
+    let mut x86_only = testing::settings();
+    x86_only.fixed.remove(&SystemValue::AgentArm);
+    let arm = b"{\"MasterInstanceTypeOther\": \"t4g.large\"}".to_vec();
+    problems.extend(requested_parameters::read(&Body::Read(arm), &x86_only).err().unwrap_or_default());
     let mut profile = Profile::default();
     profile.note("README.txt", 10);
     profile.note("old/", 0);
@@ -245,8 +250,10 @@ fn states() -> Vec<StateText> {
         StateText::NotTaken { since: at() },
         StateText::Creating(Some(Progress { done: 3, total: 12 })),
         StateText::Creating(None),
-        StateText::Ready { login: login(), nodes: None },
-        StateText::Ready { login: login(), nodes: Some(nodes) },
+        StateText::Ready { login: login(), nodes: None, scheduler: None },
+        StateText::Ready { login: login(), nodes: Some(nodes.clone()), scheduler: None },
+        StateText::Ready { login: login(), nodes: None, scheduler: Some(testing::scheduler_report()) },
+        StateText::Ready { login: login(), nodes: Some(nodes), scheduler: Some(testing::scheduler_report()) },
         StateText::NoLogin,
         StateText::Failed,
         StateText::Deleting,

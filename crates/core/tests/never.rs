@@ -65,6 +65,7 @@ proptest! {
                 message: String::new(),
                 progress: None,
                 login: None,
+                login_command: None,
                 types: [].into(),
                 reported: NodesShown::default(),
                 stack: String::new(),

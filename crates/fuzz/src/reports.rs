@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use arbitrary::Unstructured;
 use cf_core::body::BODY_BYTES_MAX;
 use cf_core::node_report::{
-    BYTES_MAX, FailedScript, FailureCode, HOST_KEY_CHARS_MAX, HOST_KEYS_MAX, LINES_MAX, NodeReport, NodeState, ReportKey, SCRIPTS_MAX,
-    TEXT_CHARS_MAX,
+    BYTES_MAX, ENTRIES_MAX, FailedScript, FailureCode, HOST_KEY_CHARS_MAX, HOST_KEYS_MAX, JobsReport, LINES_MAX, NOTES_MAX, NodeReport,
+    NodeState, NodesReport, NodesState, ReportKey, SCRIPTS_MAX, SchedulerReport, TEXT_CHARS_MAX,
 };
 use cf_core::request::RequestId;
 use cf_core::status::{State, Status};
@@ -150,6 +150,19 @@ fn report(u: &mut Unstructured<'_>, folder: &str) -> Vec<u8> {
         exit_code: u.arbitrary().unwrap_or(None),
         last_lines: (0..upto(u, 2 * LINES_MAX)).map(|_| marked(u)).collect(),
     };
+    let nodes = |u: &mut Unstructured<'_>| NodesReport {
+        state: pick(u, NodesState::VARIANTS),
+        count: u.arbitrary().unwrap_or(0),
+        nodes: text(u),
+        reason: marked(u),
+    };
+    let count = |u: &mut Unstructured<'_>| u.arbitrary().unwrap_or(0);
+    let slurm = |u: &mut Unstructured<'_>| SchedulerReport {
+        partition: text(u),
+        nodes: (0..upto(u, 2 * ENTRIES_MAX)).map(|_| nodes(u)).collect(),
+        jobs: JobsReport { running: count(u), starting: count(u), waiting: count(u) },
+        notes: (0..upto(u, 2 * NOTES_MAX)).map(|_| marked(u)).collect(),
+    };
     let key = format!("ssh-ed25519 {}", "A".repeat(16 + upto(u, 40)));
     let state = pick(u, &[NodeState::Starting, NodeState::Ready, NodeState::Failed, NodeState::Leaving, NodeState::Configuring]);
     let report = NodeReport {
@@ -159,6 +172,7 @@ fn report(u: &mut Unstructured<'_>, folder: &str) -> Vec<u8> {
         host_keys: (0..upto(u, 8)).map(|_| if upto(u, 1) == 0 { key.clone() } else { format!("{key}{}", text(u)) }).collect(),
         scripts: (0..upto(u, 3) * upto(u, 8)).map(|_| script(u)).collect(),
         more_scripts: u.arbitrary().unwrap_or(0),
+        scheduler: (upto(u, 1) == 0).then(|| slurm(u)),
         ..testing::node_report(state)
     };
     serde_json::to_vec(&report).expect("a report has a JSON form")
@@ -176,6 +190,11 @@ fn is_bounded(bytes: &[u8]) -> &'static str {
     }
     is_plain(&report.message);
     is_plain(&report.instance);
+    if let Some(slurm) = &report.scheduler {
+        assert!(slurm.nodes.len() <= ENTRIES_MAX && slurm.notes.len() <= NOTES_MAX);
+        let of_nodes = slurm.nodes.iter().flat_map(|entry| [&entry.nodes, &entry.reason]);
+        of_nodes.chain(&slurm.notes).chain([&slurm.partition]).for_each(|text| is_plain(text));
+    }
     let again = serde_json::to_vec(&report).expect("a report has a JSON form");
     assert!(again.len() > BYTES_MAX || NodeReport::parse(&again).ok() == Some(report));
     "a report"

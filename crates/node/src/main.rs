@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use cf_node::scaling::command as scaling;
-use cf_node::{agent, customize, exchange, install, members, publish, service, try_out};
+use cf_node::{agent, customize, exchange, install, members, proxy, publish, service, try_out};
 use clap::{Parser, Subcommand};
 
 /// The whole command line.
@@ -45,6 +45,9 @@ enum Command {
     /// Take part in the gossip, and nothing else
     #[command(hide = true)]
     Gossip(members::command::GossipArgs),
+    /// Serve as a proxy to a port of this machine, and do nothing else
+    #[command(hide = true)]
+    Proxy(proxy::command::ProxyArgs),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             return in_runtime(async { exchange::command::run(command).await.map(|()| ExitCode::SUCCESS) });
         }
+        Command::Proxy(args) => return call(proxy::command::run(args)),
         Command::Service(verb) => return in_runtime(service::command::run(verb)),
         Command::Resume(args) => return call(scaling::nodes(scaling::About::Resume, args)),
         Command::Suspend(args) => return call(scaling::nodes(scaling::About::Suspend, args)),
@@ -71,7 +75,7 @@ fn main() -> ExitCode {
     ended(done.map(|()| ExitCode::SUCCESS))
 }
 
-/// A call to this node's agent.
+/// A command that succeeds with nothing to say: most are calls to this node's agent.
 fn call(command: impl Future<Output = Result<()>>) -> ExitCode {
     in_runtime(async { command.await.map(|()| ExitCode::SUCCESS) })
 }

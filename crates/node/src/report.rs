@@ -145,6 +145,17 @@ mod tests {
     }
 
     #[test]
+    fn what_slurm_shows_is_in_the_report_and_stays_where_scripts_must_go() {
+        let scheduler = SchedulerReport { partition: "compute".to_owned(), notes: vec!["n".repeat(400)], ..SchedulerReport::default() };
+        let contents =
+            Contents { scheduler: Some(scheduler), failures: failing(SCRIPTS_MAX, &"\u{1F600}".repeat(400)), ..Contents::default() };
+        let read = NodeReport::parse(&encode(contents.report(Timestamp::UNIX_EPOCH))).unwrap();
+        let shown = read.scheduler.unwrap();
+        assert_eq!((shown.partition.as_str(), shown.notes[0].chars().count()), ("compute", TEXT_CHARS_MAX));
+        assert!(read.scripts.last().is_none_or(|script| script.last_lines.is_empty()), "its room was needed");
+    }
+
+    #[test]
     fn a_report_is_within_its_bytes_whatever_scripts_print_and_keeps_the_first_failures() {
         for line in ["é".repeat(400), "\"".repeat(400), "😀".repeat(400)] {
             let contents = Contents { failures: failing(SCRIPTS_MAX + 7, &line), ..Contents::default() };

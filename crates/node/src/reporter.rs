@@ -1,7 +1,8 @@
 //! Writes the node's report to S3 when it changes.
 //!
-//! An ordinary change waits until [`Pace::every`] is over since the last write; one that others wait for (the node is ready, has failed,
-//! leaves: a handful in the life of an agent) goes at once. A machine that fails without a name reports under its EC2 id; when it gets
+//! An ordinary change waits until [`Pace::every`] is over since the last write, and what Slurm shows, which changes with every job,
+//! until [`Pace::slurm`] is; one that others wait for (the node is ready, has failed, leaves: a handful in the life of an agent) goes at
+//! once. A machine that fails without a name reports under its EC2 id; when it gets
 //! its name, the report there becomes that of a node which left. A write that fails is tried again for ever, with a growing pause. The same
 //! report is written again each day, because the bucket forgets reports after seven.
 
@@ -24,6 +25,9 @@ use crate::store::{Expect, Store};
 pub struct Pace {
     /// The least time between two ordinary writes.
     pub every: Duration,
+    /// The same where nothing has changed but what Slurm shows. Little more than a minute: a status file is written once in that time,
+    /// and a report waits up to ten seconds in its queue, so that two written so far apart never meet the same minute.
+    pub slurm: Duration,
     /// The same report is written again after this.
     pub again: Duration,
     /// The pause after a failed write, at first and at most.
@@ -32,7 +36,12 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { every: Duration::from_secs(10), again: Duration::from_hours(24), retry: (Duration::from_secs(1), Duration::from_mins(1)) }
+        Self {
+            every: Duration::from_secs(10),
+            slurm: Duration::from_secs(70),
+            again: Duration::from_hours(24),
+            retry: (Duration::from_secs(1), Duration::from_mins(1)),
+        }
     }
 }
 
@@ -51,6 +60,8 @@ struct Wanted {
     number: u64,
     /// The last change that goes at once.
     urgent: u64,
+    /// The last change of more than what Slurm shows.
+    ordinary: u64,
     /// Under which name.
     under: Under,
 }
@@ -70,7 +81,7 @@ enum Under {
 impl Reporter {
     /// A reporter whose [`Self::follow`] is yet to run.
     pub fn new(contents: Contents) -> Self {
-        let first = Wanted { number: 1, urgent: 1, under: Under::Nothing };
+        let first = Wanted { number: 1, urgent: 1, ordinary: 1, under: Under::Nothing };
         Self { contents: Arc::new(Mutex::new(contents)), wanted: watch::Sender::new(first), written: watch::Sender::new(0) }
     }
 
@@ -91,11 +102,15 @@ impl Reporter {
         if *contents == before {
             return;
         }
+        let is_slurms = Contents { scheduler: contents.scheduler.clone(), ..before } == *contents;
         drop(contents);
         self.wanted.send_modify(|wanted| {
             wanted.number += 1;
             if urgent {
                 wanted.urgent = wanted.number;
+            }
+            if !is_slurms {
+                wanted.ordinary = wanted.number;
             }
         });
     }
@@ -220,7 +235,8 @@ fn next_write(wanted: Wanted, last: Option<(Wanted, Instant)>, pace: &Pace) -> O
         None => now,
         Some((written, at)) if written == wanted => at + pace.again,
         Some((written, _)) if written.urgent != wanted.urgent || written.under != wanted.under => now,
-        Some((_, at)) => at + pace.every,
+        Some((written, at)) if written.ordinary != wanted.ordinary => at + pace.every,
+        Some((_, at)) => at + pace.slurm,
     };
     Some((wanted, at))
 }

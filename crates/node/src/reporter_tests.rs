@@ -14,6 +14,7 @@ fn settings() -> NodeSettings {
 
 const PACE: Pace = Pace {
     every: Duration::from_millis(400),
+    slurm: Duration::from_millis(1200),
     again: Duration::from_secs(2),
     retry: (Duration::from_millis(10), Duration::from_millis(100)),
 };
@@ -59,10 +60,42 @@ async fn ordinary_changes_wait_for_each_other() {
     assert!(reporter.flush(Duration::ZERO).await, "nothing has changed, so nothing is owed");
 }
 
+/// So many jobs run.
+fn busy(jobs: u32) -> impl FnOnce(&mut Contents) {
+    let jobs = cf_core::node_report::JobsReport { running: jobs, ..Default::default() };
+    move |contents| contents.scheduler = Some(cf_core::node_report::SchedulerReport { jobs, ..Default::default() })
+}
+
+#[tokio::test]
+async fn jobs_that_come_and_go_are_written_seldom_a_problem_sooner_and_the_last_state_at_the_end() {
+    let bed = Bed::new();
+    let reporter = &bed.reporter;
+    reporter.name(NodeName::LOGIN);
+    assert!(reporter.flush(LONG).await);
+    let jobs = async || bed.read().await.unwrap().scheduler.map(|shown| shown.jobs.running);
+    let written = Instant::now();
+    (1..=50).for_each(|count| reporter.change(busy(count)));
+    assert!(reporter.flush(LONG).await);
+    assert!(written.elapsed() > PACE.slurm * 3 / 4, "{:?}", written.elapsed());
+    assert_eq!(jobs().await, Some(50));
+    // A problem does not wait so long, and takes along what Slurm shows by then.
+    let written = Instant::now();
+    reporter.change(busy(51));
+    reporter.problem("the disk is full");
+    assert!(reporter.flush(LONG).await);
+    assert!(written.elapsed() < PACE.slurm * 3 / 4, "{:?}", written.elapsed());
+    assert_eq!(jobs().await, Some(51));
+    // The node leaves: nothing of the end is lost.
+    reporter.change(busy(0));
+    reporter.change_now(|contents| contents.state = NodeState::Leaving);
+    assert!(reporter.flush(LONG).await);
+    assert_eq!(jobs().await, Some(0));
+}
+
 #[test]
 fn what_others_wait_for_goes_at_once_and_the_rest_when_its_time_has_come() {
     let now = Instant::now();
-    let wanted = |number, urgent, under| Wanted { number, urgent, under };
+    let wanted = |number, urgent, under| Wanted { number, urgent, ordinary: number, under };
     let login = Under::Name(NodeName::LOGIN);
     let before = wanted(3, 1, login);
     let wait = |next: Wanted| {
@@ -70,6 +103,8 @@ fn what_others_wait_for_goes_at_once_and_the_rest_when_its_time_has_come() {
         at.saturating_duration_since(now).as_secs()
     };
     assert_eq!(wait(wanted(4, 1, login)), 10);
+    assert_eq!(wait(Wanted { ordinary: 3, ..wanted(4, 1, login) }), 70, "what Slurm shows");
+    assert!(wait(Wanted { ordinary: 3, ..wanted(4, 4, login) }) < 2, "what Slurm shows, at once");
     assert_eq!(wait(before), 24 * 60 * 60);
     assert!(wait(wanted(4, 4, login)) < 2, "at once");
     assert!(wait(wanted(3, 1, Under::Name(NodeName::compute(1).unwrap()))) < 2, "under another name");

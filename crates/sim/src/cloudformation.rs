@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cf_core::causes::StackEvent;
 use cf_core::effect::NewStack;
 use cf_core::fault::{Call, Fault, Kind};
+use cf_core::snapshot::ACCESS_COMMAND;
 use cf_core::stack::{ResourceStatus, Stack, StackId, StackStatus};
 use cf_core::template::Template;
 use jiff::Timestamp;
@@ -200,6 +201,8 @@ impl Stacks {
         let Some(next) = found.next_status() else { return false };
         if next == StackStatus::CreateComplete && found.behaviour != StackBehaviour::NoLogin {
             found.stack.outputs.insert(login_output.to_owned(), LOGIN.to_owned());
+            let account = found.stack.parameters.get("AccessUsername").cloned().unwrap_or_default();
+            found.stack.outputs.insert(ACCESS_COMMAND.to_owned(), format!("ssh {account}@{LOGIN}"));
         }
         if next == StackStatus::RollbackInProgress {
             found.fail(now);

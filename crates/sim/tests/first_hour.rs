@@ -202,6 +202,6 @@ fn who_waits_for_cloudformation_is_told_so_after_a_while() {
         assert_eq!(text(&cloud), (minutes == 10).then_some(StateText::NotTaken { since }), "{minutes}");
     }
     cloud.settle();
-    assert_eq!(text(&cloud), Some(StateText::Ready { login: "198.51.100.7".into(), nodes: None }));
+    assert_eq!(text(&cloud), Some(StateText::Ready { login: "198.51.100.7".into(), nodes: None, scheduler: None }));
     assert_eq!(cloud.findings_at_rest(), []);
 }

@@ -37,7 +37,7 @@ fn every_command_says_what_is_printed_and_what_to_do_if_it_is_not() {
         let rest = step.split_once("\n```\n").map(|(_, rest)| rest).unwrap_or_default();
         assert!(rest.starts_with("Prints:\n```\n") && rest.contains("\n```\nIf not: "), "{step}");
     }
-    for part in ["change set is accepted", "cluster comes up", "Missing keys are 404", "tag conditions, and a refused", "Tokens and keys"] {
+    for part in ["change set is accepted", "cluster comes up", "## 3. Jobs", "Missing keys are 404", "tag conditions, and a refused", "Tokens and keys"] {
         assert_eq!(PLAN.matches(part).count(), 1, "{part}");
     }
 }
@@ -65,7 +65,7 @@ fn the_plan_names_only_what_the_deployment_has() {
         .filter(|(_, value)| !value.starts_with('='))
         .map(|(name, _)| name)
         .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().any(|c| c.is_ascii_lowercase()))
-        .filter(|name| !matches!(*name, "Id" | "ContextKeyName" | "StrictHostKeyChecking" | "ConnectTimeout"))
+        .filter(|name| !matches!(*name, "Id" | "Name" | "ContextKeyName" | "StrictHostKeyChecking" | "ConnectTimeout"))
         .collect();
     assert!(given.len() >= 9, "{given:?}");
     for name in given {
@@ -82,6 +82,25 @@ fn the_plan_names_only_what_the_deployment_has() {
     assert!(commands.contains(cf_core::first_hour::PROBE) && commands.contains(cf_core::first_hour::KEY));
 }
 
+/// What the plan asks Slurm for, and looks for in a status file, is what a cluster has.
+#[test]
+fn the_jobs_of_the_plan_are_ones_that_a_cluster_takes() {
+    let jobs = PLAN.split("\n## 3. Jobs\n").nth(1).and_then(|rest| rest.split("\n## 4. ").next()).unwrap_or_default();
+    let parameters = include_str!("../../../templates/cluster.yaml");
+    for line in jobs.lines().filter(|line| line.starts_with("echo '{")) {
+        let body = line.split('\'').nth(1).unwrap_or_default();
+        let asked: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap();
+        for (name, value) in asked {
+            assert!(parameters.contains(&format!("\n  {name}:\n")), "the parameter {name}");
+            let is_listed = |value: &str| parameters.contains(&format!("\n      - {value}\n"));
+            assert!(value.as_str().is_none_or(is_listed), "{name} = {value}");
+        }
+    }
+    let partition = cf_core::testing::scheduler_report().partition;
+    assert!(jobs.contains(&format!("\n{partition}*\n")) && jobs.contains(&format!("\"partition\": \"{partition}\"")));
+    assert!(jobs.contains("\"login_command\": \"ssh smoke@"));
+}
+
 /// bash reads each block without running it.
 #[test]
 fn the_commands_are_sound_shell() {
@@ -95,6 +114,6 @@ fn the_commands_are_sound_shell() {
 #[test]
 fn it_is_printed_without_an_account() {
     assert!(run(true).is_ok() && run(false).is_err());
-    let order: Vec<usize> = (0..=6).map(|part| PLAN.find(&format!("\n## {part}. ")).unwrap_or_default()).collect();
+    let order: Vec<usize> = (0..=7).map(|part| PLAN.find(&format!("\n## {part}. ")).unwrap_or_default()).collect();
     assert!(order.is_sorted() && order[0] > 0, "{order:?}");
 }

@@ -253,13 +253,13 @@ def a_test_bed_learns_which_machines_there_are():
     only, = comes_to(name, 1)
 
     def seen():
-        return next(found for found in control("GET", "machines")["machines"] if found["id"] == only)
+        return next(found for found in control("GET", "machines?user=alice")["machines"] if found["id"] == only)
 
     found = machine(only)
     assert seen()["private_address"] == found["PrivateIpAddress"] and seen()["state"] == "running" and seen()["reboots"] == 0, seen()
     assert seen()["user_data"] == "#!/bin/sh\nx" and seen()["tags"]["USER"] == "alice", seen()
     world.aws("ec2").reboot_instances(InstanceIds=[only])
-    assert seen()["reboots"] == 1
+    assert seen()["reboots"] == 1 and not control("GET", "machines?user=bob")["machines"]
     desire(name, 0)
     comes_to(name, 0)
     assert seen()["state"] == "terminated"

@@ -1,10 +1,11 @@
-//! The node agent's figures: its size, its boot beside curl and bash, and what its gossip takes with up to 200 members, all of them
-//! real processes on loopback addresses of this machine.
+//! The node agent's figures: its size, its boot beside curl and bash, its proxy at work, and what its gossip takes with up to 200 members,
+//! all of them real processes on loopback addresses of this machine.
 
 mod agents;
 mod boot;
 mod lossy;
 mod process;
+mod proxy;
 
 use std::fs;
 use std::thread;
@@ -31,6 +32,9 @@ const BOOTS: usize = 15;
 /// How long a cluster of [`SOME`] is watched on a network that loses datagrams.
 const LOSSY: Duration = Duration::from_mins(5);
 
+/// So many bytes go through one tunnel of the proxy, and through one download.
+const PROXY_BYTES: u64 = 8_000_000_000;
+
 /// How long a cluster of [`MANY`] is left alone, and then watched.
 const SETTLE: Duration = Duration::from_mins(1);
 const WATCH: Duration = Duration::from_mins(1);
@@ -49,6 +53,7 @@ pub struct Options {
 struct Found {
     program_megabytes: f64,
     boots: boot::Boots,
+    proxy: proxy::Proxy,
     idle_alone: f64,
     idle_with_many: f64,
     login_share_with_many: f64,
@@ -56,6 +61,13 @@ struct Found {
     joined_many: f64,
     killed_known_on_some: Option<Spread>,
     lossy: lossy::Lossy,
+}
+
+impl Found {
+    /// The memory of a login node's agent whose proxy has grown to this.
+    fn login_with(&self, proxy: f64) -> f64 {
+        self.boots.resident.max + proxy - self.proxy.resident_idle
+    }
 }
 
 /// Builds, measures, prints, and writes `target/bench/nodes.json`.
@@ -78,6 +90,8 @@ fn measure(options: Options) -> Result<Found> {
     let program_megabytes = fs::metadata(&program).with_context(|| program.display().to_string())?.len() as f64 / 1e6;
     println!("  a login node boots without scripts of its user, by the agent, and by curl and bash");
     let boots = boot::measure(&program, if options.quick { 3 } else { BOOTS })?;
+    println!("  the login node's proxy: one tunnel, one download, and every place taken");
+    let proxy = proxy::measure(&program, if options.quick { PROXY_BYTES / 8 } else { PROXY_BYTES })?;
     let mut agents = Agents::new(program.clone())?;
 
     println!("  one agent alone");
@@ -106,6 +120,7 @@ fn measure(options: Options) -> Result<Found> {
     Ok(Found {
         program_megabytes,
         boots,
+        proxy,
         idle_alone,
         idle_with_many: spread(&resident).map_or(0.0, |s| s.max),
         login_share_with_many: login_share,
@@ -153,6 +168,13 @@ fn print(found: &Found) {
         ("the same work by curl and bash, s (median)", found.boots.plain.median, None),
         ("what the agent takes more, s (median, turn by turn)", found.boots.beyond.median, Some(1.0)),
         ("resident after its boot, MiB (at most)", found.boots.resident.max, Some(25.0)),
+        ("the proxy: one tunnel, GB/s", found.proxy.tunnel_rate, None),
+        ("the same, seconds of a processor for one GB", found.proxy.tunnel_cost, None),
+        ("the proxy: one download of plain HTTP, GB/s", found.proxy.request_rate, None),
+        ("the same, seconds of a processor for one GB", found.proxy.request_cost, None),
+        ("resident, proxy alone, MiB", found.proxy.resident_idle, None),
+        ("a login node with 512 tunnels, MiB", found.login_with(found.proxy.resident_tunnels), Some(30.0)),
+        ("the same with 512 downloads that nobody reads, MiB", found.login_with(found.proxy.resident_downloads), Some(30.0)),
         ("resident, gossip alone, MiB", found.idle_alone, Some(25.0)),
         ("resident, with 200 members, the largest of all, MiB", found.idle_with_many, Some(64.0)),
         ("processor of the login node with 200 members, % of one", found.login_share_with_many, Some(0.5)),

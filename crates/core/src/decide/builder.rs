@@ -302,14 +302,17 @@ impl<'a> Builder<'a> {
     fn next_status(&self, state: State, message: StateText, progress: Option<Progress>) -> Option<(StatusKey, Status<StateText>)> {
         let accepted = self.entry.accepted.clone()?;
         let login = if state == State::Ready { self.snapshot.login() } else { None };
+        let reported = self.reported(state, login, &accepted.request);
+        let message = message.with_scheduler(reported.scheduler.as_ref());
         let status = Status {
             cluster: self.snapshot.cluster.name.to_string(),
             state,
             message,
             progress,
             login: login.map(str::to_owned),
+            login_command: login.and_then(|login| self.snapshot.login_command(login)),
             types: ClusterParameters::of(self.snapshot, &self.entry).types(),
-            reported: self.reported(state, login, &accepted.request),
+            reported,
             stack: self.snapshot.settings.stack_name(&self.snapshot.cluster).to_string(),
             request: accepted.request,
             since: accepted.at,
@@ -323,14 +326,19 @@ impl<'a> Builder<'a> {
     fn reported(&self, state: State, login: Option<&str>, request: &RequestId) -> NodesShown {
         let has_nodes = matches!(state, State::Creating | State::Ready | State::Failed);
         let is_theirs = self.snapshot.entry().accepted.is_some_and(|accepted| accepted.request == *request);
-        match self.snapshot.reports.read().filter(|_| is_theirs) {
+        let mut reported = match self.snapshot.reports.read().filter(|_| is_theirs) {
             _ if !has_nodes => NodesShown::default(),
             Some(reports) => NodesShown::of(reports, login, node_failure),
             None => {
                 let shown = self.snapshot.status_file.as_ref().filter(|shown| shown.request == *request);
                 shown.map(|shown| shown.reported.kept(login)).unwrap_or_default()
             }
+        };
+        if state != State::Ready {
+            // Nobody can submit a job yet, or any more.
+            reported.scheduler = None;
         }
+        reported
     }
 
     fn write_status(&mut self, key: StatusKey, status: Status<StateText>) {

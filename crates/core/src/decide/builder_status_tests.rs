@@ -9,6 +9,7 @@ fn shown(state: State, of: &str, message: &str) -> Status {
         message: message.into(),
         progress: None,
         login: None,
+        login_command: None,
         types: [].into(),
         reported: NodesShown::default(),
         stack: String::new(),
@@ -51,7 +52,7 @@ fn a_second_status_of_one_plan_expects_the_first_and_only_a_ready_one_has_the_lo
     snapshot.statuses = [(key(CREATE).status(), etag("s"))].into();
     let ((), effects) = with(&snapshot, |b| {
         b.status(State::Creating, StateText::Starting, None);
-        b.status(State::Ready, StateText::Ready { login: "192.0.2.1".into(), nodes: None }, None);
+        b.status(State::Ready, StateText::Ready { login: "192.0.2.1".into(), nodes: None, scheduler: None }, None);
     });
     let seen: Vec<_> = effects
         .iter()

@@ -159,7 +159,7 @@ fn failed_creation(snapshot: &Snapshot<'_>) -> Option<FailedCreation> {
 
 pub fn ready(snapshot: &Snapshot<'_>, login: &str, nodes: Option<&NodeNews>) -> StateText {
     let missing = |reason: String| NodesMissing { advice: advice_on("", &reason, snapshot.settings.template), reason };
-    StateText::Ready { login: login.to_owned(), nodes: nodes.and_then(|news| news.failure.clone()).map(missing) }
+    StateText::Ready { login: login.to_owned(), nodes: nodes.and_then(|news| news.failure.clone()).map(missing), scheduler: None }
 }
 
 pub fn deleting(snapshot: &Snapshot<'_>) -> StateText {

@@ -8,6 +8,7 @@ mod failure;
 mod mail;
 mod node;
 mod problem;
+mod scheduler;
 mod state;
 
 pub use advice::Advice;

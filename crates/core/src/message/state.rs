@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::Advice;
+use super::scheduler::Scheduler;
+use crate::node_report::SchedulerReport;
 use crate::status::Progress;
 
 /// What `.cf-status` says beside its state.
@@ -26,6 +28,8 @@ pub enum StateText {
         login: String,
         /// Why compute nodes do not come, if that is what was heard of them last.
         nodes: Option<NodesMissing>,
+        /// What its login node reports of Slurm, where it runs that.
+        scheduler: Option<SchedulerReport>,
     },
     /// The stack is complete and has no address.
     NoLogin,
@@ -56,6 +60,32 @@ pub struct NodesMissing {
     pub advice: Advice,
 }
 
+impl StateText {
+    /// The same with what a ready cluster's login node reports of Slurm.
+    #[must_use]
+    pub fn with_scheduler(mut self, report: Option<&SchedulerReport>) -> Self {
+        if let Self::Ready { scheduler, .. } = &mut self {
+            *scheduler = report.cloned();
+        }
+        self
+    }
+}
+
+fn ready(f: &mut fmt::Formatter<'_>, login: &str, nodes: Option<&NodesMissing>, scheduler: Option<&SchedulerReport>) -> fmt::Result {
+    write!(f, "The cluster is ready: log in at {login}.")?;
+    match (nodes, scheduler) {
+        (None, _) => {}
+        (Some(NodesMissing { reason, advice }), None) => {
+            write!(f, " Compute nodes cannot be started: {reason}. What to do: {advice}; AWS goes on trying by itself.")?;
+        }
+        // Slurm asks for nodes, and its login node takes back what was asked for in vain.
+        (Some(NodesMissing { reason, advice }), Some(_)) => {
+            write!(f, " A compute node could not be started when one was asked for last: {reason}. What to do: {advice}.")?;
+        }
+    }
+    scheduler.map_or(Ok(()), |report| fmt::Display::fmt(&Scheduler(report), f))
+}
+
 impl fmt::Display for StateText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,12 +98,7 @@ impl fmt::Display for StateText {
             ),
             Self::Creating(Some(p)) => write!(f, "The cluster is being made: {} of {} parts are finished.", p.done, p.total),
             Self::Creating(None) => f.write_str("The cluster is being made."),
-            Self::Ready { login, nodes: None } => write!(f, "The cluster is ready: log in at {login}."),
-            Self::Ready { login, nodes: Some(NodesMissing { reason, advice }) } => write!(
-                f,
-                "The cluster is ready: log in at {login}. Compute nodes cannot be started: {reason}. What to do: {advice}; AWS goes on \
-                 trying by itself."
-            ),
+            Self::Ready { login, nodes, scheduler } => ready(f, login, nodes.as_ref(), scheduler.as_ref()),
             Self::NoLogin => f.write_str("The cluster was made, but has no login address; see the .cf-failed file."),
             Self::Failed => f.write_str("The cluster could not be made; the .cf-failed file says why."),
             Self::Deleting => f.write_str("The cluster is being removed."),

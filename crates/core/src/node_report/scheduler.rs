@@ -90,10 +90,27 @@ impl SchedulerReport {
         self
     }
 
+    /// What of it fits so many bytes of JSON, as a status file writes it: of the longer list, nodes or notes, the last go first.
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        while bytes_of(&self) > bytes && !(self.nodes.is_empty() && self.notes.is_empty()) {
+            if bytes_of(&self.nodes) > bytes_of(&self.notes) {
+                self.nodes.pop();
+            } else {
+                self.notes.pop();
+            }
+        }
+        self
+    }
+
     /// How many nodes are in this state.
     pub fn count(&self, state: NodesState) -> u32 {
         self.nodes.iter().filter(|entry| entry.state == state).fold(0, |sum, entry| sum.saturating_add(entry.count))
     }
+}
+
+fn bytes_of(value: &impl Serialize) -> usize {
+    serde_json::to_string_pretty(value).map_or(usize::MAX, |text| text.len())
 }
 
 #[cfg(test)]

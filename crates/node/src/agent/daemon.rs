@@ -328,6 +328,7 @@ impl<W: World> Tasks<W> {
             if let Some(keeper) = keeper {
                 self.spawn(scheduling::scaling(node(), Arc::clone(&keeper)));
                 self.spawn(scheduling::calls(node(), keeper));
+                self.spawn(scheduling::shown(node()));
             }
             self.spawn(services::proxy(node(), found.clone()));
         } else {

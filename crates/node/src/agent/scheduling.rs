@@ -13,7 +13,7 @@ use super::seek::Found;
 use super::services::{START_AGAIN, report_current, report_once, solved};
 use super::world::World;
 use crate::scaling::keeper::Keeper;
-use crate::scaling::service::{self, Reports};
+use crate::scaling::service::{self, Reports, Shown};
 use crate::scaling::{calls, interruption, policy};
 
 /// The keeper of the login node's book; `None` where there is no scheduler.
@@ -31,6 +31,22 @@ pub async fn scaling<W: World>(node: Arc<Node<W>>, keeper: Arc<Keeper>) {
     let mut problems = |now: Vec<String>| report_current(&node, &mut reported, now);
     let reports = Reports { problems: &mut problems, shown: &node.slurm };
     service::follow(&node.world, keeper, reports, Timestamp::now).await;
+}
+
+/// Reports what Slurm shows, as it changes. The reporter writes it once a minute at most.
+pub async fn shown<W: World>(node: Arc<Node<W>>) {
+    let mut shown = node.slurm.subscribe();
+    loop {
+        let report = {
+            let Shown { summary, notes } = &*shown.borrow_and_update();
+            summary.as_ref().map(|summary| summary.report(notes))
+        };
+        node.reporter.change(|contents| contents.scheduler = report);
+        if shown.changed().await.is_err() {
+            // The node has its sender as long as it lives.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Answers what Slurm's programs and root ask on this machine.

@@ -21,6 +21,7 @@ use crate::proxy::Network;
 use crate::scaling::aws::Groups;
 use crate::scaling::outside::Outside;
 use crate::settings::NodeSettings;
+use crate::setup::slurm::ANSWERS_WITHIN;
 use crate::setup::{DaemonState, Machine};
 use crate::store::Store;
 use crate::store::s3::{self, S3};
@@ -112,7 +113,7 @@ impl Aws {
         if self.layout.root() != Path::new("/") {
             return Err("a node below a folder has no scheduler; start it with --without-scheduler".to_owned());
         }
-        Ok(Machine { settings: &self.settings, layout: &self.layout, programs: Programs::default() })
+        Ok(Machine { settings: &self.settings, layout: &self.layout, programs: Programs::default(), answers_within: ANSWERS_WITHIN })
     }
 }
 

@@ -25,7 +25,7 @@ impl Network {
     /// documentation (RFC 5737) are not here: nothing is there on AWS, and test beds play the Internet with them.
     const SPECIAL: [Self; 8] = [
         Self::new([0, 0, 0, 0], 8),
-        Self::new([127, 0, 0, 0], 8),
+        Self::LOOPBACK,
         // Instance metadata, the VPC's name server, Amazon's clock.
         Self::new([169, 254, 0, 0], 16),
         Self::new([192, 0, 0, 0], 24),
@@ -34,6 +34,9 @@ impl Network {
         Self::new([224, 0, 0, 0], 4),
         Self::new([240, 0, 0, 0], 4),
     ];
+
+    /// This machine itself.
+    pub(super) const LOOPBACK: Self = Self::new([127, 0, 0, 0], 8);
 
     const fn new([a, b, c, d]: [u8; 4], bits: u8) -> Self {
         Self { address: Ipv4Addr::new(a, b, c, d), bits }

@@ -12,6 +12,7 @@
 
 mod activity;
 mod address;
+pub mod command;
 mod connect;
 mod forward;
 mod places;
@@ -124,13 +125,29 @@ impl Rules {
         Some(Self { secrets, secrets_reaches: address::is_another_machine, clients, internet: None, limits, names })
     }
 
+    /// For measurements: this port on the loopback network stands for the Internet.
+    fn on_loopback(port: u16) -> Self {
+        let network = vec![Network::LOOPBACK];
+        let is_public = |address: IpAddr| address.is_ipv4() && address.is_loopback();
+        Self {
+            secrets: Target::nowhere(),
+            secrets_reaches: |_| false,
+            clients: network,
+            internet: Some(Internet { inner: Vec::new(), https: port, http: port, is_public }),
+            limits: Limits::default(),
+            names: connect::system_names,
+        }
+    }
+
     /// The same for clients in these networks too.
+    #[must_use]
     pub fn for_clients_in(mut self, networks: &[Network]) -> Self {
         self.clients.extend(networks);
         self
     }
 
     /// The same with the way to the Internet, of which these networks are no part: those of the VPC.
+    #[must_use]
     pub fn with_internet_beyond(mut self, inner: &[Network]) -> Self {
         self.internet = Some(Internet { inner: inner.to_vec(), https: 443, http: 80, is_public: address::is_public });
         self

@@ -84,7 +84,7 @@ impl Session {
         let mut stream = parts.io.into_inner();
         let tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (ended, tunnel) {
-            (Ok(()), Some(tunnel)) => tunnel.carry(stream, &parts.read_buf).await,
+            (Ok(()), Some(tunnel)) => tunnel.carry(stream, parts.read_buf).await,
             (Err(error), _) if error.is_timeout() && !parts.read_buf.is_empty() => {
                 let _ = stream.write_all(&Refusal::TooSlow.bytes()).await;
                 end(stream).await;
@@ -138,9 +138,11 @@ impl Session {
 
 impl Tunnel {
     /// Passes on what each side sends until both have ended. `early`: what the client has sent already.
-    async fn carry(mut self, mut client: Watched<TcpStream>, early: &[u8]) {
+    async fn carry(mut self, mut client: Watched<TcpStream>, early: Bytes) {
         let both = async {
-            self.target.write_all(early).await?;
+            self.target.write_all(&early).await?;
+            // It holds the whole buffer of the requests.
+            drop(early);
             copy_bidirectional_with_sizes(&mut client, &mut self.target, BUFFER_BYTES, BUFFER_BYTES).await
         };
         // How it ends is between the two sides; here it is only bounded.

@@ -60,6 +60,11 @@ impl Target {
         Ok(Self { host: host.to_ascii_lowercase(), port })
     }
 
+    /// What no request can name.
+    pub(super) fn nowhere() -> Self {
+        Self { host: String::new(), port: 0 }
+    }
+
     /// The host, as a name server is asked for it.
     pub fn host(&self) -> &str {
         &self.host

@@ -33,6 +33,9 @@ const AT_ONCE: usize = 16;
 /// How long a whole call may take, on either side.
 pub const TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long a caller may take to say what it wants.
+const SAYS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether there is a user `slurm` now: its package may come after the agent.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -173,7 +176,7 @@ async fn converse(mut stream: UnixStream, layout: &Layout, keeper: &Keeper) -> i
 
 async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    stream.take(BYTES_MAX + 1).read_to_end(&mut bytes).await?;
+    timeout(SAYS_WITHIN, stream.take(BYTES_MAX + 1).read_to_end(&mut bytes)).await??;
     Ok(bytes)
 }
 

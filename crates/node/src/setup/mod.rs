@@ -8,6 +8,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cf_slurm::config::Flavour;
 
@@ -30,6 +31,8 @@ pub struct Machine<'a> {
     pub layout: &'a Layout,
     /// Its programs.
     pub programs: Programs,
+    /// How long a daemon that was started may take to answer: [`slurm::ANSWERS_WITHIN`].
+    pub answers_within: Duration,
 }
 
 /// Slurm's daemon of this node.
@@ -104,7 +107,12 @@ pub(crate) mod testing {
         }
 
         pub(crate) fn machine(&self) -> Machine<'_> {
-            Machine { settings: &self.settings, layout: &self.layout, programs: self.stand_ins.programs() }
+            Machine {
+                settings: &self.settings,
+                layout: &self.layout,
+                programs: self.stand_ins.programs(),
+                answers_within: Duration::from_millis(300),
+            }
         }
 
         /// A file; empty where it is not there.

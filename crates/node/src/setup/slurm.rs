@@ -27,7 +27,7 @@ const PORT: u16 = 6817;
 const FOLDER: &str = "etc/slurm";
 
 /// How long a daemon that was started may take to answer. It takes a second on a machine that has nothing else to do.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+pub const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Between two looks whether it does.
 const LOOK: Duration = Duration::from_millis(200);
@@ -190,7 +190,7 @@ impl Machine<'_> {
 
     /// Waits for an answer of slurmctld, as any user gets it.
     async fn answers(&self, login: IpAddr) -> Result<(), String> {
-        let until = Instant::now() + ANSWERS_WITHIN;
+        let until = Instant::now() + self.answers_within;
         let ask: &[&str] = &["--noheader", "--format=%D"];
         loop {
             let answer = self.programs.must("sinfo", ask).await;

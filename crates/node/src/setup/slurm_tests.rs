@@ -131,7 +131,7 @@ async fn a_node_that_shows_fewer_gpus_than_its_type_has_is_down_with_that_reason
     node.machine().start_scheduler(&found("compute-3")).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_controller_that_does_not_answer_is_waited_for_and_its_own_last_error_is_the_reason() {
     let node = without_systemd("master");
     node.stand_ins.add("sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1");

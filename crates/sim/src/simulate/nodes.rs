@@ -2,7 +2,9 @@
 //! lets it write below its own cluster's folder and nowhere else, so nothing here does.
 
 use cf_core::names::Cluster;
-use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, ReportKey};
+use cf_core::node_report::{
+    BYTES_MAX, FailedScript, FailureCode, JobsReport, NodeReport, NodeState, NodesReport, NodesState, ReportKey, SchedulerReport,
+};
 use cf_core::node_reports::{LOGIN, ReportedNode};
 use cf_core::reconcile::Wake;
 use cf_core::request::RequestId;
@@ -138,6 +140,13 @@ fn report(run: &Run<'_, '_>, node: ReportedNode, key: u64) -> NodeReport {
         exit_code: Some(3),
         last_lines: vec![MESSAGES[pick(2, MESSAGES.len())].to_owned()],
     };
+    // Each node's own, too. A compute node that writes one is not honest.
+    let slurm = || SchedulerReport {
+        partition: "compute".into(),
+        nodes: vec![NodesReport { state: NodesState::Down, count: 1, nodes: "compute-1".into(), reason: format!("{key:016x}") }],
+        jobs: JobsReport { running: u32::try_from(pick(7, 3)).unwrap_or(0), ..JobsReport::default() },
+        notes: vec![MESSAGES[pick(8, MESSAGES.len())].to_owned()],
+    };
     NodeReport {
         state,
         failure: (state == NodeState::Failed && pick(3, 2) == 0).then_some(FailureCode::ScriptFailed),
@@ -147,7 +156,7 @@ fn report(run: &Run<'_, '_>, node: ReportedNode, key: u64) -> NodeReport {
         host_keys: if node == LOGIN { vec![format!("ssh-ed25519 {key:032x}"), "no key".into()] } else { Vec::new() },
         scripts: (0..pick(5, 3)).map(script).collect(),
         more_scripts: 0,
-        scheduler: None,
+        scheduler: (pick(6, 3) > 0).then(slurm),
         updated: run.context.clock(),
     }
 }

@@ -2,6 +2,7 @@
 
 use cf_core::effect::{Effect, Expect};
 use cf_core::fault::Fault;
+use cf_core::status::Status;
 
 /// One effect that reached AWS: when, what, and how that ended. The texts of answers, mails and states are left out, for words may
 /// change where the behaviour does not.
@@ -26,9 +27,9 @@ fn without_words(effect: &Effect) -> String {
         }
         Effect::DeleteStack { id } => format!("delete {id}"),
         Effect::WriteStatus { key, status, expect } => {
-            let cf_core::status::Status { cluster, state, message: _, progress, login, types, reported, stack, request, since, updated } =
+            let Status { cluster, state, message: _, progress, login, login_command, types, reported, stack, request, since, updated } =
                 status;
-            let what = (cluster, state, progress, login, types, reported, stack, request, since, updated);
+            let what = (cluster, state, progress, login, login_command, types, reported, stack, request, since, updated);
             format!("status {key} {what:?} {}", version(expect))
         }
         Effect::WriteAnswer { key, expect, .. } => format!("answer {key} {}", version(expect)),

@@ -21,7 +21,9 @@ use cf_sim::simulate::script::{CLUSTERS, USERS};
 use cf_sim::simulate::{Bug, FaultKind, RunSettings, run, shrink, tally};
 use cf_sim::{Bucket, Finding, FindingKind, State};
 use jiff::Timestamp;
-use reports::{ANOTHERS_REPORT, AddressOfTheNode, LoginNodeLeftOut, ReadyByReport, ReportsForgotten, UnboundedReports};
+use reports::{
+    AJobTooMany, ANOTHERS_REPORT, AddressOfTheNode, LoginNodeLeftOut, ReadyByReport, ReportsForgotten, SlurmForgotten, UnboundedReports,
+};
 
 /// So many runs are tried; a bug that none of them notices is not caught.
 const RUNS: u64 = 3_000;
@@ -77,6 +79,8 @@ caught! {
     reports_of_more_nodes_than_there_may_be_are_caught: UnboundedReports finds FindingKind::ReportsUnbounded | FindingKind::UntrueReport,
     a_report_that_makes_a_cluster_ready_is_caught: ReadyByReport finds FindingKind::UntrueReport,
     a_login_node_that_is_left_out_is_caught: LoginNodeLeftOut finds FindingKind::ReportNotShown,
+    a_job_that_no_login_node_has_reported_is_caught: AJobTooMany finds FindingKind::UntrueReport,
+    jobs_and_nodes_that_stay_as_they_were_first_shown_are_caught: SlurmForgotten finds FindingKind::ReportNotShown,
     reports_that_are_owed_and_forgotten_are_caught: ReportsForgotten with EventLost 4000 finds FindingKind::ReportNotShown,
     advice_by_a_single_word_is_caught: AdviceByAWord with StackFails 6000 finds FindingKind::UntrueAnswer("failed"),
 }

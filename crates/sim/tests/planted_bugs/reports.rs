@@ -3,14 +3,16 @@
 use std::any::Any;
 use std::sync::{Mutex, PoisonError};
 
+use cf_core::body::Body;
 use cf_core::effect::Effect;
+use cf_core::node_report::NodeReport;
 use cf_core::node_reports::LOGIN;
 use cf_core::observe::query::{ListReports, ReadReport};
 use cf_core::observe::{Listed, Object, Page};
 use cf_core::stack::Stack;
-use cf_core::status::State as Word;
-use cf_sim::State;
+use cf_core::status::{State as Word, Status};
 use cf_sim::simulate::Bug;
+use cf_sim::{Bucket, State};
 use jiff::Timestamp;
 
 /// Shows the report that was read last, whoever's it is.
@@ -76,6 +78,40 @@ impl Bug for LoginNodeLeftOut {
         {
             page.items.retain(|listed| !listed.key.ends_with("login1.json"));
         }
+    }
+}
+
+/// Counts a job that waits which the login node has not reported.
+pub struct AJobTooMany;
+impl Bug for AJobTooMany {
+    fn sees(&self, query: &dyn Any, answer: &mut dyn Any, _: Timestamp) {
+        if let (Some(ReadReport(key)), Some(Some(object))) = (query.downcast_ref(), answer.downcast_mut::<Option<Object>>())
+            && key.ends_with("login1.json")
+            && let Body::Read(bytes) = &mut object.body
+            && let Ok(mut report) = NodeReport::parse(bytes)
+            && let Some(slurm) = &mut report.scheduler
+        {
+            slurm.jobs.waiting += 1;
+            *bytes = serde_json::to_vec(&report).unwrap_or_default();
+        }
+    }
+}
+
+/// Shows what Slurm showed first, for ever.
+pub struct SlurmForgotten;
+impl Bug for SlurmForgotten {
+    fn does(&self, effect: &Effect, state: &State, _: &mut Vec<Effect>) -> Vec<Effect> {
+        let mut effect = effect.clone();
+        if let Effect::WriteStatus { key, status, .. } = &mut effect
+            && let Some(version) = state.store.get(Bucket::User, key)
+            && let Ok(shown) = serde_json::from_slice::<Status>(&version.bytes)
+            && shown.request == status.request
+            && shown.reported.scheduler.is_some()
+        {
+            status.reported.scheduler.clone_from(&shown.reported.scheduler);
+            status.message = status.message.clone().with_scheduler(shown.reported.scheduler.as_ref());
+        }
+        vec![effect]
     }
 }
 

@@ -6,7 +6,7 @@ use cf_core::decide::Action;
 use cf_core::effect::Effect;
 use cf_core::ledger;
 use cf_core::message::Message;
-use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, NodeReport, NodeState, ReportKey};
+use cf_core::node_report::{BYTES_MAX, FailedScript, FailureCode, JobsReport, NodeReport, NodeState, ReportKey, SchedulerReport};
 use cf_core::node_reports::{LOGIN, ReportedNode};
 use cf_core::observe::query::{ListReports, ReadReport};
 use cf_core::reconcile::Outcome;
@@ -81,6 +81,72 @@ fn a_ready_cluster_shows_its_nodes_its_failed_scripts_and_lines_for_known_hosts(
     assert_eq!(shown.reported.known_hosts, [format!("198.51.100.7 {key}")]);
     let script = &shown.reported.failed_scripts[0];
     assert_eq!((script.node, &script.script), (ReportedNode::numbered(2), &failed_script()));
+}
+
+/// What a login node reports while so many jobs run.
+fn busy(jobs: u32) -> NodeReport {
+    let scheduler = testing::scheduler_report();
+    let scheduler = SchedulerReport { jobs: JobsReport { running: jobs, ..scheduler.jobs }, ..scheduler };
+    NodeReport { scheduler: Some(scheduler), ..report(NodeState::Ready) }
+}
+
+#[test]
+fn a_ready_cluster_shows_how_to_log_in_and_what_slurm_shows_in_one_place_and_in_a_sentence() {
+    let mut cloud = ready();
+    put(&mut cloud, "login1", &busy(3));
+    let shown = status(&cloud);
+    assert_eq!(shown.login_command.as_deref(), Some("ssh alice@198.51.100.7"));
+    assert_eq!(shown.reported.scheduler, Some(testing::scheduler_report()));
+    let sentence = "The cluster is ready: log in at 198.51.100.7. Its login node reports: 2 nodes run, 1 starts, 1 is down; 3 jobs run, \
+                    1 starts, 2 wait. 2 nodes on demand, because spot had no capacity.";
+    assert_eq!(shown.message, sentence);
+    // The address goes, and a delete ends it all: neither shows jobs that nobody can look after.
+    cloud.drop_file("home/alice/demo.cf-delete", b"");
+    cloud.settle();
+    put(&mut cloud, "login1", &busy(4));
+    let gone = status(&cloud);
+    assert_eq!((gone.state, gone.login_command, gone.reported.scheduler), (State::Deleted, None, None));
+}
+
+#[test]
+fn slurm_is_not_shown_before_anybody_can_log_in_nor_by_a_compute_node() {
+    let mut cloud = creating();
+    cloud.world.wait(60);
+    put(&mut cloud, "login1", &busy(1));
+    assert_eq!((status(&cloud).state, status(&cloud).reported.scheduler), (State::Creating, None));
+    cloud.settle();
+    assert_eq!(status(&cloud).reported.scheduler, busy(1).scheduler, "it is shown with the address");
+    cloud.world.wait(60);
+    put(&mut cloud, "compute-1", &busy(2));
+    assert_eq!(status(&cloud).reported.scheduler, busy(1).scheduler);
+}
+
+/// A report each second for an hour: the file is written once a minute, and when the jobs have ended it shows that they have.
+#[test]
+fn a_cluster_whose_jobs_change_all_the_time_costs_a_write_a_minute_and_its_last_state_is_shown() {
+    let mut cloud = ready();
+    let key = key(&cloud, "login1");
+    cloud.world.state().effects.clear();
+    let mut owed = None;
+    for second in 0..3_600_u32 {
+        let bytes = serde_json::to_vec(&busy(second % 100)).unwrap();
+        let at = cloud.world.now();
+        cloud.world.state().store.put(Bucket::System, &key, &bytes, at);
+        owed = cloud.deliver(&Event::Report(key.clone())).err();
+        cloud.world.wait(1);
+    }
+    let effects = cloud.world.state().effects.clone();
+    assert!(effects.iter().all(|effect| matches!(effect, Effect::WriteStatus { .. })));
+    assert_eq!(effects.len(), 60);
+    assert!(owed.is_some(), "SQS delivers the last one again");
+    cloud.queue.push_back(Event::Report(key));
+    cloud.drain();
+    assert_eq!(status(&cloud).reported.scheduler, busy(3_599 % 100).scheduler);
+    let written = cloud.world.state().effects.len();
+    cloud.world.wait(60);
+    let key = self::key(&cloud, "login1");
+    cloud.deliver(&Event::Report(key)).unwrap();
+    assert_eq!(cloud.world.state().effects.len(), written, "nothing changes any more");
 }
 
 #[test]

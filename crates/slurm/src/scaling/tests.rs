@@ -1,5 +1,6 @@
 //! Stories of scaling, a pass at a time, on facts made by hand. What happens in any order is in `simulation`.
 
+mod frozen;
 mod readings;
 
 use std::collections::BTreeSet;

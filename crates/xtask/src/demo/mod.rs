@@ -28,6 +28,7 @@ const WAIT_MAX: Duration = Duration::from_secs(90);
 
 /// What is shown, and how.
 #[derive(Debug, Clone, Copy, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Options {
     /// Show the nodes: five of them meet, run a profile, exchange addresses, lose one, and report what failed
     #[arg(long)]

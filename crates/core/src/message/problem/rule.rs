@@ -1,5 +1,6 @@
 //! What no template can say of a parameter's value: how it goes together with other values, and with the deployment.
 
+use crate::instance_type::Architecture;
 use crate::number::Number;
 
 /// A rule that a value breaks.
@@ -16,6 +17,13 @@ pub enum Rule {
         /// `ComputeMaxNodes`.
         most: Number,
     },
+    /// A type whose processors the nodes' program is not published for.
+    NoAgent {
+        /// The EC2 type.
+        kind: String,
+        /// Its processors.
+        architecture: Architecture,
+    },
 }
 
 impl Rule {
@@ -30,6 +38,17 @@ impl Rule {
                 format!("ComputeSpotPrice is 0, so all nodes are on demand, and ComputeMaxNodes is {most}"),
                 "leave it out, or set ComputeSpotPrice to the most that you would pay for a spot node".to_owned(),
             ),
+            Self::NoAgent { kind, architecture } => (
+                format!("{kind} is of {architecture}, for which the nodes' program was not built here"),
+                format!("ask for a type of {}, or ask the administrator", other(*architecture)),
+            ),
         }
+    }
+}
+
+const fn other(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86 => "arm64, such as c7g",
+        Architecture::Arm => "x86_64, such as c6i",
     }
 }

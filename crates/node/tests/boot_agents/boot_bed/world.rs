@@ -159,7 +159,12 @@ pub fn run_agent() {
         look: milliseconds(100),
         // Longer than a login node that was started again needs to see the others on a busy machine.
         rules: Rules { given_up_after: Duration::from_secs(20), away_min: Duration::from_secs(8) },
-        pace: Pace { every: milliseconds(100), again: Duration::from_hours(24), retry: (milliseconds(50), milliseconds(500)) },
+        pace: Pace {
+            every: milliseconds(100),
+            slurm: milliseconds(200),
+            again: Duration::from_hours(24),
+            retry: (milliseconds(50), milliseconds(500)),
+        },
         exchange_grace_ms: 500,
         ..Timing::default()
     };

@@ -7,8 +7,8 @@ use cf_core::key::StatusKey;
 use cf_core::ledger::{self, Ledger, Phase};
 use cf_core::message::{StateText, node_failure};
 use cf_core::names::Cluster;
-use cf_core::node_report::{FailedScript, NodeReport, NodeState};
-use cf_core::node_reports::{LOGIN as LOGIN_NODE, NodesShown, ReportedNode};
+use cf_core::node_report::{FailedScript, NodeReport, NodeState, SchedulerReport};
+use cf_core::node_reports::{LOGIN as LOGIN_NODE, NodesShown, ReportedNode, SCHEDULER_BYTES_MAX};
 use cf_core::request::RequestId;
 use cf_core::settings::Settings;
 use cf_core::stack::StackState;
@@ -22,6 +22,9 @@ use crate::world::State;
 
 /// Status files are written so far apart because of reports alone, in seconds, whatever is in them.
 const APART_SECONDS: i64 = 10;
+
+/// And so far where nothing is new in them but what Slurm shows.
+const SLURM_APART_SECONDS: i64 = 60;
 
 /// What nodes wrote.
 #[derive(Debug, Default)]
@@ -55,7 +58,7 @@ impl NodeHistory {
 
     /// What a status file shows of the nodes and none of them has reported in this life. It may be older than the last report.
     pub fn why_untrue(&self, cluster: &Cluster, status: &Status<StateText>, state: &State, settings: &Settings) -> Option<String> {
-        let NodesShown { nodes, failed_nodes, node_notes, failed_scripts, known_hosts, .. } = &status.reported;
+        let NodesShown { nodes, failed_nodes, node_notes, failed_scripts, known_hosts, scheduler, .. } = &status.reported;
         let of = |node| self.of(cluster, &status.request, node);
         // Also an earlier life's: a create that was withdrawn for it leaves its file to it.
         let stood = |s: &SimStack| {
@@ -85,8 +88,22 @@ impl NodeHistory {
         if let Some(failed) = failed_scripts.iter().find(|failed| !self.has_script(cluster, &status.request, failed.node, &failed.script)) {
             return Some(format!("{} did not fail on {}", failed.script.script, failed.node));
         }
+        let is_slurms = |shown: &SchedulerReport| of(LOGIN_NODE).any(|report| slurm_of(report).as_ref() == Some(shown));
+        if scheduler.as_ref().is_some_and(|shown| status.state != Word::Ready || !is_slurms(shown)) {
+            return Some(format!("its login node did not report this of Slurm, or nobody can log in: {scheduler:?}"));
+        }
+        if let StateText::Ready { scheduler: said, .. } = &status.message
+            && said != scheduler
+        {
+            return Some(format!("its sentence is about {said:?}, and it shows {scheduler:?}"));
+        }
         let is_key = |line: &String| of(LOGIN_NODE).any(|report| report.host_keys.iter().any(|key| *line == format!("{LOGIN} {key}")));
         known_hosts.iter().find(|line| !is_key(line)).map(|line| format!("it is no key of the login node: {line}"))
+    }
+
+    /// What the login node of one life wrote of Slurm last.
+    fn last_of_slurm(&self, cluster: &Cluster, request: &RequestId) -> Option<SchedulerReport> {
+        slurm_of(self.written.get(&(cluster.clone(), request.clone(), LOGIN_NODE))?.last()?.as_ref()?)
     }
 
     /// The nodes and the failed scripts of one life, by what each node wrote last.
@@ -102,6 +119,18 @@ impl NodeHistory {
         }
         (states, scripts)
     }
+}
+
+/// What a status file may show of the login node's report on Slurm.
+fn slurm_of(report: &NodeReport) -> Option<SchedulerReport> {
+    let scheduler = report.scheduler.clone().filter(|_| report.state != NodeState::Leaving);
+    scheduler.map(|scheduler| scheduler.within(SCHEDULER_BYTES_MAX))
+}
+
+/// Whether two status files differ in nothing but what Slurm shows, and that they do so is possible.
+fn differ_by_slurm_alone(shown: &NodesShown, status: &NodesShown) -> bool {
+    let without = |of: &NodesShown| NodesShown { scheduler: None, ..of.clone() };
+    shown.scheduler != status.scheduler && without(shown) == without(status)
 }
 
 /// The most compute nodes that any stack of a cluster may have.
@@ -125,7 +154,9 @@ impl Oracle {
         // Another pass may have written it since; then this write's condition does not hold.
         let version = state.store.get(Bucket::User, key).map(Version::etag);
         let holds = matches!((expect, version), (Expect::Is(seen), Some(there)) if *seen == there) || *expect == Expect::OwnWrite;
-        if holds && (0..APART_SECONDS).contains(&apart) {
+        let is_slurms = differ_by_slurm_alone(&shown.reported, &status.reported);
+        let least = if is_slurms { SLURM_APART_SECONDS } else { APART_SECONDS };
+        if holds && (0..least).contains(&apart) {
             self.wrong(FindingKind::ReportActed, &format!("{key} is written again after {apart} s"));
         }
     }
@@ -155,9 +186,12 @@ impl Oracle {
                 let Some(status) = status.filter(|_| stands && !self.nodes.given_up.contains(&cluster)) else { continue };
                 let (reported, scripts) = self.nodes.last(&cluster, &accepted.request, nodes_max(&cluster, state, settings));
                 let shown: Vec<_> = status.reported.failed_scripts.iter().map(|s| (s.node, s.script.script.clone())).collect();
-                if status.reported.nodes != reported || shown != scripts {
-                    let what =
-                        format!("{cluster}: its nodes report {reported:?} {scripts:?}, and its status file shows {:?}", status.reported);
+                let slurm = self.nodes.last_of_slurm(&cluster, &accepted.request);
+                if status.reported.nodes != reported || shown != scripts || status.reported.scheduler != slurm {
+                    let what = format!(
+                        "{cluster}: its nodes report {reported:?} {scripts:?} {slurm:?}, and its status file shows {:?}",
+                        status.reported
+                    );
                     wrong.push(Finding::new(FindingKind::ReportNotShown, what));
                 }
             }

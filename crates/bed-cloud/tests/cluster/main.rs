@@ -1,0 +1,6 @@
+//! Whole clusters, from the upload of `.cf-create` to the end of all machines: the emulator as AWS, and nodes of a test bed as the machines
+//! of its instances, with their real user data, the agent that the deployment has published, and Debian's packages.
+
+mod cluster;
+mod life;
+mod user;
