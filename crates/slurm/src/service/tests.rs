@@ -163,6 +163,9 @@ fn a_service_is_told_from_other_jobs_and_alive_only_when_this_run_has_come_up() 
     ] {
         assert_eq!(state(states, note, restarts), expected, "{states}");
     }
+    let hostile = r#"{"clusterdrop":1,"target":"any","command":"/bin/a \u001b[2Jx\ny","last":"a\u0007b"}"#;
+    let shown = read(job("RUNNING", "service:x", hostile, 0)).remove(0);
+    assert_eq!((shown.note.command.as_str(), shown.note.last.as_str()), ("/bin/a x y", "a b"), "no terminal's orders");
     assert_eq!(read(job("RUNNING", "service:x", "my own", 0)), []);
     assert_eq!(read(job("RUNNING", "x", &note.to_string(), 0)), []);
     assert_eq!(read(job("RUNNING", "service:../x", &note.to_string(), 0)), []);
