@@ -68,7 +68,7 @@ fn e9_what_is_refused_leaves_no_record() -> Result<()> {
 #[test]
 fn of_two_services_of_one_name_that_are_added_at_once_one_is_there() -> Result<()> {
     let cluster = cluster()?;
-    let add = |user: &str| {
+    let add = |user: &str| -> Result<std::process::Child> {
         let mut command = cluster.login.command("runuser")?;
         command.args(["-u", user, "--", "/opt/clusterdrop/bin/cf-node", "service", "add", "space", "any", "--", "/bin/sleep", "60"]);
         Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
