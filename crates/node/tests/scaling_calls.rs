@@ -102,7 +102,9 @@ fn what_slurm_calls_is_in_the_book_when_its_program_returns() {
 #[test]
 fn a_call_that_is_none_is_refused_with_its_reason_and_changes_nothing() {
     let login = Login::new();
-    for (list, reason) in [("compute-[1-", "a bracket must be closed"), ("login1", "is no compute node"), ("compute-1;reboot", "is in no host's name")] {
+    for (list, reason) in
+        [("compute-[1-", "a bracket must be closed"), ("login1", "is no compute node"), ("compute-1;reboot", "is in no host's name")]
+    {
         let refused = login.run(&["resume", list]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(words(&refused).contains(reason), "{}", words(&refused));
