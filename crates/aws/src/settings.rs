@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cf_core::body::Choices;
 use cf_core::foundation;
 use cf_core::region::Region;
-use cf_core::settings::{Function, MailRoute, Settings};
+use cf_core::settings::{Function, MailRoute, OwnImages, Settings};
 use cf_core::template::{SystemValue, Template, default_template};
 
 /// A setting that is missing or makes no sense: the function cannot start, and says which.
@@ -17,7 +17,7 @@ pub struct SettingError {
 }
 
 /// Settings that go into parameters of every cluster as they are. Unset ones are left to the template's own defaults.
-const FIXED: [(&str, SystemValue); 8] = [
+const FIXED: [(&str, SystemValue); 12] = [
     ("CLUSTERDROP_ACCESS_NETWORK", SystemValue::AccessNetwork),
     ("CLUSTERDROP_VPC", SystemValue::Vpc),
     ("CLUSTERDROP_SUBNET", SystemValue::Subnet),
@@ -26,6 +26,10 @@ const FIXED: [(&str, SystemValue); 8] = [
     ("CLUSTERDROP_SITE_PROFILES", SystemValue::SiteProfiles),
     ("CLUSTERDROP_AGENT_X86_64", SystemValue::AgentX86),
     ("CLUSTERDROP_AGENT_ARM64", SystemValue::AgentArm),
+    ("CLUSTERDROP_COMPUTE_OUTBOUND", SystemValue::ComputeOutbound),
+    ("CLUSTERDROP_ZONE", SystemValue::Zone),
+    ("CLUSTERDROP_HOME_FILE_SYSTEM", SystemValue::HomeEfs),
+    ("CLUSTERDROP_HOME_NFS", SystemValue::HomeNfs),
 ];
 
 /// Settings with the type of nodes where a file names none, and the parameter of the template that each stands for.
@@ -46,6 +50,7 @@ pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, function: Function
     let (user_bucket, customizer_bucket) = (required("CLUSTERDROP_USER_BUCKET")?, required("CLUSTERDROP_CUSTOMIZER_BUCKET")?);
     let is_foundation_kept = optional("CLUSTERDROP_FOUNDATION").as_deref() == Some("existing");
     let mail = optional("CLUSTERDROP_MAIL_FROM").zip(optional("CLUSTERDROP_MAIL_TO")).map(|(from, to)| MailRoute { from, to });
+    let own_image = |name: &str| optional(name).unwrap_or_default();
     Ok(Settings {
         prefix: required("CLUSTERDROP_PREFIX")?,
         deployment: required("CLUSTERDROP_DEPLOYMENT")?,
@@ -57,6 +62,7 @@ pub fn settings_from(lookup: impl Fn(&str) -> Option<String>, function: Function
         service_role: required("CLUSTERDROP_SERVICE_ROLE")?,
         nodes_max: number("CLUSTERDROP_NODES_MAX")?,
         node_logs: optional("CLUSTERDROP_NODE_LOGS").as_deref() == Some("yes"),
+        own_images: OwnImages { x86: own_image("CLUSTERDROP_NODE_IMAGE_X86_64"), arm: own_image("CLUSTERDROP_NODE_IMAGE_ARM64") },
         fixed: FIXED.iter().filter_map(|(name, value)| Some((*value, optional(name)?))).collect::<BTreeMap<_, _>>(),
         timeout_seconds: i64::from(number("CLUSTERDROP_TIMEOUT_SECONDS")?),
         mail,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -45,6 +45,8 @@ struct Shared {
     /// The first thing that went wrong here: no fault of a cluster's.
     failed: Mutex<Option<String>>,
     is_over: AtomicBool,
+    /// How many of the next compute nodes are dark.
+    dark: AtomicU32,
     logs: Scratch,
 }
 
@@ -65,6 +67,7 @@ impl Cloud {
             lives: Mutex::default(),
             failed: Mutex::default(),
             is_over: AtomicBool::new(false),
+            dark: AtomicU32::new(0),
             logs: Scratch::new("cloud")?,
         });
         let watched = Arc::clone(&shared);
@@ -120,6 +123,11 @@ impl Cloud {
     pub fn lose(&self, instance: &str) -> Result<()> {
         self.machine(instance)?.lose()?;
         deploy::aws(&self.shared.url, &["ec2", "terminate-instances", "--instance-ids", instance]).map(drop)
+    }
+
+    /// So many of the next machines without a public address are on, and never boot: EC2 shows them as any other.
+    pub fn darken(&self, machines: u32) {
+        self.shared.dark.store(machines, Ordering::Relaxed);
     }
 
     /// Asks EC2 to reboot an instance.
@@ -200,7 +208,9 @@ impl Shared {
             bail!("{id} has the address {private_address}, which is not in the bed's network");
         }
         let endpoint = format!("http://{}:{}", self.bed.address(), aws::PORT);
-        let machine = Arc::new(Machine::new(instance, self.log_of(id), &endpoint));
+        let take_one = |left: u32| left.checked_sub(1);
+        let is_dark = instance.public_address.is_empty() && self.dark.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take_one).is_ok();
+        let machine = Arc::new(Machine::new(instance, self.log_of(id), &endpoint, is_dark));
         lock(&self.machines).insert(id.clone(), Arc::clone(&machine));
         let shared = Arc::clone(self);
         let life = thread::spawn(move || {

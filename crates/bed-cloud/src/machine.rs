@@ -66,12 +66,15 @@ pub struct Machine {
     events: Mutex<Vec<Event>>,
     log: PathBuf,
     endpoint: String,
+    is_dark: bool,
 }
 
 impl Machine {
-    /// Of an instance that runs. `log` takes what user data and agent print, also where the machine is lost.
-    pub(crate) fn new(instance: &Instance, log: PathBuf, endpoint: &str) -> Self {
+    /// Of an instance that runs. `log` takes what user data and agent print, also where the machine is lost. A dark one is on, and nothing
+    /// runs on it: EC2 shows no difference.
+    pub(crate) fn new(instance: &Instance, log: PathBuf, endpoint: &str, is_dark: bool) -> Self {
         Self {
+            is_dark,
             instance: instance.clone(),
             node: OnceLock::new(),
             wanted: Mutex::new(Wanted::On(instance.reboots)),
@@ -172,6 +175,11 @@ impl Machine {
 
     /// One boot, until something else is wanted; then what runs on it is told to end.
     fn run(&self, node: &Node, state: Wanted, is_first: bool) -> Result<()> {
+        if self.is_dark {
+            self.note("does not boot");
+            self.wait(state);
+            return Ok(());
+        }
         let booted = self.boot(node, state, is_first).and_then(|()| self.keep_agent(node, state));
         // A machine that loses its power meanwhile is no fault of this program.
         if self.is_still(state) { booted } else { Ok(()) }

@@ -14,14 +14,51 @@ pub struct Node {
     pub other: &'static str,
 }
 
+/// The compute nodes.
+pub const COMPUTE: Node = Node { word: "compute", size: "ComputeInstanceType", other: "ComputeInstanceTypeOther" };
+
+/// The login node.
+pub const LOGIN: Node = Node { word: "login", size: "MasterInstanceType", other: "MasterInstanceTypeOther" };
+
 /// The nodes of a cluster.
-pub const NODES: [Node; 2] = [
-    Node { word: "compute", size: "ComputeInstanceType", other: "ComputeInstanceTypeOther" },
-    Node { word: "login", size: "MasterInstanceType", other: "MasterInstanceTypeOther" },
-];
+pub const NODES: [Node; 2] = [COMPUTE, LOGIN];
 
 /// The size that leaves the choice to the other parameter.
 const OTHER: &str = "other";
+
+/// The processors that a type has, and that image and agent must be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum Architecture {
+    /// Intel and AMD.
+    #[strum(serialize = "x86_64")]
+    X86,
+    /// Graviton.
+    #[strum(serialize = "arm64")]
+    Arm,
+}
+
+impl Architecture {
+    /// Of a type. A Graviton has a `g` right after the generation (EC2 user guide, "Instance type naming conventions"); the tests hold
+    /// that to every type of `templates/instances.txt`.
+    pub fn of(kind: &str) -> Self {
+        let family = kind.split('.').next().unwrap_or(kind);
+        let after = family.trim_start_matches(|c: char| c.is_ascii_lowercase()).trim_start_matches(|c: char| c.is_ascii_digit());
+        if after.starts_with('g') { Self::Arm } else { Self::X86 }
+    }
+
+    /// The last word of the public parameter that names the newest image of Debian 13 (wiki.debian.org/Cloud/AmazonEC2Image).
+    pub const fn of_debian(self) -> &'static str {
+        match self {
+            Self::X86 => "amd64",
+            Self::Arm => "arm64",
+        }
+    }
+}
+
+/// Whether a cluster placement group takes a type: all that are offered but the burstable ones (EC2 user guide, "Placement strategies").
+pub fn stands_in_placement_group(kind: &str) -> bool {
+    !kind.starts_with('t')
+}
 
 /// What is known of one type. It is written behind its name: `g4dn.xlarge-1GPU-4C-16GB`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,13 +85,15 @@ pub fn type_of(value: &str) -> &str {
 }
 
 /// The values of a node's parameter whose types are likest to `wanted`, at most `most`, of those that `is_there` says are to
-/// be had. One with GPUs is like others with GPUs only, and one without like others without.
+/// be had. One with GPUs is like others with GPUs only, and one without like others without; programs of one architecture do not run on
+/// the other.
 pub fn nearest<'a>(template: &'a Template, node: Node, wanted: &str, most: usize, is_there: impl Fn(&str) -> bool) -> Vec<&'a str> {
     let values = template.parameters.get(node.other).map_or(&[][..], |parameter| &parameter.allowed_values);
     let shaped = || values.iter().filter_map(|value| Some((shape(value)?, value.as_str())));
     let Some((like, _)) = shaped().find(|(_, value)| type_of(value) == wanted) else { return Vec::new() };
     let mut found: Vec<_> = shaped()
         .filter(|(shape, value)| (shape.gpus > 0.0) == (like.gpus > 0.0) && type_of(value) != wanted && is_there(type_of(value)))
+        .filter(|(_, value)| Architecture::of(value) == Architecture::of(wanted))
         .map(|(shape, value)| (shape.distance(like), class(value) != class(wanted), value))
         .collect();
     // Of types that are as near, those of the same class first (c for processors, m, r for memory); then the newest.
@@ -98,10 +137,40 @@ mod tests {
     use super::*;
     use crate::template::{DEFAULT_TEXT, default_template};
 
+    /// Name, architecture, and whether a placement group takes it, of every type that is known.
+    fn known() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let lines = include_str!("../../../templates/instances.txt").lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            Some((*words.first()?, *words.get(1)?, *words.last()? == "cluster"))
+        })
+    }
+
+    #[test]
+    fn the_architecture_and_the_place_of_a_type_follow_from_its_name() {
+        assert!(known().count() > 300);
+        for (kind, architecture, in_group) in known() {
+            assert_eq!(Architecture::of(kind).to_string(), architecture, "{kind}");
+            assert_eq!(stands_in_placement_group(kind), in_group, "{kind}");
+        }
+    }
+
+    /// Slurm has to know of each before there is a machine.
+    #[test]
+    fn everything_is_known_of_each_type_that_is_offered() {
+        let known: Vec<&str> = known().map(|(kind, ..)| kind).collect();
+        for node in NODES {
+            for value in &default_template().parameters[node.other].allowed_values {
+                assert!(known.contains(&type_of(value)), "{value}");
+            }
+        }
+    }
+
     /// `Mappings: Size` of the template, line by line.
     fn sizes() -> Vec<(&'static str, &'static str)> {
         let line = |line: &'static str| line.trim().strip_suffix('}')?.split_once(": {Type: ");
-        DEFAULT_TEXT.lines().filter_map(line).filter(|(size, _)| *size != OTHER).collect()
+        let mapping = DEFAULT_TEXT.lines().skip_while(|line| *line != "  Size:").skip(1).take_while(|line| line.starts_with("    "));
+        mapping.filter_map(line).filter(|(size, _)| *size != OTHER).collect()
     }
 
     #[test]
@@ -148,12 +217,18 @@ mod tests {
     fn the_nearest_are_alike_in_size_then_in_class_then_new() {
         let near =
             |wanted: &str| nearest(default_template(), NODES[0], wanted, 3, |kind| !kind.starts_with("r4.") && !kind.starts_with("c4."));
-        assert_eq!(near("r4.large"), ["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"]);
-        assert_eq!(near("c4.large"), ["c7i.large-2C-4GB", "c6i.large-2C-4GB", "c5.large-2C-4GB"]);
-        assert_eq!(near("r4.16xlarge"), ["r6i.16xlarge-64C-512GB", "r5.16xlarge-64C-512GB", "r6i.12xlarge-48C-384GB"]);
+        assert_eq!(near("r4.large"), ["r7i.large-2C-16GB", "r7a.large-2C-16GB", "r6i.large-2C-16GB"]);
+        assert_eq!(near("c4.large"), ["c7i.large-2C-4GB", "c7a.large-2C-4GB", "c6i.large-2C-4GB"]);
+        assert_eq!(near("r4.16xlarge"), ["r7i.16xlarge-64C-512GB", "r7a.16xlarge-64C-512GB", "r6i.16xlarge-64C-512GB"]);
         // The newest of this size is of another class.
-        assert_eq!(near("t2.large"), ["t3.large-2C-8GB", "m6i.large-2C-8GB", "m5.large-2C-8GB"]);
+        assert_eq!(near("t2.large"), ["t3.large-2C-8GB", "t3a.large-2C-8GB", "m7i.large-2C-8GB"]);
         assert_eq!(near("nonsense.large"), [""; 0]);
+    }
+
+    #[test]
+    fn a_type_is_replaced_by_one_that_runs_the_same_programs() {
+        let near = |wanted: &str, family: &'static str| nearest(default_template(), NODES[0], wanted, 1, |kind| !kind.starts_with(family));
+        assert_eq!((near("c7g.large", "c7g."), near("c7i.large", "c7i.")), (vec!["c8g.large-2C-4GB"], vec!["c7a.large-2C-4GB"]));
     }
 
     #[test]
@@ -161,8 +236,8 @@ mod tests {
         let without = |families: &'static [&str]| {
             nearest(default_template(), NODES[1], "p3.2xlarge", 2, |kind| !families.iter().any(|f| kind.starts_with(f)))
         };
-        assert_eq!(without(&["p3."]), ["g5.2xlarge-1GPU-8C-32GB", "g4dn.2xlarge-1GPU-8C-32GB"]);
-        assert_eq!(without(&["p3.", "g"]), [""; 0]);
+        assert_eq!(without(&["p3."]), ["g6e.2xlarge-1GPU-8C-64GB", "g6.2xlarge-1GPU-8C-32GB"]);
+        assert_eq!(without(&["p", "g"]), [""; 0]);
         assert!(has_gpus(default_template(), NODES[1], "p3.2xlarge") && !has_gpus(default_template(), NODES[1], "r4.large"));
     }
 }

@@ -201,12 +201,12 @@ mod tests {
     fn a_named_type_that_is_absent_is_refused_with_the_nearest() {
         let north = region("eu-north-1");
         let founding = [("ComputeInstanceTypeOther", "r4.large-2C-15.25GB"), ("MasterInstanceTypeOther", "r4.large")];
-        let near = types(["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"]);
+        let near = types(["r7i.large-2C-16GB", "r7a.large-2C-16GB", "r6i.large-2C-16GB"]);
         let advice = RegionAdvice::Nearest { near, default: "c6i.large-2C-4GB".into() };
         assert_eq!(problems(&north, &founding), founding.map(|choice| absent(&north, choice, "r4.large", advice.clone())));
-        // What is near is also what exists: this one has no r6i.
+        // What is near is also what exists: this one has no r6i and no r7a.
         let (jakarta, choice) = (region("ap-southeast-3"), ("ComputeInstanceTypeOther", "r4.2xlarge"));
-        let near = types(["r5.2xlarge-8C-64GB", "m6i.2xlarge-8C-32GB", "m5.2xlarge-8C-32GB"]);
+        let near = types(["r7i.2xlarge-8C-64GB", "r5.2xlarge-8C-64GB", "m7i.2xlarge-8C-32GB"]);
         let advice = RegionAdvice::Nearest { near, default: "c5.large-2C-4GB".into() };
         assert_eq!(problems(&jakarta, &[choice]), [absent(&jakarta, choice, "r4.2xlarge", advice)]);
     }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_named_size_is_answered_with_the_type_to_write_in_its_place() {
         let (north, size) = (region("eu-north-1"), ("MasterInstanceType", "small-t2.large"));
-        let near = types(["t3.large-2C-8GB", "m6i.large-2C-8GB", "m5.large-2C-8GB"]);
+        let near = types(["t3.large-2C-8GB", "m7i.large-2C-8GB", "m7a.large-2C-8GB"]);
         let advice = RegionAdvice::ByName { size: "MasterInstanceType", other: "MasterInstanceTypeOther", near };
         assert_eq!(problems(&north, &[size, ("MasterInstanceTypeOther", "m5.large")]), [absent(&north, size, "t2.large", advice)]);
     }

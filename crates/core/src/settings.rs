@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::body::Choices;
+use crate::instance_type::{Architecture, COMPUTE, LOGIN, Node, stands_in_placement_group};
 use crate::key::UploadKey;
-use crate::names::{Cluster, StackName};
+use crate::names::{Cluster, StackName, number_of_user};
 use crate::region::Region;
 use crate::request::RequestId;
 use crate::template::{SystemValue, Template};
@@ -81,6 +82,8 @@ pub struct Settings {
     pub nodes_max: u32,
     /// Whether login nodes write their logs beside the request.
     pub node_logs: bool,
+    /// Images of the administrator's own for the nodes.
+    pub own_images: OwnImages,
     /// Values for the template's system parameters that are the same for every cluster.
     pub fixed: BTreeMap<SystemValue, String>,
     /// The longest of the functions' timeouts: no pass lives longer.
@@ -93,6 +96,20 @@ pub struct Settings {
     pub template: &'static Template,
     /// Where the clusters are, and which machines there are.
     pub region: Region,
+}
+
+/// Images of the administrator's own, by the processors that they are for. Empty means Debian's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnImages {
+    /// For x86_64.
+    pub x86: String,
+    /// For arm64.
+    pub arm: String,
+}
+
+/// The public parameter that names the newest image of Debian 13.
+fn debian(architecture: Architecture) -> String {
+    format!("/aws/service/debian/release/13/latest/{}", architecture.of_debian())
 }
 
 /// The template takes 900 bytes after `home/`, the cluster's name among them, and S3's keys end at 1,024.
@@ -113,9 +130,9 @@ impl Settings {
         StackName::of(&self.prefix, &self.user_bucket, cluster)
     }
 
-    /// The value of a system parameter for the cluster that this create asks for. An unset one is empty: the template's pattern
-    /// judges it.
-    pub fn system_value(&self, value: SystemValue, key: &UploadKey, request: &RequestId) -> String {
+    /// The value of a system parameter for the cluster that this create asks for, with these parameters. An unset one is empty: the
+    /// template's pattern judges it.
+    pub fn system_value(&self, value: SystemValue, key: &UploadKey, request: &RequestId, choices: &Choices) -> String {
         let cluster = &key.cluster;
         match value {
             SystemValue::Cluster => cluster.name.to_string(),
@@ -127,8 +144,42 @@ impl Settings {
             SystemValue::UserBucket => self.user_bucket.clone(),
             SystemValue::Request => request.to_string(),
             SystemValue::NodeLogs => self.logs(key).unwrap_or_default(),
+            SystemValue::UserNumber => number_of_user(cluster.user.as_str()).to_string(),
+            SystemValue::LoginImage => debian(self.architecture(LOGIN, choices)),
+            SystemValue::ComputeImage => debian(self.architecture(COMPUTE, choices)),
+            SystemValue::LoginOwnImage => self.own_image(LOGIN, choices),
+            SystemValue::ComputeOwnImage => self.own_image(COMPUTE, choices),
+            SystemValue::ComputePlacement => {
+                if stands_in_placement_group(self.type_of(COMPUTE, choices).unwrap_or_default()) { "cluster" } else { "none" }.to_owned()
+            }
             fixed => self.fixed.get(&fixed).cloned().unwrap_or_default(),
         }
+    }
+
+    /// The EC2 type of a kind of node, as these choices name it or leave it to the defaults.
+    fn type_of<'a>(&'a self, node: Node, choices: &'a Choices) -> Option<&'a str> {
+        node.named(|name| self.effective(choices, name)).map(|(_, kind)| kind)
+    }
+
+    fn architecture(&self, node: Node, choices: &Choices) -> Architecture {
+        Architecture::of(self.type_of(node, choices).unwrap_or_default())
+    }
+
+    /// The administrator's own image for a kind of node; empty where Debian's is taken.
+    fn own_image(&self, node: Node, choices: &Choices) -> String {
+        match self.architecture(node, choices) {
+            Architecture::X86 => self.own_images.x86.clone(),
+            Architecture::Arm => self.own_images.arm.clone(),
+        }
+    }
+
+    /// Whether the deployment publishes the nodes' program for these processors.
+    pub fn has_agent_for(&self, architecture: Architecture) -> bool {
+        let digest = match architecture {
+            Architecture::X86 => SystemValue::AgentX86,
+            Architecture::Arm => SystemValue::AgentArm,
+        };
+        self.fixed.get(&digest).is_some_and(|digest| !digest.is_empty())
     }
 
     /// The folder that a cluster's login node writes its logs to, beside the request: `home/alice/demo.logs/`. None where the
@@ -161,7 +212,7 @@ mod tests {
 
     fn logs(settings: &Settings, key: &str) -> String {
         let Reading::Request(key) = key::read(key) else { panic!("{key} is a request's key") };
-        settings.system_value(SystemValue::NodeLogs, &key, &RequestId::from_tag("00000000000000aa"))
+        settings.system_value(SystemValue::NodeLogs, &key, &RequestId::from_tag("00000000000000aa"), &Choices::new())
     }
 
     #[test]
@@ -186,7 +237,7 @@ mod tests {
         for key in ["home/alice/demo.cf-create", "home/a@b.c=d/x y/9.cf-create", longest.as_str()] {
             let Reading::Request(key) = key::read(key) else { panic!("{key} is a request's key") };
             for (name, value) in &settings.template.metadata.system_parameters {
-                let value = settings.system_value(*value, &key, &RequestId::from_tag("00000000000000aa"));
+                let value = settings.system_value(*value, &key, &RequestId::from_tag("00000000000000aa"), &Choices::new());
                 let parameter = &settings.template.parameters[name];
                 assert_eq!(parameter.check(name, &value), None, "{name}: {value:?}");
             }

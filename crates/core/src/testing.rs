@@ -8,7 +8,7 @@ use crate::key::{self, Reading, UploadKey};
 use crate::names::{Cluster, ClusterName, User};
 use crate::node_report::{FailedScript, JobsReport, NodeReport, NodeState, NodesReport, NodesState, SchedulerReport};
 use crate::region::Region;
-use crate::settings::{Function, MailRoute, Settings};
+use crate::settings::{Function, MailRoute, OwnImages, Settings};
 use crate::template::{SystemValue, default_template};
 
 /// A deployment as an administrator could have made it.
@@ -24,12 +24,16 @@ pub fn settings() -> Settings {
         foundation_record: None,
         nodes_max: 32,
         node_logs: true,
+        own_images: OwnImages::default(),
         fixed: BTreeMap::from([
             (SystemValue::AccessNetwork, "192.0.2.0/24".into()),
             (SystemValue::Vpc, "vpc-0a1b2c3d".into()),
             (SystemValue::Subnet, "subnet-0a1b2c3d".into()),
             (SystemValue::ComputeSubnet, "subnet-0a1b2c3d".into()),
             (SystemValue::AgentX86, "0a".repeat(32)),
+            (SystemValue::AgentArm, "0b".repeat(32)),
+            (SystemValue::ComputeOutbound, "proxy".into()),
+            (SystemValue::Zone, "eu-west-2a".into()),
         ]),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),

@@ -415,9 +415,16 @@ fn busy(jobs: u32) -> Option<NodeReport> {
 #[test]
 fn a_cluster_full_of_jobs_is_shown_once_a_minute_and_one_where_nothing_changes_never() {
     let (written, early, nothing) = ((true, false), (false, true), (false, false));
-    for (seconds, before, now, expected) in
-        [(59, busy(1), busy(2), early), (60, busy(1), busy(2), written), (10, None, busy(1), early), (600, busy(1), busy(1), nothing)]
-    {
+    let silent = || Some(report(NodeState::Ready));
+    for (seconds, before, now, expected) in [
+        (59, busy(1), busy(2), early),
+        (60, busy(1), busy(2), written),
+        (600, busy(1), busy(1), nothing),
+        // Who has just got the address waits for the first word of Slurm.
+        (9, silent(), busy(1), early),
+        (10, silent(), busy(1), written),
+        (59, busy(1), silent(), early),
+    ] {
         assert_eq!(reported(&READY, State::Ready, seconds, before, now.clone()), expected, "{seconds} s: {now:?}");
     }
     let creating = Scene { phase: PhaseKind::Creating, stack: StackKind::Ours(StackStatus::CreateInProgress), ..READY };

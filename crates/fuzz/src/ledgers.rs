@@ -136,6 +136,7 @@ fn status(u: &mut Unstructured<'_>) -> Status {
         message: text(u),
         progress: (upto(u, 1) == 0).then(|| Progress { done: upto(u, 99), total: upto(u, 99) }),
         login: (upto(u, 1) == 0).then(|| text(u)),
+        login_command: (upto(u, 1) == 0).then(|| text(u)),
         types: (0..upto(u, 2)).map(|_| (text(u), text(u))).collect(),
         reported: NodesShown::default(),
         stack: text(u),

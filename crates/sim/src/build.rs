@@ -271,8 +271,9 @@ impl Builder {
         let key = self.entry.accepted.as_ref().map_or_else(|| testing::create_key(&self.cluster), |accepted| accepted.key.clone());
         let mut parameters: std::collections::BTreeMap<_, _> =
             template.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?))).collect();
+        let choices = parameters.clone();
         for (name, value) in &template.metadata.system_parameters {
-            parameters.insert(name.clone(), settings.system_value(*value, &key, &made_for));
+            parameters.insert(name.clone(), settings.system_value(*value, &key, &made_for, &choices));
         }
         let login = (template.metadata.login_output.clone(), "198.51.100.7".to_owned());
         let is_up = !matches!(status, StackStatus::CreateInProgress | StackStatus::ReviewInProgress);

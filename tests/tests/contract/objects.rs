@@ -177,6 +177,7 @@ pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_o
         message: StateText::Ready { login: "198.51.100.7".to_owned(), nodes: None },
         progress: None,
         login: None,
+        login_command: None,
         types: BTreeMap::new(),
         reported: NodesShown::default(),
         stack: "clusterdrop-alice-demo".to_owned(),

@@ -258,7 +258,12 @@ pub async fn the_resources_of_a_complete_stack_are_the_templates_and_complete<S:
     let id = s.settled(FIRST, StackOutcome::Completes).await?;
     let all = s.pages(|page| ListResources { stack: id.clone(), page }).await?;
     ensure!(all.iter().all(|status| *status == R::CreateComplete), "{all:?}");
-    ensure!(!all.is_empty() && all.len() <= s.settings().template.resources, "{} of {}", all.len(), s.settings().template.resources);
+    ensure!(
+        !all.is_empty() && all.len() <= s.settings().template.resources.len(),
+        "{} of {}",
+        all.len(),
+        s.settings().template.resources.len()
+    );
     Ok(())
 }
 

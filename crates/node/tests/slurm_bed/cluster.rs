@@ -1,4 +1,5 @@
-//! Machines of the test bed with the real agent, against the emulator: no stack and no groups, for what starts machines is another's.
+//! Machines of the test bed with the real agent, against the emulator. There is no stack: a group, a secret and a profile are made by hand,
+//! and a machine is started for each instance that the group gets.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,6 +20,9 @@ const PORT: u16 = 4566;
 
 const AGENT: &str = "/opt/clusterdrop/bin/cf-node";
 
+/// The on-demand group of a stack of the name that the settings have.
+const GROUP: &str = "demo-ondemand";
+
 const REPORTS: &str = "s3://system/nodes/Alice.B/My-Cluster/00000000000000aa";
 
 /// A secret, a profile, and machines as they are wanted.
@@ -32,7 +36,8 @@ pub struct Cluster {
 /// A machine and its agent.
 pub struct Machine {
     pub node: Node,
-    number: u16,
+    instance: String,
+    url: String,
     agent: Option<Child>,
 }
 
@@ -47,6 +52,11 @@ impl Cluster {
             aws(&["s3", "mb", &format!("s3://{bucket}")])?;
         }
         aws(&["secretsmanager", "create-secret", "--name", "cluster", "--secret-string", "Zk3vQ8pTr6WmXc1dNy5hBf9jLs2gAe7u"])?;
+        let configuration = ["--launch-configuration-name", "machines"];
+        let launch = ["--image-id", "ami-12345678", "--instance-type", "c6i.large"];
+        aws(&[&["autoscaling", "create-launch-configuration"], &configuration[..], &launch].concat())?;
+        let sizes = ["--min-size", "0", "--max-size", "2", "--availability-zones", &format!("{REGION}a")];
+        aws(&[&["autoscaling", "create-auto-scaling-group", "--auto-scaling-group-name", GROUP], &configuration[..], &sizes].concat())?;
         let script = folder.path().join("00-key");
         fs::write(&script, include_str!("profile.sh"))?;
         aws(&["s3", "cp", &script.display().to_string(), "s3://profiles/customizer/Alice.B/configure.d/00-key"])?;
@@ -58,13 +68,25 @@ impl Cluster {
         Ok(Self { program: fs::read(stripped)?, emulator, bed, _forward: forward })
     }
 
+    /// Waits until the login node's agent has had a machine started; its EC2 id.
+    pub fn until_launched(&self, login: &Machine) -> Result<String> {
+        let ids = ["--query", "AutoScalingGroups[].Instances[].InstanceId", "--output", "text"];
+        let describe = [&["autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", GROUP], &ids[..]].concat();
+        let launched = wait::until("an instance of the group", WAIT_MAX, || {
+            let id = deploy::aws(&self.emulator.url(), &describe)?.trim().to_owned();
+            Ok((!id.is_empty()).then_some(id))
+        });
+        launched.with_context(|| login.log())
+    }
+
     /// A machine that has never run, with its settings and the agent, which is not started. 0 is the login node.
-    pub fn machine(&self, number: u16) -> Result<Machine> {
-        let name = if number == 0 { "ip-10-77-0-10".to_owned() } else { format!("ip-10-77-0-{}", 10 + number) };
+    pub fn machine(&self, number: u16, instance: &str) -> Result<Machine> {
+        let name = format!("ip-10-77-0-{}", 10 + number);
         let node = self.bed.start(&Spec::new(&name, 10 + number).share("home", "/home"))?;
         node.write(AGENT, 0o755, &self.program)?;
         node.write("/etc/clusterdrop/node.json", 0o644, settings(number).to_string())?;
-        Ok(Machine { node, number, agent: None })
+        let url = format!("http://{}:{PORT}", self.bed.address());
+        Ok(Machine { node, instance: instance.to_owned(), url, agent: None })
     }
 
     /// The report of a node.
@@ -103,11 +125,10 @@ fn settings(number: u16) -> Value {
 impl Machine {
     /// Starts the agent, as its unit does where systemd runs.
     pub fn boot(&mut self) -> Result<()> {
-        let url = format!("http://{}:{PORT}", Bed::address());
         let mut command = self.node.command(AGENT)?;
-        command.args(["boot", "--instance", &format!("i-{}", self.number), "--address", &self.node.address().to_string()]);
+        command.args(["boot", "--instance", &self.instance, "--address", &self.node.address().to_string()]);
         command
-            .env("AWS_ENDPOINT_URL", url)
+            .env("AWS_ENDPOINT_URL", &self.url)
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");

@@ -18,7 +18,7 @@ const BEYOND_BOOT_MAX: Duration = Duration::from_secs(3);
 #[test]
 fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_its_daemon_and_a_reboot() -> Result<()> {
     let cluster = Cluster::new()?;
-    let mut login = cluster.machine(0)?;
+    let mut login = cluster.machine(0, "i-0a")?;
     let began = Instant::now();
     login.boot()?;
     cluster.until_ready(&login, "login1")?;
@@ -33,10 +33,8 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
     // A job that waits for a node, which then comes.
     let job = "srun sh -c \"'hostname; id -u; printenv OMPI_MCA_pml http_proxy'\"";
     let job = login.as_user(&[job])?.spawn()?;
-    wait::until("Slurm asks for a node", WAIT_MAX, || {
-        Ok(login.node.run(&["sinfo", "--noheader", "--format=%T"])?.contains('#').then_some(()))
-    })?;
-    let mut compute = cluster.machine(1)?;
+    let instance = cluster.until_launched(&login)?;
+    let mut compute = cluster.machine(1, &instance)?;
     let began = Instant::now();
     compute.boot()?;
     cluster.until_ready(&compute, "compute-1")?;
@@ -71,9 +69,9 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
 }
 
 #[test]
-fn a_login_node_with_a_full_disk_says_so_and_is_ready_when_there_is_room() -> Result<()> {
+fn a_login_node_with_a_full_disk_says_so_in_its_report() -> Result<()> {
     let cluster = Cluster::new()?;
-    let mut login = cluster.machine(0)?;
+    let mut login = cluster.machine(0, "i-0a")?;
     login.node.run(&["sh", "-c", "mkdir -p /var/lib/clusterdrop && dd if=/dev/zero of=/var/big bs=1M 2>/dev/null; true"])?;
     login.boot()?;
     let full = |report: &serde_json::Value| report["message"].as_str().is_some_and(|text| text.contains("full"));

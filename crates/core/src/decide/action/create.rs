@@ -64,8 +64,9 @@ fn create_stack(b: &mut Builder<'_>) {
     let mut parameters = accepted.defaults.clone();
     parameters.extend(accepted.parameters.clone());
     // The system's values last: nothing that a user wrote can stand in their place.
+    let choices = parameters.clone();
     for (name, value) in &settings.template.metadata.system_parameters {
-        parameters.insert(name.clone(), settings.system_value(*value, &accepted.key, &accepted.request));
+        parameters.insert(name.clone(), settings.system_value(*value, &accepted.key, &accepted.request, &choices));
     }
     b.effects.push(Effect::CreateStack(Box::new(NewStack {
         name: settings.stack_name(cluster),

@@ -2,7 +2,7 @@
 //!
 //! | what | where | rule |
 //! |---|---|---|
-//! | `/home`, `/opt/apps` | login node | the volume that the settings name; without one the system's |
+//! | `/home`, `/opt/apps` | login node | the settings' volume, by its id, on older types by its device; without one the system's |
 //! | `/home`, `/opt/apps` | compute node | the login node's, by NFS |
 //! | `/home` | both | the administrator's EFS or NFS file system, where there is one |
 //! | `/scratch`, `/scratch2`, … | both | the disks that the instance brings, where `ScratchConfiguration` is enabled |
@@ -27,6 +27,16 @@ const SWAP_FOLDER: &str = "/var/lib/clusterdrop-swap";
 /// NFS from the login node: a job waits for a login node that reboots, and does not lose its files (`hard`); one try each time, for the
 /// agent tries again.
 const NFS_OPTIONS: &str = "vers=4.2,hard,noatime,_netdev,retry=0";
+
+/// A folder that nodes share, and the device as which the template attaches its volume (`/dev/sdf`, `/dev/sdg`) on a machine of Xen.
+#[derive(Clone, Copy)]
+struct Shared {
+    at: &'static str,
+    device: &'static str,
+}
+
+const HOME: Shared = Shared { at: "/home", device: "/dev/xvdf" };
+const APPS: Shared = Shared { at: "/opt/apps", device: "/dev/xvdg" };
 
 /// What is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -122,18 +132,18 @@ pub struct Plan {
 pub fn decide(facts: &Facts, settings: &StorageSettings) -> Plan {
     let mut plan = Plan::default();
     home(facts, settings, &mut plan);
-    shared("/opt/apps", &settings.apps_volume, facts, &mut plan);
+    shared(APPS, &settings.apps_volume, facts, &mut plan);
     let scratch = scratch(facts, settings, &mut plan);
     swap(facts, settings, scratch.as_deref(), &mut plan);
     plan
 }
 
 fn home(facts: &Facts, settings: &StorageSettings, plan: &mut Plan) {
-    if facts.mounts.contains("/home") {
+    if facts.mounts.contains(HOME.at) {
         return;
     }
     match &settings.home {
-        None => shared("/home", &settings.home_volume, facts, plan),
+        None => shared(HOME, &settings.home_volume, facts, plan),
         Some(Home::Efs { .. }) if !facts.has_efs => {
             plan.obstacle.get_or_insert_with(|| {
                 "the home is on EFS, and the node's image has no mount.efs: it must have amazon-efs-utils".to_owned()
@@ -148,7 +158,7 @@ fn home(facts: &Facts, settings: &StorageSettings, plan: &mut Plan) {
 }
 
 /// A folder of the login node that the others see too.
-fn shared(at: &str, volume: &str, facts: &Facts, plan: &mut Plan) {
+fn shared(Shared { at, device }: Shared, volume: &str, facts: &Facts, plan: &mut Plan) {
     if facts.mounts.contains(at) {
         return;
     }
@@ -160,10 +170,11 @@ fn shared(at: &str, volume: &str, facts: &Facts, plan: &mut Plan) {
     if volume.is_empty() {
         return;
     }
-    let Some(disk) = facts.disks.iter().find(|disk| disk.is_volume(volume)) else {
-        let reason =
-            format!("the volume {volume} for {at} is not attached to this machine (yet), or its type does not show which disk it is");
-        plan.obstacle.get_or_insert(reason);
+    // Xen shows no ids, and keeps the device's name but for its beginning.
+    let is_xen = facts.disks.iter().all(|disk| disk.path.starts_with("/dev/xvd"));
+    let is_it = |disk: &&Disk| disk.is_volume(volume) || is_xen && disk.path == device;
+    let Some(disk) = facts.disks.iter().find(is_it) else {
+        plan.obstacle.get_or_insert(format!("the volume {volume} for {at} is not attached to this machine (yet)"));
         return;
     };
     match disk.content() {

@@ -91,6 +91,19 @@ fn a_volume_that_is_not_attached_yet_is_waited_for_and_what_is_mounted_already_s
 }
 
 #[test]
+fn on_a_machine_of_xen_a_volume_is_the_device_as_which_the_template_attaches_it() {
+    let xen = |disks: &[String]| Facts {
+        disks: disks::read(&format!("{{\"blockdevices\": [{}]}}", disks.join(", "))).unwrap(),
+        ..Facts::default()
+    };
+    let (root, home, apps) = (disk("/dev/xvda", r#"{"pttype": "gpt"}"#), disk("/dev/xvdf", "{}"), disk("/dev/xvdg", "{}"));
+    let made = ["make ext4 on the empty disk /dev/xvdf", "make ext4 on the empty disk /dev/xvdg"];
+    assert_eq!(effects(&decide(&xen(&[root.clone(), home.clone(), apps]), &volumes())), made);
+    assert!(decide(&xen(&[root]), &volumes()).obstacle.is_some());
+    assert!(decide(&facts(&[home]), &volumes()).effects.is_empty(), "where disks show their ids no name counts");
+}
+
+#[test]
 fn compute_nodes_have_home_and_apps_of_the_login_node() {
     let plan = decide(&compute(facts(&[])), &StorageSettings::default());
     let nfs = |at| format!("mount 10.75.0.9:{at} at {at} (nfs: vers=4.2,hard,noatime,_netdev,retry=0)");
