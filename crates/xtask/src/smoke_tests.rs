@@ -37,7 +37,14 @@ fn every_command_says_what_is_printed_and_what_to_do_if_it_is_not() {
         let rest = step.split_once("\n```\n").map(|(_, rest)| rest).unwrap_or_default();
         assert!(rest.starts_with("Prints:\n```\n") && rest.contains("\n```\nIf not: "), "{step}");
     }
-    for part in ["change set is accepted", "cluster comes up", "## 3. Jobs", "Missing keys are 404", "tag conditions, and a refused", "Tokens and keys"] {
+    for part in [
+        "change set is accepted",
+        "cluster comes up",
+        "## 3. Jobs",
+        "Missing keys are 404",
+        "tag conditions, and a refused",
+        "Tokens and keys",
+    ] {
         assert_eq!(PLAN.matches(part).count(), 1, "{part}");
     }
 }
