@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cf_node::agent::LINK_PORT;
-use cf_node::agent::keys::keys;
+use cf_node::agent::keys::Keys;
 use cf_node::link::{self, Counters, Limits};
 use cf_node::request::{Configuration, Refusal, Request};
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ fn a_machine_that_no_node_is_wanted_of_reports_the_refusal_at_once_and_asks_no_m
         counted.fetch_add(1, Ordering::SeqCst);
         std::future::ready(Configuration::Refused(Refusal::TooLate))
     };
-    let (_, key) = keys("a secret of this cluster only, 0123456789").unwrap();
+    let key = Keys::of("a secret of this cluster only, 0123456789").unwrap().link;
     let login = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = login.block_on(TcpListener::bind((bed.address(1), LINK_PORT))).unwrap();
     login.spawn(link::serve(listener, key, Limits::default(), Arc::new(Counters::default()), handler));
