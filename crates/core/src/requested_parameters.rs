@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_founding_example_is_accepted() {
+    fn c1_the_founding_example_is_accepted() {
         let text = include_bytes!("../../../templates/example.cf-create");
         let choices = read(&Body::Read(text.to_vec()), &settings()).unwrap();
         assert_eq!(choices.len(), 9);
@@ -330,5 +330,35 @@ mod tests {
         assert_eq!(only_problem(r#"{"ComputeMaxNodes": 33}"#).wrong, over_limit(32, false));
         // The default of the other one counts too.
         assert_eq!(only_problem(r#"{"ComputeInitialNodes": "9"}"#).wrong, over(4));
+    }
+
+    #[test]
+    fn c4_and_c13_what_is_the_sites_is_refused_by_its_name() {
+        let names = ["AccessKeyName", "AccessNetwork", "AccessUsername", "FlightProfileBucket", "FlightProfiles", "FlightFeatures"];
+        for name in
+            names.into_iter().chain(["PersonalityData", "ImageId", "LoginImage", "ComputeOwnImage", "HomeFileSystem", "ClusterZone"])
+        {
+            assert_eq!(only_problem(&format!(r#"{{"{name}": "x"}}"#)).wrong, Wrong::SystemOnly, "{name}");
+        }
+        assert!(read(&Body::Read(b"{}".to_vec()), &settings()).is_ok());
+    }
+
+    #[test]
+    fn c5_what_is_out_of_bounds_is_refused_before_anything_is_made() {
+        let is_accepted = |name: &str, value: &str| {
+            let most = if name == MOST { "" } else { r#""ComputeMaxNodes": 32, "# };
+            read(&Body::Read(format!(r#"{{{most}"{name}": "{value}"}}"#).into()), &settings()).is_ok()
+        };
+        for (name, good, bad) in [
+            ("MasterSystemVolumeSize", ["16", "16384"], ["15", "16385"]),
+            (INITIAL, ["0", "32"], ["-1", "33"]),
+            (MOST, ["1", "32"], ["0", "33"]),
+            ("HomeVolumeSize", ["1", "16384"], ["0", "16385"]),
+            ("AppsVolumeSize", ["1", "16384"], ["0", "16385"]),
+        ] {
+            assert!(good.iter().all(|value| is_accepted(name, value)), "{name}");
+            assert!(!bad.iter().any(|value| is_accepted(name, value)), "{name}");
+        }
+        assert!(!is_accepted("AccessUsername", "Bob.X"));
     }
 }

@@ -8,12 +8,13 @@ use anyhow::{Context, Result};
 use cf_local::root;
 
 /// Where tests, rules and groups of the decision table stand, and how a line begins that gives one its name.
-const PLACES: [(&str, &str, &[&str]); 5] = [
+const PLACES: [(&str, &str, &[&str]); 6] = [
     ("crates", "rs", &["fn ", "async fn "]),
     ("tests/src", "rs", &["fn "]),
     ("tests/tests", "rs", &["fn ", "async fn "]),
     ("tests/rules", "guard", &["rule "]),
     ("tests/iam/table", "yaml", &["- group: "]),
+    ("tools/emulator/selfcheck", "py", &["def "]),
 ];
 
 /// Every name that a table may give.

@@ -1,6 +1,7 @@
 //! What a clause needs of a world besides the domain's two traits: other people's hands, and time.
 
 use anyhow::{Context, Result};
+use cf_core::body::Choices;
 use cf_core::effect::Execute;
 use cf_core::effect::{Effect, Expect, NewStack};
 use cf_core::fault::Fault;
@@ -64,7 +65,10 @@ pub trait Words: ContractWorld {
         NewStack {
             name: settings.stack_name(&cluster),
             token: request.token("create"),
-            parameters: parameters.iter().map(|(name, value)| (name.clone(), settings.system_value(*value, &key, &request))).collect(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), settings.system_value(*value, &key, &request, &Choices::new())))
+                .collect(),
             tags: tags(&cluster, &request, &settings.deployment),
             template: settings.template.key(),
         }

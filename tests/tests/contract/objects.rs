@@ -174,7 +174,7 @@ pub async fn a_state_file_that_nobody_can_read_says_nothing_and_can_be_written_o
     let status = Status {
         cluster: "demo".to_owned(),
         state: State::Ready,
-        message: StateText::Ready { login: "198.51.100.7".to_owned(), nodes: None },
+        message: StateText::Ready { login: "198.51.100.7".to_owned(), nodes: None, scheduler: None },
         progress: None,
         login: None,
         login_command: None,
