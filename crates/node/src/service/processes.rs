@@ -91,7 +91,7 @@ impl Processes {
             Stage::Program(pid) => match outcome(pid)? {
                 Outcome::Exit(0) if self.pid_file.is_some() => {
                     self.stage = Stage::Returned(Instant::now());
-                    self.find_daemon()
+                    self.find_daemon(&ended)
                 }
                 Outcome::Exit(0) if !self.alone => {
                     self.stage = Stage::Left;
@@ -99,7 +99,7 @@ impl Processes {
                 }
                 other => Some(other.to_string()),
             },
-            Stage::Returned(_) => self.find_daemon(),
+            Stage::Returned(_) => self.find_daemon(&ended),
             Stage::Daemon(pid) => match outcome(pid) {
                 Some(outcome) => Some(outcome.to_string()),
                 None => (!is_alive(pid)).then(|| "has ended".to_owned()),
@@ -108,10 +108,15 @@ impl Processes {
         }
     }
 
-    fn find_daemon(&mut self) -> Option<String> {
+    fn find_daemon(&mut self, ended: &[(Pid, Outcome)]) -> Option<String> {
         let Stage::Returned(since) = self.stage else { return None };
         let file = self.pid_file.as_deref()?;
-        if let Some(pid) = read_pid(file).filter(|pid| is_alive(*pid)) {
+        let pid = read_pid(file);
+        // It may have come and gone between two looks.
+        if let Some((_, outcome)) = ended.iter().find(|(ended, _)| Some(*ended) == pid) {
+            return Some(outcome.to_string());
+        }
+        if let Some(pid) = pid.filter(|pid| is_alive(*pid)) {
             self.stage = Stage::Daemon(pid);
             return None;
         }
