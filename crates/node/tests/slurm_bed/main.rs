@@ -31,7 +31,7 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
     ensure!(hosts.contains("10.77.0.10\tlogin1"), "{hosts}");
 
     // A job that waits for a node, which then comes.
-    let job = "srun sh -c \"'hostname; id -u; printenv OMPI_MCA_pml http_proxy'\"";
+    let job = "srun sh -c 'hostname; id -u; printenv OMPI_MCA_pml http_proxy'";
     let job = login.as_user(&[job])?.spawn()?;
     let instance = cluster.until_launched(&login)?;
     let mut compute = cluster.machine(1, &instance)?;
