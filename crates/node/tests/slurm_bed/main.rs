@@ -46,6 +46,13 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
     ensure!(began.elapsed() <= booted + BEYOND_BOOT_MAX, "{}", login.log());
     assert_eq!(compute.node.run(&["id", "-u", "alice"])?, uid);
 
+    // slurmctld writes its state down some seconds after a change. Without that a controller that is killed takes the node for one that is
+    // off, and its machine is ended.
+    login.node.run(&["scontrol", "update", "nodename=compute-1", "comment=on-the-disk"])?;
+    wait::until("the node on slurmctld's disk", WAIT_MAX, || {
+        Ok(login.node.run(&["grep", "-aq", "on-the-disk", "/var/lib/slurm/slurmctld/node_state"]).is_ok().then_some(()))
+    })?;
+
     // A controller that is killed is there again, and that is reported.
     let before = login.node.read("/run/slurmctld.pid")?;
     login.node.run(&["kill", "-9", before.trim()])?;
