@@ -28,6 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A host key is made once; sshd needs its folder at each boot.
 const SSHD: &str = "ssh-keygen -A >/dev/null && install -d -m 755 /run/sshd && /usr/sbin/sshd";
 
+/// What people's own programs find, once they have logged in. The agent has lines of its own there.
+const ENVIRONMENT: &str = "grep -qsx \"$1\" /etc/environment || echo \"$1\" >>/etc/environment";
+
 /// As the unit has it: it starts where the agent is installed and the node has settings. $$ is the agent's own id after `exec`.
 const AGENT: &str = "echo $$ >/run/agent.pid && exec /opt/clusterdrop/bin/cf-node boot";
 const IS_INSTALLED: &str = "test -e /etc/systemd/system/cf-node.service && test -e /etc/clusterdrop/node.json";
@@ -190,7 +193,7 @@ impl Machine {
         if !public.is_empty() {
             node.run(&["ip", "address", "add", &format!("{public}/32"), "dev", "lo"])?;
         }
-        node.write("/etc/environment", 0o644, format!("{}={}\n", aws::ENDPOINT, self.endpoint))?;
+        node.run(&["sh", "-c", ENVIRONMENT, "sh", &format!("{}={}", aws::ENDPOINT, self.endpoint)])?;
         node.run(&["sh", "-c", SSHD])?;
         if !is_first {
             return Ok(());

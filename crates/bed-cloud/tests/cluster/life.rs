@@ -3,10 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-
-/// No compute node before it is wanted.
-const EMPTY: &str = r#"{"ComputeInitialNodes": "0", "ComputeMaxNodes": "4"}"#;
+use crate::cluster::{Cluster, EMPTY};
 
 #[test]
 fn a_user_logs_in_at_the_address_of_the_answer_and_after_the_deletion_nothing_runs() -> Result<()> {

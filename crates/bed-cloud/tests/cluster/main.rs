@@ -2,5 +2,8 @@
 //! of its instances, with their real user data, the agent that the deployment has published, and Debian's packages.
 
 mod cluster;
+mod failures;
+mod jobs;
 mod life;
+mod markets;
 mod user;

@@ -27,6 +27,9 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// slurmctld may take so long to answer for the first time before its silence is a problem.
 const SLURM_STARTS_WITHIN: Duration = Duration::from_mins(10);
 
+/// While it has not answered, it is asked so often at least.
+const SLURM_STARTS_AGAIN: Duration = Duration::from_secs(5);
+
 /// Notes that are shown at most, and for how long.
 const NOTES_MAX: usize = 10;
 const NOTES_FOR: Duration = Duration::from_hours(1);
@@ -108,9 +111,15 @@ impl<O: Outside> Task<'_, O> {
         let Passed { again, mut problems, notes, is_slurm_silent } = self.scaler.pass().await;
         let now = Instant::now();
         self.failures = if problems.is_empty() { 0 } else { self.failures.saturating_add(1) };
-        let pause = if self.failures == 0 { again } else { Some(self.backoff()) };
+        let has_started = self.memory.summary.is_some() || !is_slurm_silent;
+        let pause = match self.failures {
+            0 => again,
+            // The initial nodes wait for slurmctld.
+            _ if !has_started => Some(self.backoff().min(SLURM_STARTS_AGAIN)),
+            _ => Some(self.backoff()),
+        };
         self.passes_at = pause.map(|pause| now + pause.max(BETWEEN));
-        if is_slurm_silent && self.memory.summary.is_none() && self.began.elapsed() < SLURM_STARTS_WITHIN {
+        if !has_started && self.began.elapsed() < SLURM_STARTS_WITHIN {
             problems.retain(|problem| !problem.starts_with("Slurm"));
         }
         for problem in &problems {

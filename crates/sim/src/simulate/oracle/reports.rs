@@ -93,7 +93,7 @@ impl NodeHistory {
             return Some(format!("its login node did not report this of Slurm, or nobody can log in: {scheduler:?}"));
         }
         if let StateText::Ready { scheduler: said, .. } = &status.message
-            && said != scheduler
+            && said.as_deref() != scheduler.as_ref()
         {
             return Some(format!("its sentence is about {said:?}, and it shows {scheduler:?}"));
         }
