@@ -52,11 +52,11 @@ impl Cluster {
             aws(&["s3", "mb", &format!("s3://{bucket}")])?;
         }
         aws(&["secretsmanager", "create-secret", "--name", "cluster", "--secret-string", "Zk3vQ8pTr6WmXc1dNy5hBf9jLs2gAe7u"])?;
-        let configuration = ["--launch-configuration-name", "machines"];
-        let launch = ["--image-id", "ami-12345678", "--instance-type", "c6i.large"];
-        aws(&[&["autoscaling", "create-launch-configuration"], &configuration[..], &launch].concat())?;
-        let sizes = ["--min-size", "0", "--max-size", "2", "--availability-zones", &format!("{REGION}a")];
-        aws(&[&["autoscaling", "create-auto-scaling-group", "--auto-scaling-group-name", GROUP], &configuration[..], &sizes].concat())?;
+        let data = r#"{"ImageId": "ami-12345678", "InstanceType": "c6i.large"}"#;
+        aws(&["ec2", "create-launch-template", "--launch-template-name", "machines", "--launch-template-data", data])?;
+        let group = ["autoscaling", "create-auto-scaling-group", "--auto-scaling-group-name", GROUP];
+        let template = ["--launch-template", "LaunchTemplateName=machines", "--availability-zones", &format!("{REGION}a")];
+        aws(&[&group[..], &template, &["--min-size", "0", "--max-size", "2"]].concat())?;
         let script = folder.path().join("00-key");
         fs::write(&script, include_str!("profile.sh"))?;
         aws(&["s3", "cp", &script.display().to_string(), "s3://profiles/customizer/Alice.B/configure.d/00-key"])?;

@@ -31,7 +31,7 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
     ensure!(hosts.contains("10.77.0.10\tlogin1"), "{hosts}");
 
     // A job that waits for a node, which then comes.
-    let job = "srun sh -c \"'hostname; id -u; printenv OMPI_MCA_pml http_proxy'\"";
+    let job = "srun sh -c 'hostname; id -u; printenv OMPI_MCA_pml http_proxy'";
     let job = login.as_user(&[job])?.spawn()?;
     let instance = cluster.until_launched(&login)?;
     let mut compute = cluster.machine(1, &instance)?;
@@ -45,6 +45,13 @@ fn a_login_node_and_a_compute_node_form_a_cluster_that_runs_a_job_and_survives_i
     assert_eq!(ran, format!("compute-1\n{uid}ucx\nhttp://10.77.0.10:3128\n"), "{said}\n{}\n{}", login.log(), compute.log());
     ensure!(began.elapsed() <= booted + BEYOND_BOOT_MAX, "{}", login.log());
     assert_eq!(compute.node.run(&["id", "-u", "alice"])?, uid);
+
+    // slurmctld writes its state down some seconds after a change. Without that a controller that is killed takes the node for one that is
+    // off, and its machine is ended.
+    login.node.run(&["scontrol", "update", "nodename=compute-1", "comment=on-the-disk"])?;
+    wait::until("the node on slurmctld's disk", WAIT_MAX, || {
+        Ok(login.node.run(&["grep", "-aq", "on-the-disk", "/var/lib/slurm/slurmctld/node_state"]).is_ok().then_some(()))
+    })?;
 
     // A controller that is killed is there again, and that is reported.
     let before = login.node.read("/run/slurmctld.pid")?;
