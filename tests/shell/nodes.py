@@ -15,7 +15,8 @@ def said(part):
     if isinstance(part, str):
         return part
     if "Fn::Sub" in part:
-        return re.sub(r"\$\{(.*?)\}", r"\1", part["Fn::Sub"])
+        text = part["Fn::Sub"]
+        return re.sub(r"\$\{(.*?)\}", r"\1", text[0] if isinstance(text, list) else text)
     mapping, first, second = part["Fn::FindInMap"]
     return template["Mappings"][mapping][first][second]
 

@@ -136,6 +136,12 @@ def _volume_delete(physical_id, properties):
     ec2._tags.pop(physical_id, None)
 
 
+def attach(properties: dict, instance: dict) -> None:
+    """The volumes that an instance of a template names. CloudFormation attaches them before it awaits the instance's signal."""
+    for wanted in properties.get("Volumes") or []:
+        _attachment_create("", {**wanted, "InstanceId": instance["InstanceId"]}, "")
+
+
 def _attachment_create(logical_id, properties, stack_name):
     from ministack.services import ec2
 

@@ -141,6 +141,7 @@ def _create(logical_id, properties, stack_name):
     properties = from_launch_template(properties)
     instance = launch(properties)
     tag(instance, [*specified_tags(properties, "instance"), *(properties.get("Tags") or [])])
+    disks.attach(properties, instance)
     return instance["InstanceId"], {
         "InstanceId": instance["InstanceId"], "VpcId": instance["VpcId"],
         "AvailabilityZone": instance["Placement"]["AvailabilityZone"],

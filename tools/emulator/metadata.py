@@ -7,6 +7,7 @@ role, named after the instance, as on AWS: under AUTH=true they may what the rol
 
 import base64
 import json
+import re
 import time
 
 from emulator.scaling import interruptions
@@ -75,8 +76,13 @@ def _leaf(instance: dict, path: str) -> str | None:
 
 
 def _flat(instance: dict) -> dict[str, str]:
+    from ministack.services import ec2
+
     zone = instance["Placement"]["AvailabilityZone"]
+    # A locally administered address, as EC2's are, of the digits that make the instance's id its own.
+    mac = ":".join(["02", *re.findall("..", instance["InstanceId"][-10:])])
     return {
+        "mac": mac, f"network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks": ec2._vpcs.get(instance["VpcId"], {}).get("CidrBlock", ""),
         "ami-id": instance["ImageId"], "instance-id": instance["InstanceId"], "instance-type": instance["InstanceType"],
         "instance-life-cycle": instance["_market"], "local-ipv4": instance["PrivateIpAddress"],
         "public-ipv4": instance["PublicIpAddress"], "local-hostname": instance["PrivateDnsName"], "hostname": instance["PrivateDnsName"],

@@ -17,7 +17,7 @@ pub struct SettingError {
 }
 
 /// Settings that go into parameters of every cluster as they are. Unset ones are left to the template's own defaults.
-const FIXED: [(&str, SystemValue); 9] = [
+const FIXED: [(&str, SystemValue); 12] = [
     ("CLUSTERDROP_ACCESS_NETWORK", SystemValue::AccessNetwork),
     ("CLUSTERDROP_VPC", SystemValue::Vpc),
     ("CLUSTERDROP_SUBNET", SystemValue::Subnet),
@@ -27,6 +27,9 @@ const FIXED: [(&str, SystemValue); 9] = [
     ("CLUSTERDROP_AGENT_X86_64", SystemValue::AgentX86),
     ("CLUSTERDROP_AGENT_ARM64", SystemValue::AgentArm),
     ("CLUSTERDROP_COMPUTE_OUTBOUND", SystemValue::ComputeOutbound),
+    ("CLUSTERDROP_ZONE", SystemValue::Zone),
+    ("CLUSTERDROP_HOME_FILE_SYSTEM", SystemValue::HomeEfs),
+    ("CLUSTERDROP_HOME_NFS", SystemValue::HomeNfs),
 ];
 
 /// Settings with the type of nodes where a file names none, and the parameter of the template that each stands for.

@@ -169,7 +169,8 @@ mod tests {
     /// `Mappings: Size` of the template, line by line.
     fn sizes() -> Vec<(&'static str, &'static str)> {
         let line = |line: &'static str| line.trim().strip_suffix('}')?.split_once(": {Type: ");
-        DEFAULT_TEXT.lines().filter_map(line).filter(|(size, _)| *size != OTHER).collect()
+        let mapping = DEFAULT_TEXT.lines().skip_while(|line| *line != "  Size:").skip(1).take_while(|line| line.starts_with("    "));
+        mapping.filter_map(line).filter(|(size, _)| *size != OTHER).collect()
     }
 
     #[test]

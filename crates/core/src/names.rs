@@ -67,36 +67,94 @@ impl User {
     }
 }
 
-/// Accounts that Amazon Linux 2023 has before any user comes, `root` first among them.
-const RESERVED_LOGINS: [&str; 28] = [
+/// The numbers of users' accounts: above those that Debian gives out (`UID_MAX` 60,000) and those that systemd takes for units (61,184 to
+/// 65,519), below those that an image of a container gets (524,288; systemd, "Users, Groups, UIDs and GIDs").
+pub const USER_NUMBERS: std::ops::Range<u32> = 300_000..500_000;
+
+/// The number of a user's account, and of its group: the same on every node of every cluster of the user, for homes are shared between
+/// nodes and outlive clusters (decision 11). Two users may have the same; no node and no folder has both.
+pub fn number_of_user(user: &str) -> u32 {
+    let digest = Sha256::digest(user.as_bytes());
+    let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let length = u64::from(USER_NUMBERS.end - USER_NUMBERS.start);
+    USER_NUMBERS.start + u32::try_from(number % length).unwrap_or_default()
+}
+
+/// Accounts and groups that Debian 13 has before any user comes, `root` first among them, with those of its packages for Slurm and NFS;
+/// and those of Amazon Linux, which nodes had before.
+const RESERVED_LOGINS: [&str; 72] = [
     "adm",
+    "admin",
+    "apt",
+    "audio",
+    "avahi",
+    "backup",
     "bin",
+    "cdrom",
     "chrony",
+    "crontab",
     "daemon",
     "dbus",
+    "debian",
+    "dhcpcd",
+    "dialout",
+    "dip",
+    "disk",
     "ec2-user",
+    "fax",
+    "floppy",
     "ftp",
     "games",
+    "gnats",
     "halt",
+    "input",
+    "irc",
+    "kmem",
+    "kvm",
+    "list",
     "lp",
     "mail",
-    "nobody",
+    "man",
+    "messagebus",
+    "munge",
+    "netdev",
+    "news",
     "nfsnobody",
+    "nobody",
     "operator",
+    "plugdev",
     "polkitd",
+    "proxy",
+    "render",
     "root",
     "rpc",
     "rpcuser",
-    "users",
+    "sasl",
+    "sgx",
+    "shadow",
     "shutdown",
     "slurm",
-    "munge",
+    "src",
     "sshd",
     "ssm-user",
-    "sync",
-    "tss",
-    "wheel",
+    "staff",
+    "statd",
     "sudo",
+    "sync",
+    "sys",
+    "systemd",
+    "tape",
+    "tcpdump",
+    "tss",
+    "tty",
+    "users",
+    "utmp",
+    "uucp",
+    "uuidd",
+    "video",
+    "voice",
+    "wheel",
+    "www-data",
 ];
 
 /// A cluster's name as its user writes it: `[a-zA-Z0-9][-a-zA-Z0-9]*`, at most 40 characters.

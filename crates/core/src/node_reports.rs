@@ -242,6 +242,11 @@ impl NodesShown {
         Self { known_hosts: self.known_hosts.iter().filter(is_of_login).cloned().collect(), ..self.clone() }
     }
 
+    /// Whether somebody waits for it who reads `before`: for a failure, or for the first word of Slurm after the address.
+    pub fn is_awaited_after(&self, before: &Self) -> bool {
+        self.shows_another_failure_than(before) || (self.scheduler.is_some() && before.scheduler.is_none())
+    }
+
     /// Whether it shows a failure that `before` does not.
     pub fn shows_another_failure_than(&self, before: &Self) -> bool {
         self.failed_nodes.iter().any(|node| !before.failed_nodes.contains(node))

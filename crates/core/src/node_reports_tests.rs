@@ -80,7 +80,9 @@ fn slurm_is_shown_as_the_login_node_reports_it_and_as_no_other_node_does() {
     let reports = |state| NodeReport { scheduler: Some(testing::scheduler_report()), ..report(state) };
     let of = |all: &[(u32, NodeReport)]| {
         let mut kept = NodeReports::default();
-        all.iter().for_each(|(nth, report)| kept.add(ReportedNode::numbered(*nth), report.clone()));
+        for (nth, report) in all {
+            kept.add(ReportedNode::numbered(*nth), report.clone());
+        }
         NodesShown::of(&kept, Some("198.51.100.7"), node_failure)
     };
     let shown = of(&[(0, reports(NodeState::Ready))]);

@@ -4,24 +4,20 @@ use std::collections::BTreeSet;
 
 use crate::body::{self, Body, Choices};
 use crate::characters::{self, lookalike};
-use crate::instance_type::{Architecture, NODES, Node};
 use crate::message::{self, Odd, ParameterProblem, Problem, Rule, Wrong};
 use crate::number::{Number, Range};
 use crate::settings::Settings;
+use crate::template::SystemValue;
+
+mod rules;
 
 /// The parameters that take no decimals: there is no half a node. A template cannot say so.
-const WHOLE: [&str; 3] = [INITIAL, MOST, "MasterSystemVolumeSize"];
+const WHOLE: [&str; 7] = [INITIAL, MOST, "MasterSystemVolumeSize", "HomeVolumeSize", "AppsVolumeSize", "SwapSize", "SwapSizeMax"];
 
 const INITIAL: &str = "ComputeInitialNodes";
 
 /// The parameter that bounds how many compute nodes a cluster may have.
 pub const MOST: &str = "ComputeMaxNodes";
-
-/// The parameter that bounds how many of them may be on demand; empty: all.
-const ON_DEMAND: &str = "ComputeOnDemandMaxNodes";
-
-/// The price of spot nodes; 0: all nodes are on demand.
-const PRICE: &str = "ComputeSpotPrice";
 
 /// Parses and validates the parameters of a `.cf-create`. Numbers come out in their canonical form. Returns all problems at once, sorted.
 pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {
@@ -29,8 +25,7 @@ pub fn read(body: &Body, settings: &Settings) -> Result<Choices, Vec<Problem>> {
     let requested = RequestedParameters::of(&given, settings);
     let mut problems: Vec<Problem> = given.iter().filter_map(|(name, value)| requested.check_parameter(name, value)).collect();
     problems.extend(settings.region.absent(&requested.choices, settings.template));
-    problems.extend(NODES.into_iter().filter_map(|node| requested.without_agent(node)));
-    problems.extend(RULES.iter().filter_map(|rule| rule(&requested)));
+    problems.extend(rules::broken(&requested));
     message::sort(&mut problems);
     if problems.is_empty() { Ok(requested.choices) } else { Err(problems) }
 }
@@ -87,24 +82,22 @@ impl<'a> RequestedParameters<'a> {
 
     /// A requested number, or its default; `None` where the given value is not valid.
     fn number(&self, name: &str) -> Option<Number> {
-        let given = (!self.wrong.contains(name)).then(|| self.settings.effective(&self.choices, name))?;
-        Number::read(given?)
+        Number::read(self.effective(name)?)
+    }
+
+    /// The value of a parameter as it is taken, or its default; `None` where the given value is not valid.
+    fn effective(&self, name: &str) -> Option<&str> {
+        (!self.wrong.contains(name)).then(|| self.settings.effective(&self.choices, name))?
+    }
+
+    /// A value of the deployment's; `None` where it has none.
+    fn fixed(&self, value: SystemValue) -> Option<&str> {
+        self.settings.fixed.get(&value).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// A problem with a number, which is named in its one form.
     fn problem(name: &str, value: &Number, wrong: Wrong) -> Problem {
         Problem::Parameter(Box::new(ParameterProblem { name: name.to_owned(), value: value.to_string(), wrong, odd: None }))
-    }
-
-    /// A type that is named and for which there is no agent of the nodes. Without the one for x86_64 is only a local AWS on another
-    /// machine, where every node is that machine (`AgentArchitectures` in template.yaml).
-    fn without_agent(&self, node: Node) -> Option<Problem> {
-        let (parameter, kind) = node.named(|name| self.settings.template.effective(&self.choices, name))?;
-        let (value, architecture) = (self.choices.get(parameter)?, Architecture::of(kind));
-        let is_missing = architecture == Architecture::Arm && !self.settings.has_agent_for(architecture);
-        let wrong = Wrong::Rule(Rule::NoAgent { kind: kind.to_owned(), architecture });
-        is_missing
-            .then(|| Problem::Parameter(Box::new(ParameterProblem { name: parameter.into(), value: value.clone(), wrong, odd: None })))
     }
 
     fn check_parameter(&self, name: &str, value: &str) -> Option<Problem> {
@@ -114,6 +107,9 @@ impl<'a> RequestedParameters<'a> {
         };
         if template.is_protected(name) {
             return problem(Wrong::SystemOnly);
+        }
+        if let Some(rule) = Rule::of_value(name, value) {
+            return problem(Wrong::Rule(rule));
         }
         if let Some(parameter) = template.parameters.get(name) {
             let here = self.range_here(name);
@@ -155,35 +151,6 @@ pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
-}
-
-/// What the template cannot express. A rule is one function and one line here.
-const RULES: &[fn(&RequestedParameters<'_>) -> Option<Problem>] =
-    &[initial_nodes_within_max, max_nodes_within_limit, on_demand_nodes_within_max, on_demand_nodes_are_all_without_spot];
-
-fn initial_nodes_within_max(requested: &RequestedParameters<'_>) -> Option<Problem> {
-    let (initial, most) = (requested.number(INITIAL)?, requested.number(MOST)?);
-    let limit = Number::from(requested.settings.nodes_max);
-    let here = requested.range_here(INITIAL).nearest(&initial);
-    (initial > here).then(|| RequestedParameters::problem(INITIAL, &initial, Wrong::InitialNodes { most, limit, here }))
-}
-
-fn max_nodes_within_limit(requested: &RequestedParameters<'_>) -> Option<Problem> {
-    let most = requested.number(MOST)?;
-    let limit = Number::from(requested.settings.nodes_max);
-    let is_default = !requested.given.contains_key(MOST);
-    (most > limit).then(|| RequestedParameters::problem(MOST, &most, Wrong::MaxNodes { limit, is_default }))
-}
-
-fn on_demand_nodes_within_max(requested: &RequestedParameters<'_>) -> Option<Problem> {
-    let (on_demand, most) = (requested.number(ON_DEMAND)?, requested.number(MOST)?);
-    (on_demand > most).then(|| RequestedParameters::problem(ON_DEMAND, &on_demand, Wrong::Rule(Rule::OnDemandWithinMax { most })))
-}
-
-fn on_demand_nodes_are_all_without_spot(requested: &RequestedParameters<'_>) -> Option<Problem> {
-    let (on_demand, most) = (requested.number(ON_DEMAND)?, requested.number(MOST)?);
-    let is_too_few = requested.number(PRICE)? == Number::from(0) && on_demand < most;
-    is_too_few.then(|| RequestedParameters::problem(ON_DEMAND, &on_demand, Wrong::Rule(Rule::OnDemandIsAllWithoutSpot { most })))
 }
 
 #[cfg(test)]
@@ -363,40 +330,5 @@ mod tests {
         assert_eq!(only_problem(r#"{"ComputeMaxNodes": 33}"#).wrong, over_limit(32, false));
         // The default of the other one counts too.
         assert_eq!(only_problem(r#"{"ComputeInitialNodes": "9"}"#).wrong, over(4));
-    }
-
-    #[test]
-    fn nodes_on_demand_are_at_most_as_many_as_nodes_and_all_where_there_is_no_spot() {
-        let rule = |text: &str| match only_problem(text).wrong {
-            Wrong::Rule(rule) => rule,
-            other => panic!("{text}: {other:?}"),
-        };
-        let accepted = |text: &str| read(&Body::Read(text.into()), &settings()).is_ok();
-        assert!(accepted(r#"{"ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 8}"#) && accepted(r#"{"ComputeOnDemandMaxNodes": ""}"#));
-        assert_eq!(rule(r#"{"ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 9}"#), Rule::OnDemandWithinMax { most: 8.into() });
-        assert!(accepted(r#"{"ComputeSpotPrice": 0, "ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 8}"#));
-        assert!(accepted(r#"{"ComputeSpotPrice": "0.01", "ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": "0"}"#));
-        for price in ["0", "0.00"] {
-            let text = format!(r#"{{"ComputeSpotPrice": "{price}", "ComputeMaxNodes": 8, "ComputeOnDemandMaxNodes": 7}}"#);
-            assert_eq!(rule(&text), Rule::OnDemandIsAllWithoutSpot { most: 8.into() }, "{price}");
-        }
-        for wrong in ["2.5", "two", "-1", "1001"] {
-            let problem = only_problem(&format!(r#"{{"ComputeOnDemandMaxNodes": "{wrong}"}}"#));
-            assert!(matches!(problem.wrong, Wrong::Pattern { .. }), "{wrong}: {problem:?}");
-        }
-    }
-
-    #[test]
-    fn an_arm_type_is_refused_where_the_nodes_program_is_not_built_for_it() {
-        let text = r#"{"ComputeInstanceType": "other", "ComputeInstanceTypeOther": "c7g.large"}"#;
-        let body = Body::Read(text.into());
-        assert!(read(&body, &settings()).is_ok());
-        let mut without = settings();
-        without.fixed.remove(&crate::template::SystemValue::AgentArm);
-        let wrong = Wrong::Rule(Rule::NoAgent { kind: "c7g.large".into(), architecture: Architecture::Arm });
-        let problem = ParameterProblem { name: "ComputeInstanceTypeOther".into(), value: "c7g.large".into(), wrong, odd: None };
-        assert_eq!(read(&body, &without).unwrap_err(), [Problem::Parameter(Box::new(problem))]);
-        assert!(read(&Body::Read(br#"{"ComputeInstanceTypeOther": "c6i.large"}"#.to_vec()), &without).is_ok());
-        assert!(read(&Body::Read(b"{}".to_vec()), &without).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::body::Choices;
 use crate::instance_type::{Architecture, COMPUTE, LOGIN, Node, stands_in_placement_group};
 use crate::key::UploadKey;
-use crate::names::{Cluster, StackName};
+use crate::names::{Cluster, StackName, number_of_user};
 use crate::region::Region;
 use crate::request::RequestId;
 use crate::template::{SystemValue, Template};
@@ -144,6 +144,7 @@ impl Settings {
             SystemValue::UserBucket => self.user_bucket.clone(),
             SystemValue::Request => request.to_string(),
             SystemValue::NodeLogs => self.logs(key).unwrap_or_default(),
+            SystemValue::UserNumber => number_of_user(cluster.user.as_str()).to_string(),
             SystemValue::LoginImage => debian(self.architecture(LOGIN, choices)),
             SystemValue::ComputeImage => debian(self.architecture(COMPUTE, choices)),
             SystemValue::LoginOwnImage => self.own_image(LOGIN, choices),

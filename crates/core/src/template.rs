@@ -87,6 +87,10 @@ pub enum SystemValue {
     ComputeOwnImage,
     ComputePlacement,
     ComputeOutbound,
+    Zone,
+    HomeEfs,
+    HomeNfs,
+    UserNumber,
 }
 
 impl Template {
@@ -141,7 +145,7 @@ mod tests {
         for name in card.metadata.user_parameters.iter().chain(card.metadata.system_parameters.keys()) {
             assert!(card.parameters.contains_key(name), "{name}");
         }
-        assert_eq!(card.metadata.user_parameters.len(), 10);
+        assert_eq!(card.metadata.user_parameters.len(), 27);
         assert!(card.is_protected("AccessUsername") && card.is_protected("FlightProfiles") && !card.is_protected("Nonsense"));
     }
 
@@ -158,6 +162,19 @@ mod tests {
         assert_eq!(count(&[("ComputeSpotPrice", "0")]) + 2, count(&[]));
         assert_eq!(count(&[("ComputeOnDemandMaxNodes", "0")]) + 2, count(&[]));
         assert_eq!(count(&[("ComputeOnDemandMaxNodes", "3")]), count(&[]));
+        // The volumes that are asked for, the door to the site's homes, the placement group.
+        let both = ("VolumeLayout", "discrete.home-discrete.apps");
+        for (values, more) in [
+            (&[both][..], 2),
+            (&[both, ("HomeVolumeRetention", "retain")], 2),
+            (&[both, ("HomeVolumeId", "vol-0a1b2c3d")], 1),
+            (&[("VolumeLayout", "discrete.home")], 1),
+            (&[("HomeFileSystem", "fs-0a1b2c3d")], 1),
+            (&[("HomeNfs", "fs.site.example:/homes")], 0),
+            (&[("ComputePlacement", "cluster")], 1),
+        ] {
+            assert_eq!(count(values), count(&[]) + more, "{values:?}");
+        }
     }
 
     #[test]

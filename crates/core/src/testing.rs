@@ -33,6 +33,7 @@ pub fn settings() -> Settings {
             (SystemValue::AgentX86, "0a".repeat(32)),
             (SystemValue::AgentArm, "0b".repeat(32)),
             (SystemValue::ComputeOutbound, "proxy".into()),
+            (SystemValue::Zone, "eu-west-2a".into()),
         ]),
         timeout_seconds: 30,
         mail: Some(MailRoute { from: "clusters@site.example".into(), to: "admin@site.example".into() }),

@@ -238,7 +238,7 @@ fn reported(scene: &Scene, state: State, seconds: i64, before: Option<NodeReport
     shown.updated = snapshot.now - SignedDuration::from_secs(seconds);
     shown.reported = NodesShown::of(&of(before), login.as_deref(), node_failure);
     let message = match &login {
-        Some(login) => StateText::Ready { login: login.clone(), nodes: None, scheduler: shown.reported.scheduler.clone() },
+        Some(login) => StateText::Ready { login: login.clone(), nodes: None, scheduler: shown.reported.scheduler.clone().map(Box::new) },
         None => StateText::Creating(None),
     };
     shown.message = message.to_string();
@@ -406,18 +406,26 @@ fn progress_of_a_delete_writes_the_ledger_where_it_is_first_reported_or_its_stac
 }
 
 /// A report of the login node with so many jobs that run.
-fn busy(jobs: u32) -> Option<NodeReport> {
+fn busy(jobs: u32) -> NodeReport {
     let scheduler = testing::scheduler_report();
     let scheduler = SchedulerReport { jobs: JobsReport { running: jobs, ..scheduler.jobs }, ..scheduler };
-    Some(NodeReport { scheduler: Some(scheduler), ..report(NodeState::Ready) })
+    NodeReport { scheduler: Some(scheduler), ..report(NodeState::Ready) }
 }
 
 #[test]
 fn a_cluster_full_of_jobs_is_shown_once_a_minute_and_one_where_nothing_changes_never() {
     let (written, early, nothing) = ((true, false), (false, true), (false, false));
-    for (seconds, before, now, expected) in
-        [(59, busy(1), busy(2), early), (60, busy(1), busy(2), written), (10, None, busy(1), early), (600, busy(1), busy(1), nothing)]
-    {
+    let busy = |jobs| Some(busy(jobs));
+    let silent = || Some(report(NodeState::Ready));
+    for (seconds, before, now, expected) in [
+        (59, busy(1), busy(2), early),
+        (60, busy(1), busy(2), written),
+        (600, busy(1), busy(1), nothing),
+        // Who has just got the address waits for the first word of Slurm.
+        (9, silent(), busy(1), early),
+        (10, silent(), busy(1), written),
+        (59, busy(1), silent(), early),
+    ] {
         assert_eq!(reported(&READY, State::Ready, seconds, before, now.clone()), expected, "{seconds} s: {now:?}");
     }
     let creating = Scene { phase: PhaseKind::Creating, stack: StackKind::Ours(StackStatus::CreateInProgress), ..READY };

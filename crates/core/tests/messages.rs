@@ -155,6 +155,9 @@ fn wrong_requests() -> Vec<Problem> {
         b"{\"ComputeInitialNodes\": \"9\", \"ComputeMaxNodes\": \"33\"}",
         "{\"ComputeMaxNodes\": \"\u{a0}2\u{200b}\", \"Compute\u{2011}MaxNodes\": 3}".as_bytes(),
         b"{\"ComputeOnDemandMaxNodes\": 5}",
+        b"{\"VolumeEncryptionPolicy\": \"unencrypted\", \"SchedulerType\": \"torque\", \"PreloadSoftware\": \"cfd\"}",
+        b"{\"AvailabilityZone\": \"eu-west-2c\", \"HomeVolumeId\": \"vol-0a1b2c3d\"}",
+        b"{\"VolumeLayout\": \"discrete.home\", \"HomeVolumeType\": \"cold-hdd.sc1\"}",
         b"{\"ComputeOnDemandMaxNodes\": \"2\", \"ComputeSpotPrice\": \"0\"}",
         "{\"AutoscalingPolicy\": \"“enabled”\", \"Compute\u{200b}MaxNodes\": 3}".as_bytes(),
     ];
@@ -167,6 +170,11 @@ fn wrong_requests() -> Vec<Problem> {
     let few_nodes = Settings { nodes_max: 2, ..testing::settings() };
     problems.extend(requested_parameters::read(&Body::Read(b"{}".to_vec()), &few_nodes).err().unwrap_or_default());
     problems.extend(elsewhere());
+    let mut site = testing::settings();
+    site.fixed.remove(&SystemValue::Zone);
+    site.fixed.insert(SystemValue::HomeNfs, "fs.site.example:/homes".into());
+    let volumes = b"{\"VolumeLayout\": \"discrete.home\", \"AvailabilityZone\": \"eu-west-2a\"}".to_vec();
+    problems.extend(requested_parameters::read(&Body::Read(volumes), &site).err().unwrap_or_default());
     let mut x86_only = testing::settings();
     x86_only.fixed.remove(&SystemValue::AgentArm);
     let arm = b"{\"MasterInstanceTypeOther\": \"t4g.large\"}".to_vec();
@@ -252,8 +260,8 @@ fn states() -> Vec<StateText> {
         StateText::Creating(None),
         StateText::Ready { login: login(), nodes: None, scheduler: None },
         StateText::Ready { login: login(), nodes: Some(nodes.clone()), scheduler: None },
-        StateText::Ready { login: login(), nodes: None, scheduler: Some(testing::scheduler_report()) },
-        StateText::Ready { login: login(), nodes: Some(nodes), scheduler: Some(testing::scheduler_report()) },
+        StateText::Ready { login: login(), nodes: None, scheduler: Some(testing::scheduler_report().into()) },
+        StateText::Ready { login: login(), nodes: Some(nodes), scheduler: Some(testing::scheduler_report().into()) },
         StateText::NoLogin,
         StateText::Failed,
         StateText::Deleting,

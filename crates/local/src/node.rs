@@ -213,6 +213,7 @@ fn on_this_machine(user_data: &str, folder: &Path, url: &str) -> Result<String> 
         ("http://169.254.169.254/latest", format!("{url}/latest")),
         ("https://s3.$region.$suffix", url.to_owned()),
         ("https://cloudformation.$region.$suffix/", format!("{url}/")),
+        ("https://ec2.$region.$suffix/", format!("{url}/")),
     ] {
         if !script.contains(there) {
             bail!("the user data have no {there} any more: bring crates/local/src/node.rs up to date");
@@ -230,7 +231,8 @@ mod tests {
     use super::*;
 
     const USER_DATA: &str = "#!/bin/bash\ntee -a /var/log/clusterdrop.log /dev/console\nx=http://169.254.169.254/latest\n\
-        cd /etc/clusterdrop /opt/clusterdrop\n./fetched install\n\"https://s3.$region.$suffix/x\" \"https://cloudformation.$region.$suffix/\"\n";
+        cd /etc/clusterdrop /opt/clusterdrop\n./fetched install\n\"https://s3.$region.$suffix/x\" \"https://cloudformation.$region.$suffix/\"\n\
+        \"https://ec2.$region.$suffix/\"\n";
 
     #[test]
     fn user_data_that_would_reach_this_machine_or_aws_are_not_run() {

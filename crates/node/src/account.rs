@@ -8,8 +8,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use cf_core::names::{USER_NUMBERS, number_of_user};
 use cf_core::node_report::{HOST_KEY_CHARS_MAX, HOST_KEYS_MAX};
-use sha2::{Digest as _, Sha256};
 
 use crate::node::Layout;
 use crate::plain_file;
@@ -36,10 +36,6 @@ pub struct AccountError {
     pub reason: String,
 }
 
-/// The numbers of accounts: above those that Debian gives out (`UID_MAX` 60,000) and those that systemd takes for units (61,184 to
-/// 65,519), below those that an image of a container gets (524,288; systemd, "Users, Groups, UIDs and GIDs").
-const UIDS: std::ops::Range<u32> = 300_000..500_000;
-
 /// The most characters of an account's name (useradd).
 const LOGIN_CHARS_MAX: usize = 32;
 
@@ -50,18 +46,9 @@ const PREPARE_HOME: &str = r#"umask 077 && mkdir -p "$1/.ssh" && { [ -e "$1/.ssh
 /// An account that the image brought is refused: it may have rights of its own. The account has sudo: every right of a node is the
 /// user's (ARCHITECTURE.md).
 ///
-/// `user`: whose folder in `home/` it is; the account's number follows from it ([`uid`]).
+/// `user`: whose folder in `home/` it is; the account's number follows from it ([`number_of_user`]).
 pub async fn make(user: &str, login: &str, layout: &Layout) -> Result<Account, AccountError> {
     make_by(user, login, layout, &Programs::default()).await
-}
-
-/// The account's number, and its group's: the same on every node of every cluster of the user, for homes are shared between nodes and
-/// outlive clusters (decision 11). Two users may have the same; no node and no folder has both.
-pub fn uid(user: &str) -> u32 {
-    let digest = Sha256::digest(user.as_bytes());
-    let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let length = u64::from(UIDS.end - UIDS.start);
-    UIDS.start + u32::try_from(number % length).unwrap_or_default()
 }
 
 async fn make_by(user: &str, login: &str, layout: &Layout, programs: &Programs) -> Result<Account, AccountError> {
@@ -104,7 +91,7 @@ async fn home_of(user: &str, login: &str, layout: &Layout, programs: &Programs) 
         None => {
             // Noted before it is made: after a crash in between, the account there is known to be ours, for there was none before.
             note(&ours, login)?;
-            let (number, most) = (uid(user).to_string(), UIDS.end - 1);
+            let (number, most) = (number_of_user(user).to_string(), USER_NUMBERS.end - 1);
             let [uid_max, gid_max] = ["UID_MAX", "GID_MAX"].map(|name| format!("{name}={most}"));
             // With a group of its own name and number: one that the image brought has rights of its own, and useradd refuses.
             let account = ["--create-home", "--user-group", "--shell", "/bin/bash", "--uid", &number];

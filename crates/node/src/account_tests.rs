@@ -187,10 +187,10 @@ fn host_keys_are_read_without_their_comments_and_what_is_none_is_left_out() {
 #[tokio::test]
 async fn the_accounts_number_follows_from_the_user_and_is_the_same_on_every_node() {
     for user in ["alice", "Alice.B", &"x".repeat(64)] {
-        assert!(UIDS.contains(&uid(user)) && uid(user) == uid(user), "{user}");
+        assert!(USER_NUMBERS.contains(&number_of_user(user)), "{user}");
     }
     // Computed with Python's hashlib: a number that changes takes the user's files from them.
-    assert_eq!((uid("alice"), uid("Alice.B")), (ALICE, ALICE_B));
+    assert_eq!((number_of_user("alice"), number_of_user("Alice.B")), (ALICE, ALICE_B));
     let node = Node::new();
     node.make("alice").await.unwrap();
     let call = node.stand_ins.calls().into_iter().find(|call| call.starts_with("useradd")).unwrap();

@@ -6,6 +6,7 @@ use cf_core::node_report::{ENTRIES_MAX, NOTES_MAX, SchedulerReport};
 use cf_slurm::config::{PARTITION, Times};
 use cf_slurm::group::Group;
 use cf_slurm::scaling::{Closed, Failure, OURS, Trouble};
+use cf_slurm::service::{FAILURES_MAX, QUICK};
 
 const PAGE: &str = include_str!("../../../docs/users.md");
 
@@ -31,6 +32,16 @@ fn the_first_job_meets_the_partition_features_and_times_of_the_configuration() {
     assert_eq!((times.idle, times.requeue), (Duration::from_mins(10), Duration::from_mins(1)));
     has(page, "had no job for ten minutes is ended");
     has(page, "start again from their beginning, a minute later at the earliest");
+}
+
+#[test]
+fn a_service_is_held_and_missed_after_the_times_that_it_gives() {
+    let page = section("Services");
+    assert_eq!((FAILURES_MAX, QUICK), (5, Duration::from_mins(1)));
+    has(page, "After five runs in a row that were shorter than a minute the service is held");
+    let times = Times::default();
+    assert_eq!((times.lost, times.requeue), (Duration::from_mins(1), Duration::from_mins(1)));
+    has(page, "a node within a minute; Slurm then waits one more minute");
 }
 
 #[test]

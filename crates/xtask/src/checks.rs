@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::RangeInclusive;
 
 use anyhow::{Result, bail};
 use cf_local::root;
@@ -11,8 +12,8 @@ use crate::transcript::Transcript;
 
 const DOCUMENT: &str = "crates/node/CHECKS.md";
 
-/// How many acceptance checks of the customiser (B) and of the exchange (F) the agent has to pass.
-const CHECKS: [(char, u32); 2] = [('B', 23), ('F', 12)];
+/// The acceptance checks that the agent has to pass: of the customiser (B), of services and their clusters (E), of the exchange (F).
+const CHECKS: [(char, RangeInclusive<u32>); 4] = [('B', 1..=23), ('E', 2..=3), ('E', 8..=14), ('F', 1..=12)];
 
 pub fn check(out: &Transcript) -> Result<()> {
     let known = known()?;
@@ -30,7 +31,7 @@ pub fn check(out: &Transcript) -> Result<()> {
 /// The checks without a row of their own.
 fn missing(rows: &[&str]) -> Vec<String> {
     let listed: BTreeSet<&str> = rows.iter().filter_map(|row| row.split('|').nth(1)).map(str::trim).collect();
-    let wanted = CHECKS.iter().flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")));
+    let wanted = CHECKS.into_iter().flat_map(|(letter, numbers)| numbers.map(move |number| format!("{letter}{number}")));
     wanted.filter(|check| !listed.contains(check.as_str())).map(|check| format!("no row is of {check}")).collect()
 }
 
@@ -42,7 +43,7 @@ mod tests {
     fn a_check_without_a_row_is_missing() {
         let text = "| check | tests |\n| --- | --- |\n| B1 | `a` |\n| F12 | `b` |\n";
         let missing = missing(&rows(text));
-        assert_eq!(missing.len(), 33);
-        assert_eq!((missing[0].as_str(), missing[33 - 1].as_str()), ("no row is of B2", "no row is of F11"));
+        assert_eq!(missing.len(), 42);
+        assert_eq!((missing[0].as_str(), missing[42 - 1].as_str()), ("no row is of B2", "no row is of F11"));
     }
 }

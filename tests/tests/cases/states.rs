@@ -135,10 +135,10 @@ async fn compute_nodes_that_do_not_come_are_told() -> Result<()> {
     ] {
         s.deployment.send(&event("EC2 Instance Launch Unsuccessful", words))?;
         let nodes = NodesMissing { reason: words.trim_end_matches('.').to_owned(), advice };
-        is_told(&s, &StateText::Ready { login: login.clone(), nodes: Some(nodes) }).await?;
+        is_told(&s, &StateText::Ready { login: login.clone(), nodes: Some(nodes), scheduler: None }).await?;
     }
     s.deployment.send(&event("EC2 Instance Launch Successful", ""))?;
-    is_told(&s, &StateText::Ready { login, nodes: None }).await?;
+    is_told(&s, &StateText::Ready { login, nodes: None, scheduler: None }).await?;
     assert!(s.text("demo.cf-created").await?.is_some() && s.text("demo.cf-failed").await?.is_none());
     s.rest().await
 }

@@ -122,7 +122,8 @@ struct Tally {
 async fn clean(path: Path, way: &Way) -> Result<(Run, Vec<Request>)> {
     let account = Account::new(bare::emulator(path as usize)?, way.clone(), true).await?;
     let wire = Wire::new(way.http.clone(), &account.id, None);
-    let run = Runner::new(path, &account, &wire, ATTEMPTS).await?.run().await.context("undisturbed")?;
+    let runner = Box::pin(Runner::new(path, &account, &wire, ATTEMPTS)).await?;
+    let run = Box::pin(runner.run()).await.context("undisturbed")?;
     ensure!(!run.was_swept, "a sweep changes what nothing disturbed: {run:#?}");
     ensure!(run.world.stacks.len() == 1, "{:?}", run.world.stacks);
     Ok((run, wire.seen()))
@@ -133,7 +134,8 @@ async fn spoiled(path: Path, way: &Way, case: &Case, clean: &Run) -> Result<Tall
     let account = Account::new(bare::emulator(path as usize)?, way.clone(), true).await?;
     let wire = Wire::new(way.http.clone(), &account.id, Some(case.spoil.clone()));
     let attempts = if case.form == Form::OnceUnretried { 1 } else { ATTEMPTS };
-    let run = Runner::new(path, &account, &wire, attempts).await?.run().await?;
+    let runner = Box::pin(Runner::new(path, &account, &wire, attempts)).await?;
+    let run = Box::pin(runner.run()).await?;
     let struck = wire.struck();
     ensure!(struck.first() == Some(&case.spoil.request), "another request was spoiled, or none: {struck:?}");
     let is_list = case.spoil.request.what.starts_with("DescribeStackEvents");

@@ -6,7 +6,7 @@ import time
 import traceback
 
 from emulator.selfcheck import (  # noqa: F401 (importing them registers the checks)
-    access, delivery, existence, faulty, launches, life, parts, requests, rules, scaling, world)
+    access, cluster, delivery, existence, faulty, launches, life, parts, requests, rules, scaling, world)
 
 
 def run(check, *args) -> tuple[bool, str]:

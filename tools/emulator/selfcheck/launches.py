@@ -224,6 +224,8 @@ def an_instance_knows_itself_by_its_metadata():
     for path, value in (("instance-id", only), ("local-ipv4", found["PrivateIpAddress"]), ("placement/availability-zone", "eu-west-1b"),
                         ("placement/region", "eu-west-1"), ("instance-life-cycle", "on-demand"), ("instance-type", "c5.large")):
         assert metadata(only, f"meta-data/{path}", token) == (200, value), path
+    mac = metadata(only, "meta-data/mac", token)[1]
+    assert metadata(only, f"meta-data/network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks", token) == (200, "10.7.0.0/16")
     assert metadata(only, "user-data", token) == (200, "#!/bin/sh\nx")
     assert metadata(only, "meta-data/nothing", token)[0] == 404 and metadata("i-none", "meta-data/instance-id", token)[0] == 404
     role = metadata(only, "meta-data/iam/security-credentials/", token)[1]

@@ -61,17 +61,17 @@ pub fn measure(program: &Path, bytes: u64) -> Result<Proxy> {
     let (request_rate, request_cost) = cost(process, bytes, || proxy.request(Ipv4Addr::LOCALHOST)?.drain(bytes))?;
     drop(proxy);
     let proxy = start(program)?;
-    let tunnels = proxy.in_every_place(|client| {
+    let tunnels = in_every_place(|client| {
         let mut tunnel = proxy.tunnel(client)?;
         // More than the proxy's buffer in each direction.
-        tunnel.0.write_all(&[0; 32 * 1024])?;
+        tunnel.0.write_all(&vec![0; 32 * 1024])?;
         tunnel.drain(64 * 1024)?;
         Ok(tunnel)
     })?;
     let resident_tunnels = resident_mebibytes(proxy.child.id())?;
     drop((tunnels, proxy));
     let proxy = start(program)?;
-    let downloads = proxy.in_every_place(|client| proxy.request(client))?;
+    let downloads = in_every_place(|client| proxy.request(client))?;
     let resident_downloads = settled(proxy.child.id())?;
     drop(downloads);
     Ok(Proxy { tunnel_rate, tunnel_cost, request_rate, request_cost, resident_idle, resident_tunnels, resident_downloads })
@@ -180,13 +180,14 @@ impl Running {
         ensure!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
         Ok(Through(stream))
     }
+}
 
-    fn in_every_place(&self, open: impl Fn(Ipv4Addr) -> Result<Through>) -> Result<Vec<Through>> {
-        (0..PLACES)
-            .map(|nth| {
-                let client = u8::try_from(1 + nth / PLACES_OF_CLIENT).unwrap_or(u8::MAX);
-                open(Ipv4Addr::new(127, 92, 0, client))
-            })
-            .collect()
-    }
+/// Opens something in every place.
+fn in_every_place(open: impl Fn(Ipv4Addr) -> Result<Through>) -> Result<Vec<Through>> {
+    (0..PLACES)
+        .map(|nth| {
+            let client = u8::try_from(1 + nth / PLACES_OF_CLIENT).unwrap_or(u8::MAX);
+            open(Ipv4Addr::new(127, 92, 0, client))
+        })
+        .collect()
 }

@@ -21,9 +21,9 @@ use crate::status::{Progress, State, Status};
 /// A status file is written so far apart where nothing but what nodes report changes.
 pub const REPORTED_SECONDS: i64 = 60;
 
-/// So far apart where a failure is new. Somebody waits for that; and a node that reports another one each time costs a write in
-/// this time and no more.
-pub const FAILURE_SECONDS: i64 = 10;
+/// So far apart where a failure is new, or Slurm is shown for the first time. Somebody waits for that; and a node that reports another
+/// one each time costs a write in this time and no more.
+pub const AWAITED_SECONDS: i64 = 10;
 
 /// Builds the effects of one action. The first write of the ledger claims and notes; the last one moves the phase and
 /// closes what was answered, so that a pass that dies in between is taken up at the same row.
@@ -272,7 +272,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Writes `.cf-status` where nothing but what the nodes report is new in it. Each node may report as often as it likes, so this is
-    /// done once in [`REPORTED_SECONDS`], or [`FAILURE_SECONDS`] where something failed that the file does not show. Who comes too
+    /// done once in [`REPORTED_SECONDS`], or [`AWAITED_SECONDS`] where something is in it that somebody waits for. Who comes too
     /// early comes again.
     pub fn reported_status(&mut self, state: State, message: StateText, progress: Option<Progress>) {
         let Some((key, status)) = self.next_status(state, message, progress) else { return };
@@ -280,8 +280,7 @@ impl<'a> Builder<'a> {
         if !status.says_more_than(shown) {
             return;
         }
-        let is_failure = status.reported.shows_another_failure_than(&shown.reported);
-        let wait_seconds = if is_failure { FAILURE_SECONDS } else { REPORTED_SECONDS };
+        let wait_seconds = if status.reported.is_awaited_after(&shown.reported) { AWAITED_SECONDS } else { REPORTED_SECONDS };
         // The user may have written another time into the file.
         if (0..wait_seconds).contains(&(self.snapshot.now.as_second() - shown.updated.as_second())) {
             self.comes_too_early = true;

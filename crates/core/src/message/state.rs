@@ -29,7 +29,7 @@ pub enum StateText {
         /// Why compute nodes do not come, if that is what was heard of them last.
         nodes: Option<NodesMissing>,
         /// What its login node reports of Slurm, where it runs that.
-        scheduler: Option<SchedulerReport>,
+        scheduler: Option<Box<SchedulerReport>>,
     },
     /// The stack is complete and has no address.
     NoLogin,
@@ -65,7 +65,7 @@ impl StateText {
     #[must_use]
     pub fn with_scheduler(mut self, report: Option<&SchedulerReport>) -> Self {
         if let Self::Ready { scheduler, .. } = &mut self {
-            *scheduler = report.cloned();
+            *scheduler = report.cloned().map(Box::new);
         }
         self
     }
@@ -98,7 +98,7 @@ impl fmt::Display for StateText {
             ),
             Self::Creating(Some(p)) => write!(f, "The cluster is being made: {} of {} parts are finished.", p.done, p.total),
             Self::Creating(None) => f.write_str("The cluster is being made."),
-            Self::Ready { login, nodes, scheduler } => ready(f, login, nodes.as_ref(), scheduler.as_ref()),
+            Self::Ready { login, nodes, scheduler } => ready(f, login, nodes.as_ref(), scheduler.as_deref()),
             Self::NoLogin => f.write_str("The cluster was made, but has no login address; see the .cf-failed file."),
             Self::Failed => f.write_str("The cluster could not be made; the .cf-failed file says why."),
             Self::Deleting => f.write_str("The cluster is being removed."),

@@ -171,7 +171,7 @@ impl<W: World> Boot<W> {
             }
             Ok(Progress::Unwanted(obstacle)) => {
                 self.is_unwanted(obstacle);
-                sleep(node.options.timing.retry.1).await;
+                std::future::pending::<()>().await;
             }
             Ok(Progress::Blocked(obstacle) | Progress::Refused(obstacle)) => {
                 self.try_again_after(obstacle, within.map(|within| within.saturating_sub(began.elapsed()))).await;
@@ -185,7 +185,7 @@ impl<W: World> Boot<W> {
         self.sought += began.elapsed();
     }
 
-    /// The refusal is final: the machine reports it at once, under its id, and waits for its end.
+    /// The refusal is final: the machine reports it at once, under its id, asks no more, and waits for its end.
     fn is_unwanted(&mut self, obstacle: Obstacle) {
         tracing::warn!("{}", obstacle.text);
         let node = &self.node;

@@ -66,13 +66,12 @@ pub async fn calls<W: World>(node: Arc<Node<W>>, keeper: Arc<Keeper>) {
 
 /// On a spot machine, waits until EC2 takes it back, and tells the login node.
 pub async fn interruption<W: World>(node: Arc<Node<W>>, found: Found) {
-    if node.settings.scheduler.as_ref().is_none_or(|scheduler| scheduler.group != Some(Group::Spot)) {
-        return std::future::pending().await;
+    if node.settings.scheduler.as_ref().is_some_and(|scheduler| scheduler.group == Some(Group::Spot)) {
+        let time = interruption::notice(&node.world, interruption::LOOK).await;
+        let text = format!("EC2 takes this spot machine back: {time}");
+        tracing::warn!("{text}");
+        node.reporter.change_now(|contents| contents.problem(&text));
+        interruption::tell(link_address(&node.options, found.login), &found.link_key, &found.identity.instance).await;
     }
-    let time = interruption::notice(&node.world, interruption::LOOK).await;
-    let text = format!("EC2 takes this spot machine back: {time}");
-    tracing::warn!("{text}");
-    node.reporter.change_now(|contents| contents.problem(&text));
-    interruption::tell(link_address(&node.options, found.login), &found.link_key, &found.identity.instance).await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

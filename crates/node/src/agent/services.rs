@@ -30,7 +30,6 @@ use crate::members::{self, Change, Member, agent as gossip};
 use crate::node::{Layout, NodeName};
 use crate::profile::listing::Observed;
 use crate::proxy;
-use crate::settings::Outbound;
 
 /// Between two tries to start a service.
 pub(super) const START_AGAIN: Duration = Duration::from_secs(10);
@@ -240,10 +239,8 @@ pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
         never = proxy::serve(&listener, rules.clone()) => match never {},
         vpc = vpc(&node) => vpc,
     };
-    let rules = rules.for_clients_in(&vpc);
-    let is_way_out = node.settings.scheduler.as_ref().is_some_and(|scheduler| scheduler.outbound == Outbound::Proxy);
-    let rules = if is_way_out { rules.with_internet_beyond(&vpc) } else { rules };
-    match proxy::serve(&listener, rules).await {}
+    let outbound = node.settings.scheduler.as_ref().map(|scheduler| scheduler.outbound);
+    match proxy::serve(&listener, rules.in_vpc(&vpc, outbound)).await {}
 }
 
 async fn listen<W: World>(node: &Node<W>, address: SocketAddr) -> TcpListener {

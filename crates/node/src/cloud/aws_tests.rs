@@ -159,3 +159,21 @@ async fn the_machine_is_known_by_metadata_that_are_asked_for_with_a_token() {
     assert!(matches!(aws.identity().await, Err(CloudError::Unreachable(why)) if why.contains("no instance id")));
     assert!(matches!(aws.networks().await, Err(CloudError::Unreachable(why)) if why.contains("no networks")));
 }
+
+#[tokio::test]
+async fn a_spot_machine_reads_of_its_end_in_its_metadata_and_of_nothing_before() {
+    let server = Server::start(|number, request| match request.line.as_str() {
+        "PUT /latest/api/token" => Answer::Whole(200, vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".into())], b"token".to_vec()),
+        _ if request.header("x-aws-ec2-metadata-token") != "token" => Answer::Whole(401, vec![], vec![]),
+        "GET /latest/meta-data/spot/instance-action" if number < 3 => Answer::Whole(404, vec![], vec![]),
+        "GET /latest/meta-data/spot/instance-action" => Answer::object(br#"{"action": "terminate", "time": "2017-09-18T08:22:00Z"}"#),
+        _ => Answer::Whole(500, vec![], vec![]),
+    })
+    .await;
+    let mut aws = Aws::new(&configuration(&server.url).await, None, HASTE);
+    aws.imds = metadata_client(Some(&server.url));
+    assert_eq!(aws.interruption().await, Ok(None));
+    assert_eq!(aws.interruption().await, Ok(None));
+    assert!(aws.interruption().await.unwrap().unwrap().contains("2017-09-18T08:22:00Z"));
+    assert_eq!(server.asked().len(), 4, "one token, and one call for each look");
+}

@@ -28,6 +28,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::settings::Outbound;
 pub use address::{Network, NetworkError};
 use connect::Names;
 use places::Places;
@@ -139,28 +140,19 @@ impl Rules {
         }
     }
 
-    /// The same for clients in these networks too.
+    /// The same in a VPC of these networks: its machines are clients and none of the Internet, which is reached where the proxy is the
+    /// way out.
     #[must_use]
-    pub fn for_clients_in(mut self, networks: &[Network]) -> Self {
+    pub fn in_vpc(mut self, networks: &[Network], outbound: Option<Outbound>) -> Self {
         self.clients.extend(networks);
-        self
-    }
-
-    /// The same with the way to the Internet, of which these networks are no part: those of the VPC.
-    #[must_use]
-    pub fn with_internet_beyond(mut self, inner: &[Network]) -> Self {
-        self.internet = Some(Internet { inner: inner.to_vec(), https: 443, http: 80, is_public: address::is_public });
+        let internet = || Internet { inner: networks.to_vec(), https: 443, http: 80, is_public: address::is_public };
+        self.internet = (outbound == Some(Outbound::Proxy)).then(internet);
         self
     }
 
     /// The host and port of Secrets Manager.
     pub fn secrets(&self) -> String {
         self.secrets.to_string()
-    }
-
-    /// Whether the Internet is reached.
-    pub fn has_internet(&self) -> bool {
-        self.internet.is_some()
     }
 
     fn admits(&self, source: IpAddr) -> bool {

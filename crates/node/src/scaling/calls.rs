@@ -162,10 +162,12 @@ fn give(path: &Path, group: u32, mode: u32) -> io::Result<()> {
 async fn converse(mut stream: UnixStream, layout: &Layout, keeper: &Keeper) -> io::Result<()> {
     let caller = stream.peer_cred()?.uid();
     let agent = rustix::process::geteuid().as_raw();
+    // Read in any case: who is refused with unread bytes sees a broken connection, and not why.
+    let call = read(&mut stream).await?;
     let reply = if caller == 0 || caller == agent {
-        answer(&read(&mut stream).await?, true, keeper)
+        answer(&call, true, keeper)
     } else if slurm_ids(layout).is_some_and(|(slurm, _)| slurm == caller) {
-        answer(&read(&mut stream).await?, false, keeper)
+        answer(&call, false, keeper)
     } else {
         tracing::warn!(caller, "a user who is neither root nor slurm called the agent");
         Reply::Refused("only root and slurm may call the agent".to_owned())

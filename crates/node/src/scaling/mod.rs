@@ -28,10 +28,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use cf_slurm::config::{RESUME_FAIL_PROGRAM, RESUME_PROGRAM, SUSPEND_PROGRAM};
 use cf_slurm::scaling::{Policy, Rules};
 
-use crate::install::PROGRAM;
 use crate::settings::NodeSettings;
 
 /// What the cluster's user and administrator have chosen; `None` where there is no scheduler.
@@ -44,11 +42,4 @@ pub fn policy(settings: &NodeSettings) -> Option<Policy> {
         frozen: false,
         rules: Rules::default(),
     })
-}
-
-/// The programs that Slurm calls, each with its path and its text; their mode is 0755. Slurm gives a list of hosts and no other
-/// argument.
-pub fn programs() -> [(&'static str, String); 3] {
-    let text = |command: &str| format!("#!/bin/sh\nexec /{PROGRAM} {command} \"$1\"\n");
-    [(RESUME_PROGRAM, text("resume")), (SUSPEND_PROGRAM, text("suspend")), (RESUME_FAIL_PROGRAM, text("resume-failed"))]
 }

@@ -27,8 +27,8 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// slurmctld may take so long to answer for the first time before its silence is a problem.
 const SLURM_STARTS_WITHIN: Duration = Duration::from_mins(10);
 
-/// What the user is shown changes once in so long at most.
-const SHOWN_EVERY: Duration = Duration::from_mins(1);
+/// While it has not answered, it is asked so often at least.
+const SLURM_STARTS_AGAIN: Duration = Duration::from_secs(5);
 
 /// Notes that are shown at most, and for how long.
 const NOTES_MAX: usize = 10;
@@ -55,7 +55,7 @@ pub struct Reports<'a> {
 pub async fn follow<'a, O: Outside>(outside: &'a O, keeper: Arc<Keeper>, reports: Reports<'a>, clock: fn() -> Timestamp) {
     let scaler = Scaler::new(outside, Arc::clone(&keeper), clock);
     let now = Instant::now();
-    let memory = Memory { notes: VecDeque::new(), summary: None, shown_at: None };
+    let memory = Memory { notes: VecDeque::new(), summary: None };
     let mut task = Task { outside, keeper, reports, clock, scaler, memory, passes_at: Some(now), passed_at: None, failures: 0, began: now };
     let mut looks_at = now;
     loop {
@@ -96,7 +96,6 @@ struct Task<'a, O> {
 struct Memory {
     notes: VecDeque<(Instant, Note)>,
     summary: Option<Summary>,
-    shown_at: Option<Instant>,
 }
 
 impl<O: Outside> Task<'_, O> {
@@ -112,9 +111,15 @@ impl<O: Outside> Task<'_, O> {
         let Passed { again, mut problems, notes, is_slurm_silent } = self.scaler.pass().await;
         let now = Instant::now();
         self.failures = if problems.is_empty() { 0 } else { self.failures.saturating_add(1) };
-        let pause = if self.failures == 0 { again } else { Some(self.backoff()) };
+        let has_started = self.memory.summary.is_some() || !is_slurm_silent;
+        let pause = match self.failures {
+            0 => again,
+            // The initial nodes wait for slurmctld.
+            _ if !has_started => Some(self.backoff().min(SLURM_STARTS_AGAIN)),
+            _ => Some(self.backoff()),
+        };
         self.passes_at = pause.map(|pause| now + pause.max(BETWEEN));
-        if is_slurm_silent && self.memory.summary.is_none() && self.began.elapsed() < SLURM_STARTS_WITHIN {
+        if !has_started && self.began.elapsed() < SLURM_STARTS_WITHIN {
             problems.retain(|problem| !problem.starts_with("Slurm"));
         }
         for problem in &problems {
@@ -155,9 +160,6 @@ impl<O: Outside> Task<'_, O> {
         self.memory.notes.retain(|(at, _)| *at + NOTES_FOR > now);
         let over = self.memory.notes.len().saturating_sub(NOTES_MAX);
         self.memory.notes.drain(..over);
-        if self.memory.shown_at.is_some_and(|at| at + SHOWN_EVERY > now) {
-            return;
-        }
         let (book, policy) = self.keeper.look();
         let disabled = self.keeper.switch().disabled_since.map(|since| format!("autoscaling is disabled since {since:.0}"));
         let fallback = book.fallback(policy.sizes).map(|note| note.to_string());
@@ -168,13 +170,10 @@ impl<O: Outside> Task<'_, O> {
             }
         }
         let shown = Shown { summary: self.memory.summary.clone(), notes };
-        let is_new = self.reports.shown.send_if_modified(|before| {
+        self.reports.shown.send_if_modified(|before| {
             let is_new = *before != shown;
             *before = shown;
             is_new
         });
-        if is_new {
-            self.memory.shown_at = Some(now);
-        }
     }
 }

@@ -259,10 +259,10 @@ impl Cluster {
     /// Passes until a pass changes nothing.
     pub async fn settle(&mut self) {
         for _ in 0..20 {
-            let before = self.world.state().calls.len();
+            let before = (self.changes(), self.keeper.look().0.wanted().collect::<Vec<_>>());
             let notes = self.pass().await.notes;
-            let is_changed = self.world.state().calls[before..].iter().any(|call| !call.starts_with("describe"));
-            if !is_changed && notes.is_empty() {
+            let after = (self.changes(), self.keeper.look().0.wanted().collect::<Vec<_>>());
+            if before == after && notes.is_empty() {
                 return;
             }
         }

@@ -1,5 +1,7 @@
 //! Clusters in memory: what Slurm wants, what AWS does, and what comes of it. The tests `c…` are acceptance checks (facts/seeds.md C).
 
+mod tasks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use super::testing::{Cluster, NO_CAPACITY, clock, later, throttled};
 use crate::cloud::CloudError;
 use crate::node::NodeName;
 use crate::request::{Asks, Refusal};
+
+const DAY_MINUTES: u32 = 24 * 60;
 
 fn node(number: u32) -> NodeName {
     NodeName::of_rank(number)
@@ -39,7 +43,7 @@ async fn c8_a_fixed_cluster_runs_exactly_its_maximum_and_replaces_what_it_loses(
     assert_eq!(size(&cluster), ((2, 2), (1, 1)));
     cluster.world.state().groups.get_mut(&Group::Spot).unwrap().machines.remove("i-1");
     cluster.set(node(1), Power::Silent);
-    later(Duration::from_secs(60));
+    later(Duration::from_mins(1));
     cluster.settle().await;
     assert_eq!(cluster.launch(), [("i-4".to_owned(), Ok(node(1)))]);
     cluster.settle().await;
@@ -343,7 +347,7 @@ async fn a_cluster_that_idles_for_a_day_makes_next_to_no_calls_to_aws() {
     let mut cluster = Cluster::new(100, 100, 100);
     cluster.settle().await;
     let mut due = cluster.again;
-    for _ in 0..24 * 60 {
+    for _ in 0..DAY_MINUTES {
         later(Duration::from_mins(1));
         let nodes = super::slurm::nodes(cluster.world.as_ref()).await.unwrap();
         let calls = Scaler::new(cluster.world.as_ref(), cluster.keeper.clone(), clock).calls(&nodes, clock());

@@ -83,13 +83,17 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     note.up = None;
     let began = Instant::now();
     let over = live(arguments, &job, &slurm, &note, &mut signals, children).await;
-    let why = match over {
-        Over::Asked if is_ended_by_slurm(&slurm, job.id).await => {
+    // A program may end by Slurm's SIGTERM before this process hears of its own.
+    let state = seen(&slurm, job.id).await;
+    let why = match (over, state) {
+        (_, Some(state)) if !is_running(&state) => {
             tracing::info!("{} is stopped", arguments.name);
             return Ok(ExitCode::SUCCESS);
         }
-        Over::Asked => "was ended by a signal that was not Slurm's".to_owned(),
-        Over::Died(why) => why,
+        // Slurm does not answer: the whole cluster is about to end, or its login node, which takes this job for lost with its node.
+        (Over::Asked, None) => return Ok(ExitCode::FAILURE),
+        (Over::Asked, Some(_)) => "was ended by a signal that was not Slurm's".to_owned(),
+        (Over::Died(why), _) => why,
     };
     let (note, next) = note.ended(began.elapsed(), &on(&job, &why));
     tracing::warn!("{}: its program {}", arguments.name, note.last);
@@ -182,44 +186,50 @@ async fn environment(cwd: &str) -> Vec<(String, String)> {
     environment
 }
 
-/// Whether a signal was Slurm's, which has ended the job or queued it again. Else it came from the system or somebody on the node, and
-/// the service is to go on. Where Slurm does not answer, it is taken for Slurm's: the node is then about to be lost, and Slurm sees to it.
-async fn is_ended_by_slurm(slurm: &Scheduler, job: u64) -> bool {
+/// How Slurm has the job, asked until it answers, at most [`ASK_MAX`] long.
+async fn seen(slurm: &Scheduler, job: u64) -> Option<State> {
     let asked = async {
         loop {
             match slurm.services(Which::Job(job)).await {
                 Ok(services) => {
-                    let state = services.into_iter().find(|service| service.job == job).map(|service| service.state);
-                    return !matches!(state, Some(State::Alive | State::Starting));
+                    let found = services.into_iter().find(|service| service.job == job);
+                    return found.map_or_else(|| State::Over("unknown".to_owned()), |service| service.state);
                 }
-                Err(why) => tracing::warn!("what the signal was for is not known yet: {why}"),
+                Err(why) => tracing::warn!("Slurm does not answer: {why}"),
             }
             sleep(TRY_EVERY).await;
         }
     };
-    timeout(ASK_MAX, asked).await.unwrap_or(true)
+    timeout(ASK_MAX, asked).await.ok()
+}
+
+/// Whether Slurm has left the job alone: it has not ended it, nor queued it again.
+fn is_running(state: &State) -> bool {
+    matches!(state, State::Alive | State::Starting)
 }
 
 /// Queues the job again, however long slurmctld is away. When Slurm has taken it, it ends this process.
 async fn again(slurm: &Scheduler, job: &Job, note: &Note, next: Next, signals: &mut Signals) {
     let elsewhere = match job.node.filter(|_| next == Next::Requeue) {
-        Some(node) => slurm.nodes().await.map(|nodes| excluded(note.target, node, &nodes)),
+        Some(here) => slurm.nodes().await.map(|nodes| excluded(note.target, here, &nodes)),
         None => Ok(None),
     };
     if let Err(why) = slurm.write(job.id, note).await {
         tracing::warn!("why the program ended is not noted: {why}");
     }
     while let Err(why) = slurm.requeue(job.id, next).await {
-        // It may have been taken, and this process and `scontrol` told to end before it answered.
-        if timeout(TRY_EVERY, signals.next()).await.is_ok() {
-            break;
+        match seen(slurm, job.id).await {
+            // It was taken, and `scontrol` told to end before it could say so.
+            Some(State::Waiting(_) | State::Held) => break,
+            Some(State::Stopping | State::Over(_)) => return,
+            _ => tracing::warn!("the job is not queued again yet: {why}"),
         }
-        tracing::warn!("the job is not queued again yet: {why}");
+        sleep(TRY_EVERY).await;
     }
     // Only a waiting job can be kept from a node. What is started before Slurm's signal would get that too.
     let _ = timeout(REQUEUED_WAIT, signals.next()).await;
     let written = match elsewhere {
-        Ok(node) if note.target == Target::Any => slurm.exclude(job.id, node).await,
+        Ok(left) if note.target == Target::Any => slurm.exclude(job.id, left).await,
         Ok(_) => Ok(()),
         Err(why) => Err(why),
     };

@@ -75,13 +75,14 @@ impl Scheduler {
         self.update(job, &format!("ExcNodeList={}", node.map(|node| node.to_string()).unwrap_or_default())).await
     }
 
-    /// Queues a running job again: Slurm ends its processes, as in [`Self::cancel`].
+    /// Queues a running job again: Slurm ends its processes, as in [`Self::cancel`]. One that Slurm is ending for another reason is
+    /// refused (`Incomplete`): else a service that is being removed would come back.
     pub async fn requeue(&self, job: u64, next: Next) -> Result<(), String> {
         let verb = match next {
             Next::Requeue => "requeue",
             Next::Hold => "requeuehold",
         };
-        self.programs.must("scontrol", &[verb.to_owned(), job.to_string()]).await.map(drop)
+        self.programs.must("scontrol", &[verb.to_owned(), "Incomplete".to_owned(), job.to_string()]).await.map(drop)
     }
 
     async fn update(&self, job: u64, what: &str) -> Result<(), String> {

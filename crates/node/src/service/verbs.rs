@@ -141,13 +141,11 @@ pub async fn remove(service: Option<&str>) -> Result<ExitCode> {
 
 /// The service of a name that has it still, else one that ends; or the one at an index.
 fn find<'a>(services: &'a [Service], text: &str) -> Option<&'a Service> {
-    match text.parse::<usize>() {
-        Ok(index) => services.get(index),
-        Err(_) => {
-            let mut named = services.iter().filter(|service| service.name.to_string() == text);
-            named.clone().find(|service| service.is_active()).or_else(|| named.next())
-        }
+    if let Ok(index) = text.parse::<usize>() {
+        return services.get(index);
     }
+    let mut named = services.iter().filter(|service| service.name.to_string() == text);
+    named.clone().find(|service| service.is_active()).or_else(|| named.next())
 }
 
 /// Asks Slurm to end a service's job. One that is over meanwhile is ended too.
@@ -175,6 +173,12 @@ async fn see_off(slurm: &Scheduler, mut ending: Vec<Service>) -> Vec<String> {
         });
         if ending.is_empty() || began.elapsed() > END_MAX {
             break;
+        }
+        // Somebody may have queued it again at the same time, as for a node that is lost.
+        for service in there.iter().filter(|other| other.is_active() && ending.iter().any(|service| service.job == other.job)) {
+            if let Err(why) = slurm.cancel(service.job).await {
+                tracing::debug!("{} is not ended yet: {why}", service.name);
+            }
         }
         sleep(LOOK_EVERY).await;
     }

@@ -62,7 +62,7 @@ impl Machine<'_> {
     /// Writes what Slurm needs, starts the daemon, and waits until it answers. Gives what the user ought to know.
     pub async fn start_scheduler(&self, found: &Found) -> Result<Vec<String>, String> {
         let scheduler = self.settings.scheduler.as_ref().ok_or("the node's settings name no scheduler")?;
-        self.environment(found.login)?;
+        self.environment(found.login).await?;
         let slurm = self.slurm_account().await?;
         self.key(found, slurm)?;
         for (path, text) in PROGRAMS {

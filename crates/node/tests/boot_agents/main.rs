@@ -5,6 +5,7 @@ mod boot_bed;
 mod exchange;
 mod interrupted;
 mod profiles;
+mod unwanted;
 
 use std::process::Command;
 

@@ -13,7 +13,7 @@ use cf_local::{deploy, wait};
 use serde_json::{Value, json};
 
 /// Longer than any boot here, also where other programs are at work.
-pub const WAIT_MAX: Duration = Duration::from_secs(120);
+pub const WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// The emulator, as nodes reach it.
 const PORT: u16 = 4566;

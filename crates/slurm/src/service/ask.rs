@@ -144,7 +144,7 @@ export PATH={PATH}
 stopped=
 trap stopped=1 TERM INT
 {PROGRAM} service run {name} {target} --cwd {cwd} -- {}
-[ $? -eq 0 ] || [ -n \"$stopped\" ] || scontrol requeue \"$SLURM_JOB_ID\"
+[ $? -eq 0 ] || [ -n \"$stopped\" ] || scontrol requeue Incomplete \"$SLURM_JOB_ID\"
 ",
             words.join(" ")
         )

@@ -60,9 +60,11 @@ impl Note {
         Self { clusterdrop: 1, target, command, up: None, failures: 0, last: String::new() }
     }
 
-    /// Reads a job's comment; none where it is no service's.
+    /// Reads a job's comment; none where it is no service's. Whose job it is can write anything into it, and others are shown it: its
+    /// words are made plain.
     pub fn read(comment: &str) -> Option<Self> {
-        serde_json::from_str(comment).ok().filter(|note: &Self| note.clusterdrop == 1)
+        let note: Self = serde_json::from_str(comment).ok().filter(|note: &Self| note.clusterdrop == 1)?;
+        Some(Self { command: plain(&note.command, COMMAND_CHARS_MAX), last: plain(&note.last, LAST_CHARS_MAX), ..note })
     }
 
     /// The program of this run is up.

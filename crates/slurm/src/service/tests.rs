@@ -76,8 +76,8 @@ fn called(ask: &Ask, program: &str) -> String {
 fn the_jobs_shell_queues_it_again_where_the_agent_itself_died_and_not_where_it_did_its_work() {
     let ask = asked(&words("/bin/a"));
     assert_eq!(called(&ask, "true"), "");
-    assert_eq!(called(&ask, "sh -c 'kill -9 $$' x"), "scontrol requeue 12\n");
-    assert_eq!(called(&ask, "/no/such/program"), "scontrol requeue 12\n");
+    assert_eq!(called(&ask, "sh -c 'kill -9 $$' x"), "scontrol requeue Incomplete 12\n");
+    assert_eq!(called(&ask, "/no/such/program"), "scontrol requeue Incomplete 12\n");
     assert_eq!(called(&ask, "sh -c 'kill -TERM $PPID; exit 1' x"), "", "a job that Slurm ends is not queued again");
 }
 
@@ -111,7 +111,7 @@ fn e8_pidfile_and_fqdn_are_replaced_in_arguments_only_and_nothing_in_what_replac
 
 #[test]
 fn five_quick_ends_in_a_row_hold_a_service_and_a_long_run_counts_anew() {
-    let almost = QUICK - std::time::Duration::from_millis(1);
+    let almost = QUICK.saturating_sub(std::time::Duration::from_millis(1));
     let mut note = Note::new(Target::Any, &words("/bin/a")).up(0);
     for run in 1..FAILURES_MAX {
         let (after, next) = note.ended(almost, "ended with exit code 3");
@@ -163,6 +163,9 @@ fn a_service_is_told_from_other_jobs_and_alive_only_when_this_run_has_come_up() 
     ] {
         assert_eq!(state(states, note, restarts), expected, "{states}");
     }
+    let hostile = r#"{"clusterdrop":1,"target":"any","command":"/bin/a \u001b[2Jx\ny","last":"a\u0007b"}"#;
+    let shown = read(job("RUNNING", "service:x", hostile, 0)).remove(0);
+    assert_eq!((shown.note.command.as_str(), shown.note.last.as_str()), ("/bin/a x y", "a b"), "no terminal's orders");
     assert_eq!(read(job("RUNNING", "service:x", "my own", 0)), []);
     assert_eq!(read(job("RUNNING", "x", &note.to_string(), 0)), []);
     assert_eq!(read(job("RUNNING", "service:../x", &note.to_string(), 0)), []);

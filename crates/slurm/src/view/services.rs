@@ -1,9 +1,13 @@
 //! `squeue --json`, for the jobs of services.
 
+use cf_core::plain::plain;
 use serde::Deserialize;
 
 use super::{ViewError, read};
 use crate::service::{Note, Service, ServiceName, State};
+
+/// Characters of a path that are shown.
+const LOG_CHARS_MAX: usize = 300;
 
 #[derive(Debug, Deserialize)]
 struct Queue {
@@ -50,7 +54,7 @@ fn service(job: Job) -> Option<Service> {
         state,
         node: job.nodes,
         restarts: job.restart_cnt,
-        log: job.standard_output,
+        log: plain(&job.standard_output, LOG_CHARS_MAX),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a service is given, what is refused, and how it is removed.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -58,6 +59,24 @@ fn e9_what_is_refused_leaves_no_record() -> Result<()> {
     assert!(twice.contains("there is a service space already: job"), "{twice}");
     let ids = |list: &str| list.lines().map(|line| line.split_whitespace().next().map(str::to_owned)).collect::<Vec<_>>();
     assert_eq!(ids(&service(&cluster, "list")?.must(0)?), ids(&list));
+    assert_eq!(cluster.as_user(&["squeue", "--noheader", "--format=%j"])?.trim(), "service:space");
+    // Its node starts: nothing is waited for.
+    assert_eq!(service(&cluster, "remove space")?.must(0)?, "space is removed.\n");
+    Ok(())
+}
+
+#[test]
+fn of_two_services_of_one_name_that_are_added_at_once_one_is_there() -> Result<()> {
+    let cluster = cluster()?;
+    let add = |user: &str| -> Result<std::process::Child> {
+        let mut command = cluster.login.command("runuser")?;
+        command.args(["-u", user, "--", "/opt/clusterdrop/bin/cf-node", "service", "add", "space", "any", "--", "/bin/sleep", "60"]);
+        Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    };
+    let mut both = [add("alice")?, add("bob")?];
+    let mut ended = both.iter_mut().map(|child| Ok(child.wait()?.code())).collect::<Result<Vec<_>>>()?;
+    ended.sort_unstable();
+    assert_eq!(ended, [Some(0), Some(1)]);
     assert_eq!(cluster.as_user(&["squeue", "--noheader", "--format=%j"])?.trim(), "service:space");
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{PROGRAM, alive, cluster, node_of, service, starts};
 use crate::cluster::Cluster;
 
 /// A service that died runs again within so long on this cluster: Slurm waits 5 s here (`cred_expire`; 60 s on AWS), and a node starts.
-const AGAIN_MAX: Duration = Duration::from_secs(60);
+const AGAIN_MAX: Duration = Duration::from_mins(1);
 
 /// A node that is lost is down after 10 s here (`SlurmdTimeout`; 60 s on AWS).
 const LOST_MAX: Duration = Duration::from_secs(90);

@@ -153,29 +153,32 @@ async fn what_is_no_request_is_refused_or_ends_and_nothing_is_asked_for_it() {
         (format!("GET http://outside.test:{port}/ HTTP/1.1\r\nX : y\r\n\r\n").into_bytes(), "400"),
         (format!("GET http://outside.test:{port}/ HTTP/1.1\r\nX: y\r\n folded\r\n\r\n").into_bytes(), "400"),
         (format!("GET http://outside.test:{port}/a b HTTP/1.1\r\n\r\n").into_bytes(), "400"),
-        (format!("GET http:///x HTTP/1.1\r\n\r\n").into_bytes(), "400"),
+        (b"GET http:///x HTTP/1.1\r\n\r\n".to_vec(), "400"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 the hello of TLS".to_vec(), "400"),
         (b"\xff\xfe \r\n\r\n".to_vec(), "400"),
-        (b"CONNECT".to_vec(), "400"),
     ] {
         let answer = ask(proxy, &request).await;
         assert_eq!(code(&answer), status, "{} got {answer:?}", String::from_utf8_lossy(&request));
     }
-    for silent in [b"".as_slice(), b"\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    // Nothing is answered to what ends before it is a request.
+    for silent in [b"".as_slice(), b"CONNECT", b"\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         assert_eq!(ask(proxy, silent).await, "");
     }
     assert_eq!(count.load(Ordering::SeqCst), 0, "the target has seen nobody");
 }
 
 #[tokio::test]
-async fn the_secret_is_at_secrets_manager_of_the_region_and_the_internet_begins_beyond_the_vpc() {
+async fn the_internet_begins_beyond_the_vpc_and_is_reached_where_the_template_makes_the_proxy_the_way_out() {
     let rules = Rules::secrets_of("eu-west-2", Network::PRIVATE.to_vec()).await.unwrap();
     assert!(rules.secrets().starts_with("secretsmanager.eu-west-2.") && rules.secrets().ends_with(":443"), "{}", rules.secrets());
     let [private, of_vpc, outside, debian] = ["10.75.1.2", "203.0.113.1", "203.0.114.1", "151.101.2.132"].map(|a| a.parse().unwrap());
     assert_eq!([private, of_vpc].map(|source| rules.admits(source)), [true, false]);
-    assert!(!rules.has_internet() && !rules.reaches(Way::Internet, debian));
     let vpc = [network("203.0.113.0/24")];
-    let rules = rules.for_clients_in(&vpc).with_internet_beyond(&vpc);
+    for outbound in [None, Some(Outbound::Direct)] {
+        let rules = rules.clone().in_vpc(&vpc, outbound);
+        assert_eq!((rules.admits(of_vpc), rules.reaches(Way::Internet, debian)), (true, false));
+    }
+    let rules = rules.in_vpc(&vpc, Some(Outbound::Proxy));
     assert_eq!([private, of_vpc, outside].map(|source| rules.admits(source)), [true, true, false]);
     assert_eq!([private, of_vpc, outside, debian].map(|a| rules.reaches(Way::Internet, a)), [false, false, true, true]);
     let target = |text: &str| Target::of_tunnel(&text.parse().unwrap()).unwrap();

@@ -200,7 +200,7 @@ async fn a_client_that_stops_reading_stops_its_host_and_ends_after_the_idle_time
     far.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n").await.unwrap();
     let mut sent: usize = 0;
     let fill = async {
-        while let Ok(bytes) = far.write(&[0; 65536]).await {
+        while let Ok(bytes) = far.write(&vec![0; 65536]).await {
             sent += bytes;
         }
     };
@@ -221,5 +221,5 @@ async fn a_client_that_goes_away_ends_its_download() {
     far.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n").await.unwrap();
     head(&mut stream).await;
     drop(stream);
-    soon(async { while far.write_all(&[0; 65536]).await.is_ok() {} }).await;
+    soon(async { while far.write_all(&vec![0; 65536]).await.is_ok() {} }).await;
 }

@@ -1,6 +1,7 @@
 //! What is done with which disks, and that it is done.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::decide::{Facts, Plan, decide};
 use super::*;
@@ -264,6 +265,5 @@ async fn a_swap_file_is_made_once_and_used_again_at_a_reboot() {
         node.stand_ins.calls(),
         ["fallocate --length 2MiB /swapfile", "mkswap --quiet /swapfile", "swapon /swapfile", "swapon /swapfile"]
     );
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
 }

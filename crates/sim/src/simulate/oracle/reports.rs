@@ -93,7 +93,7 @@ impl NodeHistory {
             return Some(format!("its login node did not report this of Slurm, or nobody can log in: {scheduler:?}"));
         }
         if let StateText::Ready { scheduler: said, .. } = &status.message
-            && said != scheduler
+            && said.as_deref() != scheduler.as_ref()
         {
             return Some(format!("its sentence is about {said:?}, and it shows {scheduler:?}"));
         }
@@ -127,10 +127,10 @@ fn slurm_of(report: &NodeReport) -> Option<SchedulerReport> {
     scheduler.map(|scheduler| scheduler.within(SCHEDULER_BYTES_MAX))
 }
 
-/// Whether two status files differ in nothing but what Slurm shows, and that they do so is possible.
+/// Whether two status files differ in nothing but what Slurm shows, and the first one shows something of it.
 fn differ_by_slurm_alone(shown: &NodesShown, status: &NodesShown) -> bool {
     let without = |of: &NodesShown| NodesShown { scheduler: None, ..of.clone() };
-    shown.scheduler != status.scheduler && without(shown) == without(status)
+    shown.scheduler.is_some() && shown.scheduler != status.scheduler && without(shown) == without(status)
 }
 
 /// The most compute nodes that any stack of a cluster may have.

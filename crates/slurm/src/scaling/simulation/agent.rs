@@ -34,6 +34,11 @@ impl Agent {
         self.away_until.is_some_and(|until| until > now)
     }
 
+    /// The switch is on the disk: an agent that is away reads it when it comes back.
+    pub fn hears_of_the_switch(&mut self, now: Timestamp) {
+        self.passes_at = Some(now);
+    }
+
     /// Whether nothing is awaited.
     pub fn sleeps(&self) -> bool {
         self.passes_at.is_none() && self.reading.is_none() && self.away_until.is_none()
@@ -114,6 +119,12 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         let now = self.now;
+        let grows = |group: Group, desired| desired > self.groups[&group].desired;
+        if self.policy.frozen && matches!(effect, Effect::End { .. } | Effect::PowerUp { .. })
+            || matches!(effect, Effect::SetDesired { group, desired } if self.policy.frozen && grows(group, desired))
+        {
+            self.agent.unasked = Some(format!("while the size was frozen: {effect}"));
+        }
         match effect {
             Effect::End { group, .. } if self.flaw == Some(Flaw::LetsAwsChoose) => {
                 let desired = self.groups[&group].desired.saturating_sub(1);

@@ -159,7 +159,7 @@ impl World {
         let now = self.now;
         self.slurm.schedule(now);
         self.slurm.run(now);
-        self.slurm.save_power(self.policy.fixed, now);
+        self.slurm.save_power(self.policy.fixed || self.policy.frozen, now);
         self.miss_machines();
     }
 

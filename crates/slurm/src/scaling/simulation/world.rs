@@ -131,6 +131,8 @@ impl World {
 
     fn calm(&mut self) {
         self.trouble = false;
+        self.policy.frozen = false;
+        self.agent.hears_of_the_switch(self.now);
         for group in self.groups.values_mut() {
             group.outage = None;
         }
@@ -142,9 +144,20 @@ impl World {
         self.step_aws();
         self.step_machines();
         self.step_slurm();
+        self.step_root();
         self.step_agent();
         self.check_left_over()?;
         self.check()
+    }
+
+    /// Root freezes the size, and lets it go again.
+    fn step_root(&mut self) {
+        let seconds = if self.policy.frozen { 300 } else { 2_000 };
+        if self.strikes(seconds) {
+            self.policy.frozen = !self.policy.frozen;
+            self.note(&format!("frozen: {}", self.policy.frozen));
+            self.agent.hears_of_the_switch(self.now);
+        }
     }
 
     /// Capacity that neither a machine fills nor Slurm wants would start a machine hours later, unasked.

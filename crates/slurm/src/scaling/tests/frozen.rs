@@ -15,7 +15,8 @@ fn a_frozen_cluster_keeps_what_runs_starts_and_ends_nothing_and_closes_the_rest(
     assert_eq!(story.resume([3]), [""; 0], "what Slurm calls for is not started");
     story.slurm([3], Power::Off);
     // Slurm ends one that was idle when the size was frozen.
-    story.slurm([1], Power::Stopping).book.suspend(&BTreeSet::from([NodeName::of_rank(1)]), story.now);
+    let now = story.now;
+    story.slurm([1], Power::Stopping).book.suspend(&BTreeSet::from([NodeName::of_rank(1)]), now);
     assert_eq!(story.pass(), [""; 0]);
     story.slurm([1], Power::Off);
     assert_eq!(story.pass(), [format!("set compute-1 down: {closed}")], "its machine stays");
