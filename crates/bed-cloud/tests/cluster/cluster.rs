@@ -95,10 +95,10 @@ impl Cluster {
         Ok((self.group("spot")?["DesiredCapacity"].clone(), self.group("ondemand")?["DesiredCapacity"].clone()))
     }
 
-    /// Slurm ends nodes that are idle for so many seconds from now on, in place of ten minutes.
-    pub fn idle_after(&self, seconds: u32) -> Result<()> {
-        let edit = format!("sed -i 's/^SuspendTime=.*/SuspendTime={seconds}/' /etc/slurm/slurm.conf && scontrol reconfigure");
-        self.root(&edit).map(drop)
+    /// Slurm ends these nodes now, as it does by itself ten minutes after their last job (SuspendTime, which nothing changes while slurmctld
+    /// runs).
+    pub fn power_down(&self, nodes: &str) -> Result<()> {
+        self.root(&format!("scontrol update nodename={nodes} state=power_down")).map(drop)
     }
 
     /// Submits a batch job, and gives its number.

@@ -16,7 +16,7 @@ fn a_job_of_two_nodes_starts_from_zero_nodes_and_they_go_back_to_zero() -> Resul
     println!("srun on two nodes from zero: {:.1} s", began.elapsed().as_secs_f64());
     assert_eq!(ran, "compute-1\ncompute-2\n");
     assert_eq!((cluster.running()?, cluster.desired()?), (names(&["compute-1", "compute-2", "login1"]), (json!(2), json!(0))));
-    cluster.idle_after(5)?;
+    cluster.power_down("compute-[1-2]")?;
     cluster.runs(&["login1"])?;
     assert_eq!(cluster.desired()?, (json!(0), json!(0)), "nothing is replaced");
     cluster.until("both nodes off", || Ok((cluster.ssh("sinfo --noheader --format='%D %t'")? == "8 idle~\n").then_some(())))?;

@@ -21,7 +21,8 @@ fn a_user_logs_in_at_the_address_of_the_answer_and_after_the_deletion_nothing_ru
     let is_own = |stack: &&Value| stack["StackName"].as_str().is_some_and(|name| name.starts_with("clusterdrop-lena-"));
     let states: Vec<&Value> =
         all["StackSummaries"].as_array().into_iter().flatten().filter(is_own).map(|stack| &stack["StackStatus"]).collect();
-    assert_eq!(states, ["DELETE_COMPLETE"]);
+    // Of earlier runs, too.
+    assert!(!states.is_empty() && states.iter().all(|state| *state == "DELETE_COMPLETE"), "{states:?}");
     Ok(())
 }
 

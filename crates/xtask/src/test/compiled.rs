@@ -52,9 +52,9 @@ pub fn unit(out: &Transcript) -> Result<()> {
     // CI=1: a snapshot that differs fails, and is not written anew.
     let quietly = [("CI", "1")];
     if *HAS_NEXTEST {
-        return nextest(out, "default", "not ((package(cf-e2e) or package(cf-bed)) and kind(test))", &quietly);
+        return nextest(out, "default", "not ((package(cf-e2e) or package(cf-bed) or package(cf-bed-cloud)) and kind(test))", &quietly);
     }
-    cargo(out, &["test", "--workspace", "--exclude", "cf-e2e", "--exclude", "cf-bed"], &quietly)?;
+    cargo(out, &["test", "--workspace", "--exclude", "cf-e2e", "--exclude", "cf-bed", "--exclude", "cf-bed-cloud"], &quietly)?;
     // The harness and the bed have their own beside them; those of other packages are run again, in no time.
     cargo(out, &["test", "--workspace", "--lib"], &quietly)
 }
@@ -66,6 +66,16 @@ pub fn on_the_bed(out: &Transcript) -> Result<()> {
     }
     // Plain cargo has no way to name a package's tests alone; these names are this package's only.
     cargo(out, &["test", "--workspace", "--no-fail-fast", "--test", "bed", "--test", "slurm"], &[])
+}
+
+/// The tests of whole clusters.
+pub fn on_clusters(out: &Transcript, environment: &[(&str, &str)]) -> Result<()> {
+    if *HAS_NEXTEST {
+        return nextest(out, "e2e", "package(cf-bed-cloud) and kind(test)", environment);
+    }
+    // Several machines each: more of them at once than nextest's profile has would wait for the processors.
+    let environment = [environment, &[("RUST_TEST_THREADS", "3")]].concat();
+    cargo(out, &["test", "--workspace", "--no-fail-fast", "--test", "cluster"], &environment)
 }
 
 /// Files of the end-to-end tests.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use cf_bed::Base;
 use cf_local::emulator::{Emulator, Pace};
 use cf_local::localemu::LocalEmu;
 use cf_local::scratch::Scratch;
@@ -126,6 +127,18 @@ pub fn adopted(out: &Transcript) -> Result<()> {
 pub fn five_nodes(out: &Transcript) -> Result<()> {
     let mut demo = Command::new(env::current_exe()?);
     out.show(demo.args(["demo", "--nodes", "--built", "--port", "0"]), "cargo xtask demo --nodes")
+}
+
+/// Whole clusters on machines of a test bed. Where this machine refuses what a bed needs, the run ends with a line about it.
+pub fn clusters(out: &Transcript) -> Result<()> {
+    if let Err(why) = cf_bed::possible() {
+        out.say(&format!("{SKIPPED}whether whole clusters form, with Slurm, from the upload to the deletion. {why:#}"));
+        return Ok(());
+    }
+    Base::prepare(&|what| out.say(&format!("  {what}")))?;
+    // A machine that really boots is not quicker where the clock is: the template's half an hour for it is three minutes here.
+    let deployment = Deployment::new(out, Pace { clock: 0.1, ..Pace::TEST }, &[])?;
+    compiled::on_clusters(out, &[(EMULATOR_URLS, &deployment.emulator.url())])
 }
 
 /// Many uploads at once: a hundred, or as many as `CLUSTERDROP_BURST` says (`200x5`: users, and files of each).

@@ -144,6 +144,12 @@ const STEPS: &[TestStep] = &[
         .after(BUILT),
     // It waits for Slurm most of the time, as the others wait for the emulator.
     TestStep::new("bed: Debian's Slurm on nodes without a cloud", Lane::Emulators, bed::run).when(When::Deep).after(&[COMPILED]),
+    // Machines with Slurm's daemons, a dozen at a time: they leave the processors to nobody else.
+    TestStep::new("clusters: whole ones, with Slurm, on nodes without a cloud", Lane::Emulators, deployments::clusters)
+        .when(When::Deep)
+        .alone()
+        .tools(&[Tool::Emulator, Tool::Sam])
+        .after(BUILT),
     TestStep::new("emulator: what its launcher promises", Lane::Emulators, deployments::selfcheck).tools(&[Tool::Emulator]),
     TestStep::new("recorded: each call against its rights", Lane::Emulators, policies::of_recorded_calls).tools(&[Tool::Iam]).after(&[
         MAIN,
