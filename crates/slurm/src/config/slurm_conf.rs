@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::group::Group;
 use crate::host_list;
+use crate::instance_type::InstanceType;
 
 use super::{ClusterPlan, Flavour, PARTITION, WEIGHTS};
 
@@ -39,6 +40,7 @@ fn head(plan: &ClusterPlan) -> String {
     let cluster: String = plan.cluster.as_str().to_ascii_lowercase().chars().take(CLUSTER_CHARS_MAX).collect();
     let (login, requeue) = (plan.login, plan.times.requeue.as_secs());
     let lost = plan.times.lost.as_secs();
+    let share = memory_share(plan);
     let jobs = match plan.flavour {
         Flavour::Aws => "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup,task/affinity\n",
         Flavour::Bed => "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSlurmdParameters=config_overrides\n",
@@ -64,15 +66,23 @@ AuthInfo=cred_expire={requeue}
 SlurmctldParameters=enable_configless,idle_on_node_suspend
 TreeWidth=65533
 
-# A job asks for cores and memory. One whose node is lost starts again elsewhere; a node that comes back is used again.
+# A job asks for cores and memory; one that names no memory gets its processors' share of the node's. One whose node is lost starts again elsewhere; a node that comes back is used again.
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU={share}
 {jobs}{gres}TaskProlog={TASK_ENVIRONMENT}
 JobRequeue=1
 ReturnToService=2
 SlurmdTimeout={lost}
 "
     )
+}
+
+/// The memory for each processor, in MiB, of the nodes that have least: Slurm's own default is all memory of a node, so that no second job
+/// would run beside one that names none.
+fn memory_share(plan: &ClusterPlan) -> u64 {
+    let share = |machine: &InstanceType| machine.real_memory_mib() / u64::from(machine.vcpus.max(1));
+    plan.groups().map(|group| share(plan.machine(group))).min().unwrap_or_default().max(1)
 }
 
 fn scaling(plan: &ClusterPlan) -> String {
