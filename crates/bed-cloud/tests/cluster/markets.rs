@@ -17,7 +17,7 @@ fn where_spot_has_no_capacity_nodes_come_on_demand_and_the_user_reads_why() -> R
     })?;
     assert_eq!(cluster.desired()?, (json!(0), json!(2)), "what spot did not give is not waited for");
     let note = "2 nodes on demand, because spot had no capacity";
-    let shown = |status: &Value| status["slurm"].to_string().contains(note);
+    let shown = |status: &Value| status["scheduler"].to_string().contains(note);
     cluster.until("the fallback in .cf-status", || Ok(shown(&cluster.user.status("demo")?).then_some(())))?;
     cluster.delete().map(drop)
 }
