@@ -12,7 +12,7 @@ pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 /// it would be reached by nobody.
 pub fn in_bed(user_data: &str, endpoint: &str) -> Result<String> {
     let mut text = user_data.to_owned();
-    for host in ["https://s3.$region.$suffix", "https://cloudformation.$region.$suffix"] {
+    for host in ["https://s3.$region.$suffix", "https://cloudformation.$region.$suffix", "https://ec2.$region.$suffix"] {
         if !text.contains(host) {
             bail!("the user data have no {host} any more: bring crates/bed-cloud/src/aws.rs up to date");
         }
@@ -28,12 +28,17 @@ pub fn in_bed(user_data: &str, endpoint: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "call s3 https://s3.$region.$suffix/$system/x\ncall cloudformation https://cloudformation.$region.$suffix/\n";
+    const TEXT: &str = "call s3 https://s3.$region.$suffix/$system/x\ncall cloudformation https://cloudformation.$region.$suffix/\n\
+                        call ec2 https://ec2.$region.$suffix/\n";
 
     #[test]
-    fn both_hosts_are_the_beds_own_and_nothing_else_changes() {
+    fn all_hosts_are_the_beds_own_and_nothing_else_changes() {
         let changed = in_bed(TEXT, "http://10.75.0.1:4566").expect("user data");
-        assert_eq!(changed, "call s3 http://10.75.0.1:4566/$system/x\ncall cloudformation http://10.75.0.1:4566/\n");
+        assert_eq!(
+            changed,
+            "call s3 http://10.75.0.1:4566/$system/x\ncall cloudformation http://10.75.0.1:4566/\n\
+             call ec2 http://10.75.0.1:4566/\n"
+        );
     }
 
     #[test]

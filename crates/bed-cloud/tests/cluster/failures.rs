@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cluster::{Cluster, EMPTY};
 
 /// A little more than the agent waits for a machine to ask which node it is (`asks_within`, cf_slurm::scaling::Rules).
-const PATIENCE: Duration = Duration::from_secs(9 * 60);
+const PATIENCE: Duration = Duration::from_mins(9);
 
 #[test]
 fn a_job_whose_node_is_lost_runs_again_on_another_machine() -> Result<()> {
@@ -22,8 +22,7 @@ fn a_job_whose_node_is_lost_runs_again_on_another_machine() -> Result<()> {
     let lost = cluster.machine(name)?.instance().id.clone();
     cluster.cloud.lose(&lost)?;
     // The node is down a minute after it was lost, and its job starts again a minute later.
-    cluster
-        .until_within("the second run", Duration::from_secs(240), || Ok((cluster.ssh("cat runs")?.lines().count() == 2).then_some(())))?;
+    cluster.until_within("the second run", Duration::from_mins(4), || Ok((cluster.ssh("cat runs")?.lines().count() == 2).then_some(())))?;
     cluster.job_is(&job, "COMPLETED")?;
     let runs = cluster.ssh("cat runs")?;
     let (first, second) = runs.trim().split_once('\n').context("two runs")?;
@@ -49,9 +48,9 @@ fn a_machine_that_never_reports_is_ended_and_its_user_reads_why() -> Result<()> 
     cluster.until("its end", || Ok((!dark.node()?.is_running()?).then_some(())))?;
     let reason = "the machine started and never reported to the login node (spot)";
     cluster.until("the reason in Slurm", || Ok(cluster.ssh("sinfo --list-reasons --format=%E")?.contains(reason).then_some(())))?;
-    let shown = |status: &serde_json::Value| status["slurm"].to_string().contains(reason);
+    let shown = |status: &serde_json::Value| status["scheduler"].to_string().contains(reason);
     cluster.until("the reason in .cf-status", || Ok(shown(&cluster.user.status("demo")?).then_some(())))?;
-    cluster.until_within("the job, on another machine", Duration::from_secs(240), || {
+    cluster.until_within("the job, on another machine", Duration::from_mins(4), || {
         Ok(cluster.ssh(&format!("cat job-{job}")).ok().filter(|host| host.starts_with("compute-")))
     })?;
     cluster.delete().map(drop)

@@ -12,12 +12,12 @@ fn where_spot_has_no_capacity_nodes_come_on_demand_and_the_user_reads_why() -> R
     let cluster = Cluster::ready("fay", EMPTY, &[])?;
     cluster.user.fault(&json!({"kind": "launch", "group": "-fay-demo-", "do": "no-capacity", "market": "spot"}))?;
     let job = cluster.sbatch("--nodes=2", "srun hostname | sort")?;
-    cluster.until_within("the job on demand", Duration::from_secs(240), || {
+    cluster.until_within("the job on demand", Duration::from_mins(4), || {
         Ok(cluster.ssh(&format!("cat job-{job}")).ok().filter(|hosts| hosts == "compute-5\ncompute-6\n"))
     })?;
     assert_eq!(cluster.desired()?, (json!(0), json!(2)), "what spot did not give is not waited for");
     let note = "2 nodes on demand, because spot had no capacity";
-    let shown = |status: &Value| status["slurm"].to_string().contains(note);
+    let shown = |status: &Value| status["scheduler"].to_string().contains(note);
     cluster.until("the fallback in .cf-status", || Ok(shown(&cluster.user.status("demo")?).then_some(())))?;
     cluster.delete().map(drop)
 }
@@ -70,7 +70,7 @@ fn a_spot_machine_that_ec2_takes_back_is_left_and_its_job_runs_again() -> Result
     // Two minutes' notice: the job leaves the machine before it ends.
     cluster.until("the requeued job", || Ok(cluster.ssh(&format!("scontrol show job {job}"))?.contains("Restarts=1").then_some(())))?;
     assert!(taken.node()?.is_running()?, "its time is not over");
-    cluster.until_within("the second run", Duration::from_secs(240), || Ok((cluster.ssh("wc -l <runs")?.trim() == "2").then_some(())))?;
+    cluster.until_within("the second run", Duration::from_mins(4), || Ok((cluster.ssh("wc -l <runs")?.trim() == "2").then_some(())))?;
     cluster.job_is(&job, "COMPLETED")?;
     cluster.delete().map(drop)
 }
