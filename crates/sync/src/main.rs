@@ -198,8 +198,9 @@ mod tests {
 
     #[test]
     fn markdown_has_markers_of_its_own() {
-        let new = current("before\n<!-- begin parameters -->\nold\n<!-- end parameters -->\nafter\n").expect("a part that is known");
+        let new = current("before\n<!-- begin parameters -->\nwas written before\n<!-- end parameters -->\nafter\n")
+            .expect("a part that is known");
         assert!(new.starts_with("before\n<!-- begin parameters -->\n\n| parameter |"), "{new}");
-        assert!(new.ends_with("|\n\n<!-- end parameters -->\nafter\n") && !new.contains("old"), "{new}");
+        assert!(new.ends_with("|\n\n<!-- end parameters -->\nafter\n") && !new.contains("was written before"), "{new}");
     }
 }

@@ -30,6 +30,7 @@ use crate::members::{self, Change, Member, agent as gossip};
 use crate::node::{Layout, NodeName};
 use crate::profile::listing::Observed;
 use crate::proxy;
+use crate::settings::Outbound;
 
 /// Between two tries to start a service.
 pub(super) const START_AGAIN: Duration = Duration::from_secs(10);
@@ -235,11 +236,11 @@ pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
     };
     let listener = listen(&node, SocketAddr::new(found.identity.address, proxy::PORT)).await;
     // Until the VPC's networks are known, nobody knows which addresses are of the Internet; the secret does not wait for that.
+    let outbound = node.settings.scheduler.as_ref().map(|scheduler| scheduler.outbound);
     let vpc = tokio::select! {
         never = proxy::serve(&listener, rules.clone()) => match never {},
-        vpc = vpc(&node) => vpc,
+        vpc = vpc(&node, outbound == Some(Outbound::Proxy)) => vpc,
     };
-    let outbound = node.settings.scheduler.as_ref().map(|scheduler| scheduler.outbound);
     match proxy::serve(&listener, rules.in_vpc(&vpc, outbound)).await {}
 }
 
@@ -257,14 +258,19 @@ async fn listen<W: World>(node: &Node<W>, address: SocketAddr) -> TcpListener {
     }
 }
 
-/// The networks of the machine's VPC, whose addresses need not be private ones.
-async fn vpc<W: World>(node: &Node<W>) -> Vec<proxy::Network> {
+/// The networks of the machine's VPC, whose addresses need not be private ones. They are sought for ever where the proxy is the way out;
+/// for the secret alone the private networks will do.
+async fn vpc<W: World>(node: &Node<W>, is_way_out: bool) -> Vec<proxy::Network> {
     let mut reported: Option<String> = None;
     loop {
         match node.world.networks().await {
             Ok(networks) => {
                 solved(node, reported.as_deref());
                 return networks;
+            }
+            Err(error) if !is_way_out => {
+                tracing::warn!(%error, "the networks of the VPC are not known; only private addresses may use the proxy");
+                return Vec::new();
             }
             Err(error) => {
                 let text = format!("compute nodes have a way to the cluster's secret only: the networks of the VPC are not known: {error}");

@@ -71,16 +71,16 @@ fn a_named_type_is_taken_as_it_is_or_refused_and_never_replaced() {
     let mut cloud = cloud_in(testing::region("eu-north-1"));
     cloud.drop_file(CREATE, EXAMPLE);
     let cloud = at_rest(cloud);
-    let near = ["r6i.large-2C-16GB", "r5.large-2C-16GB", "m6i.large-2C-8GB"].map(str::to_owned).to_vec();
+    let near = ["r7i.large-2C-16GB", "r7a.large-2C-16GB", "r6i.large-2C-16GB"].map(str::to_owned).to_vec();
     let advice = RegionAdvice::Nearest { near, default: "c6i.large-2C-4GB".into() };
     let absent = |name| parameter(name, "r4.large-2C-15.25GB", absent("r4.large", "eu-north-1", advice.clone()));
     assert_eq!(refused(&cloud), [absent(COMPUTE), absent(LOGIN)]);
     assert_eq!(made(&cloud), 0);
     // What the answer advises is accepted.
     let mut cloud = cloud;
-    cloud.drop_file(CREATE, br#"{"ComputeInstanceTypeOther": "r6i.large-2C-16GB", "MasterInstanceTypeOther": "r5.large"}"#);
+    cloud.drop_file(CREATE, br#"{"ComputeInstanceTypeOther": "r7i.large-2C-16GB", "MasterInstanceTypeOther": "r6i.large"}"#);
     let cloud = at_rest(cloud);
-    assert_eq!((types(&cloud).0.as_str(), shown(&cloud)), ("r6i.large-2C-16GB", of("r6i.large", "r5.large")));
+    assert_eq!((types(&cloud).0.as_str(), shown(&cloud)), ("r7i.large-2C-16GB", of("r7i.large", "r6i.large")));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn named_sizes_are_types_too() {
     let mut cloud = cloud_in(testing::region("ap-southeast-3"));
     cloud.drop_file(CREATE, br#"{"MasterInstanceType": "small-t2.large", "ComputeInstanceType": "balanced-2C-8GB.small-m5.large"}"#);
     let mut cloud = at_rest(cloud);
-    let near = ["t3.large-2C-8GB", "m6i.large-2C-8GB", "m5.large-2C-8GB"].map(str::to_owned).to_vec();
+    let near = ["t3.large-2C-8GB", "m7i.large-2C-8GB", "m6i.large-2C-8GB"].map(str::to_owned).to_vec();
     let advice = RegionAdvice::ByName { size: "MasterInstanceType", other: LOGIN, near };
     let problem = parameter("MasterInstanceType", "small-t2.large", absent("t2.large", "ap-southeast-3", advice));
     assert_eq!(refused(&cloud), [problem]);

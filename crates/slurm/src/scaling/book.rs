@@ -26,6 +26,9 @@ pub struct Book {
     pub(super) called: BTreeMap<NodeName, Timestamp>,
     /// The machines by their ids.
     pub(super) machines: BTreeMap<String, Machine>,
+    /// The nodes whose machine is gone, until Slurm shows that they are down: its jobs start again elsewhere then. Slurm itself would see
+    /// nothing where the group replaces the machine before the node is silent for long.
+    pub(super) lost: BTreeSet<NodeName>,
     /// The nodes that could not be had a moment ago, and until when they are down.
     pub(super) failed: BTreeMap<NodeName, (Failure, Timestamp)>,
     /// How the groups do.
@@ -200,6 +203,7 @@ impl Book {
     /// A node is not wanted any more; its machine, if it has one, is to end.
     pub(super) fn release(&mut self, node: NodeName, now: Timestamp) {
         self.wanted.remove(&node);
+        self.lost.remove(&node);
         for machine in self.machines.values_mut() {
             if matches!(machine.place, Place::Node { name, .. } if name == node) {
                 (machine.place, machine.since) = (Place::Ending, now);

@@ -65,6 +65,9 @@ impl Book {
     /// Calls of Slurm that this agent did not hear, because it was not there: Slurm shows what it wants.
     fn follow_slurm(&mut self, facts: &Facts, policy: &Policy, now: Timestamp) {
         for (node, of) in &facts.nodes {
+            if of.is_lost() || of.is_others() {
+                self.lost.remove(node);
+            }
             if self.called.get(node).is_some_and(|called| *called >= facts.at) {
                 continue;
             }
@@ -121,6 +124,9 @@ impl Book {
         if self.is_interrupted(node) {
             return Some(Closed::Interrupted);
         }
+        if self.lost.contains(&node) {
+            return Some(Closed::Lost);
+        }
         if self.wanted.contains_key(&node) {
             return None;
         }
@@ -173,7 +179,7 @@ impl Book {
         let has_machine = self.machines.values().any(|m| matches!(m.place, Place::Node { name, .. } if name == node));
         match of.power {
             // A node whose machine was taken back waits for the next one.
-            _ if is_wanted && !has_machine => {}
+            _ if is_wanted && (!has_machine || of.is_lost()) => {}
             _ if is_wanted => open.push(node),
             Power::Off => open.push(node),
             Power::Stopping => {}

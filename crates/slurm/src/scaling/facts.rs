@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cf_core::node_name::NodeName;
 use jiff::Timestamp;
 
-use super::words::OURS;
+use super::words::{Closed, OURS};
 use crate::group::Group;
 
 /// The reasons that Slurm gives by itself to nodes that do not come or do not answer (its `node_mgr.c`, `ping_nodes.c`, `power_save.c`).
@@ -104,6 +104,11 @@ impl NodeFacts {
     /// The reason that this agent gave, without its mark; `None` where the node is not down, or down by somebody else.
     pub fn ours(&self) -> Option<&str> {
         self.reason.as_deref()?.strip_prefix(OURS)
+    }
+
+    /// Whether it is down because its machine is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.ours() == Some(Closed::Lost.to_string().as_str())
     }
 
     /// Whether somebody else has set it down by hand.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::activity::{Trouble, classify};
 use super::book::{Book, Health, Machine, Place, count};
-use super::facts::{Activity, ActivityStatus, Facts, GroupFacts, Life, Power};
+use super::facts::{Activity, ActivityStatus, Facts, GroupFacts, Life, NodeFacts, Power};
 use super::words::{Failure, Note};
 use super::{Policy, Rules};
 use crate::group::Group;
@@ -22,7 +22,11 @@ impl Book {
             let is_there = |id: &String| of.machines.get(id) == Some(&Life::Lives);
             let gone = |(id, machine): &(&String, &Machine)| machine.group == *group && machine.since < facts.at && !is_there(id);
             for id in self.machines.iter().filter(gone).map(|(id, _)| id.clone()).collect::<Vec<_>>() {
-                if let Some(Machine { place: Place::Node { name, .. }, .. }) = self.machines.remove(&id) {
+                if let Some(Machine { place: Place::Node { name, up, interrupted }, .. }) = self.machines.remove(&id) {
+                    // The jobs of one that EC2 takes back were started elsewhere.
+                    if up && !interrupted {
+                        self.lost.insert(name);
+                    }
                     // The group may have tried to replace it since the last reading.
                     let since = self.read_at.unwrap_or(now);
                     self.wanted.entry(name).and_modify(|waits| *waits = since.max(*waits));
@@ -37,7 +41,9 @@ impl Book {
     fn see_registrations(&mut self, facts: &Facts) {
         for machine in self.machines.values_mut().filter(|machine| machine.since < facts.at) {
             let Place::Node { name, up, .. } = &mut machine.place else { continue };
-            if !*up && facts.nodes.get(name).is_some_and(|node| node.power == Power::On) {
+            // One that is down for its lost machine is up when its next machine has registered, which ends that (ReturnToService=2).
+            let is_on = |node: &NodeFacts| node.power == Power::On && !node.is_lost();
+            if !*up && facts.nodes.get(name).is_some_and(is_on) {
                 *up = true;
                 let health = self.health.entry(machine.group).or_default();
                 (health.last, health.in_a_row, health.rests_until) = (None, 0, None);

@@ -68,6 +68,8 @@ pub enum Closed {
     },
     /// EC2 takes its machine back in two minutes.
     Interrupted,
+    /// Its machine is gone, and so are the jobs that ran on it.
+    Lost,
     /// The size is frozen.
     Frozen,
 }
@@ -78,6 +80,7 @@ impl fmt::Display for Closed {
             Self::Failed(failure) => write!(f, "{failure}"),
             Self::Resting(failure) => write!(f, "not tried for a while, because {failure}"),
             Self::Full { maximum } => write!(f, "the cluster has its maximum of {}", nodes(*maximum)),
+            Self::Lost => f.write_str("its machine is gone"),
             Self::Interrupted => f.write_str("EC2 takes this spot machine back within two minutes"),
             Self::Frozen => f.write_str("autoscaling is disabled; `cf-node autoscaling enable` on the login node enables it"),
         }

@@ -60,3 +60,21 @@ fn machines_that_do_not_exist_take_no_name_for_long_and_do_not_fill_the_book() {
     assert_eq!(story.book.machines().count(), 0);
     assert_eq!(story.comes(Group::Spot, "i-a"), node(1));
 }
+
+#[test]
+fn a_node_whose_machine_is_gone_is_down_before_the_next_machine_is_it_so_that_its_jobs_start_again() {
+    let mut story = Story::new(1, 1, 0);
+    story.resume([1]);
+    story.comes(Group::Spot, "i-a");
+    story.slurm([1], Power::On).pass();
+    // The group replaces it within seconds: Slurm has not missed the node, and believes that its jobs run.
+    story.group(Group::Spot).machines.remove("i-a");
+    let lost = "set compute-1 down: its machine is gone";
+    assert!(story.later(1).pass().iter().any(|effect| effect == lost));
+    assert_eq!(story.later(1).pass(), [""; 0], "Slurm shows it");
+    assert_eq!(story.comes(Group::Spot, "i-b"), node(1));
+    assert_eq!(story.later(1).pass(), [""; 0], "it is opened by its registration, not before");
+    story.facts.nodes.get_mut(&NodeName::of_rank(1)).unwrap().reason = None;
+    assert_eq!(story.later(1).pass(), [""; 0]);
+    assert!(story.book.is_up(NodeName::of_rank(1)));
+}
