@@ -81,6 +81,12 @@ fn the_agents_bounds_end_before_slurms_so_that_the_reason_is_the_agents() {
     assert!(rules.asks_within + rules.registers_within < Times::default().resume);
 }
 
+#[test]
+fn a_job_that_is_queued_again_meets_a_group_that_still_rests() {
+    // With room for Slurm's own rhythm: it looks at its queue each minute at the latest.
+    assert!(crate::scaling::Rules::default().pause >= Times::default().requeue + Duration::from_mins(2));
+}
+
 /// Asks the slurmctld of the system below the folder that `CLUSTERDROP_SLURM_ROOT` names (a debootstrap of Debian 13 with slurmctld and
 /// slurm-client), as root: a controller starts on an empty state in a network of its own, and shows the nodes that it has read. Without
 /// that variable there is nothing to ask.

@@ -67,7 +67,8 @@ pub struct Rules {
     pub asks_within: Duration,
     /// A node that has its name and does not register with Slurm for so long is ended.
     pub registers_within: Duration,
-    /// A group rests so long after a failed launch.
+    /// A group rests so long after a failed launch. Longer than a job waits that is queued again ([`Times::requeue`](crate::config::Times)):
+    /// it would meet the same group otherwise, and not the nodes on demand.
     pub pause: Duration,
     /// And so long after [`Self::failures_max`] of one kind in a row.
     pub rest: Duration,
@@ -87,7 +88,7 @@ impl Default for Rules {
             launches_within: Duration::from_mins(5),
             asks_within: Duration::from_mins(8),
             registers_within: Duration::from_mins(15),
-            pause: Duration::from_mins(1),
+            pause: Duration::from_mins(5),
             rest: Duration::from_mins(15),
             failures_max: 3,
             initial_within: Duration::from_mins(30),

@@ -140,8 +140,8 @@ fn a_launch_that_fails_is_taken_back_and_reported_and_slurm_gets_the_nodes_on_de
     assert_eq!(story.pass(), [""; 0], "a failed launch counts once");
     assert_eq!(story.resume([4]), ["set the desired capacity of on demand to 1"]);
     assert_eq!(story.book.fallback(story.policy.sizes).unwrap().to_string(), "1 node on demand, because spot had no capacity");
-    // A minute later spot is tried again.
-    assert_eq!(story.later(56).pass(), [""; 0]);
+    // Five minutes later spot is tried again.
+    assert_eq!(story.later(5 * 60 - 4).pass(), [""; 0]);
     assert_eq!(story.pass(), ["open compute-3", "reset compute-2"]);
     story.slurm([1], Power::On).pass();
     assert_eq!(story.book.fallback(story.policy.sizes), None, "spot gives machines again");
@@ -154,7 +154,7 @@ fn after_three_failures_of_one_kind_in_a_row_it_rests_for_longer_and_says_so() {
         story.resume([1]);
         story.fails(Group::Spot, &format!("a-{round}"), message);
         assert!(!story.pass().iter().any(|effect| effect.contains("is not tried for 15 minutes")), "round {round}");
-        story.later(60).pass();
+        story.later(5 * 60).pass();
     }
     story.resume([1]);
     story.fails(Group::Spot, "a-4", NO_CAPACITY);
