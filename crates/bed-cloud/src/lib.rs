@@ -5,7 +5,7 @@
 //! What is not as on AWS, all of it:
 //! - AWS answers by plain HTTP at the first address of the bed, so user data and the agent's environment name that in place of AWS's hosts
 //!   ([`aws`]). There is no TLS, and a compute node reaches AWS without the login node's proxy.
-//! - 169.254.169.254 is forwarded to the instance's metadata on the emulator ([`metadata`]).
+//! - 169.254.169.254 is forwarded to the instance's metadata on the emulator (`metadata`).
 //! - There is no systemd: what units do is done from outside ([`machine`]): host keys, sshd, the agent's start, its restart, its end.
 //! - `/home` of all nodes of a cluster is one folder, in place of a file system by NFS or EFS.
 //! - A public address is a second one of its node, which a [`Laptop`] has a route to: no gateway translates it. Security groups

@@ -42,7 +42,7 @@ pub const PORT: u16 = 3128;
 /// What bounds a proxy: whoever reaches it can use it up, and no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections to the Internet at a time, of all clients. With the buffers of each ([`session::BUFFER_BYTES`]) this bounds the memory.
+    /// Connections to the Internet at a time, of all clients. With the buffers of each (`session::BUFFER_BYTES`) this bounds the memory.
     pub onward: usize,
     /// Connections of clients beside those: requests that have not come yet, and tunnels to the cluster's secret. A thousand nodes that
     /// boot together ask again when they are refused.

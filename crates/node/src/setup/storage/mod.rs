@@ -1,7 +1,7 @@
 //! Disks and shared folders: `/home` and `/opt/apps` on volumes of their own or on the system's, from the login node on compute nodes;
 //! `/scratch` and swap on the disks that an instance brings.
 //!
-//! Each round looks at what is there ([`observe`]), decides what is missing ([`decide`], pure), and does it ([`execute`]), until nothing
+//! Each round looks at what is there (`observe`), decides what is missing (`decide`, pure), and does it (`execute`), until nothing
 //! is. A mount point that is there already is left as it is. Where systemd does not run there are no disks of the node's own and no
 //! NFS: what is there stays (in the test bed `/home` is one folder for all nodes).
 
