@@ -93,7 +93,6 @@ async fn stack_of(live: &Live, user: &str) -> Result<String> {
 }
 
 #[tokio::test]
-#[ignore = "LocalEmu has no public parameter of Debian's images, so no cluster's stack starts there"]
 async fn a_whole_life_is_refused_nothing() -> Result<()> {
     let live = Live::from_environment().await?;
     for (name, keys) in both_ways(&live, "life")? {
@@ -141,7 +140,6 @@ async fn a_whole_life_is_refused_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "LocalEmu has no public parameter of Debian's images, so no cluster's stack starts there"]
 async fn a_life_that_only_the_sweep_follows_is_refused_nothing() -> Result<()> {
     let live = Live::from_environment().await?;
     let person = Person::new(&live, "swept".into(), &live.iam_user("swept")?).await?;

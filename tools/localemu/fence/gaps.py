@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+import time
 
 from localemu.services.cloudformation.engine.v2 import change_set_model_preproc
 from localemu.services.s3 import provider
+from moto.ssm import models as ssm
 
 
 def _delete_object(original):
@@ -22,7 +24,29 @@ def _delete_object(original):
     return delete_object
 
 
+# Where Debian names its images (https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie), and one of LocalEmu's own for each processor.
+_DEBIAN = "/aws/service/debian/release/13/latest/"
+_IMAGES = {"amd64": "ami-04681a1dbd79675a5", "arm64": "ami-0e9271c829888680e"}
+
+
+def _load_public(original):
+    """The public parameters of Debian's images: LocalEmu has those of Amazon Linux alone, and nobody may write into /aws."""
+
+    def load(self, key):
+        original(self, key)
+        name = str(key or "")
+        if name.startswith(_DEBIAN) and not dict.__contains__(self, name) and (image := _IMAGES.get(name.removeprefix(_DEBIAN))):
+            texts = {"description": None, "allowed_pattern": None, "keyid": None}
+            parameter = ssm.Parameter(
+                self.account_id, name, image, "String", **texts, last_modified_date=time.time(), version=1, data_type="text"
+            )
+            dict.__setitem__(self, name, [parameter])
+
+    return load
+
+
 def install() -> None:
+    ssm.ParameterDict._check_loading_status = _load_public(ssm.ParameterDict._check_loading_status)
     # LocalEmu puts its own host's name there, and no TemplateURL would match the policies.
     change_set_model_preproc._AWS_URL_SUFFIX = "amazonaws.com"
     # It has a folder of its own for what buckets hold, beside any that it is told of.
