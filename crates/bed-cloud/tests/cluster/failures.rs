@@ -11,7 +11,6 @@ use crate::cluster::{Cluster, EMPTY};
 const PATIENCE: Duration = Duration::from_mins(9);
 
 #[test]
-#[ignore = "a known fault: at times the replacement registers before Slurm has missed the node, and the job stays"]
 fn a_job_whose_node_is_lost_runs_again_on_another_machine() -> Result<()> {
     let cluster = Cluster::ready("kim", EMPTY, &[])?;
     // It ends only where it is not its first run.

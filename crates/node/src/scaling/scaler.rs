@@ -47,17 +47,24 @@ impl<'a, O: Outside> Scaler<'a, O> {
         let at = (self.clock)();
         let (book, policy) = self.keeper.look();
         let mut passed = Passed::default();
+        let is_quiet = is_quiet(&book);
+        let mut groups = BTreeMap::new();
+        if !is_quiet {
+            groups = self.groups(&book, &policy, &mut passed.problems).await;
+        }
         let nodes = slurm::nodes(self.outside).await.unwrap_or_else(|error| {
             passed.is_slurm_silent = true;
             passed.problems.push(format!("Slurm does not show its nodes: {error}"));
             BTreeMap::new()
         });
-        if passed.is_slurm_silent && is_quiet(&book) {
-            // Before slurmctld has started nothing is to be read in AWS either.
-            return passed;
+        if is_quiet {
+            if passed.is_slurm_silent {
+                // Before slurmctld has started nothing is to be read in AWS either.
+                return passed;
+            }
+            groups = self.groups(&book, &policy, &mut passed.problems).await;
         }
         self.keep_running(&policy, &mut passed).await;
-        let groups = self.groups(&book, &policy, &mut passed.problems).await;
         match self.keeper.pass(&Facts { at, groups, nodes }) {
             Ok(decision) => {
                 passed.again = decision.again;

@@ -18,7 +18,8 @@ pub struct Facts {
     pub at: Timestamp,
     /// The groups. One that could not be read is missing, and nothing is decided about it.
     pub groups: BTreeMap<Group, GroupFacts>,
-    /// The compute nodes. A node that Slurm does not show is missing, and nothing is decided about it.
+    /// The compute nodes. A node that Slurm does not show is missing, and nothing is decided about it. They are read after the groups, so
+    /// that a machine which registered and is gone shows both.
     pub nodes: BTreeMap<NodeName, NodeFacts>,
 }
 

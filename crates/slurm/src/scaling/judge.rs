@@ -23,8 +23,9 @@ impl Book {
             let gone = |(id, machine): &(&String, &Machine)| machine.group == *group && machine.since < facts.at && !is_there(id);
             for id in self.machines.iter().filter(gone).map(|(id, _)| id.clone()).collect::<Vec<_>>() {
                 if let Some(Machine { place: Place::Node { name, up, interrupted }, .. }) = self.machines.remove(&id) {
-                    // The jobs of one that EC2 takes back were started elsewhere.
-                    if up && !interrupted {
+                    // It may have registered since the last reading. The jobs of one that EC2 takes back were started elsewhere.
+                    let has_registered = |node: &NodeFacts| matches!(node.power, Power::On | Power::Silent);
+                    if !interrupted && (up || facts.nodes.get(&name).is_some_and(has_registered)) {
                         self.lost.insert(name);
                     }
                     // The group may have tried to replace it since the last reading.

@@ -78,3 +78,15 @@ fn a_node_whose_machine_is_gone_is_down_before_the_next_machine_is_it_so_that_it
     assert_eq!(story.later(1).pass(), [""; 0]);
     assert!(story.book.is_up(NodeName::of_rank(1)));
 }
+
+#[test]
+fn a_machine_that_registers_and_is_gone_between_two_readings_is_lost_and_one_that_never_registered_is_not() {
+    for (power, closes) in [(Power::On, true), (Power::Silent, true), (Power::Starting, false)] {
+        let mut story = Story::new(1, 1, 0);
+        story.resume([1]);
+        story.comes(Group::Spot, "i-a");
+        story.group(Group::Spot).machines.remove("i-a");
+        let effects = story.slurm([1], power).later(1).pass();
+        assert_eq!(effects.contains(&"set compute-1 down: its machine is gone".to_owned()), closes, "{power:?}: {effects:?}");
+    }
+}
