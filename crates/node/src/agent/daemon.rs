@@ -20,7 +20,7 @@ use super::life::{Begin, Life, boot_id, owner, uptime};
 use super::node::Node;
 use super::seek::{Found, Search};
 use super::world::World;
-use super::{LOCK, Options, answers, scheduling, services};
+use super::{LOCK, Options, answers, outbound, scheduling, services};
 use crate::cloud::{Identity, Signal};
 use crate::failures::Journal;
 use crate::hooks::{Hooks, Listener, LogListener};
@@ -330,7 +330,7 @@ impl<W: World> Tasks<W> {
                 self.spawn(scheduling::calls(node(), keeper));
                 self.spawn(scheduling::shown(node()));
             }
-            self.spawn(services::proxy(node(), found.clone()));
+            self.spawn(outbound::proxy(node(), found.clone()));
         } else {
             self.set.spawn(answers::compute_node(node(), found.clone()));
             self.set.spawn(services::renamed(node(), found.clone()));
@@ -341,7 +341,7 @@ impl<W: World> Tasks<W> {
         }
         self.spawn(services::exchange(node(), found.clone(), profiles.subscribe()));
         self.spawn(services::jobs(node(), found.clone()));
-        self.spawn(services::scheduler(node(), found.clone()));
+        self.spawn(scheduling::daemon(node(), found.clone()));
         self.spawn(services::profiles(node(), found, profiles));
     }
 

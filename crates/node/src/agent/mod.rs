@@ -8,6 +8,7 @@
 //! - [`answers`]: what other nodes are answered; [`services`]: what else runs beside and after the boot: gossip and member events, the exchange, the journal of failures;
 //! - [`scheduling`]: the tasks of scaling, where the cluster has a scheduler;
 //! - [`world`]: what the agent needs of AWS and of the system, behind one seam;
+//! - [`outbound`]: the login node's proxy;
 //! - [`daemon`]: starts all this and ends it; [`command`]: the subcommand.
 //!
 //! **The course.** The agent takes its lock, reads its settings, and reports `starting`. Then, as [`decide`] has it: `initialize`, the
@@ -29,6 +30,7 @@ pub mod keys;
 pub mod life;
 pub mod node;
 pub mod notice;
+pub mod outbound;
 pub mod scheduling;
 pub mod seek;
 pub mod services;

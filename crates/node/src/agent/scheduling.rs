@@ -1,6 +1,7 @@
 //! The tasks of scaling, where the cluster has a scheduler: on the login node passes and calls, on a spot node the look for its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cf_slurm::group::Group;
 use jiff::Timestamp;
@@ -15,6 +16,9 @@ use super::world::World;
 use crate::scaling::keeper::Keeper;
 use crate::scaling::service::{self, Reports, Shown};
 use crate::scaling::{calls, interruption, policy};
+
+/// Between two looks at Slurm's daemon: a look is a program of systemd's, some milliseconds of a processor.
+const SCHEDULER_EVERY: Duration = Duration::from_secs(5);
 
 /// The keeper of the login node's book; `None` where there is no scheduler.
 pub fn keeper<W: World>(node: &Node<W>) -> Option<Arc<Keeper>> {
@@ -74,4 +78,32 @@ pub async fn interruption<W: World>(node: Arc<Node<W>>, found: Found) {
         interruption::tell(link_address(&node.options, found.login), &found.link_key, &found.identity.instance).await;
     }
     std::future::pending::<()>().await;
+}
+
+/// Looks after Slurm's daemon of this node from its start on: one that ended is started again, and that is reported.
+pub async fn daemon<W: World>(node: Arc<Node<W>>, found: Found) {
+    let _ = node.scheduler.subscribe().wait_for(|started| *started).await;
+    let (mut ends, mut reported) = (0, None);
+    let mut restarts = node.world.scheduler_state().await.restarts;
+    loop {
+        sleep(SCHEDULER_EVERY).await;
+        let state = node.world.scheduler_state().await;
+        let before = (ends, std::mem::replace(&mut restarts, state.restarts));
+        ends += state.restarts.saturating_sub(before.1);
+        if !state.runs {
+            match node.world.start_scheduler(&found).await {
+                Ok(_) => ends += 1,
+                Err(error) => report_once(&node, &mut reported, format!("Slurm does not run on this node: {error}")),
+            }
+        }
+        if ends > before.0 {
+            let text = |ends| format!("Slurm's daemon on this node ended unexpectedly and was started again ({ends} times)");
+            tracing::error!("{}", text(ends));
+            solved(&node, reported.take().as_deref());
+            node.reporter.change(|contents| {
+                contents.solved(&text(before.0));
+                contents.problem(&text(ends));
+            });
+        }
+    }
 }

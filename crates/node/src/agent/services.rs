@@ -3,13 +3,11 @@
 //! What keeps one of them from starting (a port that is in use, a state that cannot be read) is reported, and the others go on.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,8 +27,6 @@ use crate::logs::Logs;
 use crate::members::{self, Change, Member, agent as gossip};
 use crate::node::{Layout, NodeName};
 use crate::profile::listing::Observed;
-use crate::proxy;
-use crate::settings::Outbound;
 
 /// Between two tries to start a service.
 pub(super) const START_AGAIN: Duration = Duration::from_secs(10);
@@ -46,9 +42,6 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Between two uploads of logs that grow.
 const LOGS_EVERY: Duration = Duration::from_hours(1);
-
-/// Between two looks at Slurm's daemon: a look is a program of systemd's, some milliseconds of a processor.
-const SCHEDULER_EVERY: Duration = Duration::from_secs(5);
 
 /// Between two tries of a node that started with the login node's last answer.
 const CONFIRM_EVERY: Duration = Duration::from_secs(30);
@@ -225,88 +218,6 @@ async fn written(layout: &Layout, member: &Member, has_joined: bool) {
         sleep(Duration::from_millis(50)).await;
     }
     tracing::warn!(member = %member.name(), "the list of members does not have the change yet; the scripts run all the same");
-}
-
-/// Opens the way of compute nodes to the cluster's secret, and to the Internet where they have no other.
-pub async fn proxy<W: World>(node: Arc<Node<W>>, found: Found) {
-    let Some(rules) = proxy::Rules::secrets_of(&node.settings.region, proxy::Network::PRIVATE.to_vec()).await else {
-        node.reporter
-            .problem(&format!("compute nodes have no way to the cluster's secret: the agent knows no Region {}", node.settings.region));
-        return std::future::pending().await;
-    };
-    let listener = listen(&node, SocketAddr::new(found.identity.address, proxy::PORT)).await;
-    // Until the VPC's networks are known, nobody knows which addresses are of the Internet; the secret does not wait for that.
-    let outbound = node.settings.scheduler.as_ref().map(|scheduler| scheduler.outbound);
-    let vpc = tokio::select! {
-        never = proxy::serve(&listener, rules.clone()) => match never {},
-        vpc = vpc(&node, outbound == Some(Outbound::Proxy)) => vpc,
-    };
-    match proxy::serve(&listener, rules.in_vpc(&vpc, outbound)).await {}
-}
-
-async fn listen<W: World>(node: &Node<W>, address: SocketAddr) -> TcpListener {
-    let mut reported: Option<String> = None;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                solved(node, reported.as_deref());
-                return listener;
-            }
-            Err(error) => report_once(node, &mut reported, format!("compute nodes have no way out: the proxy's port {address}: {error}")),
-        }
-        sleep(START_AGAIN).await;
-    }
-}
-
-/// The networks of the machine's VPC, whose addresses need not be private ones. They are sought for ever where the proxy is the way out;
-/// for the secret alone the private networks will do.
-async fn vpc<W: World>(node: &Node<W>, is_way_out: bool) -> Vec<proxy::Network> {
-    let mut reported: Option<String> = None;
-    loop {
-        match node.world.networks().await {
-            Ok(networks) => {
-                solved(node, reported.as_deref());
-                return networks;
-            }
-            Err(error) if !is_way_out => {
-                tracing::warn!(%error, "the networks of the VPC are not known; only private addresses may use the proxy");
-                return Vec::new();
-            }
-            Err(error) => {
-                let text = format!("compute nodes have a way to the cluster's secret only: the networks of the VPC are not known: {error}");
-                report_once(node, &mut reported, text);
-            }
-        }
-        sleep(START_AGAIN).await;
-    }
-}
-
-/// Looks after Slurm's daemon of this node from its start on: one that ended is started again, and that is reported.
-pub async fn scheduler<W: World>(node: Arc<Node<W>>, found: Found) {
-    let _ = node.scheduler.subscribe().wait_for(|started| *started).await;
-    let (mut ends, mut reported) = (0, None);
-    let mut restarts = node.world.scheduler_state().await.restarts;
-    loop {
-        sleep(SCHEDULER_EVERY).await;
-        let state = node.world.scheduler_state().await;
-        let before = (ends, std::mem::replace(&mut restarts, state.restarts));
-        ends += state.restarts.saturating_sub(before.1);
-        if !state.runs {
-            match node.world.start_scheduler(&found).await {
-                Ok(_) => ends += 1,
-                Err(error) => report_once(&node, &mut reported, format!("Slurm does not run on this node: {error}")),
-            }
-        }
-        if ends > before.0 {
-            let text = |ends| format!("Slurm's daemon on this node ended unexpectedly and was started again ({ends} times)");
-            tracing::error!("{}", text(ends));
-            solved(&node, reported.take().as_deref());
-            node.reporter.change(|contents| {
-                contents.solved(&text(before.0));
-                contents.problem(&text(ends));
-            });
-        }
-    }
 }
 
 /// Works through the node's job queues.

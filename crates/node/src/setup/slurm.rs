@@ -1,6 +1,6 @@
 //! Slurm on this node: its key, its configuration, its programs, and the daemon, which is started and waited for.
 //!
-//! systemd starts a daemon again that ends; where it does not run, the agent does ([`crate::agent::services::scheduler`]). Neither is
+//! systemd starts a daemon again that ends; where it does not run, the agent does ([`crate::agent::scheduling::daemon`]). Neither is
 //! enabled at boot: the agent starts it when the node is what it is to be, and with the configuration of this boot.
 //!
 //! A compute node has no configuration of its own: it fetches the login node's (configless), by its address, so that no name must

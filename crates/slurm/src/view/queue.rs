@@ -34,20 +34,39 @@ pub struct Partition {
 }
 
 #[derive(Debug, Deserialize)]
-struct Queue {
-    jobs: Vec<Job>,
+pub(super) struct Queue {
+    pub jobs: Vec<Job>,
 }
 
+/// What is used of a job; `services` uses the names and texts.
 #[derive(Debug, Deserialize)]
-struct Job {
+pub(super) struct Job {
     #[serde(rename = "job_id")]
-    id: u64,
+    pub id: u64,
     #[serde(rename = "job_state")]
-    states: Vec<String>,
+    pub states: Vec<String>,
     #[serde(default)]
-    nodes: String,
+    pub name: String,
+    #[serde(default)]
+    pub comment: String,
+    #[serde(default)]
+    pub nodes: String,
+    #[serde(default)]
+    pub restart_cnt: u32,
+    #[serde(default)]
+    pub standard_output: String,
+    #[serde(default)]
+    pub state_reason: String,
+    #[serde(default)]
+    pub user_name: String,
     #[serde(default)]
     array_task_string: String,
+}
+
+impl Job {
+    pub fn is(&self, word: &str) -> bool {
+        self.states.iter().any(|state| state == word)
+    }
 }
 
 /// The jobs that are not over.
@@ -55,7 +74,7 @@ pub fn jobs(json: &[u8]) -> Result<Jobs, ViewError> {
     let queue: Queue = read("squeue", json)?;
     let mut jobs = Jobs::default();
     for job in &queue.jobs {
-        let is = |word: &str| job.states.iter().any(|state| state == word);
+        let is = |word: &str| job.is(word);
         if is("PENDING") {
             jobs.waiting = jobs.waiting.saturating_add(tasks(&job.array_task_string));
             continue;

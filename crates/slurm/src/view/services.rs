@@ -1,39 +1,13 @@
 //! `squeue --json`, for the jobs of services.
 
 use cf_core::plain::plain;
-use serde::Deserialize;
 
+use super::queue::{Job, Queue};
 use super::{ViewError, read};
 use crate::service::{Note, Service, ServiceName, State};
 
 /// Characters of a path that are shown.
 const LOG_CHARS_MAX: usize = 300;
-
-#[derive(Debug, Deserialize)]
-struct Queue {
-    jobs: Vec<Job>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Job {
-    #[serde(rename = "job_id")]
-    id: u64,
-    #[serde(rename = "job_state")]
-    states: Vec<String>,
-    name: String,
-    #[serde(default)]
-    comment: String,
-    #[serde(default)]
-    nodes: String,
-    #[serde(default)]
-    restart_cnt: u32,
-    #[serde(default)]
-    standard_output: String,
-    #[serde(default)]
-    state_reason: String,
-    #[serde(default)]
-    user_name: String,
-}
 
 /// The services, in the order in which they were added. A job that only has a service's name is none.
 pub fn services(json: &[u8]) -> Result<Vec<Service>, ViewError> {
@@ -59,7 +33,7 @@ fn service(job: Job) -> Option<Service> {
 }
 
 fn state(job: &Job, note: &Note) -> State {
-    let is = |word: &str| job.states.iter().any(|state| state == word);
+    let is = |word: &str| job.is(word);
     if is("PENDING") {
         let is_held = job.state_reason.starts_with("JobHeld") || is("REQUEUE_HOLD") || is("SPECIAL_EXIT");
         return if is_held { State::Held } else { State::Waiting(job.state_reason.clone()) };
